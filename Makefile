@@ -1,0 +1,35 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set everything up first.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check install lock docs clean
+
+demo: $(READY)  ## make a bot of the bundled NASA posts and let it write
+	@$(BIN)/huggingtweets demo
+
+install: $(READY)  ## only set up .venv
+
+test: check  ## lint, types, import rules, docs, then the tests
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog --check --check-fail-msg "Run: make docs" docs/reference.md
+
+docs: $(READY)  ## write the generated parts of docs/ anew
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r docs/reference.md
+
+lock:  ## resolve the newest fitting versions into requirements.lock
+	sh scripts/lock.sh
+
+$(READY): requirements.lock pyproject.toml scripts/install.sh
+	@sh scripts/install.sh $(VENV)
+	@touch $@
+
+clean:  ## remove what can be made again; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,75 @@
+"""Feed mangled archives and files to the parsers: posts or one clear error, never anything else.
+
+Usage: python benchmarks/fuzz_archives.py [--examples 10000] [--seed 0]
+
+Three of four examples are X archives, the rest csv, jsonl, parquet and txt files. The same seed
+gives the same examples; an example that fails is printed with its own seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests/ is not installed
+
+from tests.sources.mangle import mangled_archive, mangled_file
+
+from huggingtweets.errors import SourceError
+from huggingtweets.sources import read_posts
+
+
+def outcome(seed: int, folder: Path) -> str:
+    """Read one example; what is neither posts nor a sentence is raised."""
+    random = Random(seed)
+    name, content = mangled_file(random) if seed % 4 == 3 else mangled_archive(random)
+    path = folder / name
+    path.write_bytes(content)
+    try:
+        table = read_posts([path])
+    except SourceError as error:
+        sentence = str(error)
+        if "\n" in sentence or not sentence.endswith("."):
+            raise AssertionError(f"not a sentence: {sentence!r}") from error
+        return f"{path.suffix}: error"
+    if table.is_empty():
+        raise AssertionError("no posts, but no error")
+    return f"{path.suffix}: posts"
+
+
+def main() -> None:
+    """Run the examples and print what came of them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--examples", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    counts: Counter[str] = Counter()
+    slowest = 0.0
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(options.examples):
+            seed = options.seed * 1_000_003 + number
+            begin = time.perf_counter()
+            try:
+                counts[outcome(seed, Path(folder))] += 1
+            except BaseException:
+                print(f"failed: the example of seed {seed}")
+                raise
+            slowest = max(slowest, time.perf_counter() - begin)
+    posts = sum(count for what, count in counts.items() if what.endswith("posts"))
+    for what in sorted(counts):
+        print(f"{what:16} {counts[what]:6,}")
+    print(
+        f"{options.examples:,} examples: {posts:,} gave posts, {options.examples - posts:,} "
+        f"the one error, 0 anything else; {time.perf_counter() - start:.1f} s, "
+        f"slowest {slowest * 1000:.0f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""A run killed with ``kill -9`` and resumed, beside an uninterrupted one of the same seed.
+
+    python benchmarks/resume.py [--kill-after 12] [--kills 2]
+
+Both train on the bundled sample from the embedded base; their held-out losses must be the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from huggingtweets.run import RunFolder
+from huggingtweets.sample import sample_path
+
+PROGRAM = [sys.executable, "-c", "from huggingtweets.cli import main; main()"]
+
+
+def main() -> int:
+    """Run both and print them side by side; 0 when they agree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kill-after", type=float, default=12, help="seconds after each start")
+    parser.add_argument("--kills", type=int, default=2)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        train = [*PROGRAM, "train", str(sample_path()), "--out", str(out)]
+        subprocess.run([*train, "--name", "whole"], check=True, capture_output=True)
+        command = [*train, "--name", "killed", "--checkpoint-seconds", "3"]
+        for _ in range(chosen.kills):
+            print("killed at", killed(command, RunFolder(out / "killed"), chosen.kill_after))
+            command = [*PROGRAM, "train", "--resume", str(out / "killed")]
+        subprocess.run(command, check=True, capture_output=True)
+        losses = {name: history(RunFolder(out / name)) for name in ("whole", "killed")}
+    for name, values in losses.items():
+        print(f"{name:>7}: " + "  ".join(f"{value:.6f}" for value in values))
+    same = losses["whole"] == losses["killed"]
+    print("the same" if same else "NOT the same")
+    return 0 if same else 1
+
+
+def killed(command: list[str], run: RunFolder, seconds: float) -> str:
+    """Start a command and kill it hard once it has trained for a while; tell how far it was."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    steps = [event for event in run.events() if event["stage"] == "train"]
+    return json.dumps({key: steps[-1][key] for key in ("done", "total")}) if steps else "no step"
+
+
+def history(run: RunFolder) -> list[float]:
+    """Held-out bits per byte before training and after each epoch."""
+    return [point["held_out_bits_per_byte"] for point in run.record().result["history"]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Set up a virtual environment from requirements.lock: sh scripts/install.sh [.venv]
+#
+# Packages are kept as files in a cache folder, because pip can't install from its own cache when
+# the index is out of reach. Once they are there, no network is needed, in any clone.
+set -eu
+
+venv=${1:-.venv}
+python=${PYTHON:-python3}
+say() { printf 'install: %s\n' "$*" >&2; }
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    say "Python 3.11 or newer is needed; name it like this: make install PYTHON=/path/to/python3"
+    exit 2
+fi
+if ! "$python" -m venv "$venv" >/dev/null 2>&1; then
+    say "$python can't make a virtual environment in $venv; on Debian: apt install python3-venv"
+    exit 2
+fi
+
+wheels=${HUGGINGTWEETS_WHEELS:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/huggingtweets/wheels}
+if ! mkdir -p "$wheels" 2>/dev/null || [ ! -w "$wheels" ]; then
+    wheels=$PWD/.wheels # no home to write to
+    mkdir -p "$wheels"
+fi
+
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+from_cache() { PIP_FIND_LINKS="$wheels" pip install --no-index -r requirements.lock; }
+
+if from_cache 2>/dev/null; then
+    say "packages taken from $wheels"
+else
+    say "fetching packages into $wheels; this takes a few minutes the first time"
+    pip download -r requirements.lock -d "$wheels"
+    from_cache
+fi
+pip install --no-index --no-deps --no-build-isolation --editable .
+say "ready: $venv/bin/huggingtweets"

@@ -1,0 +1,67 @@
+"""Small language models that write like one person, made on the machine in front of you.
+
+>>> import huggingtweets as ht
+>>> run = ht.train("my-archive.zip")
+>>> for post in ht.open_bot(run.path).generate("My dream is", n=5):
+...     print(post.text)
+
+The names below are loaded when they are first used, so importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from huggingtweets.bots import Bot, open_bot
+    from huggingtweets.curation import Curated, CurationOptions
+    from huggingtweets.errors import HuggingTweetsError, InputError
+    from huggingtweets.evaluation import LikenessReport
+    from huggingtweets.generation import NewPost, Sampling
+    from huggingtweets.pipeline import TrainOptions, curate, evaluate, resume, train
+    from huggingtweets.posts import Post
+    from huggingtweets.run import RunFolder, list_runs
+    from huggingtweets.training import RECIPES, Recipe
+
+_HOMES = {
+    "bots": ("Bot", "open_bot"),
+    "curation": ("Curated", "CurationOptions"),
+    "errors": ("HuggingTweetsError", "InputError"),
+    "evaluation": ("LikenessReport",),
+    "generation": ("NewPost", "Sampling"),
+    "pipeline": ("TrainOptions", "curate", "evaluate", "resume", "train"),
+    "posts": ("Post",),
+    "run": ("RunFolder", "list_runs"),
+    "training": ("RECIPES", "Recipe"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "RECIPES",
+    "Bot",
+    "Curated",
+    "CurationOptions",
+    "HuggingTweetsError",
+    "InputError",
+    "LikenessReport",
+    "NewPost",
+    "Post",
+    "Recipe",
+    "RunFolder",
+    "Sampling",
+    "TrainOptions",
+    "curate",
+    "evaluate",
+    "list_runs",
+    "open_bot",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,118 @@
+"""Opening a bot: its model, and the posts it was trained on where they are at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingtweets import dataset, machine, models
+from huggingtweets.errors import BaseModelError, BotError
+from huggingtweets.generation import NewPost, Sampling, Writer
+from huggingtweets.novelty import CopyIndex
+from huggingtweets.run import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from huggingtweets.models import LanguageModel
+
+
+@dataclass(frozen=True)
+class Bot:
+    """A bot ready to write.
+
+    Attributes:
+        model: the fine-tuned model.
+        index: its training posts, to catch copies; None for a bot without its run folder.
+    """
+
+    model: LanguageModel
+    index: CopyIndex | None
+
+    def writer(self, sampling: Sampling, *, allow_copies: bool = False) -> Writer:
+        """A :class:`~huggingtweets.generation.Writer` with its own random numbers."""
+        return Writer(self.model, sampling, self.index, allow_copies=allow_copies)
+
+    def generate(
+        self,
+        prompt: str = "",
+        n: int = 10,
+        *,
+        temperature: float = 1.0,
+        top_p: float = 0.95,
+        max_chars: int = 280,
+        seed: int | None = None,
+        allow_copies: bool = False,
+    ) -> Iterator[NewPost]:
+        """New posts as they finish; see :class:`~huggingtweets.generation.Sampling`.
+
+        Raises:
+            InputError: a setting is out of range, or the prompt is too long.
+        """
+        sampling = Sampling(temperature, top_p, max_chars, seed)
+        return self.writer(sampling, allow_copies=allow_copies).write(prompt, n)
+
+
+def open_bot(spec: str | Path, device: str | None = None, precision: str | None = None) -> Bot:
+    """Open a run folder, a bot folder or a bot of the Hugging Face Hub.
+
+    Raises:
+        BotError: there is no such bot.
+        InputError: there is no such device.
+    """
+    where = machine.choose_machine(device, precision)
+    run = _find_run(spec)
+    if run is None:
+        return Bot(_load(spec).to(where), None)
+    bot = load_from_run(run).to(where)
+    kept = dataset.texts_by_author(run.table("kept"), "train", run.record().authors)
+    return Bot(bot, CopyIndex(text for texts in kept.values() for text in texts))
+
+
+def load_from_run(run: RunFolder) -> LanguageModel:
+    """The bot of a run as it was saved.
+
+    Raises:
+        BotError: there is none yet.
+    """
+    if not (run.bot / "config.json").is_file():
+        raise BotError(
+            f"{run.path} has no bot yet ({run.described_state()}); "
+            f"go on with: huggingtweets train --resume {run.path}"
+        )
+    return _load(run.bot)
+
+
+def run_of(spec: str | Path) -> RunFolder:
+    """The run folder of a bot.
+
+    Raises:
+        BotError: there is none; a bot alone lacks the posts it must be judged on.
+    """
+    run = _find_run(spec)
+    if run is None:
+        raise BotError(
+            f"{spec} is not a run folder. Judging a bot takes its held-out posts, which stay in "
+            "the run folder it was made in; name that one (huggingtweets runs lists them)."
+        )
+    return run
+
+
+def _find_run(spec: str | Path) -> RunFolder | None:
+    """The run a path belongs to: itself, or the folder around its ``bot/``."""
+    path = Path(spec)
+    candidates = [path, path.parent] if path.name == "bot" else [path]
+    return next((RunFolder(p) for p in candidates if RunFolder(p).record_file.is_file()), None)
+
+
+def _load(spec: str | Path) -> LanguageModel:
+    try:
+        return models.load(spec)
+    except BaseModelError as error:
+        if Path(spec).is_dir():
+            raise BotError(f"{spec} is not a whole bot folder; make the bot anew.") from error
+        raise BotError(
+            f"There is no bot {str(spec)!r} here, and none that can be loaded from the Hugging "
+            "Face Hub. huggingtweets runs lists those you have."
+        ) from error

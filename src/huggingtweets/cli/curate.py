@@ -1,0 +1,83 @@
+"""``huggingtweets curate``: read and curate only, and tell what was dropped and why."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, print_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from huggingtweets.curation import Curated
+
+_EXAMPLES = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: huggingtweets curate my-archive.zip --show-dropped")(curate)
+
+
+def curate(
+    sources: options.Sources,
+    *,
+    show_dropped: Annotated[
+        bool, typer.Option("--show-dropped", help="Show every dropped post with its reason.")
+    ] = False,
+    keep_newlines: options.KeepNewlines = False,
+    scrub: options.Scrub = False,
+    near_duplicates: options.NearDuplicates = 0.9,
+    text_column: options.TextColumn = None,
+    as_json: options.Json = False,
+) -> None:
+    """Read and curate posts, without training: counts, examples, what was dropped and why."""
+    from huggingtweets import pipeline
+    from huggingtweets.curation import CurationOptions
+
+    chosen = CurationOptions(keep_newlines, scrub, near_duplicates)
+    curated = pipeline.curate(sources, chosen, text_column)
+    if as_json:
+        print_json(_as_json(curated, show_dropped=show_dropped))
+    else:
+        _show(Screen(), curated, show_dropped=show_dropped)
+
+
+def _as_json(curated: "Curated", *, show_dropped: bool) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "counts": curated.counts,
+        "counts_by_author": curated.counts_by_author,
+        "examples": _spread(curated.kept)["text"].to_list(),
+    }
+    if show_dropped:
+        columns = ["author", "id", "text", "reason", "detail"]
+        value["dropped"] = curated.dropped.select(columns).to_dicts()
+    return value
+
+
+def _show(screen: Screen, curated: "Curated", *, show_dropped: bool) -> None:
+    screen.counts(curated.counts)
+    if len(curated.counts_by_author) > 1:
+        for author, counts in curated.counts_by_author.items():
+            screen.say(f"@{author}: {counts['kept']:,} kept of {counts['downloaded']:,}")
+    if not curated.kept.is_empty():
+        screen.heading("Kept, for example")
+    for text in _spread(curated.kept)["text"]:
+        screen.say(f"  • {text}")
+    if curated.dropped.is_empty():
+        return
+    dropped = curated.dropped if show_dropped else _some_of_each(curated.dropped)
+    screen.heading("Dropped" if show_dropped else "Dropped, for example (--show-dropped for all)")
+    for row in dropped.iter_rows(named=True):
+        screen.say(f"  • {row['reason']}, {row['detail']}: {' '.join(row['text'].split())}")
+
+
+def _spread(table: "pl.DataFrame") -> "pl.DataFrame":
+    """A few rows at even distances."""
+    return table.gather_every(max(1, -(-table.height // _EXAMPLES)))
+
+
+def _some_of_each(dropped: "pl.DataFrame") -> "pl.DataFrame":
+    """Three dropped posts for each reason."""
+    return dropped.group_by("reason", maintain_order=True).head(3)

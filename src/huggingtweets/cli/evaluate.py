@@ -1,0 +1,27 @@
+"""``huggingtweets evaluate``: the likeness report again, from what is on disk."""
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: huggingtweets evaluate runs/me")(evaluate)
+
+
+def evaluate(bot: options.Bot, *, as_json: options.Json = False) -> None:
+    """Make the likeness report of a bot anew, from its run folder."""
+    from huggingtweets import bots, pipeline
+    from huggingtweets.cli.train import show_likeness
+
+    run = bots.run_of(bot)
+    screen = Screen(quiet=as_json)
+    with screen.watching():
+        report = pipeline.evaluate(run, screen)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        show_likeness(screen, run)
+        screen.say(f"\nwith plots: {run.report_page}")

@@ -1,0 +1,124 @@
+"""``huggingtweets runs`` and ``show``: what is there."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, command, harmless, print_json
+from huggingtweets.errors import BotError
+
+if TYPE_CHECKING:
+    from huggingtweets.run import RunFolder
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    app.command(epilog="Example: huggingtweets runs --out runs")(runs)
+    app.command(epilog="Example: huggingtweets show runs/me")(show)
+
+
+def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> None:
+    """List the runs: base, author, posts kept, held-out bits per byte, state."""
+    from huggingtweets.run import list_runs
+
+    found = [_summary(run) for run in list_runs(out)]
+    if as_json:
+        print_json({"runs": found})
+        return
+    screen = Screen()
+    if not found:
+        screen.say(f"No runs in {out} yet. Make one: {command('demo')}")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "author", "base", "kept", "bits per byte", "state"):
+        table.add_column(
+            heading,
+            justify="right" if heading in ("kept", "bits per byte") else "left",
+            overflow="fold",  # a path must stay whole
+        )
+    for row in found:
+        bits = row["held_out_bits_per_byte"]
+        cells = (
+            row["run"],
+            " & ".join("@" + author for author in row["authors"]),
+            row["base"],
+            f"{row['counts']['kept']:,}" if row["counts"] else "",
+            f"{bits:.3f}" if bits is not None else "",
+            row["state"],
+        )
+        table.add_row(*(Text(harmless(cell)) for cell in cells))
+    screen.console.print(table)
+
+
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    *,
+    as_json: options.Json = False,
+) -> None:
+    """Show one run: where it came from, how it was made, how it came out."""
+    from huggingtweets.run import RunFolder
+
+    found = RunFolder(run)
+    record = found.record()
+    if as_json:
+        print_json(asdict(record) | {"state": found.described_state()})
+        return
+    screen = Screen()
+    recipe = record.config["recipe"]
+    screen.say(f"{record.name}: {found.described_state()}", "bold")
+    if record.error:
+        screen.say(record.error, "red")
+    for author, counts in record.counts_by_author.items():
+        screen.say(f"@{author}: " + " · ".join(f"{v:,} {k}" for k, v in counts.items()))
+    screen.say(f"sources: {', '.join(record.config['sources'])}")
+    screen.say(
+        f"base {record.config['base']}, recipe {recipe['name']}: at most "
+        f"{recipe['epochs']} epochs, learning rate {recipe['learning_rate']}, "
+        f"seed {record.config['seed']}"
+    )
+    screen.say(
+        f"made {record.created_at} on {record.machine['processor']}, {record.machine['device']}, "
+        f"{record.machine['precision']}; {_seconds(record.seconds)}"
+    )
+    for point in record.result.get("history", []):
+        screen.say(
+            f"after epoch {point['epoch']}: held-out {point['held_out_bits_per_byte']:.3f} "
+            "bits per byte"
+        )
+    if found.report_json.exists():
+        from huggingtweets.cli.train import show_likeness
+
+        show_likeness(screen, found)
+        screen.say(f"\nbot: {found.bot}\nreport with plots: {found.report_page}")
+    elif record.state != "done":
+        screen.say(f"go on with: {command(f'train --resume {run}')}")
+
+
+def _summary(run: "RunFolder") -> dict[str, Any]:
+    try:
+        record = run.record()
+    except BotError:  # one that can't be read doesn't hide the others
+        return {"run": str(run.path), "authors": [], "base": "", "counts": {}} | {
+            "held_out_bits_per_byte": None,
+            "state": "damaged",
+            "created_at": None,
+        }
+    return {
+        "run": str(run.path),
+        "authors": record.authors,
+        "base": record.config["base"],
+        "counts": record.counts,
+        "held_out_bits_per_byte": record.result.get("best"),
+        "state": run.described_state(),
+        "created_at": record.created_at,
+    }
+
+
+def _seconds(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())

@@ -1,0 +1,201 @@
+"""``huggingtweets train``: posts in, a bot out."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, command, outcome, print_json
+from huggingtweets.errors import BotError, InputError, Interrupted
+
+if TYPE_CHECKING:
+    from huggingtweets.pipeline import TrainOptions
+    from huggingtweets.run import RunFolder
+    from huggingtweets.training import Interrupt
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: huggingtweets train my-archive.zip --name me")(train)
+
+
+def train(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="X archives (zip, folder, tweets.js) or .csv, .jsonl, .parquet, .txt files; "
+            "several make one bot of several authors.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    base: Annotated[
+        str, typer.Option("--base", help="pocket (built in), a model folder or a Hub id.")
+    ] = "pocket",
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="fast|classic", help="Ours, or the published one.")
+    ] = "fast",
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the posts at most; the recipe's if not given.", show_default=False
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="At its peak; the recipe's if not given.", show_default=False),
+    ] = None,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens in a step at most; the recipe's if not given.", show_default=False
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    holdout: Annotated[
+        float, typer.Option(help="Share of each author's posts kept aside to judge the bot.")
+    ] = 0.1,
+    split: Annotated[
+        str,
+        typer.Option(metavar="newest|random", help="Which posts are kept aside."),
+    ] = "newest",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the run folder; the author's if not given.", show_default=False),
+    ] = None,
+    out: options.Out = Path("runs"),
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Go on with this run instead.", show_default=False),
+    ] = None,
+    keep_newlines: options.KeepNewlines = False,
+    scrub: options.Scrub = False,
+    near_duplicates: options.NearDuplicates = 0.9,
+    text_column: options.TextColumn = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="At most so much training is lost when the machine dies.")
+    ] = 30.0,
+    track: Annotated[str, typer.Option(help="Where to log to: none (run folder only).")] = "none",
+    as_json: options.Json = False,
+) -> None:
+    """Make a bot from posts: read, curate, fine-tune, judge."""
+    from huggingtweets.curation import CurationOptions
+    from huggingtweets.pipeline import TrainOptions
+    from huggingtweets.training import RECIPES
+
+    if track != "none":
+        raise InputError(f"--track {track} isn't there yet; use --track none.")
+    screen = Screen(quiet=as_json)
+    if resume is not None:
+        if sources:
+            raise InputError("Give either SOURCE or --resume RUN: a run has its posts already.")
+        run = resume_with_screen(resume, screen)
+    else:
+        if recipe not in RECIPES:
+            raise InputError(f"There is no recipe {recipe!r}; choose {' or '.join(RECIPES)}.")
+        chosen = TrainOptions(
+            base=base,
+            recipe=RECIPES[recipe].changed(
+                epochs=epochs, learning_rate=learning_rate, batch_tokens=batch_tokens
+            ),
+            name=name,
+            out=out,
+            seed=seed,
+            holdout=holdout,
+            split=split,  # type: ignore[arg-type]  # checked by TrainOptions
+            curation=CurationOptions(keep_newlines, scrub, near_duplicates),
+            text_column=text_column,
+            device=device,
+            precision=precision,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        run = train_with_screen(sources or [], chosen, screen)
+    if as_json:
+        print_json(outcome(run))
+    else:
+        show_outcome(screen, run)
+
+
+def train_with_screen(sources: list[str], chosen: "TrainOptions", screen: Screen) -> "RunFolder":
+    """Train and show it; Ctrl-C saves, asks and tells how to go on."""
+    from huggingtweets import pipeline
+
+    if not sources:
+        raise InputError("No SOURCE was given: name an X archive or a file with posts.")
+    with _telling_how_to_go_on(), screen.watching():
+        return pipeline.train(sources, chosen, screen, interrupt_asking(screen))
+
+
+def resume_with_screen(path: Path, screen: Screen) -> "RunFolder":
+    """Go on with a run and show it."""
+    from huggingtweets import pipeline
+
+    with _telling_how_to_go_on(), screen.watching():
+        return pipeline.resume(path, screen, interrupt_asking(screen))
+
+
+@contextmanager
+def _telling_how_to_go_on() -> Iterator[None]:
+    """Say what was kept when the user stops, in whichever stage."""
+    try:
+        yield
+    except KeyboardInterrupt as error:  # before there was a run
+        raise Interrupted("Stopped; nothing was written.") from error
+    except Interrupted as error:
+        go_on = command(f"train --resume {error.run}")
+        raise Interrupted(f"{error} Go on with: {go_on}", error.run) from error
+
+
+def interrupt_asking(screen: Screen) -> "Interrupt":
+    """Ctrl-C that asks once where somebody can answer."""
+    from huggingtweets.training import Interrupt
+
+    def confirm() -> bool:
+        if not (screen.console.is_terminal and sys.stdin and sys.stdin.isatty()):
+            return True
+        with screen.paused():
+            try:
+                answer = screen.console.input("\nSaved. Stop here? [Y/n] ")
+            except EOFError:  # Ctrl-D
+                return True
+        return not answer.strip().lower().startswith("n")
+
+    return Interrupt(confirm)
+
+
+def show_outcome(screen: Screen, run: "RunFolder") -> None:
+    """The likeness report, where the bot is and what to do next."""
+    show_likeness(screen, run)
+    screen.heading(f"The bot is in {run.bot}")
+    screen.commands(
+        [
+            command(f'generate {run.path} --prompt "My dream is"'),
+            command(f"show {run.path}"),
+            command(f"evaluate {run.path}"),
+        ]
+    )
+
+
+def show_likeness(screen: Screen, run: "RunFolder") -> None:
+    """The six lines of the likeness report of a finished run."""
+    import json
+
+    from huggingtweets.evaluation import LikenessReport
+
+    try:
+        report = LikenessReport.from_json(json.loads(run.report_json.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BotError(
+            f"{run.report_json} is missing or damaged; make it anew with: "
+            f"{command(f'evaluate {run.path}')}"
+        ) from error
+    screen.heading(f"Likeness to {' & '.join('@' + author for author in report.authors)}")
+    for line in report.lines():
+        screen.say(line)

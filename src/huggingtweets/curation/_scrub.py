@@ -1,0 +1,81 @@
+"""Mask what identifies people: e-mail addresses, phone numbers, mentions of others.
+
+This is a courtesy to people in somebody's posts, not a guarantee: names, addresses and numbers
+written in words stay. It is plain Python with callbacks (a mention of an author stays, a phone
+number is told by its digits), called only on the texts that hold an ``@`` or enough digits.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from huggingtweets.curation._slices import change_where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAY_CONCERN = r"@|\d(?:\D{0,3}\d){8}"
+"""An address or mention, or nine digits close together (the fewest of any phone number here)."""
+
+# A handle of X (@nasa), Mastodon (@nasa@mastodon.social) or Bluesky (@nasa.bsky.social). What
+# follows a letter is part of an e-mail address.
+_MENTION = re.compile(r"(?<![\w@])@(\w+(?:[.-]\w+)*(?:@\w+(?:[.-]\w+)*)?)")
+
+# Not the tail of a Mastodon handle that stays because it is an author's.
+_EMAIL = re.compile(r"(?<![\w@])\w(?:[\w.%+-]*[\w%+-])?@(?:[\w-]+\.)+[^\W\d_]{2,}")
+
+# A number that isn't a price, hashtag, decimal or part of something longer.
+_BEFORE = r"(?<![\w$€£¥#+(])(?<!\d[.,:/-])"
+_AFTER = r"(?!\w|[.,:/-]\d|\s?[%$€£¥])"
+_PHONE = re.compile(
+    _BEFORE
+    + r"""(?:
+        \+\d(?:[ .\-()/]{0,2}\d){8,14}                          # +44 20 7946 0958
+      | (?:1[ .-]?)?\([2-9]\d\d\)[ .-]?\d{3}[ .-]?\d{4}          # (202) 224-3121
+      | (?:1[ .-])?[2-9]\d\d([ .-])\d{3}\1\d{4}                 # 202-224-3121, 1-800-555-0199
+      | [2-9]\d\d[2-9]\d{6}                                     # 2022243121
+      | 0\d{1,4}([ /-])\d{2,8}(?:\2\d{2,4}){0,4}                # 020 7946 0958, 0171/1234567
+      | 0\d{9,10}                                               # 02079460958
+    )"""
+    + _AFTER,
+    re.VERBOSE,
+)
+_PHONE_DIGITS = range(9, 16)
+"""Digits of a phone number with its area code; at most 15 by ITU-T E.164. A date has 8 at most."""
+
+
+def scrub(texts: pl.Series, authors: frozenset[str]) -> pl.Series:
+    """Put ``<email>``, ``<phone>`` and ``@user`` in place of what identifies others.
+
+    Args:
+        texts: posts, without null.
+        authors: lower-case handles without ``@`` whose mentions stay.
+    """
+
+    def mask(text: str) -> str:
+        text = _MENTION.sub(_mask_unless_author(authors), text)
+        text = _EMAIL.sub("<email>", text)
+        return _PHONE.sub(_mask_phone, text)
+
+    def mask_all(chosen: pl.Series) -> pl.Series:
+        return pl.Series(chosen.name, [mask(text) for text in chosen], dtype=pl.String)
+
+    return change_where(texts, texts.str.contains(_MAY_CONCERN), mask_all)
+
+
+def _mask_unless_author(authors: frozenset[str]) -> Callable[[re.Match[str]], str]:
+    def replace(mention: re.Match[str]) -> str:
+        handle = mention[1].lower()
+        # "@nasa.Great news": a sentence glued to the handle looks like a Bluesky domain.
+        known = {handle, handle.split("@")[0], handle.split(".")[0]} & authors
+        return mention[0] if known else "@user"
+
+    return replace
+
+
+def _mask_phone(number: re.Match[str]) -> str:
+    digits = sum(character.isdigit() for character in number[0])
+    return "<phone>" if digits in _PHONE_DIGITS else number[0]

@@ -1,0 +1,236 @@
+"""From prompts to new posts: batched sampling with a key-value cache, and the novelty filter.
+
+Posts of a batch are handed over as they finish, and rows that are done leave the batch, so the last
+long post doesn't make the short ones wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from huggingtweets.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+    from huggingtweets.models import LanguageModel
+    from huggingtweets.novelty import CopyIndex
+
+_ROWS_AT_ONCE = 64
+_STEPS_BETWEEN_LENGTH_CHECKS = 8
+_DRAWS_PER_POST = 20
+"""Give up on a post after so many draws that were all copies or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw; all faults are told at once.
+
+    Attributes:
+        temperature: 1 samples from the model as it is, less is safer, more is wilder.
+        top_p: share of the probability to draw from (nucleus sampling, Holtzman et al. 2020,
+            arXiv 1904.09751).
+        max_chars: characters of a post at most; a longer one is cut at a word.
+        seed: the same seed and settings give the same posts; None draws anew each time.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 0.95
+    max_chars: int = 280
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 < self.temperature <= 100:
+            faults.append(f"temperature must be over 0 and at most 100, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            faults.append(f"top-p must be over 0 and at most 1, not {self.top_p}")
+        if not 1 <= self.max_chars <= 100_000:
+            faults.append(f"max-chars must be from 1 to 100,000, not {self.max_chars}")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            faults.append(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if faults:
+            raise InputError("These settings can't be used: " + "; ".join(faults) + ".")
+
+
+@dataclass(frozen=True, slots=True)
+class NewPost:
+    """A generated post.
+
+    Attributes:
+        text: prompt included.
+        prompt: what it was to begin with, empty for none.
+        copied_words: longest run of words it shares with a training post, or None where the
+            training posts are not at hand.
+        copied: whether the copy rule of :mod:`huggingtweets.novelty` catches it, or None.
+    """
+
+    text: str
+    prompt: str = ""
+    copied_words: int | None = None
+    copied: bool | None = None
+
+
+class Writer:
+    """Draws posts from a bot.
+
+    Args:
+        lm: the bot.
+        sampling: how to draw.
+        index: the training posts, to catch copies; None checks nothing.
+        allow_copies: hand copies over as well, marked.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        sampling: Sampling,
+        index: CopyIndex | None = None,
+        *,
+        allow_copies: bool = False,
+    ) -> None:
+        import torch
+
+        self.lm, self.sampling, self.index = lm, sampling, index
+        self.allow_copies = allow_copies
+        self.rejected = 0
+        """Copies drawn again so far."""
+        self._generator = torch.Generator(device=lm.device)
+        if sampling.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(sampling.seed)
+
+    def write(self, prompt: str = "", n: int = 10) -> Iterator[NewPost]:
+        """Give ``n`` new posts as they finish; fewer when nearly all draws are copies.
+
+        Raises:
+            InputError: at once, when the prompt is longer than a post or the model's context.
+        """
+        start = [self.lm.separator, *self._prompt_ids(prompt)]
+        return self._write(prompt, start, n)
+
+    def _write(self, prompt: str, start: list[int], n: int) -> Iterator[NewPost]:
+        missing, draws_left = n, n * _DRAWS_PER_POST
+        while missing > 0 and draws_left > 0:
+            rows = min(missing, _ROWS_AT_ONCE)
+            draws_left -= rows
+            for text in self._draw(start, rows):
+                post = self._checked(text, prompt)
+                if post is not None:
+                    missing -= 1
+                    yield post
+
+    def _checked(self, text: str, prompt: str) -> NewPost | None:
+        """The post, or None when it is empty or a copy that must be drawn again."""
+        if "\ufffd" not in prompt:  # tokens are bytes: some stand for half a character
+            text = text.replace("\ufffd", "").strip()
+        if not text.strip() or text.strip() == prompt.strip():
+            return None
+        if self.index is None:
+            return NewPost(text, prompt)
+        run = self.index.longest_run(text)
+        copied = self.index.is_copy(text)
+        if copied and not self.allow_copies:
+            self.rejected += 1
+            return None
+        return NewPost(text, prompt, run.words, copied)
+
+    def _draw(self, start: list[int], rows: int) -> Iterator[str]:
+        """Sample ``rows`` posts that begin with the tokens ``start``; give each when it ends."""
+        import torch
+
+        inputs = torch.tensor([start] * rows, device=self.lm.device)
+        written: list[list[int]] = [list(start[1:]) for _ in range(rows)]
+        cache: Any = None
+        step = 0
+        while written:
+            logits, cache = self._forward(inputs, cache)
+            tokens = sample(logits, self.sampling, self._generator)
+            step += 1
+            going = []
+            for i, token in enumerate(tokens.tolist()):
+                if token != self.lm.separator:
+                    written[i].append(token)
+                if token == self.lm.separator or self._is_long_enough(written[i], step):
+                    yield cut_at_word(self.lm.decode(written[i]), self.sampling.max_chars)
+                else:
+                    going.append(i)
+            if len(going) < len(written):
+                written = [written[i] for i in going]
+                if not written:
+                    return
+                kept = torch.tensor(going, device=self.lm.device)
+                cache.batch_select_indices(kept)
+                tokens = tokens[kept]
+            inputs = tokens[:, None]
+
+    def _forward(self, inputs: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:  # noqa: ANN401 - transformers' cache classes have no common typed base
+        """Logits of the next token, (rows, vocabulary) in fp32, and the cache."""
+        import torch
+
+        with torch.inference_mode():
+            out = self.lm.model(input_ids=inputs, past_key_values=cache, use_cache=True)
+            return out.logits[:, -1].float(), out.past_key_values
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        if len(prompt) >= self.sampling.max_chars:
+            raise InputError(
+                f"The prompt has {len(prompt)} characters and a post at most "
+                f"{self.sampling.max_chars}; shorten it or raise --max-chars."
+            )
+        # the space before the next word belongs to that word's token
+        ids = self.lm.encode(prompt.rstrip())
+        if len(ids) + 2 > self.lm.context:
+            raise InputError(
+                f"The prompt has {len(ids)} tokens and the model reads at most "
+                f"{self.lm.context}; shorten it."
+            )
+        return ids
+
+    def _is_long_enough(self, ids: list[int], step: int) -> bool:
+        """Whether a row may stop: the context is full or the text is over its limit."""
+        if len(ids) + 1 >= self.lm.context:
+            return True
+        if step % _STEPS_BETWEEN_LENGTH_CHECKS:
+            return False
+        return len(self.lm.decode(ids)) > self.sampling.max_chars
+
+
+def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
+    """Draw one token a row by temperature and nucleus sampling.
+
+    Args:
+        logits: (rows, vocabulary).
+        sampling: temperature and top-p.
+        generator: on the logits' device.
+
+    Returns:
+        Token ids, (rows,).
+    """
+    import torch
+
+    # from the highest down, so that a temperature near 0 gives no infinity
+    below = logits - logits.max(dim=-1, keepdim=True).values
+    probabilities = torch.softmax(below / max(sampling.temperature, 1e-30), dim=-1)
+    if sampling.top_p < 1:
+        ordered, order = probabilities.sort(dim=-1, descending=True)
+        # a token stays while the mass before it is under top_p, so the first always does
+        outside = ordered.cumsum(-1) - ordered >= sampling.top_p
+        probabilities = probabilities.scatter(-1, order, ordered.masked_fill(outside, 0.0))
+    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+
+
+def cut_at_word(text: str, max_chars: int) -> str:
+    """The text, or its whole words that fit into ``max_chars``; a single longer word is cut."""
+    text = text.strip()
+    if len(text) <= max_chars:
+        return text
+    head = text[:max_chars]
+    if text[max_chars].isspace() or head[-1].isspace():
+        return head.rstrip()
+    words = head.rsplit(None, 1)
+    return words[0] if len(words) > 1 else head

@@ -1,0 +1,363 @@
+"""The stages in order, and nothing else.
+
+    read → curate → split → train → save the bot → likeness report → card
+
+Each stage leaves its result in the run folder, so a run that was stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingtweets import (
+    atomic,
+    bots,
+    curation,
+    dataset,
+    evaluation,
+    machine,
+    models,
+    publish,
+    run,
+    sources,
+)
+from huggingtweets.curation import CurationOptions
+from huggingtweets.errors import (
+    BotError,
+    HuggingTweetsError,
+    InputError,
+    Interrupted,
+    StorageError,
+)
+from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.run import Record, RunFolder
+from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
+    from huggingtweets.curation import Curated
+    from huggingtweets.dataset import SplitRule
+    from huggingtweets.evaluation import LikenessReport
+
+DEFAULT_OUT = Path("runs")
+Specs = str | Path | Sequence[str | Path]
+"""One source or several."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the user may choose; everything has a default.
+
+    Attributes:
+        base: ``pocket``, a model folder or a Hub id.
+        recipe: hyper-parameters.
+        name: of the run folder; None takes the authors' handles.
+        out: folder that holds the runs.
+        seed: decides the order of posts, dropout and the report's generations.
+        holdout: share of each author's posts that are only measured, over 0 and under 1.
+        split: ``newest`` or ``random`` posts are held out.
+        curation: what is dropped and cleaned.
+        text_column: column with the text, for tables whose column isn't found.
+        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
+        precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
+        checkpoint_seconds: at most so much training is lost when the process dies.
+    """
+
+    base: str = models.POCKET
+    recipe: Recipe = field(default_factory=lambda: RECIPES["fast"])
+    name: str | None = None
+    out: Path = DEFAULT_OUT
+    seed: int = 0
+    holdout: float = 0.1
+    split: SplitRule = "newest"
+    curation: CurationOptions = field(default_factory=CurationOptions)
+    text_column: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 < self.holdout < 1:
+            faults.append(f"--holdout must be over 0 and under 1, not {self.holdout}")
+        if self.split not in ("newest", "random"):
+            faults.append(f"--split must be newest or random, not {self.split!r}")
+        if not self.checkpoint_seconds > 0:
+            faults.append(f"--checkpoint-seconds must be over 0, not {self.checkpoint_seconds}")
+        if not 0 <= self.seed < 2**63:
+            faults.append(f"--seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if self.name is not None and not re.fullmatch(r"[\w][\w.+-]{0,99}", self.name):
+            faults.append(f"--name must be letters, digits and . _ + - only, not {self.name!r}")
+        if faults:
+            raise InputError("; ".join(faults) + ".")
+
+
+def train(
+    specs: Specs,
+    options: TrainOptions | None = None,
+    listen: Listener = ignore,
+    interrupt: Interrupt | None = None,
+) -> RunFolder:
+    """Make a bot from one or several sources.
+
+    Raises:
+        InputError: a source, the base or an option can't be used; no run folder is left behind.
+        TrainingError: training failed; the run folder says so.
+        Interrupted: stopped by the user; :func:`resume` goes on.
+    """
+    options = options or TrainOptions()
+    made = _prepare(_several(specs), options, listen)
+    return _go_on(made, listen, interrupt)
+
+
+def resume(
+    path: Path | str, listen: Listener = ignore, interrupt: Interrupt | None = None
+) -> RunFolder:
+    """Go on with a run that was stopped, from its last checkpoint.
+
+    Raises:
+        BotError: there is no such run, or it is done.
+    """
+    found = RunFolder(Path(path))
+    if found.record().state == "done":
+        raise BotError(f"{path} is done; there is nothing to resume.")
+    return _go_on(found, listen, interrupt)
+
+
+def curate(
+    specs: Specs,
+    options: CurationOptions | None = None,
+    text_column: str | None = None,
+    listen: Listener = ignore,
+) -> Curated:
+    """The first two stages alone; nothing is written.
+
+    Raises:
+        SourceError: a source can't be read.
+    """
+    chosen = options or CurationOptions()
+    return _read_and_curate(_several(specs), chosen, text_column, listen)[1]
+
+
+def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> LikenessReport:
+    """Make the likeness report of a run from what is on disk, and write it there.
+
+    Raises:
+        BotError: the run has no bot or its posts are gone.
+        BaseModelError: the base it is compared with can't be loaded.
+    """
+    found = where if isinstance(where, RunFolder) else bots.run_of(where)
+    record = found.record()
+    bot = bots.load_from_run(found)
+    kept = found.table("kept")
+    used = machine.choose_machine(record.config["device"], record.config["precision"])
+    measured = evaluation.measure(
+        bot.to(used),
+        models.load(record.config["base"]).to(used),
+        dataset.texts_by_author(kept, "train", record.authors),
+        held_out := dataset.texts_by_author(kept, "held_out", record.authors),
+        history=record.result.get("history", ()),
+        seed=record.config["seed"],
+        listen=listen,
+    )
+    real = [text for texts in held_out.values() for text in texts]
+    title = publish.title(record.authors)
+    atomic.write_json(found.report_json, measured.report.to_json())
+    atomic.write_json(found.generations_file, measured.generations)
+    atomic.write_text(
+        found.report_page, evaluation.render(measured.report, measured.generations, real, title)
+    )
+    atomic.write_text(found.bot / "README.md", publish.render_card(record, measured.report))
+    return measured.report
+
+
+def _several(specs: Specs) -> Sequence[str | Path]:
+    return [specs] if isinstance(specs, str | Path) else specs
+
+
+def _read_and_curate(
+    specs: Sequence[str | Path],
+    options: CurationOptions,
+    text_column: str | None,
+    listen: Listener,
+) -> tuple[pl.DataFrame, Curated]:
+    """The posts as read, and what came of them."""
+    listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
+    posts = sources.read_posts(specs, text_column=text_column)
+    curated = curation.curate(posts, options)
+    listen(Event(stage="curate", counts=curated.counts))
+    return posts, curated
+
+
+def _prepare(specs: Sequence[str | Path], options: TrainOptions, listen: Listener) -> RunFolder:
+    """Read, curate and split, check all that can be checked, then make the run folder."""
+    if options.name:
+        _check_free(RunFolder(options.out / options.name))
+    where = machine.choose_machine(options.device, options.precision or options.recipe.precision)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "read and curate"):
+        posts, curated = _read_and_curate(specs, options.curation, options.text_column, listen)
+        if warning := dataset.text_amount_warning(curated.kept):
+            listen(Event(stage="curate", message=warning))
+        kept = dataset.split(
+            curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
+        )
+    base = models.load(options.base)
+    _check_space(options.out, base.parameters)
+    read = posts["author"].unique(maintain_order=True)
+    authors = read.filter(read.is_in(kept["author"].unique().to_list())).to_list()
+    record = Record(
+        name=options.name or run.free_name(options.out, _folder_name(authors)),
+        authors=authors,
+        config=_config(specs, options, where),
+        counts=curated.counts,
+        counts_by_author=curated.counts_by_author,
+        versions=machine.package_versions(),
+        machine=where.as_dict(),
+        seconds=seconds,
+    )
+    tables = {"posts": posts, "kept": kept, "dropped": curated.dropped}
+    return run.create(options.out, record, tables)
+
+
+def _check_free(wanted: RunFolder) -> None:
+    """Refuse a name that is taken, before anything is read."""
+    if wanted.path.exists():
+        unfinished = wanted.record_file.is_file() and wanted.record().state != "done"
+        go_on = (
+            f", or go on with: huggingtweets train --resume {wanted.path}" if unfinished else "."
+        )
+        raise StorageError(f"{wanted.path} is already there; choose another --name{go_on}")
+
+
+def _go_on(found: RunFolder, listen: Listener, interrupt: Interrupt | None) -> RunFolder:
+    """Train and evaluate, whichever is still to be done, with the outcome in ``run.json``."""
+
+    def log(event: Event) -> None:
+        found.append_event(event.as_dict())
+        listen(event)
+
+    with found.locked():
+        try:
+            if found.record().state != "trained":
+                _train(found, log, interrupt or Interrupt())
+            with _recorded(found, "evaluate"):
+                evaluate(found, log)
+        except (Interrupted, KeyboardInterrupt) as error:
+            raise Interrupted(str(error) or "Stopped.", found.path) from error
+        except HuggingTweetsError as error:
+            if error.exit_code == 1:
+                _update(found, state="failed", error=str(error))
+            raise
+        _update(found, state="done", error=None)
+    return found
+
+
+def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
+    """Fine-tune and save the bot; afterwards the checkpoint is of no more use."""
+    record = found.record()
+    config, kept = record.config, found.table("kept")
+    recipe = Recipe(**config["recipe"])
+    where = machine.choose_machine(config["device"], config["precision"])
+    held_out = dataset.texts_by_author(kept, "held_out", record.authors)
+    task = Fit(
+        base=models.load(config["base"], attention=_attention(recipe, where)),
+        train=list(dataset.texts_by_author(kept, "train", record.authors).values()),
+        held_out=[text for texts in held_out.values() for text in texts],
+        recipe=recipe,
+        machine=where,
+        seed=config["seed"],
+        checkpoint_file=found.checkpoint_file,
+        checkpoint_seconds=config["checkpoint_seconds"],
+        interrupt=interrupt,
+    )
+    _update(found, state="training", error=None)
+    trained = fit(task, listen)
+    with atomic.replacing_folder(found.bot) as temporary:
+        task.base.save(temporary)
+    record = found.record()
+    record.state, record.result = "trained", asdict(trained)
+    record.seconds["train"] = trained.seconds
+    found.save(record)
+    shutil.rmtree(found.checkpoint_file.parent, ignore_errors=True)
+
+
+def _attention(recipe: Recipe, where: machine.Machine) -> str | None:
+    """Plain products beat the fused kernel on a CPU when rows are as short as posts.
+
+    Its backward pass takes a quarter of a training step with rows of 30 tokens.
+    """
+    return "eager" if where.device == "cpu" and recipe.rows == "posts" else None
+
+
+def _update(found: RunFolder, **values: Any) -> None:  # noqa: ANN401 - fields of Record
+    record = found.record()
+    for name, value in values.items():
+        setattr(record, name, value)
+    found.save(record)
+
+
+@contextmanager
+def _recorded(found: RunFolder, stage: str) -> Iterator[None]:
+    """Put the seconds of a stage into the run's record."""
+    seconds: dict[str, float] = {}
+    with _timed(seconds, stage):
+        yield
+    _update(found, seconds=found.record().seconds | seconds)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - started, 2)
+
+
+def _config(
+    specs: Sequence[str | Path], options: TrainOptions, where: machine.Machine
+) -> dict[str, Any]:
+    """All options as plain values, with paths made absolute so that a resumed run finds them."""
+    values = asdict(options) | {
+        "sources": [str(Path(s).absolute()) if Path(s).exists() else str(s) for s in specs],
+        "out": str(options.out.absolute()),
+        "device": where.device,
+        "precision": where.precision,
+    }
+    if options.base != models.POCKET and Path(options.base).expanduser().is_dir():
+        values["base"] = str(Path(options.base).expanduser().absolute())
+    return values
+
+
+def _check_space(out: Path, parameters: int) -> None:
+    """Refuse a run that the disk has no room for before anything is written.
+
+    A checkpoint holds fp32 weights, two moments and the best weights, up to 16 bytes a parameter,
+    and stands twice while it is replaced; the bot takes up to 4.
+    """
+    needed = parameters * (2 * 16 + 4)
+    existing = next(
+        folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
+    )
+    with atomic.storage_errors(out):
+        free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise StorageError(
+            f"Can't write to {out}: the disk is full but for {free / 1e6:,.0f} MB and this run "
+            f"needs {needed / 1e6:,.0f} MB; free some space or choose another --out."
+        )
+
+
+def _folder_name(authors: Sequence[str]) -> str:
+    """A folder name made of the authors' handles."""
+    name = re.sub(r"[^\w.-]+", "_", "+".join(authors).replace("+", "-and-"))
+    return name.strip("._-")[:80] or "bot"

@@ -1,0 +1,5 @@
+"""What goes with a bot: its card."""
+
+from huggingtweets.publish.card import render_card, title
+
+__all__ = ["render_card", "title"]

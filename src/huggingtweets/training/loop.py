@@ -1,0 +1,286 @@
+"""The training loop.
+
+Everything that depends on chance derives from the seed and the epoch, or is in the checkpoint, so
+a run that was killed and resumed ends with the loss it would have had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from huggingtweets import dataset, scoring
+from huggingtweets.errors import BotError, Interrupted, TrainingError
+from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.machine import Machine, tune_allocator
+from huggingtweets.training import checkpoint
+from huggingtweets.training.interrupt import Interrupt
+from huggingtweets.training.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from huggingtweets.dataset import Batch, Row
+    from huggingtweets.models import LanguageModel
+    from huggingtweets.training.recipe import Recipe
+
+_SECONDS_BETWEEN_EVENTS = 0.25
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What to train, on what, how.
+
+    Attributes:
+        base: the model to start from; changed in place, it ends with the best weights.
+        train: posts of each author.
+        held_out: posts that are only measured.
+        recipe: hyper-parameters.
+        machine: device and precision.
+        seed: decides the order of posts and dropout.
+        checkpoint_file: where the resumable state goes, or None for none.
+        checkpoint_seconds: at most so much training is lost when the process dies.
+        interrupt: what Ctrl-C does.
+    """
+
+    base: LanguageModel
+    train: Sequence[Sequence[str]]
+    held_out: Sequence[str]
+    recipe: Recipe
+    machine: Machine
+    seed: int = 0
+    checkpoint_file: Path | None = None
+    checkpoint_seconds: float = 30.0
+    interrupt: Interrupt = field(default_factory=Interrupt)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How training went.
+
+    Attributes:
+        history: measurements, the first before any step: epoch, step, train_loss,
+            held_out_bits_per_byte.
+        best: lowest held-out bits per byte, that of the weights kept.
+        steps: optimizer steps taken.
+        tokens: of real text seen.
+        seconds: spent training, measuring included.
+        stopped_early: the held-out loss rose before the last epoch.
+    """
+
+    history: list[dict[str, float | None]]
+    best: float
+    steps: int
+    tokens: int
+    seconds: float
+    stopped_early: bool
+
+
+def fit(task: Fit, listen: Listener = ignore) -> Trained:
+    """Train until the recipe ends or the held-out loss no longer falls; keep the best weights.
+
+    Goes on from ``task.checkpoint_file`` where there is one.
+
+    Raises:
+        TrainingError: the loss is no longer a number.
+        Interrupted: the user stopped it; the state is saved.
+        StorageError: a checkpoint can't be written.
+        BotError: the checkpoint is damaged or of other data, another recipe or seed.
+    """
+    import torch
+
+    tune_allocator()
+    torch.manual_seed(task.seed)
+    loop = _Loop(task, listen)
+    with task.interrupt.watching():
+        return loop.run()
+
+
+class _Loop:
+    """State of one fit; ``run`` is the order of things."""
+
+    def __init__(self, task: Fit, listen: Listener) -> None:
+        self.task, self.listen, self.recipe = task, listen, task.recipe
+        self.data = _Data(task)
+        self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
+        self.weights = Weights(task.base.model, task.machine, task.recipe)
+        self.state = checkpoint.Progress(plan=self._plan())
+        self._resume()
+        self.clock = _Clock(self.state)
+        self.saved_at = time.monotonic()
+
+    def run(self) -> Trained:
+        """Measure, train an epoch, measure, until there is no more to gain."""
+        state = self.state
+        if not state.history:
+            self._measure(train_loss=None)
+        while state.epoch < self.recipe.epochs and not self._no_longer_falls():
+            self._epoch()
+            state.epoch, state.in_epoch = state.epoch + 1, 0
+            self._measure(train_loss=state.loss_sum / max(1, state.loss_tokens))
+            state.loss_sum, state.loss_tokens = 0.0, 0
+        self.weights.load_best()
+        return Trained(
+            history=state.history,
+            best=state.best,
+            steps=state.step,
+            tokens=state.tokens,
+            seconds=self.clock.seconds(),
+            stopped_early=state.epoch < self.recipe.epochs,
+        )
+
+    def _epoch(self) -> None:
+        state = self.state
+        batches = self.data.epoch(state.epoch)
+        while state.in_epoch < len(batches):
+            self._step(dataset.to_batch(batches[state.in_epoch]))
+            state.in_epoch += 1
+            self.clock.tell(self.listen, state, self.steps, self.recipe.epochs)
+            if self.task.interrupt.requested:
+                self._stop_if_confirmed()
+            elif time.monotonic() - self.saved_at >= self.task.checkpoint_seconds:
+                self._save()
+
+    def _step(self, batch: Batch) -> None:
+        state = self.state
+        self.weights.model.train()
+        loss = scoring.negative_log_likelihood(self.weights.model, batch) / batch.tokens
+        loss.backward()  # type: ignore[no-untyped-call]
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss is no longer a number at step {state.step + 1}; "
+                "try again with a lower --learning-rate."
+            )
+        self.weights.update(self.recipe.rate(state.step, self.steps))
+        state.step += 1
+        state.tokens += batch.tokens
+        state.loss_sum += value * batch.tokens
+        state.loss_tokens += batch.tokens
+
+    def _measure(self, train_loss: float | None) -> None:
+        """Held-out bits per byte now; the weights are kept if it is the lowest so far."""
+        nats = scoring.summed_nats(self.weights.model, self.data.held_out)
+        value = scoring.nats_to_bits_per_byte(nats, self.task.held_out)
+        state = self.state
+        state.history.append(
+            {
+                "epoch": state.epoch,
+                "step": state.step,
+                "train_loss": train_loss,
+                "held_out_bits_per_byte": value,
+            }
+        )
+        if value < state.best:
+            state.best = value
+            self.weights.keep_best()
+        self.clock.tell(self.listen, state, self.steps, self.recipe.epochs, held_out=value)
+
+    def _no_longer_falls(self) -> bool:
+        last = self.state.history[-1]["held_out_bits_per_byte"]
+        return last is not None and last > self.state.best
+
+    def _stop_if_confirmed(self) -> None:
+        self._save()
+        if self.task.interrupt.confirmed():
+            raise Interrupted(f"Stopped at step {self.state.step} of {self.steps}.")
+
+    def _plan(self) -> str:
+        """Fingerprint of all that decides the course of training."""
+        weights = [(name, list(w.shape)) for name, w in self.weights.computing.items()]
+        how = [asdict(self.recipe), self.task.seed, self.task.machine.precision]
+        parts = [self.data.rows, self.data.held_out, weights, how]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def _save(self) -> None:
+        if self.task.checkpoint_file is not None:
+            self.state.seconds = self.clock.seconds()
+            checkpoint.save(self.task.checkpoint_file, self.state, self.weights.tensors())
+        self.saved_at = time.monotonic()
+
+    def _resume(self) -> None:
+        file = self.task.checkpoint_file
+        found = checkpoint.load(file) if file else None
+        if found is None:
+            return
+        progress, tensors = found
+        if progress.plan != self.state.plan:
+            raise BotError(
+                f"{file} belongs to other posts, another base, recipe or seed; "
+                "train the bot anew under another --name."
+            )
+        self.state = progress
+        self.weights.restore(tensors)
+
+
+class _Data:
+    """Rows of a fit and the batches of its epochs."""
+
+    def __init__(self, task: Fit) -> None:
+        lm = task.base
+        self.recipe, self.seed, self.lm = task.recipe, task.seed, lm
+        # blocks are cut after shuffling, so there a long post stays in one piece until then
+        longest = lm.context if self.recipe.rows == "posts" else sys.maxsize
+        by_author = [
+            dataset.rows_of(lm.encode_all(posts), lm.separator, longest) for posts in task.train
+        ]
+        self.sizes = [[len(row) - 1 for row in rows] for rows in by_author]
+        self.rows = [row for rows in by_author for row in rows]
+        held_out = lm.encode_all(task.held_out)
+        self.held_out = dataset.rows_of(held_out, lm.separator, lm.context)
+
+    def epoch(self, number: int) -> list[list[Row]]:
+        """The batches of an epoch, each a list of rows; the same for the same seed."""
+        order = dataset.epoch_order(self.sizes, self.seed, number)
+        if self.recipe.rows == "blocks":
+            blocks = dataset.blocks(self.rows, order, self.lm.separator, self.lm.context)
+            return [[block] for block in blocks]
+        budget = self.recipe.batch_tokens
+        groups = dataset.batches_by_length(self.rows, order, budget, self.seed, number)
+        return [[self.rows[i] for i in group] for group in groups]
+
+
+class _Clock:
+    """Speed and time left, told at most four times a second."""
+
+    def __init__(self, state: checkpoint.Progress) -> None:
+        self.started = self.told_at = time.monotonic()
+        self.before = (state.seconds, state.step, state.tokens)
+
+    def seconds(self) -> float:
+        """Spent training, over all sittings."""
+        return self.before[0] + time.monotonic() - self.started
+
+    def tell(
+        self,
+        listen: Listener,
+        state: checkpoint.Progress,
+        steps: int,
+        epochs: int,
+        held_out: float | None = None,
+    ) -> None:
+        """Send an event, unless the last one is too recent and nothing was measured."""
+        now = time.monotonic()
+        if held_out is None and now - self.told_at < _SECONDS_BETWEEN_EVENTS:
+            return
+        self.told_at = now
+        spent = now - self.started
+        steps_done, tokens_done = state.step - self.before[1], state.tokens - self.before[2]
+        listen(
+            Event(
+                stage="train",
+                done=state.step,
+                total=steps,
+                epoch=min(state.epoch + 1, epochs),
+                loss=state.loss_sum / state.loss_tokens if state.loss_tokens else None,
+                tokens_per_second=tokens_done / spent if tokens_done else None,
+                seconds_left=spent / steps_done * (steps - state.step) if steps_done else None,
+                held_out_bits_per_byte=held_out,
+            )
+        )

@@ -1,0 +1,100 @@
+"""Hyper-parameters as plain, checked values, and the two named sets of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from huggingtweets.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a bot is trained.
+
+    All faults of a recipe are told at once when it is built.
+
+    Attributes:
+        name: ``fast``, ``classic``.
+        epochs: passes over the posts at most; fewer when the held-out loss no longer falls.
+        learning_rate: at its peak.
+        warmup: share of the steps over which the learning rate rises from 0.
+        batch_tokens: positions in a batch at most, padding included (0: one block).
+        rows: ``posts``, one post a row, or ``blocks``, posts joined and cut into full blocks.
+        weight_decay: of AdamW, for matrices only.
+        beta2: of AdamW.
+        clip: the gradient's norm at most.
+        precision: None takes what the machine is fastest with.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    warmup: float
+    batch_tokens: int
+    rows: Literal["posts", "blocks"]
+    weight_decay: float = 0.0
+    beta2: float = 0.999
+    clip: float = 1.0
+    precision: Literal["bf16", "fp32"] | None = None
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} must be {wanted}, not {getattr(self, name)!r}"
+            for name, wanted, fine in (
+                ("epochs", "a whole number from 1 to 1,000", 1 <= self.epochs <= 1000),
+                ("learning_rate", "over 0 and under 1", 0 < self.learning_rate < 1),
+                ("warmup", "from 0 to 1", 0 <= self.warmup <= 1),
+                ("batch_tokens", "0 or more", self.batch_tokens >= 0),
+                ("weight_decay", "0 or more", self.weight_decay >= 0),
+                ("beta2", "from 0 to under 1", 0 <= self.beta2 < 1),
+                ("clip", "over 0", self.clip > 0),
+            )
+            if not fine
+        ]
+        if faults:
+            raise InputError("This recipe can't be used: " + "; ".join(faults) + ".")
+
+    def changed(self, **values: Any) -> Recipe:  # noqa: ANN401 - checked by the dataclass
+        """The recipe with the values that are not None put in."""
+        known = {f.name for f in fields(self)}
+        given = {key: value for key, value in values.items() if value is not None}
+        if unknown := sorted(given.keys() - known):
+            raise InputError(f"A recipe has no {', '.join(unknown)}.")
+        return replace(self, **given)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of a step (from 0) of ``steps``: a linear rise, then a cosine to zero."""
+        rise = round(self.warmup * steps)
+        if step < rise:
+            return self.learning_rate * (step + 1) / (rise + 1)
+        progress = (step - rise) / max(1, steps - rise)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+CLASSIC = Recipe(
+    name="classic",
+    epochs=4,
+    learning_rate=1.37e-4,
+    warmup=0.0,
+    batch_tokens=0,
+    rows="blocks",
+    precision="fp32",
+)
+"""The published recipe to the letter: 4 epochs, 1.37e-4, cosine, no warm-up, no accumulation, one
+block of the model's context a step (HuggingTweets report, Dayma 2020; found by 260 sweep runs on 15
+handles)."""
+
+FAST = Recipe(
+    name="fast",
+    epochs=2,
+    learning_rate=1e-3,
+    warmup=0.05,
+    batch_tokens=1024,
+    rows="posts",
+    beta2=0.99,
+)
+"""Ours; docs/benchmarks.md tells how it was found and what it gives."""
+
+RECIPES = {"fast": FAST, "classic": CLASSIC}

@@ -1,0 +1,148 @@
+"""The weights of a run: those computed with, those updated, and the best so far.
+
+In ``bf16`` the model itself is bfloat16 and the optimizer works on fp32 copies ("master weights",
+Micikevicius et al. 2018, arXiv 1710.03740, section 3.1; bfloat16 needs no loss scaling). Without a
+compiler this is 1.6 times as fast on a CPU as autocast, which casts every weight at every step. In
+``fp32`` the two are the same tensors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from huggingtweets import models
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from huggingtweets.machine import Machine
+    from huggingtweets.training.recipe import Recipe
+
+
+class Weights:
+    """A model's weights and their AdamW optimizer.
+
+    Args:
+        model: moved to the machine's device and precision, in place.
+        machine: device and precision.
+        recipe: the optimizer's settings.
+    """
+
+    def __init__(self, model: PreTrainedModel, machine: Machine, recipe: Recipe) -> None:
+        import torch
+
+        self.model = model
+        self.stored_dtype = model.dtype
+        """Precision the bot is saved in: that of its base."""
+        device = torch.device(machine.device)
+        full = {n: p.detach().to(device, torch.float32) for n, p in model.named_parameters()}
+        halved = machine.precision == "bf16"
+        models.convert(model, device, torch.bfloat16 if halved else torch.float32)
+        self.computing = dict(model.named_parameters())
+        self.masters: dict[str, torch.Tensor] = (
+            {name: weight.clone().requires_grad_() for name, weight in full.items()}
+            if halved
+            else dict(self.computing)
+        )
+        self.separate = halved
+        self.clip = recipe.clip
+        self.optimizer = _adamw(self.masters, machine, recipe)
+        self.best = self._stored()
+
+    def update(self, learning_rate: float) -> None:
+        """One optimizer step from the gradients of the model, which are then cleared."""
+        import torch
+
+        if self.separate:
+            for name, weight in self.computing.items():
+                self.masters[name].grad = None if weight.grad is None else weight.grad.float()
+                weight.grad = None
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        torch.nn.utils.clip_grad_norm_(list(self.masters.values()), self.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._copy_to_model()
+
+    def keep_best(self) -> None:
+        """Remember the weights as they are now."""
+        self.best = self._stored()
+
+    def load_best(self) -> None:
+        """Put the best weights into the model, in the precision they will be saved in."""
+        import torch
+
+        models.convert(self.model, self.model.device, self.stored_dtype)
+        with torch.no_grad():
+            for name, weight in self.model.named_parameters():
+                weight.copy_(self.best[name])
+        self.model.eval()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that is needed to go on: weights, moments, best weights, dropout's generator."""
+        import torch
+
+        found = {"rng": torch.get_rng_state()}
+        if (device := self.model.device).type != "cpu":
+            found["device_rng"] = torch.get_device_module(device).get_rng_state()
+        for name, weight in self.masters.items():
+            found[f"weight.{name}"] = weight.detach()
+            for key, value in self.optimizer.state[weight].items():
+                found[f"{key}.{name}"] = value
+        return found | {f"best.{name}": weight for name, weight in self.best.items()}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take back what :meth:`tensors` gave.
+
+        Raises:
+            KeyError: a weight is missing.
+        """
+        import torch
+
+        torch.set_rng_state(tensors["rng"])
+        if (device := self.model.device).type != "cpu" and "device_rng" in tensors:
+            torch.get_device_module(device).set_rng_state(tensors["device_rng"])
+        for name, weight in self.masters.items():
+            with torch.no_grad():
+                weight.copy_(tensors[f"weight.{name}"])
+            self.best[name] = tensors[f"best.{name}"]
+            if f"exp_avg.{name}" in tensors:
+                self.optimizer.state[weight] = {
+                    key: tensors[f"{key}.{name}"].to(weight.device)
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                }
+        self._copy_to_model()
+
+    def _copy_to_model(self) -> None:
+        import torch
+
+        if self.separate:
+            with torch.no_grad():
+                for name, weight in self.computing.items():
+                    weight.copy_(self.masters[name])
+
+    def _stored(self) -> dict[str, torch.Tensor]:
+        return {
+            name: weight.detach().to("cpu", self.stored_dtype, copy=True)
+            for name, weight in self.masters.items()
+        }
+
+
+def _adamw(
+    weights: dict[str, torch.Tensor], machine: Machine, recipe: Recipe
+) -> torch.optim.Optimizer:
+    """AdamW with weight decay on matrices only."""
+    import torch
+
+    matrices = [weight for weight in weights.values() if weight.ndim >= 2]
+    vectors = [weight for weight in weights.values() if weight.ndim < 2]
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        betas=(0.9, recipe.beta2),
+        fused=machine.device in ("cpu", "cuda"),
+    )

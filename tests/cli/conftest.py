@@ -1,0 +1,106 @@
+"""The program in this process or its own, a finished run and a stopped one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cli.program import PROGRAM, CommandLine, Outcome, Process
+from tests.helpers.posts import write_csv
+
+from huggingtweets.errors import HuggingTweetsError
+
+if TYPE_CHECKING:
+    from huggingtweets.run import RunFolder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+@pytest.fixture
+def cli(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """The program, standing in an empty folder."""
+    assert here == Path.cwd()
+    return CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An empty home, no variables of the developer's, and one thread so that tests can share."""
+    home = tmp_path_factory.mktemp("home")
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def process(here: Path, plain_environment: dict[str, str]) -> Process:
+    """The program in a process of its own; keywords are environment variables."""
+
+    def run(*args: str | Path, **environment: str) -> Outcome:
+        done = subprocess.run(
+            [*PROGRAM, *map(str, args)],
+            cwd=here,
+            env=plain_environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory, posts: list[str]) -> Path:
+    """A table of 300 posts, enough to train on."""
+    return write_csv(tmp_path_factory.mktemp("source") / "gardener.csv", "gardener", posts)
+
+
+@pytest.fixture(scope="session")
+def trained(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run, to look at only."""
+    from huggingtweets import pipeline
+
+    out = tmp_path_factory.mktemp("trained") / "runs"
+    return pipeline.train([source], pipeline.TrainOptions(base=str(tiny_base), name="me", out=out))
+
+
+@pytest.fixture(scope="session")
+def stopped(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that was stopped while training, to look at only."""
+    from huggingtweets import pipeline
+    from huggingtweets.run import list_runs
+    from huggingtweets.training import Interrupt
+
+    out = tmp_path_factory.mktemp("stopped") / "runs"
+    interrupt = Interrupt()
+    interrupt.requested = True
+    options = pipeline.TrainOptions(base=str(tiny_base), name="halfway", out=out)
+    with pytest.raises(HuggingTweetsError, match="Stopped"):
+        pipeline.train([source], options, interrupt=interrupt)
+    return list_runs(out)[0]
+
+
+@pytest.fixture
+def finished(trained: RunFolder, here: Path) -> Path:
+    """A copy of the finished run at ``runs/me``, to do with as one likes."""
+    shutil.copytree(trained.path, here / "runs" / "me")
+    return Path("runs/me")
+
+
+@pytest.fixture
+def halfway(stopped: RunFolder, here: Path) -> Path:
+    """A copy of the stopped run at ``runs/halfway``."""
+    shutil.copytree(stopped.path, here / "runs" / "halfway")
+    return Path("runs/halfway")

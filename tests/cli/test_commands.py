@@ -1,0 +1,242 @@
+"""Every command on a good day: its help, what it prints and its exit code."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cli.program import as_the_demo, contents
+from tests.helpers.posts import made_up_posts, write_csv
+
+from huggingtweets.cli import demo
+from huggingtweets.cli.screen import harmless
+
+if TYPE_CHECKING:
+    from tests.cli.program import CommandLine, Process
+
+COMMANDS = ("demo", "train", "curate", "generate", "evaluate", "runs", "show")
+LIKENESS = (
+    "bits per byte",
+    "copied posts",
+    "longest copied run",
+    "distinct word pairs",
+    "repeats",
+    "taken for the author",
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_shows_an_example(cli: CommandLine, command: str, option: str) -> None:
+    outcome = cli(command, option)
+    assert outcome.code == 0
+    assert f"Example: huggingtweets {command}" in outcome.out
+    assert f"Usage: huggingtweets {command}" in outcome.out
+    assert outcome.err == ""
+
+
+def test_help_lists_every_command(cli: CommandLine) -> None:
+    outcome = cli("--help")
+    assert outcome.code == 0
+    assert re.findall(r"^│ (\w+) ", outcome.out, re.MULTILINE) == list(COMMANDS)
+
+
+def test_no_arguments_show_the_help(cli: CommandLine) -> None:
+    outcome = cli()
+    assert outcome.code == 2
+    assert "Try: huggingtweets demo" in outcome.out + outcome.err
+
+
+def test_version(cli: CommandLine) -> None:
+    assert re.fullmatch(r"huggingtweets \d+\.\d+\.\d+\n", cli("--version").out)
+
+
+def test_debug_shows_where_an_error_comes_from(process: Process) -> None:
+    outcome = process("--debug", "show", "nothing")
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+    assert "BotError: nothing is not a run folder" in outcome.err
+
+
+def test_curate_shows_counts_examples_and_what_was_dropped(cli: CommandLine) -> None:
+    posts = ["RT @me: somebody else's words", "two words", *made_up_posts(3)]
+    write_csv(Path("me.csv"), "me", [*posts, posts[-1]])
+    outcome = cli("curate", "me.csv")
+    assert outcome.code == 0
+    assert outcome.out.startswith(
+        "6 downloaded · 1 retweets · 1 short · 1 duplicates · 3 kept\n"
+    ), outcome.out
+    for text in posts:
+        assert text in outcome.out
+    assert not Path("runs").exists()
+
+
+def test_curate_can_show_all_that_was_dropped(cli: CommandLine) -> None:
+    write_csv(Path("me.csv"), "me", [f"short{i}" for i in range(20)])
+    assert cli("curate", "me.csv").out.count("short, ") == 3
+    assert cli("curate", "me.csv", "--show-dropped").out.count("short, ") == 20
+
+
+def test_curate_tells_authors_apart(cli: CommandLine) -> None:
+    for author, n in (("ann", 3), ("bob", 5)):
+        write_csv(Path(f"{author}.csv"), author, made_up_posts(n, seed=n))
+    outcome = cli("curate", "ann.csv", "bob.csv")
+    assert "@ann: 3 kept of 3" in outcome.out
+    assert "@bob: 5 kept of 5" in outcome.out
+
+
+def test_curate_takes_its_options(cli: CommandLine) -> None:
+    Path("a.csv").write_text('words\n"write to me@example.org\nor to @you, please"\n')
+    assert cli("curate", "a.csv").refused("words")
+    plain = cli("curate", "a.csv", "--text-column", "words")
+    assert "write to me@example.org or to @you, please" in plain.out
+    kept = cli("curate", "a.csv", "--text-column", "words", "--keep-newlines")
+    assert "me@example.org\nor to" in kept.out
+    masked = cli("curate", "a.csv", "--text-column", "words", "--scrub")
+    assert "example.org" not in masked.out
+    assert "@you" not in masked.out
+
+
+def test_train_from_posts_to_a_bot(cli: CommandLine, tiny_base: Path) -> None:
+    source = write_csv(Path("gardener.csv"), "gardener", made_up_posts(150))
+    outcome = cli("train", source, "--base", tiny_base, "--epochs", "1", "--name", "me")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith("150 downloaded · 0 retweets")
+    assert lines[1].startswith("warning: Only ")
+    assert lines[2].startswith("training: step ")
+    found = [line for line in lines if line.startswith(LIKENESS)]
+    assert [line[:7] for line in found] == [name[:7] for name in LIKENESS]
+    assert "The bot is in runs/me/bot" in lines
+    assert sum("runs/me" in line and line.startswith("  ") for line in lines) == 3
+    assert sorted(path.name for path in Path("runs/me").iterdir() if path.name[0] != ".") == [
+        *("bot", "data", "events.jsonl", "report", "run.json")
+    ]
+
+
+def test_a_stopped_run_is_listed_and_goes_on(cli: CommandLine, halfway: Path) -> None:
+    assert "interrupted (training)" in cli("runs").out
+    shown = cli("show", halfway)
+    assert shown.code == 0
+    assert "train --resume runs/halfway" in shown.out
+    outcome = cli("train", "--resume", halfway)
+    assert outcome.code == 0, outcome.err
+    assert "The bot is in runs/halfway/bot" in outcome.out
+    assert " done" in cli("runs").out
+
+
+def test_runs(cli: CommandLine, finished: Path, halfway: Path) -> None:
+    shutil.copytree(finished, "runs/broken")
+    Path("runs/broken/run.json").write_text("{")
+    Path("runs/notes").mkdir()
+    outcome = cli("runs")
+    assert outcome.code == 0
+    assert f"{finished} " in outcome.out
+    assert f"{halfway} " in outcome.out
+    assert "@gardener" in outcome.out
+    assert re.search(r"runs/broken .*damaged", outcome.out)
+    assert "notes" not in outcome.out
+
+
+@pytest.mark.parametrize("out", ["runs", "nowhere"])
+def test_no_runs_yet(cli: CommandLine, out: str) -> None:
+    outcome = cli("runs", "--out", out)
+    assert outcome.code == 0
+    assert f"No runs in {out} yet" in outcome.out
+    assert "demo" in outcome.out
+    assert not Path(out).exists()
+
+
+def test_authors_with_markup_in_their_names(cli: CommandLine, finished: Path) -> None:
+    record = finished / "run.json"
+    record.write_text(record.read_text().replace('"gardener"', '"[red]g[/] [/] \\u001b[31m"'))
+    listed = cli("runs")
+    assert listed.code == 0
+    assert "@[red]g[/] [/] ␛[31m" in listed.out
+    shown = cli("show", finished)
+    assert shown.code == 0
+    assert "@[red]g[/] [/] ␛[31m" in shown.out
+
+
+def test_show(cli: CommandLine, finished: Path, source: Path) -> None:
+    outcome = cli("show", finished)
+    assert outcome.code == 0
+    for part in ("me: done", "@gardener: 300 downloaded", str(source), "recipe fast", *LIKENESS):
+        assert part in outcome.out, part
+
+
+@pytest.mark.parametrize("bot", ["runs/me", "runs/me/bot", "alone"])
+def test_generate(cli: CommandLine, finished: Path, bot: str) -> None:
+    if bot == "alone":
+        shutil.copytree(finished / "bot", bot)
+    outcome = cli("generate", bot, "-n", "3", "--seed", "1")
+    assert outcome.code == 0
+    assert outcome.out.count("•") == 3
+    assert ("no training posts beside this bot" in outcome.out) == (bot == "alone")
+    assert cli("generate", bot, "-n", "3", "--seed", "1").out == outcome.out
+    assert cli("generate", bot, "-n", "3", "--seed", "2").out != outcome.out
+
+
+@pytest.mark.parametrize(
+    "prompt", ["My dream is", "[red]x[/] [/]", "<script>", "مرحبا بالعالم", "👩‍👩‍👧", "\x1b[31mred"]
+)
+def test_generate_begins_with_any_prompt(cli: CommandLine, finished: Path, prompt: str) -> None:
+    outcome = cli("generate", finished, "-n", "2", "-p", prompt, "--max-chars", "60")
+    assert outcome.code == 0
+    assert outcome.out.count(harmless(prompt)) == 3, outcome.out  # the heading and two posts
+    assert "\x1b" not in outcome.out
+
+
+def test_evaluate_makes_the_same_report_again(cli: CommandLine, finished: Path) -> None:
+    before = contents(finished / "report")
+    shutil.rmtree(finished / "report")
+    outcome = cli("evaluate", finished)
+    assert outcome.code == 0, outcome.err
+    after = contents(finished / "report")
+    assert after["likeness.json"] == before["likeness.json"]
+    assert after["generations.json"] == before["generations.json"]
+    for name in LIKENESS:
+        assert name in outcome.out
+
+
+def test_another_bot_is_not_taken_for_the_demo_nor_removed(
+    cli: CommandLine, finished: Path
+) -> None:
+    finished.rename("runs/demo")
+    before = sorted(Path("runs").rglob("*"))
+    assert cli("demo").refused("runs/demo")
+    assert cli("demo", "--again").refused("runs/demo")
+    assert sorted(Path("runs").rglob("*")) == before
+
+
+def test_the_old_demo_comes_back_when_no_new_one_comes_about(finished: Path) -> None:
+    before = sorted(finished.rglob("*"))
+    with pytest.raises(KeyboardInterrupt), demo._put_aside(finished):
+        assert not finished.exists()
+        raise KeyboardInterrupt
+    assert sorted(finished.rglob("*")) == before
+    with demo._put_aside(finished):
+        finished.mkdir()
+    assert [path.name for path in finished.parent.iterdir()] == [finished.name]
+
+
+def test_the_demo_that_is_there_is_offered(cli: CommandLine, finished: Path) -> None:
+    as_the_demo(finished)
+    outcome = cli("demo")
+    assert outcome.code == 0, outcome.err
+    assert "already there" in outcome.out
+    assert "demo --again" in outcome.out
+    assert outcome.out.count("•") == 10
+    for name in LIKENESS:
+        assert name in outcome.out
+
+
+@pytest.mark.parametrize("content", [b"{", b""])
+def test_a_damaged_demo(cli: CommandLine, finished: Path, content: bytes) -> None:
+    finished.rename("runs/demo")
+    Path("runs/demo/run.json").write_bytes(content)
+    assert cli("demo").refused("runs/demo")

@@ -1,0 +1,311 @@
+"""A person at a terminal: the progress bar, Ctrl-C, a narrow window, a pipe that closes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cli.program import PROGRAM
+from tests.helpers.posts import made_up_posts, write_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cli.program import CommandLine
+
+WAIT = 60  # seconds for something to appear
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+QUESTION = "Stop here? [Y/n]"
+
+
+class Terminal:
+    """The program in a pseudo-terminal."""
+
+    def __init__(self, args: list[str], environment: dict[str, str], columns: int) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        self._process = subprocess.Popen(
+            ["setsid", "--ctty", "--wait", *PROGRAM, *args],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+        )
+        os.close(slave)
+        self.raw = ""
+
+    @property
+    def text(self) -> str:
+        """What was shown so far, without colours and movements."""
+        return ESCAPES.sub("", self.raw).replace("\r\n", "\n")
+
+    def wait_for(self, words: str, times: int = 1) -> None:
+        """Read until the words have appeared."""
+        end = time.monotonic() + WAIT
+        while self.text.count(words) < times:
+            assert time.monotonic() < end, self.text
+            assert self._read(), f"ended without {words!r}: {self.text}"
+
+    def type(self, keys: str) -> None:
+        """Press keys; ``\\x03`` is Ctrl-C, ``\\x04`` Ctrl-D."""
+        os.write(self._master, keys.encode())
+
+    def end(self) -> int:
+        """Wait for the end; returns the exit code."""
+        while self._read():
+            pass
+        return self._process.wait(WAIT)
+
+    def close(self) -> None:
+        """Stop what still runs."""
+        os.close(self._master)
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(WAIT)
+
+    def _read(self) -> bool:
+        if not select.select([self._master], [], [], WAIT)[0]:
+            return False
+        try:
+            read = os.read(self._master, 65536)
+        except OSError:  # the other end is closed
+            return False
+        self.raw += read.decode("utf-8", "replace")
+        return bool(read)
+
+
+@pytest.fixture
+def terminal(here: Path, plain_environment: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
+    """Opens terminals, and closes them in the end."""
+    assert here == Path.cwd()
+    opened: list[Terminal] = []
+
+    def start(*args: str | Path, columns: int = 100, **environment: str) -> Terminal:
+        known = plain_environment | {"TERM": "xterm-256color"} | environment
+        opened.append(Terminal([str(arg) for arg in args], known, columns))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def training(
+    terminal: Callable[..., Terminal], source: Path, tiny_base: Path
+) -> Callable[..., Terminal]:
+    """Starts a training that lasts, and waits until it moves."""
+
+    def start(columns: int = 100) -> Terminal:
+        # At this rate the held-out loss falls for long, so it never stops by itself.
+        slow = ["--epochs", "1000", "--learning-rate", "1e-5"]
+        shown = terminal(
+            "train", source, "--base", tiny_base, "--name", "me", *slow, columns=columns
+        )
+        shown.wait_for("tokens/s")
+        return shown
+
+    return start
+
+
+@pytest.mark.parametrize("columns", [100, 40])
+def test_progress_bar(terminal: Callable[..., Terminal], tiny_base: Path, columns: int) -> None:
+    write_csv(Path("me.csv"), "me", made_up_posts(300))
+    args = ["--base", str(tiny_base), "--epochs", "8", "--learning-rate", "1e-4"]
+    shown = terminal("train", "me.csv", *args, columns=columns)
+    assert shown.end() == 0
+    lines = re.split(r"[\r\n]+", shown.text)
+    bars = [line for line in lines if line.startswith("training ")]
+    assert any("100%" in line for line in bars)
+    assert any(re.search(r"\d% loss \d\.\d\d · .*\d+:\d\d left", line) for line in bars)
+    assert all(len(line) <= columns for line in bars)
+    if columns == 100:
+        assert any(re.search(r"━.* tokens/s · \d+:\d\d left", line) for line in bars)
+    assert shown.text.count("The bot is in runs/me/bot") == 1
+    assert shown.raw.count("\x1b[?25l") == shown.raw.count("\x1b[?25h")  # the cursor is back
+
+
+@pytest.mark.parametrize("keys", ["Yes\n", "\x03", "\x04"])
+def test_ctrl_c_asks_saves_and_tells_how_to_go_on(
+    training: Callable[..., Terminal], cli: CommandLine, keys: str
+) -> None:
+    shown = training()
+    shown.type("\x03")
+    shown.wait_for(QUESTION)
+    assert Path("runs/me/checkpoint/state.safetensors").exists()
+    shown.type(keys)
+    assert shown.end() == 130
+    assert "Stopped at step" in shown.text
+    assert "train --resume runs/me" in shown.text
+    assert "Traceback" not in shown.text
+    assert "interrupted (training)" in cli("runs").out
+
+
+def test_no_goes_on_and_asks_again(training: Callable[..., Terminal]) -> None:
+    shown = training()
+    shown.type("\x03")
+    shown.wait_for(QUESTION)
+    shown.type("n\n")
+    shown.wait_for("tokens/s", shown.text.count("tokens/s") + 2)
+    shown.type("\x03")
+    shown.wait_for(QUESTION, 2)
+    shown.type("\n")
+    assert shown.end() == 130
+
+
+def test_ctrl_c_while_reading(terminal: Callable[..., Terminal]) -> None:
+    with Path("long.txt").open("w") as file:
+        for i in range(60):
+            file.writelines(f"{text} {i}\n" for text in made_up_posts(20_000))
+    shown = terminal("train", "long.txt")
+    time.sleep(2.5)
+    shown.type("\x03")
+    assert shown.end() == 130
+    assert "Stopped; nothing was written." in shown.text
+    assert "Traceback" not in shown.text
+    assert not Path("runs").exists()
+
+
+def test_ctrl_c_while_judging(
+    terminal: Callable[..., Terminal], cli: CommandLine, tiny_base: Path
+) -> None:
+    write_csv(Path("me.csv"), "me", made_up_posts(300))
+    shown = terminal("train", "me.csv", "--base", tiny_base, "--epochs", "1")
+    shown.wait_for("measuring likeness")
+    shown.type("\x03")
+    assert shown.end() == 130
+    assert "train --resume runs/me" in shown.text
+    assert "Traceback" not in shown.text
+    assert "interrupted (trained)" in cli("runs").out
+    assert cli("train", "--resume", "runs/me").code == 0
+
+
+def test_a_signal_without_a_terminal_saves_and_stops(
+    here: Path,
+    source: Path,
+    tiny_base: Path,
+    plain_environment: dict[str, str],
+) -> None:
+    args = ["train", str(source), "--base", str(tiny_base), "--name", "me", "--epochs", "1000"]
+    with subprocess.Popen(
+        [*PROGRAM, *args, "--learning-rate", "1e-5"],
+        cwd=here,
+        env=plain_environment | {"PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("training: step") for line in process.stdout)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 130
+    assert "Stopped at step" in err
+    assert "train --resume runs/me" in err
+    assert Path("runs/me/checkpoint/state.safetensors").exists()
+
+
+@pytest.mark.parametrize("command", ["curate", "generate", "runs", "help"])
+def test_a_pipe_that_closes(
+    finished: Path, source: Path, plain_environment: dict[str, str], command: str
+) -> None:
+    args = {
+        "curate": f"curate {source} --show-dropped",
+        "generate": f"generate {finished} -n 5",
+        "runs": "runs --json",
+        "help": "train --help",
+    }[command]
+    code = PROGRAM[2]
+    done = subprocess.run(
+        ["bash", "-c", f"{PROGRAM[0]} -c '{code}' {args} | head -c 1"],
+        env=plain_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert len(done.stdout) == 1
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("args", [["runs"], ["runs", "--json"], ["show", "nothing"]])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_are_closed(
+    here: Path, plain_environment: dict[str, str], args: list[str], closed: str
+) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{PROGRAM[0]} -c '{PROGRAM[2]}' {' '.join(args)} {closed}"],
+        cwd=here,
+        env=plain_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (2 if args[0] == "show" else 0)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("args", [["runs"], ["runs", "--json"]])
+def test_output_onto_a_full_disk(
+    here: Path, plain_environment: dict[str, str], args: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *args],
+            cwd=here,
+            env=plain_environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "huggingtweets: The output can't be used: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+)
+def test_a_locale_without_letters(
+    terminal: Callable[..., Terminal], environment: dict[str, str]
+) -> None:
+    Path("a.txt").write_text("مرحبا بالعالم هذا نص\none 👋 two three\n", encoding="utf-8")
+    shown = terminal("curate", "a.txt", **environment)
+    assert shown.end() == 0
+    assert "2 kept" in shown.text
+    assert "two three" in shown.text
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colours(
+    terminal: Callable[..., Terminal], finished: Path, environment: dict[str, str]
+) -> None:
+    shown = terminal("generate", finished, "-n", "1", "-p", "My dream", **environment)
+    assert shown.end() == 0
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", shown.raw)
+    assert "My dream" in shown.text
+
+
+def test_colours_and_a_narrow_window(terminal: Callable[..., Terminal], finished: Path) -> None:
+    shown = terminal("show", finished, columns=40)
+    assert shown.end() == 0
+    assert "\x1b[1m" in shown.raw
+    assert "me: done" in shown.text
+
+
+def test_a_home_that_does_not_exist(terminal: Callable[..., Terminal], finished: Path) -> None:
+    shown = terminal("generate", finished, "-n", "1", HOME="/nowhere")
+    assert shown.end() == 0
+    assert shown.text.count("•") == 1

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.helpers.posts import made_up_posts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedTokenizerBase
+
+    from huggingtweets.machine import Machine
+
+# Before torch loads: models this small only wait for each other's threads, and no test may need a
+# network. Processes that tests start inherit both.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+CONTEXT = 64
+VOCABULARY = 512
+SEPARATOR = "<|endoftext|>"
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of 37,000 random weights with a tokenizer of its own, fp32."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+        tie_word_embeddings=True,
+    )
+    return _saved(LlamaForCausalLM, config, tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def dropout_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-2 of 44,000 random weights that drops out a tenth, so that training needs chance."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        n_positions=CONTEXT,
+        resid_pdrop=0.1,
+        embd_pdrop=0.1,
+        attn_pdrop=0.1,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return _saved(GPT2LMHeadModel, config, tmp_path_factory.mktemp("base") / "dropout")
+
+
+@pytest.fixture(scope="session")
+def posts() -> list[str]:
+    """300 made-up posts, about 30,000 characters."""
+    return made_up_posts(300)
+
+
+@pytest.fixture(scope="session")
+def cpu() -> Machine:
+    """The CPU in fp32, whose results don't depend on the machine's abilities."""
+    from huggingtweets.machine import choose_machine
+
+    return choose_machine("cpu", "fp32")
+
+
+def _saved(kind: type, config: object, folder: Path) -> Path:
+    import torch
+
+    from huggingtweets.models import LanguageModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = kind(config)
+    LanguageModel(model, _tokenizer(), separator=0, context=CONTEXT, source="test").save(folder)
+    return folder
+
+
+def _tokenizer() -> PreTrainedTokenizerBase:
+    """Byte-level BPE like GPT-2's, of 512 tokens, so that the tests are quick."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[SEPARATOR],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(made_up_posts(300), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=SEPARATOR, eos_token=SEPARATOR, pad_token=SEPARATOR
+    )

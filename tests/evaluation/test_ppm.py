@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from huggingtweets.evaluation import ppm
+from huggingtweets.evaluation.ppm import evenly_spaced, ppmd_bits_per_byte
+
+
+def sentences(n: int, seed: int) -> list[str]:
+    generator = random.Random(seed)
+    nouns = ["rocket", "planet", "comet", "telescope", "crew", "rover", "station", "galaxy"]
+    verbs = ["sees", "orbits", "explores", "photographs", "leaves", "reaches", "studies", "maps"]
+    return [
+        " ".join(
+            f"the {generator.choice(nouns)} {generator.choice(verbs)} a {generator.choice(nouns)},"
+            for _ in range(3)
+        )
+        for _ in range(n)
+    ]
+
+
+def test_history_makes_its_like_cheap_and_noise_dear() -> None:
+    history = sentences(400, seed=1)
+    like = ppmd_bits_per_byte(history, sentences(50, seed=2))
+    untrained = ppmd_bits_per_byte([], sentences(50, seed=2))
+    generator = random.Random(3)
+    noise = ["".join(chr(generator.randrange(33, 127)) for _ in range(80)) for _ in range(50)]
+    dear = ppmd_bits_per_byte(history, noise)
+    assert like is not None
+    assert untrained is not None
+    assert dear is not None
+    assert like < 0.75
+    assert untrained > 2 * like
+    assert dear > 6.5  # log2(94) is 6.55
+
+
+def test_a_post_alone_learns_nothing_from_other_held_out_posts() -> None:
+    history, post = sentences(100, seed=1), "Zxqv! 7391 kwyjibo %%% unheard of"
+    once = ppmd_bits_per_byte(history, [post])
+    often = ppmd_bits_per_byte(history, [post] * 64)
+    assert once is not None
+    # Equal but for the rounding to bytes, up to one byte of 34.
+    assert often == pytest.approx(once, abs=8 / 34)
+
+
+def test_rounding_is_spread_over_histories() -> None:
+    # The mean over many posts agrees with one stream of them to which they add nothing new.
+    history, posts = sentences(2_000, seed=1), sentences(160, seed=2)
+    measured = ppmd_bits_per_byte(history, posts)
+    before, after = ("\n".join([*history, *more, ""]).encode() for more in ([], posts))
+    assert measured is not None
+    assert measured == pytest.approx(
+        (size(after) - size(before)) * 8 / (len(after) - len(before)), rel=0.03
+    )
+
+
+def size(data: bytes) -> int:
+    import pyppmd
+
+    encoder = pyppmd.Ppmd8Encoder(8, 32 << 20, pyppmd.PPMD8_RESTORE_METHOD_RESTART)
+    return len(encoder.encode(data)) + len(encoder.flush(endmark=False))
+
+
+def test_long_histories_are_cut_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ppm, "MAX_HISTORY_BYTES", 5_000)
+    old, new = sentences(400, seed=1), [f"entry {i * i} of {i}" for i in range(150)]
+    posts = sentences(30, seed=2)
+    assert ppmd_bits_per_byte(old + new, posts) != ppmd_bits_per_byte(new, posts)
+    monkeypatch.setattr(ppm, "MAX_HISTORY_BYTES", sum(len(post) + 1 for post in new))
+    assert ppmd_bits_per_byte(old + new, posts) == ppmd_bits_per_byte(new, posts)
+
+
+def test_odd_input() -> None:
+    assert ppmd_bits_per_byte(["one post"], []) is None
+    for history in ([], ["a"], ["", "", ""]):
+        result = ppmd_bits_per_byte(history, ["", "🚀", "مرحبا", "\ud800 half", "two\nlines"])
+        assert result is not None
+        assert result > 0
+
+
+def test_evenly_spaced() -> None:
+    posts = [str(i) for i in range(10)]
+    assert evenly_spaced(posts, 5) == ["0", "2", "4", "6", "8"]
+    assert evenly_spaced(posts, 20) == posts
+    assert evenly_spaced([], 3) == []

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from huggingtweets.evaluation.authorship import Authorship
+from huggingtweets.evaluation.diversity import Diversity
+from huggingtweets.evaluation.report import (
+    BitsPerByte,
+    BotAndBase,
+    Copied,
+    DiversityPair,
+    LikenessReport,
+    LongestCopiedRun,
+    LossPoint,
+    Sizes,
+    percent,
+)
+
+REPORT = LikenessReport(
+    authors=("NASA", "WhiteHouse"),
+    sizes=Sizes(train=2_170, held_out=241, held_out_bytes=22_431, generated=200),
+    bits_per_byte=BitsPerByte(
+        1.736, 2.325, 1.929, {"NASA": BotAndBase(1.7, 2.3), "WhiteHouse": BotAndBase(1.8, 2.4)}
+    ),
+    copied=Copied(0.035, 0.395),
+    longest_copied_run=LongestCopiedRun(13, 21, "what the bot wrote", "what NASA wrote"),
+    diversity=DiversityPair.of(Diversity(0.83, 0.01), Diversity(0.85, 0.0)),
+    taken_for_author=Authorship(bot=0.945, held_out=0.9876, panel=0.0733),
+    seed=42,
+    settings={"temperature": 1.0, "top_p": 0.95},
+    loss=(LossPoint(0, 0, None, 2.325), LossPoint(1, 120, 3.1, 1.736)),
+)
+BARE = replace(
+    REPORT,
+    bits_per_byte=BitsPerByte(1.736, 2.325, None),
+    copied=Copied(0.0, None),
+    longest_copied_run=LongestCopiedRun(0, None, "", ""),
+    taken_for_author=None,
+    settings={},
+    loss=(),
+)
+
+
+@pytest.mark.parametrize("report", [REPORT, BARE])
+def test_json_round_trip(report: LikenessReport) -> None:
+    assert LikenessReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_json_shape() -> None:
+    data = REPORT.to_json()
+    assert list(data) == [
+        "authors",
+        "sizes",
+        "bits_per_byte",
+        "copied",
+        "longest_copied_run",
+        "diversity",
+        "taken_for_author",
+        "seed",
+        "settings",
+        "loss",
+    ]
+    assert set(data["sizes"]) == {"train", "held_out", "held_out_bytes", "generated"}
+    assert data["bits_per_byte"]["by_author"]["NASA"] == {"bot": 1.7, "base": 2.3}
+    assert data["longest_copied_run"]["source_text"] == "what NASA wrote"
+    assert data["diversity"]["distinct_2"] == {"bot": 0.83, "held_out": 0.85}
+    assert data["taken_for_author"] == {"bot": 0.945, "held_out": 0.9876, "panel": 0.0733}
+    assert data["loss"][0] == {
+        "epoch": 0,
+        "step": 0,
+        "train_loss": None,
+        "held_out_bits_per_byte": 2.325,
+    }
+
+
+def test_six_lines() -> None:
+    assert REPORT.lines() == [
+        "bits per byte           1.736  base 2.325 · PPMd 1.929       lower is better",
+        "copied posts            3.5 %  markovify 40 %                lower is better",
+        "longest copied run   13 words  markovify 21 words            lower is better",
+        "distinct word pairs      83 %  real posts 85 %               closer is better",
+        "repeats                 1.0 %  real posts 0 %                closer is better",
+        "taken for the author     94 %  real 99 % · others 7.3 %      closer is better",
+    ]
+
+
+@pytest.mark.parametrize("report", [REPORT, BARE])
+def test_lines_fit_a_terminal(report: LikenessReport) -> None:
+    assert len(report.lines()) == 6
+    assert max(map(len, report.lines())) <= 80
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    assert "PPMd –" in BARE.lines()[0]
+    assert "markovify –" in BARE.lines()[1]
+    assert "–  nobody to compare with" in BARE.lines()[5]
+
+
+def test_a_broken_report_is_refused() -> None:
+    data = REPORT.to_json()
+    del data["copied"]
+    with pytest.raises(KeyError):
+        LikenessReport.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (None, "–"),
+        (0.0, "0 %"),
+        (0.005, "0.5 %"),
+        (0.35, "35 %"),
+        (0.995, "99.5 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_percent(share: float | None, text: str) -> None:
+    assert percent(share) == text

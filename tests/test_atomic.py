@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from huggingtweets import atomic
+from huggingtweets.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+from huggingtweets import atomic
+from huggingtweets.errors import StorageError
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    atomic.write_text(Path(sys.argv[1]), "new" * 10_000)
+except StorageError as error:
+    print(error)
+"""
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from huggingtweets import atomic
+with atomic.replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_written_text_is_there_in_utf_8_for_everybody(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "down" / "file.json"
+    atomic.write_json(file, {"text": "é🚀"})
+    assert file.read_bytes() == '{\n  "text": "é🚀"\n}\n'.encode()
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert names(file.parent) == ["file.json"]
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+    with atomic.replacing(file) as temporary:
+        temporary.write_text("new")
+        assert file.read_text() == "old"
+        assert temporary.parent == file.parent  # a rename works within one file system only
+    assert file.read_text() == "new"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_process_killed_between_write_and_rename_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(file)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert file.read_text() == "old"
+    atomic.write_text(file, "new")  # what the killed one left behind is in nobody's way
+    assert file.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
+def test_an_error_inside_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    with pytest.raises(type(error)), atomic.replacing(file) as temporary:
+        temporary.write_text("half")
+        raise error
+    with pytest.raises(type(error)), atomic.replacing_folder(folder) as temporary:
+        (temporary / "half").write_text("half")
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_a_file_the_system_does_not_take_is_one_sentence_and_no_leftovers(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(file)], capture_output=True, text=True, check=True
+    )
+    expected = f"Can't write {file}: the file would be larger than this system allows.\n"
+    assert done.stdout == expected
+    assert file.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_device_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageError, match="disk is full; free some space"),
+        atomic.storage_errors(tmp_path),
+        open("/dev/full", "w") as file,  # noqa: PTH123 - a device, not a path of ours
+    ):
+        file.write("x")
+        file.flush()
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"Can't write .*: "):
+        atomic.write_text(tmp_path / "file" / "below", "text")
+    assert names(tmp_path) == ["file"]
+
+
+def test_replacing_a_folder_swaps_all_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for content in ("first", "second"):
+        with atomic.replacing_folder(folder) as temporary:
+            (temporary / "sub").mkdir()
+            (temporary / "sub" / content).write_text(content)
+        assert names(folder / "sub") == [content]
+    with pytest.raises(ZeroDivisionError), atomic.replacing_folder(folder):
+        _ = 1 / 0
+    assert names(folder / "sub") == ["second"]
+    assert names(tmp_path) == ["folder"]
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("I/O error: No space (os error 28)", errno.ENOSPC), ("who knows", errno.EIO)],
+)
+def test_numbers_of_rust_errors_are_found(text: str, number: int) -> None:
+    error = atomic.as_os_error(RuntimeError(text))
+    assert error.errno == number
+    assert error.strerror == (os.strerror(number) if number == errno.ENOSPC else text)

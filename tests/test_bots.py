@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from huggingtweets import bots, dataset, models, run
+from huggingtweets.errors import BotError
+from huggingtweets.run import Record, RunFolder
+from huggingtweets.training import Fit, fit
+from huggingtweets.training.recipe import FAST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from huggingtweets.machine import Machine
+
+_ELSEWHERE = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "huggingtweets":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+try:
+    import huggingtweets
+    sys.exit("it is here")
+except ModuleNotFoundError:
+    pass
+import json
+import torch
+from transformers import pipeline
+torch.manual_seed(0)
+bot = pipeline("text-generation", model=sys.argv[1])
+defaults = bot.model.generation_config.to_dict()
+posts = [post["generated_text"] for post in bot("My dream is", num_return_sequences=5)]
+print(json.dumps({"posts": posts, "defaults": defaults}))
+"""
+
+
+@pytest.fixture(scope="module")
+def bot_run(
+    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """A run with a bot, put together by hand."""
+    kept = dataset.split(pl.DataFrame({"author": ["ann"] * 300, "text": posts}), holdout=0.1)
+    record = Record("ann", ["ann"], {}, {}, {}, state="done")
+    made = run.create(tmp_path_factory.mktemp("runs"), record, {"kept": kept})
+    lm = models.load(tiny_base)
+    fit(Fit(lm, [posts[:270]], posts[270:], FAST.changed(learning_rate=2e-2), cpu))
+    lm.save(made.bot)
+    return made
+
+
+def test_a_bot_opens_from_its_run_and_from_inside_it(
+    bot_run: RunFolder, posts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bot_run.path)
+    for where in (bot_run.path, str(bot_run.bot), f"{bot_run.bot}/", "bot", "."):
+        bot = bots.open_bot(where, "cpu", "fp32")
+        assert bot.index
+        assert bot.index.is_copy(posts[0])
+        assert not bot.index.is_copy(posts[299])  # held out, so it can't have been copied
+        assert len(list(bot.generate("The old cat", n=2, seed=1))) == 2
+
+
+def test_a_bot_folder_alone_has_no_posts_to_compare_with(
+    bot_run: RunFolder, tmp_path: Path
+) -> None:
+    alone = bot_run.bot.rename(tmp_path / "ann")
+    try:
+        bot = bots.open_bot(alone, "cpu", "fp32")
+        assert bot.index is None
+        found = list(bot.generate(n=3, seed=1))
+        assert [post.copied for post in found] == [None] * 3
+        with pytest.raises(BotError, match="is not a run folder"):
+            bots.run_of(alone)
+        with pytest.raises(BotError, match="has no bot yet"):
+            bots.open_bot(bot_run.path)
+    finally:
+        alone.rename(bot_run.bot)
+
+
+@pytest.mark.parametrize("spec", ["nobody/nothing", "nobody", "./nothing", "/nothing/here"])
+def test_a_bot_that_does_not_exist(spec: str) -> None:
+    with pytest.raises(BotError, match=r"There is no bot .*huggingtweets runs lists"):
+        bots.open_bot(spec)
+
+
+def test_a_damaged_bot_is_one_sentence(tiny_base: Path, tmp_path: Path) -> None:
+    for file in tiny_base.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(BotError):
+        bots.open_bot(tmp_path)
+
+
+def test_a_run_opens_with_the_bot_itself_or_around_it(bot_run: RunFolder) -> None:
+    assert bots.run_of(bot_run.path) == bots.run_of(bot_run.bot) == bot_run
+
+
+def test_a_bot_works_where_this_package_is_not(bot_run: RunFolder) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _ELSEWHERE, str(bot_run.bot)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert len(set(result["posts"])) == 5
+    assert all(post.startswith("My dream is") for post in result["posts"])
+    expected = {
+        "do_sample": True,
+        "temperature": 1.0,
+        "top_p": 0.95,
+        "max_new_tokens": 32,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "pad_token_id": 0,
+    }
+    assert {key: result["defaults"][key] for key in expected} == expected
+    assert "huggingtweets" not in (bot_run.bot / "config.json").read_text()
+
+
+def test_the_embedded_base_writes_right_away() -> None:
+    bot = bots.open_bot("pocket", "cpu")
+    found = list(bot.generate("My dream is", n=3, seed=1, max_chars=60))
+    assert len({post.text for post in found}) == 3
+    assert all(post.text.startswith("My dream is") and len(post.text) <= 60 for post in found)

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from huggingtweets import models
+from huggingtweets.errors import InputError
+from huggingtweets.generation import Sampling, Writer, cut_at_word, sample
+from huggingtweets.novelty import CopyIndex
+from huggingtweets.training import Fit, fit
+from huggingtweets.training.recipe import FAST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from huggingtweets.machine import Machine
+    from huggingtweets.models import LanguageModel
+
+PROMPT = "The old cat"
+
+
+@pytest.fixture(scope="module")
+def lm(tiny_base: Path, posts: list[str], cpu: Machine) -> LanguageModel:
+    """A model that has learnt to end its posts."""
+    trained = models.load(tiny_base)
+    fit(Fit(trained, [posts[:280]], posts[280:], FAST.changed(learning_rate=2e-2), cpu))
+    return trained
+
+
+def texts(
+    lm: LanguageModel,
+    prompt: str = "",
+    n: int = 10,
+    **sampling: Any,  # noqa: ANN401 - fields of Sampling
+) -> list[str]:
+    return [post.text for post in Writer(lm, Sampling(**sampling)).write(prompt, n)]
+
+
+def uncached(lm: LanguageModel, prompt: str, rows: int, sampling: Sampling) -> list[str]:
+    """The same posts the slow way: the whole text through the model at every token."""
+    import torch
+
+    generator = torch.Generator().manual_seed(sampling.seed or 0)
+    going = [[lm.separator, *lm.encode(prompt)] for _ in range(rows)]
+    ended = []
+    while going:
+        with torch.inference_mode():
+            logits = lm.model(torch.tensor(going), use_cache=False).logits[:, -1]
+        tokens = sample(logits, sampling, generator).tolist()
+        longer = []
+        for row, token in zip(going, tokens, strict=True):
+            if token == lm.separator:
+                ended.append(row)
+            elif len(row) + 1 >= lm.context:
+                ended.append([*row, token])
+            else:
+                longer.append([*row, token])
+        going = longer
+    return [lm.decode(row[1:]).strip() for row in ended]
+
+
+def test_batched_cached_sampling_equals_a_plain_loop_token_by_token(lm: LanguageModel) -> None:
+    sampling = Sampling(seed=5, top_p=0.9, temperature=1.1, max_chars=10_000)
+    for prompt in ("", PROMPT):
+        start = [lm.separator, *lm.encode(prompt)]
+        written = list(Writer(lm, sampling)._draw(start, 24))  # with those that end at once
+        assert written == uncached(lm, prompt, 24, sampling)
+        lengths = {len(text) for text in written}
+        assert len(lengths) > 10  # rows left the batch at many different moments
+
+
+def test_posts_start_from_the_separator_and_the_prompt(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[list[int]]] = []
+    forward = Writer._forward
+
+    def watched(self: Writer, inputs: torch.Tensor, cache: object) -> object:
+        seen.append(inputs.tolist())
+        return forward(self, inputs, cache)
+
+    monkeypatch.setattr(Writer, "_forward", watched)
+    found = texts(lm, PROMPT + " ", n=3, seed=1)
+    assert seen[0] == [[lm.separator, *lm.encode(PROMPT)]] * 3
+    assert all(len(row) == 1 for rows in seen[1:] for row in rows)
+    assert all(text.startswith(PROMPT) for text in found)
+    assert len(found) == 3
+
+
+def test_posts_stop_at_the_separator(lm: LanguageModel) -> None:
+    found = texts(lm, n=40, seed=1, max_chars=10_000)
+    assert not any("endoftext" in text for text in found)
+    short = [text for text in found if len(lm.encode(text)) < lm.context - 2]
+    assert len(short) > 10
+
+
+def test_the_separators_name_in_a_prompt_is_just_letters(lm: LanguageModel) -> None:
+    name = str(lm.tokenizer.eos_token)
+    assert lm.separator not in lm.encode(f"My {name} dream")
+    assert lm.encode_all([f"My {name} dream"]) == [lm.encode(f"My {name} dream")]
+    (text,) = texts(lm, f"My {name} dream", n=1, seed=1)
+    assert text.startswith(f"My {name} dream")
+
+
+@pytest.mark.parametrize("max_chars", [15, 40, 1000])
+def test_no_post_is_longer_than_it_may_be(lm: LanguageModel, max_chars: int) -> None:
+    whole = texts(lm, PROMPT, n=20, seed=2, max_chars=10_000)
+    found = texts(lm, PROMPT, n=20, seed=2, max_chars=max_chars)
+    assert all(0 < len(text) <= max_chars for text in found)
+    if max_chars == 1000:
+        assert found == whole  # the context is shorter
+
+
+@given(
+    text=st.text(st.sampled_from("ab \n\t\u00a0\u3000🚀é"), max_size=40),
+    max_chars=st.integers(1, 45),
+)
+def test_cutting_keeps_all_the_words_that_fit(text: str, max_chars: int) -> None:
+    cut = cut_at_word(text, max_chars)
+    assert len(cut) <= max_chars
+    assert cut == cut.strip()
+    assert text.strip().startswith(cut)
+    words, kept = text.split(), cut.split()
+    if words and len(words[0]) > max_chars:
+        assert cut == words[0][:max_chars]
+        return
+    assert kept == words[: len(kept)]
+    if len(kept) < len(words):
+        more = text.strip().index(words[len(kept)], len(cut)) + len(words[len(kept)])
+        assert more > max_chars
+
+
+def test_the_seed_decides(lm: LanguageModel) -> None:
+    assert texts(lm, PROMPT, seed=3) == texts(lm, PROMPT, seed=3)
+    assert texts(lm, PROMPT, seed=3) != texts(lm, PROMPT, seed=4)
+    assert texts(lm, PROMPT) != texts(lm, PROMPT)
+
+
+def test_posts_come_as_they_finish(lm: LanguageModel) -> None:
+    writer = Writer(lm, Sampling(seed=3, max_chars=10_000))
+    first = next(writer.write("", 30))
+    assert len(first.text) == min(map(len, texts(lm, n=30, seed=3, max_chars=10_000))) or (
+        len(lm.encode(first.text)) < lm.context // 2
+    )
+
+
+def test_copies_are_drawn_again_and_counted(lm: LanguageModel) -> None:
+    settings = Sampling(seed=6)
+    first = [post.text for post in Writer(lm, settings).write(PROMPT, 10)]
+    index = CopyIndex(first[:4])
+    caught = [text for text in first if index.is_copy(text)]
+    assert set(first[:4]) <= set(caught)
+
+    writer = Writer(lm, settings, index)
+    found = list(writer.write(PROMPT, 10))
+    assert len(found) == 10
+    assert writer.rejected >= len(caught)
+    assert not any(post.copied or index.is_copy(post.text) for post in found)
+    assert all(post.copied_words == index.longest_run(post.text).words for post in found)
+    kept = [text for text in first if text not in caught]
+    assert [post.text for post in found][: len(kept)] == kept
+
+
+def test_copies_that_are_allowed_are_marked(lm: LanguageModel) -> None:
+    settings = Sampling(seed=6)
+    first = [post.text for post in Writer(lm, settings).write(PROMPT, 10)]
+    index = CopyIndex(first[:4])
+    writer = Writer(lm, settings, index, allow_copies=True)
+    found = list(writer.write(PROMPT, 10))
+    assert [post.text for post in found] == first
+    assert [post.copied for post in found] == [index.is_copy(text) for text in first]
+    assert writer.rejected == 0
+    unchecked = next(Writer(lm, settings).write(PROMPT, 1))
+    assert (unchecked.copied, unchecked.copied_words) == (None, None)
+
+
+def test_a_bot_that_only_copies_gives_fewer_posts_instead_of_trying_forever(
+    lm: LanguageModel,
+) -> None:
+    greedy = Sampling(seed=1, temperature=1e-9)  # always the same post
+    (only,) = set(texts(lm, PROMPT, n=3, seed=1, temperature=1e-9))
+    writer = Writer(lm, greedy, CopyIndex([only]))
+    started = time.monotonic()
+    assert list(writer.write(PROMPT, 3)) == []
+    assert writer.rejected == 60
+    assert time.monotonic() - started < 60
+
+
+def test_half_characters_are_left_out(tiny_base: Path) -> None:
+    # untrained, it puts bytes together that are no UTF-8 nearly every time
+    writer = Writer(models.load(tiny_base), Sampling(seed=0))
+    assert any("\ufffd" in text for text in writer._draw([writer.lm.separator], 64))
+    assert all("\ufffd" not in post.text for post in writer.write(n=20))
+
+
+def test_empty_posts_are_drawn_again(lm: LanguageModel) -> None:
+    silent = replace(lm, separator=lm.encode("The")[0])  # now most posts end at once
+    found = texts(silent, n=5, seed=1)
+    assert all(text.strip() for text in found)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.8, 1.0])
+def test_tokens_are_drawn_from_the_nucleus_in_its_proportions(
+    temperature: float, top_p: float
+) -> None:
+    import torch
+
+    draws = 20_000
+    logits = torch.tensor([0.3, 2.0, -1.0, 1.0, 0.0])
+    probabilities = torch.softmax(logits / temperature, -1)
+    nucleus: list[int] = []
+    for token in probabilities.argsort(descending=True).tolist():
+        if sum(probabilities[nucleus].tolist()) < top_p:
+            nucleus.append(token)
+    expected = torch.zeros(5)
+    expected[nucleus] = probabilities[nucleus] / probabilities[nucleus].sum()
+
+    settings = Sampling(temperature=temperature, top_p=top_p)
+    drawn = sample(logits.repeat(draws, 1), settings, torch.Generator().manual_seed(1))
+    shares = torch.bincount(drawn, minlength=5) / draws
+    assert set(drawn.tolist()) == set(nucleus)
+    error = (expected * (1 - expected) / draws).sqrt()
+    assert bool(((shares - expected).abs() <= 4 * error + 1e-9).all())
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 5e-324])
+def test_next_to_no_temperature_takes_the_likeliest(temperature: float) -> None:
+    import torch
+
+    logits = torch.tensor([[5.0, 90.0, -3.0], [2.0, 1.0, 0.0]])
+    drawn = sample(logits, Sampling(temperature=temperature), torch.Generator())
+    assert drawn.tolist() == [1, 0]
+
+
+def test_a_prompt_that_leaves_no_room_is_refused(lm: LanguageModel) -> None:
+    with pytest.raises(InputError, match=r"has 280 characters and a post at most 280; shorten it"):
+        texts(lm, "x" * 280)
+    with pytest.raises(InputError, match=r"tokens and the model reads at most 64; shorten it"):
+        texts(lm, "ű" * 100)
+    longest = "a " * (lm.context // 2 - 2)
+    assert len(list(islice(Writer(lm, Sampling(seed=1)).write(longest, 1), 1))) == 1
+
+
+def test_all_faults_of_the_settings_come_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        Sampling(temperature=0, top_p=1.5, max_chars=0, seed=-1)
+    for name in ("temperature", "top-p", "max-chars", "seed"):
+        assert name in str(caught.value)
+    for wrong in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(InputError, match="temperature"):
+            Sampling(temperature=wrong)
+    with pytest.raises(InputError, match="seed must be from 0"):
+        Sampling(seed=2**70)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import huggingtweets
+
+HEAVY = ["torch", "transformers", "polars", "numpy", "sklearn", "typer.testing"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import huggingtweets",
+        "import huggingtweets.cli\n"
+        "sys.argv = ['huggingtweets', '--help']\n"
+        "try: huggingtweets.cli.main()\n"
+        "except SystemExit as stop: assert not stop.code",
+    ],
+)
+def test_nothing_heavy_is_loaded_until_it_is_used(code: str) -> None:
+    asked = f"import sys\n{code}\nprint('loaded:', *(n for n in {HEAVY} if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.parametrize("name", huggingtweets.__all__)
+def test_every_public_name_is_there_and_told_what_it_is(name: str) -> None:
+    value = getattr(huggingtweets, name)
+    assert value is not None
+    assert name == "RECIPES" or value.__doc__
+
+
+def test_public_names_are_sorted_and_others_are_refused() -> None:
+    assert len(set(huggingtweets.__all__)) == len(huggingtweets.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'tweet'"):
+        _ = huggingtweets.tweet
+
+
+def test_no_module_hides_a_public_function() -> None:
+    for module in pkgutil.walk_packages(huggingtweets.__path__, "huggingtweets."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("train", "curate", "evaluate", "resume", "open_bot", "list_runs"):
+        assert callable(getattr(huggingtweets, name)), name

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from huggingtweets.novelty import CopyIndex, Run, copy_length, words
+
+FOX = (
+    "The quick brown fox jumps over the lazy dog near the old mill every morning at dawn, they say"
+)
+POSTS = ["My dream is to fly to Mars.", FOX, "We can't wait for #Pluto! Can you?"]
+
+
+@pytest.mark.parametrize(
+    ("n_words", "needed"), [(1, 1), (2, 2), (3, 3), (4, 3), (10, 7), (20, 14), (21, 15), (60, 15)]
+)
+def test_copy_length_is_markovifys(n_words: int, needed: int) -> None:
+    assert copy_length(n_words) == needed
+
+
+def test_longest_run_and_its_source() -> None:
+    index = CopyIndex(POSTS)
+    assert index.longest_run("A brown fox jumps over the moon") == Run(5, FOX)
+    assert index.longest_run("Zebras xylophones") == Run(0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "copied"),
+    [
+        ("My dream is to fly to Mars.", True),  # whole post
+        ("MY DREAM is to fly, to #mars!!", True),  # case, punctuation
+        ("my dream is to fly to the moon now", False),  # 6 of 9 words, 7 needed
+        ("my dream is to fly to the moon", True),  # 6 of 8 words
+        ("dream to is my fly Mars to", False),  # same words, other order
+        ("fly to Mars. The quick brown", False),  # 3 + 3 words, of two posts
+        ("We can’t wait for #Pluto", True),  # curly apostrophe
+        ("y ream is to fly to Mar", False),  # words, not letters
+        ("quick", True),
+        ("quick fox", False),
+        ("🚀🚀 !!!", False),
+        ("", False),
+    ],
+)
+def test_copy_rule(text: str, copied: bool) -> None:
+    assert CopyIndex(POSTS).is_copy(text) is copied
+
+
+def test_fifteen_words_are_a_copy_in_a_text_of_any_length() -> None:
+    index = CopyIndex(POSTS)
+    taken = " ".join(FOX.split()[2:17])
+    assert index.is_copy(f"{'something else altogether ' * 10} {taken} {'and more ' * 10}")
+    assert not index.is_copy(f"{'something else altogether ' * 10} {taken[:-6]}")
+
+
+def test_scripts_without_spaces_count_characters() -> None:
+    index = CopyIndex(["今日はとても良い天気ですね", "สวัสดีครับ"])
+    assert words("今日は NASA") == ["今", "日", "は", "nasa"]
+    assert index.is_copy("今日はとても良い天気だ")  # 10 of 11 characters
+    assert not index.is_copy("明日もたぶん良い天気だ")
+    assert index.is_copy("สวัสดีครับ")
+
+
+def test_words_keep_vowel_marks_and_inner_punctuation() -> None:
+    assert words("की का — can't e.g. 😀👍🏽 👩‍🚀 ❤️ “Straße”") == [
+        "की",
+        "का",
+        "can't",
+        "e.g",
+        "strasse",
+    ]
+
+
+def test_nothing_to_copy_from() -> None:
+    for posts in ([], ["", "🚀"]):
+        index = CopyIndex(posts)
+        assert not index.is_copy("My dream")
+        assert index.longest_run("My dream") == Run(0, "")
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), max_size=8), max_size=6),
+    st.lists(st.lists(st.sampled_from("abcd"), max_size=8), min_size=1, max_size=3),
+)
+def test_runs_are_those_of_a_plain_search(posts: list[list[str]], queries: list[list[str]]) -> None:
+    index = CopyIndex([" ".join(post) for post in posts])
+    corpus = [f" {' '.join(post)} " for post in posts]
+    for query in queries:  # several, since the index keeps a scratch table between queries
+        runs = [
+            end - start
+            for start in range(len(query))
+            for end in range(start + 1, len(query) + 1)
+            if any(f" {' '.join(query[start:end])} " in post for post in corpus)
+        ]
+        assert index.longest_run(" ".join(query)).words == max(runs, default=0)
+
+
+def test_200_posts_against_50_000_take_well_under_a_second() -> None:
+    # Zipf's law, so that the commonest word stands at 90,000 places as "the" does.
+    generator = random.Random(0)
+    vocabulary = [f"word{i}" for i in range(20_000)]
+    weights = [1 / (i + 1) for i in range(20_000)]
+    drawn = iter(generator.choices(vocabulary, weights, k=50_200 * 18))
+    posts = [" ".join(next(drawn) for _ in range(18)) for _ in range(50_200)]
+    index = CopyIndex(posts[200:])
+    started = time.process_time()
+    assert sum(map(index.is_copy, posts[:200])) < 5
+    assert time.process_time() - started < 1

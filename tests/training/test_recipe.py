@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from huggingtweets import models
+from huggingtweets.errors import InputError
+from huggingtweets.training import RECIPES, Fit, fit
+from huggingtweets.training.loop import _Data
+from huggingtweets.training.recipe import CLASSIC, FAST
+from huggingtweets.training.weights import Weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from huggingtweets.machine import Machine
+
+
+def test_classic_is_the_published_recipe_to_the_letter() -> None:
+    assert RECIPES["classic"] is CLASSIC
+    assert (CLASSIC.epochs, CLASSIC.learning_rate) == (4, 1.37e-4)
+    assert (CLASSIC.warmup, CLASSIC.weight_decay, CLASSIC.rows) == (0, 0, "blocks")
+    rates = [CLASSIC.rate(step, 100) for step in range(101)]
+    assert rates[0] == 1.37e-4  # no warm-up
+    assert rates[50] == pytest.approx(1.37e-4 / 2)
+    assert rates[25] == pytest.approx(1.37e-4 * (1 + math.sqrt(0.5)) / 2)
+    assert rates[100] == pytest.approx(0)
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_classic_takes_a_step_for_each_full_block_of_the_context(
+    tiny_base: Path, posts: list[str], cpu: Machine
+) -> None:
+    lm = models.load(tiny_base)
+    task = Fit(lm, [posts[:60]], posts[60:70], CLASSIC, cpu)
+    tokens = sum(len(post) + 1 for post in lm.encode_all(posts[:60])) + 1
+    blocks = tokens // lm.context
+    assert [[len(row) for row in batch] for batch in _Data(task).epoch(0)] == [[64]] * blocks
+    assert _Data(task).epoch(0) != _Data(task).epoch(1)  # shuffled anew
+    trained = fit(task)
+    assert (trained.steps, trained.history[-1]["epoch"]) == (4 * blocks, 4)
+    assert trained.tokens == 4 * blocks * 63  # each label but the first of a block
+
+
+def test_classic_keeps_a_post_longer_than_the_context_in_one_piece(
+    tiny_base: Path, posts: list[str], cpu: Machine
+) -> None:
+    lm = models.load(tiny_base)
+    long = " ".join(posts[:5])
+    data = _Data(Fit(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu))
+    ids = [lm.separator, *lm.encode(long), lm.separator]
+    assert len(ids) > lm.context + 1
+    order = [token for batch in data.epoch(0) for row in batch for token in row]
+    assert any(order[i : i + len(ids)] == ids for i in range(len(order)))
+
+
+def test_the_optimizer_is_adamw_with_the_recipes_numbers(tiny_base: Path, cpu: Machine) -> None:
+    import torch
+
+    recipe = FAST.changed(weight_decay=0.1)
+    optimizer = Weights(models.load(tiny_base).model, cpu, recipe).optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.99)}
+    dims = [{p.ndim for p in group["params"]} for group in optimizer.param_groups]
+    assert dims == [{2}, {1}]
+
+
+def test_fast_rises_then_falls_to_zero() -> None:
+    recipe = FAST.changed(warmup=0.1, learning_rate=1e-3)
+    rates = [recipe.rate(step, 100) for step in range(101)]
+    assert rates[:10] == pytest.approx([1e-3 * i / 11 for i in range(1, 11)])
+    assert rates[10] == max(rates) == 1e-3
+    assert rates[55] == pytest.approx(5e-4)
+    assert rates[100] == pytest.approx(0)
+    assert recipe.rate(0, 1) == 1e-3
+
+
+def test_all_faults_come_at_once() -> None:
+    wrong: dict[str, Any] = {
+        "epochs": 0,
+        "learning_rate": 1.0,
+        "warmup": -0.1,
+        "batch_tokens": -1,
+        "weight_decay": -1,
+        "beta2": 1.0,
+        "clip": 0,
+    }
+    with pytest.raises(InputError) as caught:
+        FAST.changed(**wrong)
+    for name, value in wrong.items():
+        assert name in str(caught.value)
+        assert f"not {value!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_learning_rate_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(InputError, match="learning_rate must be over 0 and under 1"):
+        FAST.changed(learning_rate=value)
+
+
+def test_changing_a_recipe() -> None:
+    assert FAST.changed(epochs=None, learning_rate=None) == FAST
+    assert FAST.changed(epochs=7).epochs == 7
+    with pytest.raises(InputError, match="A recipe has no momentum"):
+        FAST.changed(momentum=0.9)
