@@ -138,6 +138,13 @@ def test_cutting_keeps_all_the_words_that_fit(text: str, max_chars: int) -> None
         assert more > max_chars
 
 
+def test_cutting_leaves_the_prompt_whole() -> None:
+    text = "Hello big " + "x" * 40
+    assert cut_at_word(text, 30) == "Hello big"
+    assert cut_at_word(text, 30, after=len("Hello big")) == text[:30]
+    assert cut_at_word("Hello big world and more", 18, after=9) == "Hello big world"
+
+
 def test_the_seed_decides(lm: LanguageModel) -> None:
     assert texts(lm, PROMPT, seed=3) == texts(lm, PROMPT, seed=3)
     assert texts(lm, PROMPT, seed=3) != texts(lm, PROMPT, seed=4)

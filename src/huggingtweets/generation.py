@@ -145,6 +145,7 @@ class Writer:
 
         inputs = torch.tensor([start] * rows, device=self.lm.device)
         written: list[list[int]] = [list(start[1:]) for _ in range(rows)]
+        prompt = len(self.lm.decode(start[1:]))
         cache: Any = None
         step = 0
         while written:
@@ -156,7 +157,8 @@ class Writer:
                 if token != self.lm.separator:
                     written[i].append(token)
                 if token == self.lm.separator or self._is_long_enough(written[i], step):
-                    yield cut_at_word(self.lm.decode(written[i]), self.sampling.max_chars)
+                    text = self.lm.decode(written[i])
+                    yield cut_at_word(text, self.sampling.max_chars, after=prompt)
                 else:
                     going.append(i)
             if len(going) < len(written):
@@ -224,8 +226,11 @@ def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
 
 
-def cut_at_word(text: str, max_chars: int) -> str:
-    """The text, or its whole words that fit into ``max_chars``; a single longer word is cut."""
+def cut_at_word(text: str, max_chars: int, after: int = 0) -> str:
+    """The text, or its whole words that fit into ``max_chars``; a single longer word is cut.
+
+    No word that begins in the first ``after`` characters, the prompt, is taken away.
+    """
     text = text.strip()
     if len(text) <= max_chars:
         return text
@@ -233,4 +238,4 @@ def cut_at_word(text: str, max_chars: int) -> str:
     if text[max_chars].isspace() or head[-1].isspace():
         return head.rstrip()
     words = head.rsplit(None, 1)
-    return words[0] if len(words) > 1 else head
+    return words[0] if len(words) > 1 and len(words[0]) > after else head
