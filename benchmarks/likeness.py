@@ -1,87 +1,199 @@
-"""The likeness of several authors' bots, one table.
+r"""How much bots are like their authors: the project's main quality benchmark.
 
-    python benchmarks/likeness.py NASA.zip SenSanders.parquet ... [--holdout 0.1] [--recipe fast]
+    python benchmarks/likeness.py --json likeness.json --plot likeness.svg \
+        --markdown docs/benchmarks.md --samples samples.md
 
-Each source is one bot, trained with the defaults from the embedded base; the anchors (the untouched
-base, PPMd, markovify, real posts) come from the likeness report itself.
+One bot is made of each author (17 by default, a minute or two each) and measured beside its
+anchors: the untouched base, PPMd, markovify, real posts. With --json every author is written as
+soon as it is done and the same command goes on from there; table, plot and samples of what is
+in the file come without any training. ``--quick`` tries the whole command in a minute.
+
+With several bases each has a table, and files of its own: the base's name is put into FILE.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import tempfile
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from huggingtweets import pipeline
-from huggingtweets.evaluation import LikenessReport
-from huggingtweets.evaluation.report import percent
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
+
+from benchmarks import likeness_pictures as pictures
+from benchmarks import likeness_tables as tables
+from benchmarks.likeness_measure import Plan, fingerprint, identity, make_and_measure, slug
+from benchmarks.likeness_results import DEMO, Result, Results, Setup, load_results
+
+from huggingtweets import atomic, machine, models, pipeline
+from huggingtweets.errors import BaseModelError, HuggingTweetsError, InputError, Interrupted
 from huggingtweets.training import RECIPES
 
-COLUMNS = (
-    "author",
-    "posts",
-    "bits/byte bot",
-    "base",
-    "PPMd",
-    "copied",
-    "markovify",
-    "distinct-2",
-    "real",
-    "taken for author",
-    "real",
-    "others",
-    "train s",
-)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+PEERS = ("gpt2", "HuggingFaceTB/SmolLM2-135M")
+SAMPLE_AUTHORS = ("NASA", "SenSanders", "ChuckGrassley", "RepJeffries")
+QUICK_POSTS = 400
 
 
-def main() -> None:
-    """Train a bot of each source and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sources", nargs="+")
-    parser.add_argument("--holdout", type=float, default=0.1)
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="fast")
-    parser.add_argument("--json", type=Path, help="write the reports there as well")
-    chosen = parser.parse_args()
-    reports = []
-    print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
-    with tempfile.TemporaryDirectory() as folder:
-        for source in chosen.sources:
-            options = pipeline.TrainOptions(
-                out=Path(folder), holdout=chosen.holdout, recipe=RECIPES[chosen.recipe]
-            )
-            run = pipeline.train([source], options)
-            report = LikenessReport.from_json(json.loads(run.report_json.read_text("utf-8")))
-            print(row(report, run.record().seconds["train"]), flush=True)
-            reports.append(report.to_json())
-    bits = [report["bits_per_byte"]["bot"] for report in reports]
-    print(f"\nmedian bits per byte: {statistics.median(bits):.3f}")
-    if chosen.json:
-        chosen.json.write_text(json.dumps(reports, indent=2) + "\n", "utf-8")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is missing, then print and write; the exit status is the program's."""
+    chosen = _options().parse_args(arguments)
+    try:
+        run(chosen)
+    except KeyboardInterrupt:
+        return _stopped("Stopped.", Interrupted.exit_code)
+    except HuggingTweetsError as error:
+        return _stopped(str(error), error.exit_code)
+    return 0
 
 
-def row(report: LikenessReport, seconds: float) -> str:
-    """One line of the table."""
-    bits, taken = report.bits_per_byte, report.taken_for_author
-    distinct = report.diversity.distinct_2
-    cells = (
-        " & ".join(report.authors),
-        f"{report.sizes.train + report.sizes.held_out:,}",
-        f"{bits.bot:.3f}",
-        f"{bits.base:.3f}",
-        "–" if bits.ppmd is None else f"{bits.ppmd:.3f}",
-        percent(report.copied.bot),
-        percent(report.copied.markovify),
-        percent(distinct.bot),
-        percent(distinct.held_out),
-        percent(taken.bot if taken else None),
-        percent(taken.held_out if taken else None),
-        percent(taken.panel if taken else None),
-        f"{seconds:.0f}",
+def _stopped(why: str, status: int) -> int:
+    print(why, file=sys.stderr)
+    if status == Interrupted.exit_code:
+        print("With --json FILE the same command goes on with this author.", file=sys.stderr)
+    return status
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Everything that can be refused is refused before the first bot is trained."""
+    if chosen.markdown:
+        tables.check_markers(chosen.markdown)
+    plan = planned(chosen)
+    peers = PEERS if chosen.peers else ()
+    asked = list(dict.fromkeys([*(chosen.base or [models.POCKET]), *peers]))
+    bases = usable(asked, optional=peers)
+    several = len(asked) > 1
+    all_results = []
+    for base in bases:
+        file = chosen.json and own_file(chosen.json, base, several=several)
+        setup = Setup(
+            {"name": base, "sha256": fingerprint(base)},
+            asdict(plan.recipe),
+            plan.holdout,
+            plan.posts,
+        )
+        print(f"\nBase {base}\n\n{tables.head()}", flush=True)
+        results = measured(plan, load_results(file, setup), file)
+        print("\n".join(tables.medians(results.reports)), flush=True)
+        all_results.append(results)
+        if chosen.plot:
+            plot = own_file(chosen.plot, base, several=several)
+            atomic.write_text(plot, pictures.dots(results))
+    print("\n" + tables.NOTES.replace("\\*", "*"))
+    if chosen.markdown:
+        tables.put_markdown(chosen.markdown, all_results)
+    if chosen.samples:
+        atomic.write_text(chosen.samples, pictures.samples(all_results, chosen.sample_authors))
+
+
+def measured(
+    plan: Plan,
+    results: Results,
+    file: Path | None,
+    measure: Callable[[Plan, Path, Setup], Result] | None = None,
+) -> Results:
+    """Measure the sources that ``results`` lacks; each is in ``file`` before the next begins.
+
+    Returns:
+        The results of this plan's sources; ``file`` may hold those of others as well.
+    """
+    named = [identity(source) for source in plan.sources]
+    for number, (source, name) in enumerate(zip(plan.sources, named, strict=True), 1):
+        found = results.find(name)
+        if found is None:
+            print(f"{number} of {len(named)}: {source.name}", file=sys.stderr, flush=True)
+            found = (measure or make_and_measure)(plan, source, results.setup)
+            results.date = datetime.now(UTC).isoformat(timespec="seconds")
+            results.machine = machine.choose_machine(None, plan.recipe.precision).as_dict()
+            results.versions = machine.package_versions()
+            results.reports.append(found)
+            if file:
+                atomic.write_json(file, results.to_json())
+        print(tables.row(found), flush=True)
+    return results.only(named)
+
+
+def planned(chosen: argparse.Namespace) -> Plan:
+    """The plan that the options describe.
+
+    Raises:
+        InputError: a source isn't there, or a number is out of range.
+    """
+    epochs = 1 if chosen.quick and chosen.epochs is None else chosen.epochs
+    recipe = RECIPES[chosen.recipe].changed(epochs=epochs, learning_rate=chosen.learning_rate)
+    pipeline.TrainOptions(holdout=chosen.holdout)  # refuses a share that can't be held out
+    sources = chosen.sources or default_sources(chosen.data, quick=chosen.quick)
+    if missing := [str(source) for source in sources if not source.exists()]:
+        raise InputError(f"There is no {', no '.join(missing)}; name sources or another --data.")
+    return Plan(sources, recipe, chosen.holdout, QUICK_POSTS if chosen.quick else None, chosen.out)
+
+
+def default_sources(data: Path, *, quick: bool = False) -> list[Path]:
+    """NASA alone, or all authors: those of ``bench`` by name, then the two of ``demo``.
+
+    Raises:
+        InputError: the folder lacks ``bench``.
+    """
+    demo = [data / "demo" / f"{author}.parquet" for author in sorted(DEMO)]
+    if quick:
+        return demo[:1]
+    bench = sorted((data / "bench").glob("*.parquet"))
+    if not bench:
+        raise InputError(f"There is no {data / 'bench'}/*.parquet; name sources or another --data.")
+    return bench + demo
+
+
+def usable(asked: Sequence[str], optional: Sequence[str]) -> list[str]:
+    """The bases that can be loaded; a line tells which optional ones can't.
+
+    Raises:
+        BaseModelError: one that was asked for by name can't be.
+    """
+    found = []
+    for base in asked:
+        try:
+            models.load(base)
+        except BaseModelError as error:
+            if base not in optional:
+                raise
+            print(f"Left out: {error}", flush=True)
+        else:
+            found.append(base)
+    return found
+
+
+def own_file(file: Path, base: str, *, several: bool) -> Path:
+    """``likeness.json`` becomes ``likeness-gpt2.json`` where several bases have a file each."""
+    return file.with_name(f"{file.stem}-{slug(base)}{file.suffix}") if several else file
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    return "| " + " | ".join(cells) + " |"
+    add = parser.add_argument
+    add("sources", nargs="*", type=Path, help="one bot each; default: all authors under --data")
+    add("--data", type=Path, default=DATA, help="folder with bench/ and demo/ (%(default)s)")
+    add("--base", action="append", help="pocket, a folder or a Hub id; may be repeated")
+    add("--peers", action="store_true", help=f"also {' and '.join(PEERS)}, where they can be had")
+    add("--holdout", type=float, default=0.2, help="share of the newest posts (%(default)s)")
+    add("--recipe", choices=sorted(RECIPES), default="fast")
+    add("--epochs", type=int, help="instead of the recipe's")
+    add("--learning-rate", type=float, help="instead of the recipe's")
+    add("--out", type=Path, metavar="FOLDER", help="keep the runs there")
+    add("--json", type=Path, metavar="FILE", help="keep results there and go on from them")
+    add("--markdown", type=Path, metavar="FILE", help="put the tables between its markers")
+    add("--plot", type=Path, metavar="FILE.svg", help="draw all authors")
+    add("--samples", type=Path, metavar="FILE.md", help="write unpicked posts")
+    add("--sample-authors", nargs="+", metavar="AUTHOR", default=list(SAMPLE_AUTHORS))
+    add("--quick", action="store_true", help=f"NASA's first {QUICK_POSTS} posts, one epoch")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

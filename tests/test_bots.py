@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from huggingtweets import bots, dataset, models, run
-from huggingtweets.errors import BotError
+from huggingtweets.errors import BotError, InputError
+from huggingtweets.generation import Sampling, Writer
 from huggingtweets.run import Record, RunFolder
 from huggingtweets.training import Fit, fit
 from huggingtweets.training.recipe import FAST
@@ -83,6 +84,47 @@ def test_a_bot_folder_alone_has_no_posts_to_compare_with(
             bots.open_bot(bot_run.path)
     finally:
         alone.rename(bot_run.bot)
+
+
+def test_a_bot_reads_the_newest_posts_and_catches_copies_of_all(
+    bot_run: RunFolder, posts: list[str]
+) -> None:
+    other = ["The very oldest of somebody's posts", *posts[280:], "We lost it", "I found it"]
+    bot = bots.open_bot(bot_run.path, "cpu", "fp32")
+    imitating = bot.imitating(other, 2)
+    assert list(imitating.context) == other[-2:]
+    assert imitating.index
+    assert all(imitating.index.is_copy(post) for post in (posts[0], other[0], other[-1]))
+    assert bot.context == ()
+    assert bot.index
+    assert not bot.index.is_copy(other[0])
+    with pytest.raises(InputError, match="not 0"):
+        bot.imitating(other, 0)
+
+
+def test_copies_of_what_is_imitated_are_drawn_again(tiny_base: Path, posts: list[str]) -> None:
+    bot = bots.open_bot(tiny_base, "cpu", "fp32")
+    read = ["We lost the teapot", "I painted it again!"]
+    first = [post.text for post in bot.imitating(read).generate("The old cat", n=6, seed=1)]
+    assert first != [post.text for post in bot.generate("The old cat", n=6, seed=1)]
+    # they are posts of the source now, too old to be read, so the same six are drawn at first
+    again = bot.imitating([*first, *posts, *read], 2)
+    writer = again.writer(Sampling(seed=1))
+    found = [post.text for post in writer.write("The old cat", 6)]
+    assert len(found) == 6
+    assert writer.rejected >= 6
+    assert not {*found} & {*first}
+
+
+def test_what_was_read_first_is_no_new_post(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = ["We lost the old teapot again", "I painted the kite"]
+    drawn = iter([read[1], "Nobody here found the umbrella", read[0]])
+    monkeypatch.setattr(Writer, "_draw", lambda *_: [next(drawn)])
+    writer = bots.open_bot(tiny_base, "cpu", "fp32").imitating(read).writer(Sampling(seed=1))
+    assert [post.text for post in writer.write(n=1)] == ["Nobody here found the umbrella"]
+    assert writer.rejected == 1
 
 
 @pytest.mark.parametrize("spec", ["nobody/nothing", "nobody", "./nothing", "/nothing/here"])

@@ -180,6 +180,27 @@ def test_posts_of_a_batch_do_not_see_each_other(
     assert together == pytest.approx(alone, rel=1e-5)
 
 
+@given(sizes=st.lists(st.integers(0, 12), max_size=20), room=st.integers(-5, 60))
+def test_the_newest_posts_fit_and_one_more_would_not(sizes: list[int], room: int) -> None:
+    posts = [[i] * size for i, size in enumerate(sizes, start=1)]
+    fitting = dataset.newest_that_fit(posts, room)
+    row = dataset.joined(fitting, separator=0)
+    assert row == [token for post in fitting for token in [0, *post]]
+    assert len(row) <= max(room, 0)
+    possible = [post for post in posts if len(post) + 1 <= room]
+    older = possible[: len(possible) - len(fitting)]
+    assert older + fitting == possible
+    assert not older or len(row) + 1 + len(older[-1]) > room
+
+
+def test_what_is_only_read_has_no_labels() -> None:
+    batch = dataset.to_batch([[0, 5, 0, 6, 0], [0, 7, 0]], read=[2, 0])
+    assert batch.inputs.tolist() == [[0, 5, 0, 6], [0, 7, 0, 0]]
+    no = dataset.IGNORED
+    assert batch.labels.tolist() == [[no, no, 6, 0], [7, 0, no, no]]
+    assert batch.tokens == 4
+
+
 def test_bits_per_byte_count_the_bytes_and_one_for_the_end(tiny_base: Path) -> None:
     lm = models.load(tiny_base)
     rows = dataset.rows_of(lm.encode_all(["é🚀"]), lm.separator, lm.context)

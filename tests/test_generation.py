@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +17,7 @@ from huggingtweets.training import Fit, fit
 from huggingtweets.training.recipe import FAST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from huggingtweets.models import LanguageModel
 
 PROMPT = "The old cat"
+SHORT = ["Nobody here found the kite", "We lost the teapot", "I painted it again!"]
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +46,14 @@ def texts(
     return [post.text for post in Writer(lm, Sampling(**sampling)).write(prompt, n)]
 
 
-def uncached(lm: LanguageModel, prompt: str, rows: int, sampling: Sampling) -> list[str]:
+def uncached(
+    lm: LanguageModel, prompt: str, rows: int, sampling: Sampling, before: Sequence[int] = ()
+) -> list[str]:
     """The same posts the slow way: the whole text through the model at every token."""
     import torch
 
     generator = torch.Generator().manual_seed(sampling.seed or 0)
-    going = [[lm.separator, *lm.encode(prompt)] for _ in range(rows)]
+    going = [[*before, lm.separator, *lm.encode(prompt)] for _ in range(rows)]
     ended = []
     while going:
         with torch.inference_mode():
@@ -64,7 +68,7 @@ def uncached(lm: LanguageModel, prompt: str, rows: int, sampling: Sampling) -> l
             else:
                 longer.append([*row, token])
         going = longer
-    return [lm.decode(row[1:]).strip() for row in ended]
+    return [lm.decode(row[len(before) + 1 :]).strip() for row in ended]
 
 
 def test_batched_cached_sampling_equals_a_plain_loop_token_by_token(lm: LanguageModel) -> None:
@@ -75,6 +79,76 @@ def test_batched_cached_sampling_equals_a_plain_loop_token_by_token(lm: Language
         assert written == uncached(lm, prompt, 24, sampling)
         lengths = {len(text) for text in written}
         assert len(lengths) > 10  # rows left the batch at many different moments
+
+
+@pytest.mark.parametrize("base", ["tiny_base", "dropout_base"])
+def test_posts_after_a_context_are_drawn_as_by_a_plain_loop_and_hold_none_of_it(
+    base: str, posts: list[str], request: pytest.FixtureRequest
+) -> None:
+    lm = models.load(request.getfixturevalue(base))
+    sampling = Sampling(seed=5, max_chars=10_000)
+    before = [token for post in SHORT for token in (lm.separator, *lm.encode(post))]
+    for prompt in ("", PROMPT):
+        found = [
+            post.text for post in Writer(lm, sampling, context=[posts[0], *SHORT]).write(prompt, 12)
+        ]
+        plain = uncached(lm, prompt, 12, sampling, before)
+        assert found == [text.replace("\ufffd", "").strip() for text in plain]
+        assert all(text.startswith(prompt) for text in found)
+        assert not any(post in text for text in found for post in SHORT)
+
+
+def test_a_context_changes_what_is_written(lm: LanguageModel) -> None:
+    def written(context: list[str]) -> list[str]:
+        return [post.text for post in Writer(lm, Sampling(seed=1), context=context).write(n=5)]
+
+    assert written([]) == texts(lm, n=5, seed=1)
+    assert written(SHORT) != written([])
+    assert written(SHORT) == written(SHORT)
+    assert written(SHORT) != written(SHORT[::-1])
+
+
+def test_what_is_read_first_are_the_newest_posts_that_leave_room_for_a_new_one(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[list[int]]] = []
+    forward = Writer._forward
+
+    def watched(self: Writer, inputs: torch.Tensor, cache: object) -> object:
+        seen.append(inputs.tolist())
+        return forward(self, inputs, cache)
+
+    monkeypatch.setattr(Writer, "_forward", watched)
+    context = [f"{i}" for i in range(10, 40)]
+    writer = Writer(lm, Sampling(seed=1), context=context)
+    for prompt in ("", PROMPT):
+        seen.clear()
+        assert len(list(writer.write(prompt, 3))) == 3
+        (before,), start = seen[:2]
+        assert start == [[lm.separator, *lm.encode(prompt)]] * 3
+        number = writer.posts_read(prompt)
+        newest = [[lm.separator, *lm.encode(post)] for post in context[-number - 1 :]]
+        assert before == list(chain.from_iterable(newest[1:]))
+        room = lm.context - 32 - len(start[0])  # half the context, as it is less than 80 tokens
+        assert len(before) <= room < len(before) + len(newest[0])
+    assert writer.posts_read(PROMPT) < writer.posts_read()
+
+
+def test_posts_after_a_context_are_cut_as_ever(lm: LanguageModel) -> None:
+    writer = Writer(lm, Sampling(seed=2, max_chars=40), context=SHORT)
+    found = [post.text for post in writer.write(PROMPT, 20)]
+    assert all(len(PROMPT) < len(text) <= 40 for text in found)
+    assert any(len(text) > 30 for text in found)
+
+
+def test_a_context_of_which_nothing_fits_is_refused(lm: LanguageModel) -> None:
+    with pytest.raises(InputError, match=r"None of the 2 posts to imitate fits into the 64 tokens"):
+        Writer(lm, Sampling(), context=["ű" * 100] * 2).write()
+    writer = Writer(lm, Sampling(), context=SHORT)
+    writer.write(PROMPT)
+    with pytest.raises(InputError, match="shorten the prompt"):
+        writer.write("a " * 29)
+    assert Writer(lm, Sampling(), context=[*SHORT, "ű" * 100]).posts_read() == 3  # passed over
 
 
 def test_posts_start_from_the_separator_and_the_prompt(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets import dataset, machine, models
-from huggingtweets.errors import BaseModelError, BotError
+from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation import NewPost, Sampling, Writer
 from huggingtweets.novelty import CopyIndex
 from huggingtweets.run import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from huggingtweets.models import LanguageModel
 
@@ -24,15 +24,32 @@ class Bot:
 
     Attributes:
         model: the fine-tuned model.
-        index: its training posts, to catch copies; None for a bot without its run folder.
+        index: posts it has seen, to catch copies: those it was trained on and those it imitates;
+            None for a bot without its run folder that imitates none.
+        context: posts to read before each new one, oldest first.
     """
 
     model: LanguageModel
     index: CopyIndex | None
+    context: Sequence[str] = ()
+
+    def imitating(self, posts: Sequence[str], most: int = 8) -> Bot:
+        """The same bot, which reads the newest of an author's posts before it writes each one.
+
+        Args:
+            posts: curated and oldest first; copies of any are caught, read or not.
+            most: so many at most, fewer where the model's context has no room for more.
+        """
+        if most < 1:
+            raise InputError(f"At least one post must be read to imitate an author, not {most}.")
+        seen = self.index.posts if self.index else ()
+        return replace(self, index=CopyIndex([*seen, *posts]), context=posts[-most:])
 
     def writer(self, sampling: Sampling, *, allow_copies: bool = False) -> Writer:
         """A :class:`~huggingtweets.generation.Writer` with its own random numbers."""
-        return Writer(self.model, sampling, self.index, allow_copies=allow_copies)
+        return Writer(
+            self.model, sampling, self.index, allow_copies=allow_copies, context=self.context
+        )
 
     def generate(
         self,
@@ -55,7 +72,7 @@ class Bot:
 
 
 def open_bot(spec: str | Path, device: str | None = None, precision: str | None = None) -> Bot:
-    """Open a run folder, a bot folder or a bot of the Hugging Face Hub.
+    """Open a run folder, a bot folder, a bot of the Hugging Face Hub, or ``pocket``.
 
     Raises:
         BotError: there is no such bot.

@@ -189,9 +189,41 @@ def blocks(rows: Sequence[Row], order: Sequence[int], separator: int, size: int)
     return full or [stream]
 
 
-def to_batch(rows: Sequence[Row]) -> Batch:
-    """Stack rows into inputs and labels, padded on the right."""
+def newest_that_fit(posts: Sequence[Row], room: int) -> list[Row]:
+    """The newest of encoded posts, oldest first, that fit into ``room`` tokens.
+
+    Each takes one token more, the separator before it. One that is too long for the room by itself
+    is passed over; otherwise the first that doesn't fit ends it, as going on would pick short ones.
+    """
+    fitting: list[Row] = []
+    left = room
+    for post in reversed(posts):
+        size = len(post) + 1
+        if size > room:
+            continue
+        if size > left:
+            break
+        left -= size
+        fitting.append(post)
+    return fitting[::-1]
+
+
+def joined(posts: Sequence[Row], separator: int) -> Row:
+    """Encoded posts as one row, each behind a separator, ready for another post to follow."""
+    return [token for post in posts for token in (separator, *post)]
+
+
+def to_batch(rows: Sequence[Row], read: Sequence[int] | None = None) -> Batch:
+    """Stack rows into inputs and labels, padded on the right.
+
+    Args:
+        rows: token ids.
+        read: for each row how many tokens at its beginning are only read: whatever is predicted up
+            to the token after them doesn't count. None for none.
+    """
     import torch
+
+    skipped = read or [0] * len(rows)
 
     width = max(len(row) for row in rows) - 1
     inputs = torch.zeros(len(rows), width, dtype=torch.long)
@@ -199,11 +231,14 @@ def to_batch(rows: Sequence[Row]) -> Batch:
     for i, row in enumerate(rows):
         ids = torch.tensor(row, dtype=torch.long)
         inputs[i, : len(row) - 1] = ids[:-1]
-        labels[i, : len(row) - 1] = ids[1:]
-    return Batch(inputs, labels, sum(len(row) - 1 for row in rows))
+        labels[i, skipped[i] : len(row) - 1] = ids[1 + skipped[i] :]
+    return Batch(inputs, labels, sum(len(row) - 1 for row in rows) - sum(skipped))
 
 
-def evaluation_batches(rows: Sequence[Row], budget: int = 4096) -> Iterator[Batch]:
-    """All rows once, in batches of like length."""
+def evaluation_batches(
+    rows: Sequence[Row], read: Sequence[int] | None = None, budget: int = 4096
+) -> Iterator[Batch]:
+    """All rows once, in batches of like length; ``read`` as in :func:`to_batch`."""
+    skipped = read or [0] * len(rows)
     for group in batches_by_length(rows, range(len(rows)), budget, seed=0, epoch=0):
-        yield to_batch([rows[i] for i in group])
+        yield to_batch([rows[i] for i in group], [skipped[i] for i in group])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Stage = Literal["read", "curate", "train", "evaluate"]
+Stage = Literal["read", "curate", "encode", "train", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)

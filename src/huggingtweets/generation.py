@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from huggingtweets import dataset
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import torch
 
+    from huggingtweets.dataset import Row
     from huggingtweets.models import LanguageModel
     from huggingtweets.novelty import CopyIndex
 
@@ -82,6 +84,8 @@ class Writer:
         sampling: how to draw.
         index: the training posts, to catch copies; None checks nothing.
         allow_copies: hand copies over as well, marked.
+        context: posts to imitate, oldest first. Before each new post the model reads as many of
+            the newest as leave room for it; they are never part of its text.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Writer:
         index: CopyIndex | None = None,
         *,
         allow_copies: bool = False,
+        context: Sequence[str] = (),
     ) -> None:
         import torch
 
@@ -98,6 +103,7 @@ class Writer:
         self.allow_copies = allow_copies
         self.rejected = 0
         """Copies drawn again so far."""
+        self._context = lm.encode_all(context)
         self._generator = torch.Generator(device=lm.device)
         if sampling.seed is None:
             self._generator.seed()
@@ -108,17 +114,35 @@ class Writer:
         """Give ``n`` new posts as they finish; fewer when nearly all draws are copies.
 
         Raises:
-            InputError: at once, when the prompt is longer than a post or the model's context.
+            InputError: at once, when the prompt is longer than a post or the model's context, or
+                leaves no room there for a single post to imitate.
         """
         start = [self.lm.separator, *self._prompt_ids(prompt)]
-        return self._write(prompt, start, n)
+        before = dataset.joined(self._fitting(start), self.lm.separator)
+        return self._write(prompt, before, start, n)
 
-    def _write(self, prompt: str, start: list[int], n: int) -> Iterator[NewPost]:
+    def posts_read(self, prompt: str = "") -> int:
+        """How many posts of the context are read before a post that begins with ``prompt``."""
+        return len(self._fitting([self.lm.separator, *self._prompt_ids(prompt)]))
+
+    def _fitting(self, start: Row) -> list[Row]:
+        """Posts of the context that leave room for a new post after the tokens ``start``."""
+        room = self.lm.context - len(start) - self.lm.room_for_a_post
+        fitting = dataset.newest_that_fit(self._context, room)
+        if self._context and not fitting:
+            raise InputError(
+                f"None of the {len(self._context)} posts to imitate fits into the "
+                f"{self.lm.context} tokens that the model reads, beside the prompt and a new post; "
+                "shorten the prompt, or take more or shorter posts."
+            )
+        return fitting
+
+    def _write(self, prompt: str, before: Row, start: Row, n: int) -> Iterator[NewPost]:
         missing, draws_left = n, n * _DRAWS_PER_POST
         while missing > 0 and draws_left > 0:
             rows = min(missing, _ROWS_AT_ONCE)
             draws_left -= rows
-            for text in self._draw(start, rows):
+            for text in self._draw(start, rows, before):
                 post = self._checked(text, prompt)
                 if post is not None:
                     missing -= 1
@@ -139,14 +163,21 @@ class Writer:
             return None
         return NewPost(text, prompt, run.words, copied)
 
-    def _draw(self, start: list[int], rows: int) -> Iterator[str]:
-        """Sample ``rows`` posts that begin with the tokens ``start``; give each when it ends."""
+    def _draw(self, start: Row, rows: int, before: Sequence[int] = ()) -> Iterator[str]:
+        """Sample ``rows`` posts that begin with the tokens ``start``; give each when it ends.
+
+        The tokens ``before`` are read once, as they are the same for all rows.
+        """
         import torch
 
         inputs = torch.tensor([start] * rows, device=self.lm.device)
         written: list[list[int]] = [list(start[1:]) for _ in range(rows)]
         prompt = len(self.lm.decode(start[1:]))
         cache: Any = None
+        if before:
+            _, cache = self._forward(torch.tensor([before], device=self.lm.device), None)
+            cache.batch_repeat_interleave(rows)
+        most = self.lm.context - len(before)
         step = 0
         while written:
             logits, cache = self._forward(inputs, cache)
@@ -156,7 +187,7 @@ class Writer:
             for i, token in enumerate(tokens.tolist()):
                 if token != self.lm.separator:
                     written[i].append(token)
-                if token == self.lm.separator or self._is_long_enough(written[i], step):
+                if token == self.lm.separator or self._is_long_enough(written[i], step, most):
                     text = self.lm.decode(written[i])
                     yield cut_at_word(text, self.sampling.max_chars, after=prompt)
                 else:
@@ -193,9 +224,9 @@ class Writer:
             )
         return ids
 
-    def _is_long_enough(self, ids: list[int], step: int) -> bool:
-        """Whether a row may stop: the context is full or the text is over its limit."""
-        if len(ids) + 1 >= self.lm.context:
+    def _is_long_enough(self, ids: list[int], step: int, most: int) -> bool:
+        """Whether a row may stop: at ``most`` tokens, or when the text is over its limit."""
+        if len(ids) + 1 >= most:
             return True
         if step % _STEPS_BETWEEN_LENGTH_CHECKS:
             return False

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import shutil
 import sys
+import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -75,6 +77,29 @@ def choose_machine(device: str | None = None, precision: str | None = None) -> M
         processor=_processor(torch, chosen),
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+def has_compiler() -> bool:
+    """Whether ``torch.compile`` finds a C++ compiler to work with."""
+    named = os.environ.get("CXX", "g++")
+    return any(shutil.which(name) for name in (named, "g++", "clang++"))
+
+
+def matmul_flops(machine: Machine, size: int = 1024) -> float:
+    """Floating-point operations a second of square matrix products in the machine's precision.
+
+    The limit that training speeds are told as a share of; the best of several tries.
+    """
+    import torch
+
+    dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
+    a, b = (torch.randn(4 * size, size, device=machine.device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        _ = float((a @ b[:size])[0, 0])  # reading a value waits for the device
+        best = min(best, time.perf_counter() - started)
+    return 2 * 4 * size**3 / best
 
 
 def package_versions() -> dict[str, str]:

@@ -72,6 +72,11 @@ class LanguageModel:
         return str(text)
 
     @property
+    def room_for_a_post(self) -> int:
+        """Tokens that a new post may take: 80, or half the context where that is less."""
+        return min(80, self.context // 2)
+
+    @property
     def parameters(self) -> int:
         """How many weights the model has, tied ones counted once."""
         return sum(p.numel() for p in self.model.parameters())
@@ -102,7 +107,7 @@ class LanguageModel:
             do_sample=True,
             temperature=1.0,
             top_p=0.95,
-            max_new_tokens=min(80, self.context // 2),
+            max_new_tokens=self.room_for_a_post,
             bos_token_id=self.separator,
             eos_token_id=self.separator,
             pad_token_id=self.separator,
@@ -136,7 +141,7 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
         BaseModelError: there is no such model, it can't be reached, or it is of another kind.
     """
     location = _locate(str(source))
-    _quiet_transformers()
+    quiet_transformers()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     # Code that comes with a model is never run, and what is on this machine is not asked for.
@@ -248,7 +253,7 @@ def _context(config: Any) -> int:  # noqa: ANN401 - every model has its own conf
     return LONGEST_ROW
 
 
-def _quiet_transformers() -> None:
+def quiet_transformers() -> None:
     """Keep loading bars and advice of the libraries off the user's screen."""
     from transformers.utils import logging as advice
 

@@ -94,11 +94,12 @@ class CopyIndex:
     def __init__(self, posts: Iterable[str]) -> None:
         import numpy as np
 
-        self._posts = list(posts)
+        self.posts = tuple(posts)
+        """The training posts."""
         ids: dict[str, int] = {}
         corpus: list[int] = []
         starts: list[int] = []  # where each post begins in corpus
-        for post in self._posts:
+        for post in self.posts:
             starts.append(len(corpus))
             corpus.extend([ids.setdefault(word, len(ids)) for word in words(post)])
             corpus.append(_SEPARATOR)
@@ -157,4 +158,4 @@ class CopyIndex:
         return self._places[self._first[number] : self._first[number + 1]]
 
     def _post_at(self, place: int) -> str:
-        return self._posts[int(self._starts.searchsorted(place, side="right")) - 1]
+        return self.posts[int(self._starts.searchsorted(place, side="right")) - 1]

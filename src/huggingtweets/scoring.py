@@ -1,9 +1,9 @@
-"""How well a model predicts posts: each alone, from separator to separator."""
+"""How well a model predicts posts, from separator to separator: alone or after other posts."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from huggingtweets import dataset
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
     from huggingtweets.dataset import Batch, Row
     from huggingtweets.models import LanguageModel
+
+
+class AfterContext(NamedTuple):
+    """How well a model predicts posts after having read others."""
+
+    bits_per_byte: float
+    fitted: float
+    """Posts read before each, on average."""
 
 
 def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
@@ -35,13 +43,18 @@ def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> torch.Tenso
     )
 
 
-def summed_nats(model: PreTrainedModel, rows: Sequence[Row]) -> float:
-    """Negative log-likelihood of all rows together, without gradients or dropout."""
+def summed_nats(
+    model: PreTrainedModel, rows: Sequence[Row], read: Sequence[int] | None = None
+) -> float:
+    """Negative log-likelihood of all rows together, without gradients or dropout.
+
+    ``read`` tells how many tokens at the beginning of each row are only read and don't count.
+    """
     import torch
 
     model.eval()
     with torch.inference_mode():
-        batches = dataset.evaluation_batches(rows)
+        batches = dataset.evaluation_batches(rows, read)
         return sum(float(negative_log_likelihood(model, batch)) for batch in batches)
 
 
@@ -55,6 +68,37 @@ def bits_per_byte(lm: LanguageModel, posts: Sequence[str]) -> float:
     """
     rows = dataset.rows_of(lm.encode_all(posts), lm.separator, lm.context)
     return nats_to_bits_per_byte(summed_nats(lm.model, rows), posts)
+
+
+def bits_per_byte_after(
+    lm: LanguageModel, posts: Sequence[str], context: Sequence[str], most: int
+) -> AfterContext:
+    """Bits per byte of posts, each alone after the newest of ``context``, which aren't counted.
+
+    Args:
+        lm: the model.
+        posts: what is predicted; none of them is context for another.
+        context: other posts, oldest first.
+        most: so many of the newest, fewer where the model has no room for them in front of a post.
+
+    Raises:
+        ValueError: there are no posts.
+    """
+    newest = lm.encode_all(context[-most:] if most else [])
+    rows: list[Row] = []
+    read: list[int] = []
+    fitted = 0
+    for ids in lm.encode_all(posts):
+        own = dataset.rows_of([ids], lm.separator, lm.context)
+        # of a row of n tokens the model reads n - 1; the last is only predicted
+        room = lm.context + 1 - len(own[0]) if len(own) == 1 else 0
+        fitting = dataset.newest_that_fit(newest, room)
+        before = dataset.joined(fitting, lm.separator)
+        rows += [before + own[0], *own[1:]]
+        read += [len(before)] + [0] * (len(own) - 1)
+        fitted += len(fitting)
+    bits = nats_to_bits_per_byte(summed_nats(lm.model, rows, read), posts)
+    return AfterContext(bits, fitted / len(posts))
 
 
 def nats_to_bits_per_byte(nats: float, posts: Sequence[str]) -> float:

@@ -150,6 +150,38 @@ def test_a_source_that_cant_be_read(cli: CommandLine, here: Path, command: str, 
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_posts_to_imitate_that_cant_be_read(cli: CommandLine, here: Path, case: str) -> None:
+    make, words = UNREADABLE[case]
+    source = make()
+    before = contents(here)
+    outcome = cli("generate", "pocket", "--few-shot", source)
+    assert outcome.refused(*words)
+    assert outcome.out == ""
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--few-shot", "a.txt", "--few-shot-posts", "0"], ("--few-shot-posts", "not 0")),
+        (["--text-column", "words"], ("--text-column", "--few-shot SOURCE")),
+        (["--few-shot", "short.txt"], ("No post of short.txt is left after curation",)),
+        (["--few-shot", "long.txt"], ("None of the 1 posts to imitate", "64 tokens")),
+        (["--few-shot", "a.txt", "-p", "a " * 50], ("shorten the prompt",)),
+    ],
+)
+def test_options_of_imitating(
+    cli: CommandLine, tiny_base: Path, options: list[str], words: tuple[str, ...]
+) -> None:
+    _file("a.txt", b"we lost the teapot\n")
+    _file("short.txt", b"too short\n")
+    _file("long.txt", " ".join(made_up_posts(9)).encode())
+    outcome = cli("generate", tiny_base, *options)
+    assert outcome.refused(*words)
+    assert outcome.out == ""
+
+
 @pytest.mark.parametrize(
     ("command", "name", "head"),
     [

@@ -17,7 +17,7 @@ from huggingtweets.cli.screen import harmless
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
 
-COMMANDS = ("demo", "train", "curate", "generate", "evaluate", "runs", "show")
+COMMANDS = ("demo", "train", "curate", "generate", "evaluate", "runs", "show", "pretrain")
 LIKENESS = (
     "bits per byte",
     "copied posts",
@@ -179,6 +179,49 @@ def test_generate(cli: CommandLine, finished: Path, bot: str) -> None:
     assert ("no training posts beside this bot" in outcome.out) == (bot == "alone")
     assert cli("generate", bot, "-n", "3", "--seed", "1").out == outcome.out
     assert cli("generate", bot, "-n", "3", "--seed", "2").out != outcome.out
+
+
+def test_generate_with_the_built_in_base(cli: CommandLine) -> None:
+    outcome = cli("generate", "pocket", "-n", "2", "-p", "My dream is", "--max-chars", "40")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("• My dream is") == 2
+
+
+def test_generate_imitates_without_training(
+    cli: CommandLine, tiny_base: Path, source: Path, posts: list[str]
+) -> None:
+    asked = ("generate", tiny_base, "-n", "3", "--seed", "1", "-p", "The cat", "--max-chars", "60")
+    outcome = cli(*asked, "--few-shot", source)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("reading 1 of @gardener's posts first (no more fit)\nThe cat\n")
+    assert outcome.out.count("• The cat") == 3
+    assert "no training posts" not in outcome.out
+    assert posts[-1] not in outcome.out
+    assert cli(*asked, "--few-shot", source).out == outcome.out
+    # what is older than the newest post changes nothing, the newest does
+    write_csv(Path("newest.csv"), "gardener", posts[-1:])
+    assert (
+        cli(*asked, "--few-shot", "newest.csv").out.splitlines()[1:]
+        == (outcome.out.splitlines()[1:])
+    )
+    write_csv(Path("other.csv"), "gardener", posts[-2:-1])
+    assert (
+        cli(*asked, "--few-shot", "other.csv").out.splitlines()[1:]
+        != (outcome.out.splitlines()[1:])
+    )
+
+
+def test_generate_tells_how_many_posts_are_read(cli: CommandLine, tiny_base: Path) -> None:
+    Path("a.csv").write_text("who,words\n" + "".join(f"ann,we lost it {i}\n" for i in range(9)))
+    asked = ("generate", tiny_base, "-n", "1", "--few-shot", "a.csv", "--text-column", "words")
+    assert "reading 2 of @a's posts first\n" in cli(*asked, "--few-shot-posts", "2").out
+    long = "The old cat " * 3
+    both = cli(*asked, "--few-shot-posts", "9", "-p", "We", "-p", long).out
+    found = re.match(r"reading (\d) to (\d) of @a's posts first \(no more fit\)\n", both)
+    assert found, both
+    assert 1 <= int(found[1]) < int(found[2]) < 9
+    Path("a.csv").write_text("who,words\nann,RT @you: we lost it\nann,we lost it\n")
+    assert "reading 1 of @a's posts first (there are no more)\n" in cli(*asked).out
 
 
 @pytest.mark.parametrize(

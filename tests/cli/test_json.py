@@ -77,6 +77,14 @@ def test_generate(cli: CommandLine, finished: Path) -> None:
     assert isinstance(value["rejected"], int)
 
 
+def test_generate_few_shot(cli: CommandLine, tiny_base: Path, source: Path) -> None:
+    outcome = cli("generate", tiny_base, "-n", "2", "--few-shot", source, "--json")
+    value = _document(outcome)
+    assert value.keys() == {"posts", "rejected"}
+    assert [post["copied"] for post in value["posts"]] == [False, False]
+    assert "reading 1 of @gardener's posts first" in outcome.err
+
+
 def test_generate_with_a_remark(cli: CommandLine, finished: Path) -> None:
     (finished / "bot").rename("alone")
     outcome = cli("generate", "alone", "-n", "1", "--json")

@@ -5,7 +5,11 @@ import random
 import pytest
 
 from huggingtweets.evaluation import ppm
-from huggingtweets.evaluation.ppm import evenly_spaced, ppmd_bits_per_byte
+from huggingtweets.evaluation.ppm import (
+    evenly_spaced,
+    ppmd_bits_per_byte,
+    ppmd_stream_bits_per_byte,
+)
 
 
 def sentences(n: int, seed: int) -> list[str]:
@@ -49,11 +53,24 @@ def test_rounding_is_spread_over_histories() -> None:
     # The mean over many posts agrees with one stream of them to which they add nothing new.
     history, posts = sentences(2_000, seed=1), sentences(160, seed=2)
     measured = ppmd_bits_per_byte(history, posts)
-    before, after = ("\n".join([*history, *more, ""]).encode() for more in ([], posts))
     assert measured is not None
-    assert measured == pytest.approx(
-        (size(after) - size(before)) * 8 / (len(after) - len(before)), rel=0.03
-    )
+    assert measured == pytest.approx(ppmd_stream_bits_per_byte(history, posts), rel=0.03)
+
+
+def test_one_stream_is_the_growth_of_the_compressed_text() -> None:
+    history, posts = sentences(200, seed=1), [*sentences(40, seed=2), "naïve 🚀"]
+    before, after = ("\n".join([*history, *more, ""]).encode() for more in ([], posts))
+    growth = (size(after) - size(before)) * 8 / (len(after) - len(before))
+    assert ppmd_stream_bits_per_byte(history, posts) == pytest.approx(growth)
+
+
+def test_one_stream_learns_from_other_held_out_posts() -> None:
+    history, post = sentences(100, seed=1), "Zxqv! 7391 kwyjibo %%% unheard of"
+    alone = ppmd_bits_per_byte(history, [post] * 64)
+    stream = ppmd_stream_bits_per_byte(history, [post] * 64)
+    assert alone is not None
+    assert stream is not None
+    assert stream < 0.1 * alone
 
 
 def size(data: bytes) -> int:
@@ -74,10 +91,12 @@ def test_long_histories_are_cut_to_the_newest(monkeypatch: pytest.MonkeyPatch) -
 
 def test_odd_input() -> None:
     assert ppmd_bits_per_byte(["one post"], []) is None
+    assert ppmd_stream_bits_per_byte(["one post"], []) is None
     for history in ([], ["a"], ["", "", ""]):
-        result = ppmd_bits_per_byte(history, ["", "🚀", "مرحبا", "\ud800 half", "two\nlines"])
-        assert result is not None
-        assert result > 0
+        for measure in (ppmd_bits_per_byte, ppmd_stream_bits_per_byte):
+            result = measure(history, ["", "🚀", "مرحبا", "\ud800 half", "two\nlines"])
+            assert result is not None
+            assert result > 0
 
 
 def test_evenly_spaced() -> None:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
-from huggingtweets import models, pipeline
+from huggingtweets import checkpoint, models, pipeline
 from huggingtweets.errors import BotError, Interrupted
 from huggingtweets.pipeline import TrainOptions
 from huggingtweets.run import RunFolder
-from huggingtweets.training import Fit, Interrupt, checkpoint, fit
+from huggingtweets.training import Fit, Interrupt, fit
+from huggingtweets.training.progress import Progress
 from huggingtweets.training.recipe import FAST
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def stop_in_mid_epoch(process: subprocess.Popen[str], run: RunFolder, how: signa
     process.send_signal(how)
     said = process.communicate(timeout=60)[1]
     assert run.described_state() == "interrupted (training)"
-    found = checkpoint.load(run.checkpoint_file)
+    found = checkpoint.load(run.checkpoint_file, Progress)
     assert found
     assert found[0].in_epoch > 0
     assert found[0].step < run_steps(run)
@@ -241,10 +242,11 @@ import resource, sys
 from pathlib import Path
 import torch
 from huggingtweets.errors import StorageError
-from huggingtweets.training import checkpoint
+from huggingtweets import checkpoint
+from huggingtweets.training.progress import Progress
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    checkpoint.save(Path(sys.argv[1]), checkpoint.Progress("p"), {"w": torch.zeros(9000)})
+    checkpoint.save(Path(sys.argv[1]), Progress("p"), {"w": torch.zeros(9000)})
 except StorageError as error:
     print(error)
 """

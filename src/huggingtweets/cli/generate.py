@@ -7,10 +7,14 @@ import typer
 
 from huggingtweets.cli import options
 from huggingtweets.cli.screen import Screen, print_json
-from huggingtweets.errors import InputError
+from huggingtweets.errors import InputError, TooLittleText
 
 if TYPE_CHECKING:
-    from huggingtweets.generation import NewPost
+    from collections.abc import Iterable
+
+    import polars as pl
+
+    from huggingtweets.generation import NewPost, Writer
 
 _MOST = 10_000
 
@@ -23,7 +27,14 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    bot: options.Bot,
+    bot: Annotated[
+        str,
+        typer.Argument(
+            metavar="BOT",
+            help="A run folder, a bot folder, a Hugging Face Hub id, or pocket (built in).",
+            show_default=False,
+        ),
+    ],
     *,
     prompt: Annotated[
         list[str] | None,
@@ -39,6 +50,18 @@ def generate(
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Show posts that repeat a training post, too.")
     ] = False,
+    few_shot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Imitate these posts without training: the newest are read before each new one.",
+            show_default=False,
+        ),
+    ] = None,
+    few_shot_posts: Annotated[
+        int, typer.Option(metavar="K", help="Posts of --few-shot to read at most.")
+    ] = 8,
+    text_column: options.TextColumn = None,
     device: options.Device = None,
     precision: options.Precision = None,
     as_json: options.Json = False,
@@ -50,12 +73,19 @@ def generate(
     if not 1 <= n <= _MOST:
         raise InputError(f"-n must be from 1 to {_MOST:,}, not {n}.")
     sampling = Sampling(temperature, top_p, max_chars, seed)
-    writer = bots.open_bot(bot, device, precision).writer(sampling, allow_copies=allow_copies)
+    examples = _examples(few_shot, few_shot_posts, text_column)
+    opened = bots.open_bot(bot, device, precision)
+    if examples is not None:
+        opened = opened.imitating(examples["text"].to_list(), few_shot_posts)
+    writer = opened.writer(sampling, allow_copies=allow_copies)
     screen = Screen(quiet=as_json)
     prompts = prompt or [""]
     posts: list[NewPost] = []
     # all prompts are checked here, before the first post is shown
-    for text, written in [(text, writer.write(text, n)) for text in prompts]:
+    to_come = [(text, writer.write(text, n)) for text in prompts]
+    if examples is not None:
+        screen.say(_what_is_read(writer, prompts, examples, few_shot_posts), "dim")
+    for text, written in to_come:
         if not as_json and text:
             screen.heading(text) if posts else screen.say(text, "bold")
         posts += list(written) if as_json else screen.posts(written)
@@ -71,3 +101,38 @@ def generate(
         print_json({"posts": [asdict(post) for post in posts], "rejected": writer.rejected})
     elif writer.rejected:
         screen.say(f"({writer.rejected} copies of real posts were drawn again)", "dim")
+
+
+def _examples(source: str | None, most: int, text_column: str | None) -> "pl.DataFrame | None":
+    """The curated posts of ``--few-shot``, None without it."""
+    from huggingtweets import pipeline
+
+    if source is None:
+        if text_column is not None:
+            raise InputError("--text-column tells how to read --few-shot SOURCE; give both.")
+        return None
+    if most < 1:
+        raise InputError(f"--few-shot-posts must be at least 1, not {most}.")
+    kept = pipeline.curate(source, text_column=text_column).kept
+    if kept.is_empty():
+        raise TooLittleText(
+            f"No post of {source} is left after curation; "
+            "huggingtweets curate SOURCE --show-dropped tells why."
+        )
+    return kept
+
+
+def _what_is_read(
+    writer: "Writer", prompts: "Iterable[str]", examples: "pl.DataFrame", most: int
+) -> str:
+    """How many posts come before each new one; a long prompt leaves room for fewer."""
+    numbers = sorted({writer.posts_read(text) for text in prompts})
+    number = " to ".join(str(count) for count in dict.fromkeys((numbers[0], numbers[-1])))
+    authors = examples["author"].unique().to_list()
+    whose = f"@{authors[0]}'s" if len(authors) == 1 else f"the {len(authors)} authors'"
+    few = ""
+    if numbers[0] < min(most, len(examples)):
+        few = " (no more fit)"
+    elif numbers[0] < most:
+        few = " (there are no more)"
+    return f"reading {number} of {whose} posts first{few}"

@@ -90,9 +90,13 @@ class Screen:
             self._train(event)
         elif event.stage == "evaluate":
             self._end_progress()
-            self._measuring(event)
+            self._working(f"measuring likeness: {event.message}", event)
+        elif event.stage == "encode":
+            self._working(f"encoding {event.message}", event)
         elif event.counts is not None:
             self.counts(event.counts)
+        elif event.stage == "curate" and event.done:
+            self._working(f"curating {event.message}", event)
         elif event.stage == "curate" and event.message:
             self.say(f"warning: {event.message}", "yellow")
 
@@ -122,6 +126,7 @@ class Screen:
             )
 
     def _start_progress(self, total: int) -> None:
+        self._end_status()
         from rich.progress import (
             BarColumn,
             Progress,
@@ -146,13 +151,15 @@ class Screen:
             self._progress.stop()
             self._progress = self._task = None
 
-    def _measuring(self, event: Event) -> None:
+    def _working(self, what: str, event: Event) -> None:
+        """Show what goes on as one line that is cleared away later."""
         if not self.console.is_terminal:
             return
         if self._status is None:
             self._status = self.console.status("")
             self._status.start()
-        self._status.update(f"measuring likeness: {event.message}")
+        counts = f": {event.done:,}" if event.done and event.stage != "evaluate" else ""
+        self._status.update(harmless(what) + counts)
 
     def _end_status(self) -> None:
         if self._status is not None:

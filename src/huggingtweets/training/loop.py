@@ -14,12 +14,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from huggingtweets import dataset, scoring
+from huggingtweets import checkpoint, dataset, scoring
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.machine import Machine, tune_allocator
-from huggingtweets.training import checkpoint
 from huggingtweets.training.interrupt import Interrupt
+from huggingtweets.training.progress import Progress
 from huggingtweets.training.weights import Weights
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class _Loop:
         self.data = _Data(task)
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
         self.weights = Weights(task.base.model, task.machine, task.recipe)
-        self.state = checkpoint.Progress(plan=self._plan())
+        self.state = Progress(plan=self._plan())
         self._resume()
         self.clock = _Clock(self.state)
         self.saved_at = time.monotonic()
@@ -206,7 +206,7 @@ class _Loop:
 
     def _resume(self) -> None:
         file = self.task.checkpoint_file
-        found = checkpoint.load(file) if file else None
+        found = checkpoint.load(file, Progress) if file else None
         if found is None:
             return
         progress, tensors = found
@@ -249,7 +249,7 @@ class _Data:
 class _Clock:
     """Speed and time left, told at most four times a second."""
 
-    def __init__(self, state: checkpoint.Progress) -> None:
+    def __init__(self, state: Progress) -> None:
         self.started = self.told_at = time.monotonic()
         self.before = (state.seconds, state.step, state.tokens)
 
@@ -260,7 +260,7 @@ class _Clock:
     def tell(
         self,
         listen: Listener,
-        state: checkpoint.Progress,
+        state: Progress,
         steps: int,
         epochs: int,
         held_out: float | None = None,

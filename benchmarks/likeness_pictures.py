@@ -1,0 +1,132 @@
+"""The likeness benchmark as a dot plot, and as posts to read."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.likeness_results import Result, Results
+
+_KINDS = ("bot", "PPMd, one stream", "untouched base")
+# Told apart without colour too: each has a shape of its own.
+_COLOURS = ("#0a6ebd", "#d9822b", "#8a8f98")
+_SHAPES = ("circle", "diamond", "square")
+_INK, _GRID = "#24292f", "#e3e6ea"
+
+
+def dots(results: Results) -> str:
+    """Draw one row an author as SVG: base, PPMd and bot, the bot with the fewest bits on top.
+
+    On a white ground, because it stands in a document and not in a page with a scheme of its own.
+    """
+    import altair as alt
+    import vl_convert
+
+    order = sorted(results.reports, key=lambda result: result.report.bits_per_byte.bot)
+    names = [result.name for result in order]
+    values = [value for result in order for value in _dots_of(result)]
+    marked = ["* test only: never used to choose a setting"] if "*" in "".join(names) else []
+    y = alt.Y("author:N", sort=names, title=None, axis=alt.Axis(grid=True, ticks=False))
+    base = alt.Chart({"values": values}).encode(y=y)
+    spans = base.mark_rule(color="#b8bec6", size=2).encode(x="min(bits):Q", x2="max(bits):Q")
+    points = base.mark_point(filled=True, size=85, opacity=1).encode(
+        x=alt.X(
+            "bits:Q",
+            title="bits per byte of held-out posts (lower is better)",
+            scale=alt.Scale(zero=False, padding=12),
+        ),
+        color=alt.Color(
+            "kind:N", title=None, scale=alt.Scale(domain=list(_KINDS), range=list(_COLOURS))
+        ),
+        shape=alt.Shape(
+            "kind:N", title=None, scale=alt.Scale(domain=list(_KINDS), range=list(_SHAPES))
+        ),
+    )
+    title = alt.TitleParams(
+        "How well bots foresee their authors: further left is better",
+        subtitle=[f"fine-tuned from {results.setup.base['name']}", *marked],
+        anchor="start",
+    )
+    chart = (
+        alt.layer(spans, points)
+        .properties(width=460, height=alt.Step(23), title=title, background="white", padding=10)
+        .configure(font="system-ui, sans-serif")
+        .configure_view(stroke=None)
+        .configure_title(color=_INK, subtitleColor=_INK, fontSize=15, subtitleFontSize=12)
+        .configure_legend(orient="top", labelColor=_INK, labelFontSize=12, symbolSize=85)
+        .configure_axis(
+            labelColor=_INK,
+            titleColor=_INK,
+            gridColor=_GRID,
+            domain=False,
+            tickColor=_GRID,
+            labelFontSize=12,
+            labelLimit=220,
+            labelFlush=False,
+            labelPadding=6,
+            titleFontWeight="normal",
+            titleFontSize=12,
+        )
+    )
+    return str(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]))
+
+
+def samples(all_results: Sequence[Results], authors: Sequence[str]) -> str:
+    """A Markdown document of unpicked posts, the bot's beside markovify's.
+
+    An author without a result is left out.
+    """
+    parts = [
+        "# Unpicked posts",
+        "The first posts of seed 0, whatever they are: ten that begin with the prompt *My dream "
+        "is*, ten without a prompt. Markovify takes no prompt. **(copy)** marks posts that the "
+        "copy rule catches; a bot in use draws those again.",
+    ]
+    for results in all_results:
+        parts.append(f"## Base `{results.setup.base['name']}`")
+        parts += [
+            _posts_of(result)
+            for author in authors
+            for result in results.reports
+            if author in result.report.authors
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _dots_of(result: Result) -> list[dict[str, Any]]:
+    bits = result.report.bits_per_byte
+    values = (bits.bot, result.ppmd_stream, bits.base)
+    return [
+        {"author": result.name, "kind": kind, "bits": value}
+        for kind, value in zip(_KINDS, values, strict=True)
+        if value is not None
+    ]
+
+
+def _posts_of(result: Result) -> str:
+    """A section that opens with a click where the reader's program can do that."""
+    bot, markov = (list(result.samples.get(who, ())) for who in ("bot", "markovify"))
+    missing: dict[str, Any] = {"text": "–"}
+    longest = max(len(bot), len(markov))
+    pairs = zip(
+        bot + [missing] * (longest - len(bot)),
+        markov + [missing] * (longest - len(markov)),
+        strict=True,
+    )
+    lines = [f"| {_cell(ours)} | {_cell(theirs)} |" for ours, theirs in pairs]
+    heading = f"<details><summary>{html.escape(result.name)}</summary>"
+    rows = "\n".join(["| bot | markovify |", "|---|---|", *lines])
+    return f"{heading}\n\n{rows}\n\n</details>"
+
+
+def _cell(post: Mapping[str, Any]) -> str:
+    return _escaped(post["text"]) + (" **(copy)**" if post.get("copied") else "")
+
+
+def _escaped(text: str) -> str:
+    """One line in which nothing is taken for Markdown or HTML."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))

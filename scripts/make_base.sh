@@ -1,0 +1,17 @@
+#!/bin/sh
+# Make the embedded base from its corpora: sh scripts/make_base.sh DATA [options of pretrain]
+# DATA holds corpus/ and casual/; the base ends in runs/base, from where it is copied to
+# src/huggingtweets/base. On a GPU add: --preset pocket-gpu --tokens 1000000000
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+data=${1:?name the folder that holds corpus/ and casual/}
+shift
+chat=$data/casual
+# Chats count double and quoted speech of old books a third: the mix should sound like posts.
+exec "${HUGGINGTWEETS:-$here/.venv/bin/huggingtweets}" pretrain "$data/corpus" \
+    "$chat/dialogue.parquet:0.3" "$chat/irc.parquet:2" "$chat/meetings.parquet" \
+    "$chat/persona.parquet:2" "$chat/casino.parquet" "$chat/taskmaster.parquet:2" \
+    "$chat/requests.parquet" "$chat/sentences.parquet:2" "$chat/notes.parquet:1.5" \
+    "$chat/dialogue-2.parquet:0.3" "$chat/nasa-voice.parquet:2" \
+    --about "$here/scripts/base-data.md" --out "$here/runs/base" "$@"

@@ -1,0 +1,146 @@
+"""``huggingtweets pretrain``: make a base from many people's posts."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, command, print_json
+from huggingtweets.cli.train import interrupt_asking
+from huggingtweets.errors import InputError, Interrupted
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog="Example: huggingtweets pretrain tweets.parquet chats.parquet:2 --minutes 90"
+    )(pretrain)
+
+
+def pretrain(
+    corpora: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CORPUS",
+            help="Any SOURCE of posts, or a folder of Parquet files; path:2 reads it twice as "
+            "often, path:0.5 half as often.",
+            show_default=False,
+        ),
+    ],
+    *,
+    preset: Annotated[
+        str, typer.Option(metavar="pocket|pocket-gpu", help="Shape and recipe of the base.")
+    ] = "pocket",
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Train so long; 60 if nothing is given.", show_default=False),
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(help="Train on so many tokens instead.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the base.")] = Path("base"),
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on: an interrupted training, or finished weights."),
+    ] = False,
+    exclude_authors: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Handles to leave out, or a file that lists them; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    author_context: Annotated[
+        int | None,
+        typer.Option(
+            help="Posts of one author in sequence; the preset's if not given.", show_default=False
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="At its peak; the preset's if not given.", show_default=False),
+    ] = None,
+    batch_tokens: Annotated[
+        int | None, typer.Option(help="Of a step; the preset's if not given.", show_default=False)
+    ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            help="Markdown file for the card: where the data is from, its licences.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Whether to use torch.compile; where there is a compiler if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    device_tokens: Annotated[
+        int, typer.Option(help="Tokens computed at once; fewer need less memory.")
+    ] = 32_768,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="At most so much training is lost when the machine dies.")
+    ] = 90.0,
+    measure_seconds: Annotated[
+        float, typer.Option(help="Between two measurements of held-out posts.")
+    ] = 300.0,
+    as_json: options.Json = False,
+) -> None:
+    """Make a base from many people's posts: curate, train a tokenizer, train a model."""
+    from huggingtweets.pretraining import PRESETS, Budget, PretrainOptions, make_base
+
+    if preset not in PRESETS:
+        raise InputError(f"There is no preset {preset!r}; choose {' or '.join(PRESETS)}.")
+    if minutes is None and tokens is None:
+        minutes = 60
+    chosen = PretrainOptions(
+        preset=PRESETS[preset].changed(
+            author_context=author_context, learning_rate=learning_rate, batch_tokens=batch_tokens
+        ),
+        budget=Budget(tokens, minutes),
+        out=out,
+        resume=resume,
+        excluded=tuple(exclude_authors or ()),
+        about=_text_of(about) if about else None,
+        seed=seed,
+        device=device,
+        precision=precision,
+        compiled=compiled,
+        device_tokens=device_tokens,
+        checkpoint_seconds=checkpoint_seconds,
+        measure_seconds=measure_seconds,
+    )
+    screen = Screen(quiet=as_json)
+    try:
+        with screen.watching():
+            made = make_base(corpora, chosen, screen, interrupt_asking(screen))
+    except KeyboardInterrupt as error:
+        raise Interrupted("Stopped before training began; nothing is lost.") from error
+    except Interrupted as error:
+        raise Interrupted(f"{error} Go on with the same command and --resume.") from error
+    record = json.loads((made / "pretrain.json").read_text("utf-8"))
+    if as_json:
+        print_json(record)
+        return
+    last = record["sittings"][-1]
+    screen.say(
+        f"{last['tokens']:,} tokens in {last['seconds'] / 60:.0f} minutes; held-out posts: "
+        f"{last['curve'][-1]['held_out_bits_per_byte']['all']:.3f} bits per byte"
+    )
+    screen.heading(f"The base is in {made}")
+    screen.commands([command(f"train my-archive.zip --base {made}")])
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--about {file} can't be read as text: {error}.") from error

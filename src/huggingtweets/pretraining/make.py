@@ -1,0 +1,307 @@
+"""One pre-training from corpora to a model folder.
+
+.. code-block:: text
+
+    OUT/
+      config.json model.safetensors tokenizer.json …   the base, as transformers loads it
+      pretrain.json       corpora and counts, recipe, machine, seconds, curve
+      README.md curve.svg its card
+      work/               encoded data and the resumable state; may be deleted once it is done
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from huggingtweets import atomic, machine, models
+from huggingtweets.errors import BotError, InputError, StorageError
+from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.models import LanguageModel
+from huggingtweets.pretraining.card import draw_curve, render_base_card
+from huggingtweets.pretraining.corpus import parse_corpora
+from huggingtweets.pretraining.loop import Pretrain, pretrain
+from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, prepare
+from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
+from huggingtweets.pretraining.progress import Budget, Progress
+from huggingtweets.pretraining.tokens import Stream
+from huggingtweets.training import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from accelerate import Accelerator
+
+RECORD = "pretrain.json"
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """What the user may choose.
+
+    Attributes:
+        preset: shape and recipe.
+        budget: tokens or minutes; None takes 60 minutes.
+        out: folder for the base.
+        resume: go on from the state or the finished weights in ``out``.
+        excluded: authors to leave out: handles, or files that list them.
+        about: Markdown for the card on where the data is from and under which licences.
+        seed: of weights and order.
+        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
+        precision: ``bf16``, ``fp32`` or None for the machine's.
+        compiled: use ``torch.compile``; None where there is a compiler.
+        device_tokens: tokens that one device computes at once.
+        checkpoint_seconds: at most so much training is lost when the process dies.
+        measure_seconds: between two measurements of held-out posts.
+    """
+
+    preset: Preset = POCKET
+    budget: Budget = field(default_factory=lambda: Budget(minutes=60))
+    out: Path = Path("base")
+    resume: bool = False
+    excluded: tuple[str, ...] = ()
+    about: str | None = None
+    seed: int = 0
+    device: str | None = None
+    precision: str | None = None
+    compiled: bool | None = None
+    device_tokens: int = 32_768
+    checkpoint_seconds: float = 90.0
+    measure_seconds: float = 300.0
+
+
+def make_base(
+    specs: Sequence[str],
+    options: PretrainOptions,
+    listen: Listener = ignore,
+    interrupt: Interrupt | None = None,
+) -> Path:
+    """Pre-train a base on corpora and write it to ``options.out``.
+
+    Args:
+        specs: ``path`` or ``path:weight``.
+        options: see :class:`PretrainOptions`.
+        listen: is told every event.
+        interrupt: what Ctrl-C does.
+
+    Raises:
+        InputError: a corpus, an option or the folder can't be used.
+        TrainingError: the loss is no longer a number.
+        Interrupted: stopped by the user; ``resume`` goes on.
+    """
+    models.quiet_transformers()
+    corpora = tuple(parse_corpora(specs))
+    accelerator = _accelerator(machine.choose_machine(options.device, options.precision))
+    before = _before(options)
+    choices = Choices(
+        corpora=corpora,
+        excluded=authors_named(options.excluded),
+        author_context=options.preset.author_context,
+        vocabulary=options.preset.vocabulary,
+        context=options.preset.context,
+        seed=options.seed,
+        tokenizer=options.out if before is not None else None,
+    )
+    with _locked(options.out, accelerator):
+        return _Making(choices, options, accelerator, listen, interrupt).make(before)
+
+
+class _Making:
+    """Data, model, training, saving."""
+
+    def __init__(
+        self,
+        choices: Choices,
+        options: PretrainOptions,
+        accelerator: Accelerator,
+        listen: Listener,
+        interrupt: Interrupt | None,
+    ) -> None:
+        self.choices, self.options, self.accelerator = choices, options, accelerator
+        self.machine = machine.choose_machine(options.device, options.precision)
+        self.listen = listen if accelerator.is_main_process else ignore
+        self.interrupt = interrupt or Interrupt()
+        self.work = options.out / "work"
+
+    def make(self, before: dict[str, Any] | None) -> Path:
+        with self.accelerator.main_process_first():
+            data = prepare(self.work / "data", self.choices, self.listen)
+        self._tell(data)
+        machine.tune_allocator()
+        lm = self._model(data, before)
+        task = self._task(lm, data)
+        progress = pretrain(task, self.listen)
+        if self.accelerator.is_main_process:
+            self._save(lm, data, progress, task, before)
+        self.accelerator.wait_for_everyone()
+        return self.options.out
+
+    def _tell(self, data: Prepared) -> None:
+        total = sum(corpus["tokens"] for corpus in data.corpora)
+        self.listen(Event("encode", message=f"{total:,} tokens in {len(data.corpora)} corpora"))
+
+    def _model(self, data: Prepared, before: dict[str, Any] | None) -> LanguageModel:
+        """The finished weights to train further, or new ones."""
+        import torch
+
+        if before is not None:
+            lm = models.load(self.options.out)
+        else:
+            torch.manual_seed(self.options.seed)
+            separator = data.tokenizer.eos_token_id
+            model = self.options.preset.build(len(data.tokenizer), separator)
+            context = self.options.preset.context
+            lm = LanguageModel(model, data.tokenizer, separator, context, str(self.options.out))
+        models.convert(lm.model, self.accelerator.device, torch.float32)
+        return lm
+
+    def _task(self, lm: LanguageModel, data: Prepared) -> Pretrain:
+        options, preset = self.options, self.options.preset
+        streams = [
+            Stream(data.tokens_file(i), corpus.weight, preset.row, options.seed, lm.separator)
+            for i, corpus in enumerate(self.choices.corpora)
+        ]
+        compiled = machine.has_compiler() if options.compiled is None else options.compiled
+        return Pretrain(
+            lm=lm,
+            streams=streams,
+            held_out=data.held_out(),
+            preset=preset,
+            budget=options.budget,
+            machine=self.machine,
+            accelerator=self.accelerator,
+            state_file=self.work / "state.safetensors",
+            plan=_plan(data, preset, lm.parameters, options),
+            compiled=compiled,
+            device_tokens=options.device_tokens,
+            checkpoint_seconds=options.checkpoint_seconds,
+            measure_seconds=options.measure_seconds,
+            interrupt=self.interrupt,
+        )
+
+    def _save(
+        self,
+        lm: LanguageModel,
+        data: Prepared,
+        progress: Progress,
+        task: Pretrain,
+        before: dict[str, Any] | None,
+    ) -> None:
+        """Write the base in bfloat16 and how it was made; then the state is of no more use."""
+        import torch
+
+        models.convert(lm.model, torch.device("cpu"), torch.bfloat16)
+        lm.model.config.dtype = torch.bfloat16
+        out = self.options.out
+        with atomic.replacing_folder(self.work / "model") as temporary:
+            lm.save(temporary)
+        for file in sorted((self.work / "model").iterdir()):
+            os.replace(file, out / file.name)  # noqa: PTH105 - each whole, the weights among the last
+        sittings = [] if before is None else before["sittings"]
+        sittings = [*sittings, self._sitting(lm, data, progress, task)]
+        card = render_base_card(sittings, len(lm.tokenizer), self.options.about)
+        atomic.write_text(out / "README.md", card)
+        atomic.write_text(out / "curve.svg", draw_curve(sittings))
+        atomic.write_json(out / RECORD, {"format": 1, "sittings": sittings})
+        task.state_file.unlink(missing_ok=True)
+
+    def _sitting(
+        self, lm: LanguageModel, data: Prepared, progress: Progress, task: Pretrain
+    ) -> dict[str, Any]:
+        return {
+            "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "corpora": data.corpora,
+            "excluded_authors": sorted(self.choices.excluded),
+            "preset": asdict(self.options.preset),
+            "parameters": lm.parameters,
+            "flops_per_token": flops_per_token(lm.parameters, self.options.preset),
+            "seed": self.options.seed,
+            "compiled": task.compiled,
+            "machine": self.machine.as_dict()
+            | {
+                "processes": self.accelerator.num_processes,
+                "matmul_flops": machine.matmul_flops(self.machine),
+            },
+            "versions": machine.package_versions(),
+            "steps": progress.step,
+            "tokens": progress.tokens,
+            "seconds": round(max(progress.seconds, 1e-3), 3),
+            "curve": progress.curve,
+        }
+
+
+def _accelerator(where: machine.Machine) -> Accelerator:
+    try:
+        from accelerate import Accelerator
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "Pre-training needs the package accelerate: pip install huggingtweets[pretrain]"
+        ) from error
+    # precision is ours: autocast stands inside the compiled function
+    return Accelerator(mixed_precision="no", cpu=where.device == "cpu")
+
+
+def _before(options: PretrainOptions) -> dict[str, Any] | None:
+    """The record of finished weights in ``out`` to train further, or None to begin.
+
+    Raises:
+        BotError: there is nothing to resume, or something that would be overwritten.
+    """
+    record, out = options.out / RECORD, options.out
+    state = out / "work" / "state.safetensors"
+    if not options.resume:
+        if record.exists() or state.exists():
+            raise BotError(f"{out} holds a base already; add --resume or name another --out.")
+        return None
+    if record.exists():
+        try:
+            found: dict[str, Any] = json.loads(record.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BotError(f"{record} is damaged: {error}.") from error
+        return found
+    if not state.exists():
+        raise BotError(f"{out} holds neither a base nor an interrupted one; leave out --resume.")
+    return None
+
+
+def _plan(data: Prepared, preset: Preset, parameters: int, options: PretrainOptions) -> str:
+    parts = [data.fingerprint, asdict(preset), parameters, options.seed]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the folder so that no second training writes into it."""
+    if not accelerator.is_main_process:
+        yield
+        return
+    made = [folder for folder in (out / "work", out, *out.parents) if not folder.exists()]
+    lock = FileLock(out / "work" / ".lock", blocking=False)
+    with atomic.storage_errors(out):
+        (out / "work").mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout as error:  # which is an OSError as well
+            raise StorageError(f"{out} is being worked on by another process.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        _remove_empty(made)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Leave no folder of ours behind when nothing came of it; innermost first."""
+    for folder in folders:
+        with suppress(OSError):
+            if [file.name for file in folder.iterdir()] == [".lock"]:
+                (folder / ".lock").unlink()
+            folder.rmdir()

@@ -1,0 +1,67 @@
+"""Which optimizer updates which weights, and their state as tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from huggingtweets.pretraining.muon import Muon
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from huggingtweets.machine import Machine
+    from huggingtweets.pretraining.presets import Preset
+
+
+class Optimizers:
+    """Muon for matrices, AdamW for embeddings and norms."""
+
+    def __init__(self, model: PreTrainedModel, preset: Preset, machine: Machine) -> None:
+        import torch
+
+        embedded = {id(model.get_input_embeddings().weight), id(model.lm_head.weight)}
+        weights = dict(model.named_parameters())
+        matrices = {n: w for n, w in weights.items() if w.ndim == 2 and id(w) not in embedded}
+        self.rest = {n: w for n, w in weights.items() if n not in matrices}
+        self.all = list(weights.values())
+        self.clip = preset.clip
+        dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
+        self.muon = Muon(matrices, dtype, weight_decay=preset.weight_decay)
+        self.adamw = torch.optim.AdamW(
+            self.rest.values(),
+            lr=preset.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=0.0,
+            fused=machine.device in ("cpu", "cuda"),
+        )
+
+    def step(self, rate: float) -> None:
+        """Update all weights from their gradients, which are then cleared."""
+        import torch
+
+        torch.nn.utils.clip_grad_norm_(self.all, self.clip)
+        self.muon.step(rate)
+        self.adamw.param_groups[0]["lr"] = rate
+        self.adamw.step()
+        for weight in self.all:
+            weight.grad = None
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The moments."""
+        found = {f"momentum.{name}": moment for name, moment in self.muon.moments.items()}
+        for name, weight in self.rest.items():
+            for key, value in self.adamw.state[weight].items():
+                found[f"{key}.{name}"] = value
+        return found
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take back what :meth:`tensors` gave."""
+        for name, moment in self.muon.moments.items():
+            moment.copy_(tensors[f"momentum.{name}"])
+        for name, weight in self.rest.items():
+            if f"exp_avg.{name}" in tensors:
+                self.adamw.state[weight] = {
+                    key: tensors[f"{key}.{name}"].to(weight.device)
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                }

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from tests.helpers.posts import made_up_posts, write_csv
+
+from huggingtweets.curation import CurationOptions
+from huggingtweets.errors import InputError, SourceError, TooLittleText
+from huggingtweets.events import ignore
+from huggingtweets.pretraining import prepare as preparing
+from huggingtweets.pretraining.corpus import (
+    Corpus,
+    Counts,
+    curated_pieces,
+    grouped,
+    parse_corpora,
+)
+from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, prepare
+from huggingtweets.pretraining.seen import Seen
+from huggingtweets.pretraining.tokenizer import SEPARATOR, train_tokenizer
+from huggingtweets.pretraining.tokens import Mix, Stream, encode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+
+def test_weights_are_read_from_the_end_of_a_path(tmp_path: Path) -> None:
+    odd = tmp_path / "a:2"
+    odd.touch()
+    assert parse_corpora([f"{odd}", "b.csv:0.5", "c.csv", "d:e.csv"]) == [
+        Corpus(str(odd)),
+        Corpus("b.csv", 0.5),
+        Corpus("c.csv"),
+        Corpus("d:e.csv"),
+    ]
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "inf", "nan"])
+def test_weights_that_make_no_sense(weight: str) -> None:
+    with pytest.raises(InputError, match="must be a number over 0"):
+        parse_corpora([f"b.csv:{weight}"])
+
+
+def test_the_same_corpus_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="given twice"):
+        parse_corpora(["b.csv", "./b.csv:2"])
+
+
+def test_no_corpus() -> None:
+    with pytest.raises(InputError, match="No CORPUS"):
+        parse_corpora([])
+
+
+def test_a_folder_of_parquet_files_is_one_corpus(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        pl.DataFrame({"author": [name], "text": [f"A post of {name}."]}).write_parquet(
+            tmp_path / f"{name}.parquet"
+        )
+    assert [post.author for post in Corpus(str(tmp_path)).posts()] == ["a", "b"]
+
+
+def test_a_corpus_that_is_not_there() -> None:
+    with pytest.raises(SourceError, match=r"no file or folder nowhere\.csv"):
+        list(Corpus("nowhere.csv").posts())
+
+
+def corpus_file(path: Path, authors: int = 3, posts: int = 60, seed: int = 0) -> Path:
+    """A table of made-up authors whose posts number themselves in time order."""
+    rows = [
+        {
+            "author": f"someone{a}",
+            "created_at": f"2024-01-01T{i // 60:02}:{i % 60:02}:00Z",
+            "text": t,
+        }
+        for a in range(authors)
+        for i, t in enumerate(made_up_posts(posts, seed=seed + a))
+    ]
+    pl.DataFrame(rows).write_csv(path)
+    return path
+
+
+def test_the_counts_add_up_and_authors_stay_out(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    texts = [*made_up_posts(30), "RT @a: somebody else's", "too short", made_up_posts(1)[0]]
+    write_csv(path, "one", texts)
+    other = corpus_file(tmp_path / "d.csv")
+    pl.concat(
+        [pl.read_csv(path).select("author", "text"), pl.read_csv(other).select("author", "text")]
+    ).write_csv(path)
+    counts = Counts()
+    pieces = curated_pieces(
+        Corpus(str(path)),
+        counts,
+        seen=Seen(),
+        excluded=frozenset({"someone1"}),
+        options=CurationOptions(),
+    )
+    kept = pl.concat(pieces)
+    assert set(kept["author"]) == {"one", "someone0", "someone2"}
+    values = asdict(counts)
+    assert values.pop("read") == 33 + 180
+    assert counts.excluded == 60
+    assert counts.retweets == 1
+    assert counts.short == 1
+    # made_up_posts(30) with seed 0 are also the first of someone0's
+    assert counts.duplicates == 1 + 30
+    assert sum(values.values()) + kept.height == 33 + 180
+
+
+def test_a_text_is_seen_once_whatever_its_case_and_punctuation() -> None:
+    seen = Seen(2**20)
+    first = seen.first_time(pl.Series(["One two!", "three", "one TWO", "four"]))
+    assert first.to_list() == [True, True, False, True]
+    assert seen.first_time(pl.Series(["Three?", "five"])).to_list() == [False, True]
+
+
+def test_few_texts_are_taken_for_seen_by_mistake() -> None:
+    seen = Seen(2**22)  # 21 bits a text, as 50 million have in the real filter
+    fresh = seen.first_time(pl.Series([f"text number {i}" for i in range(200_000)]))
+    assert fresh.len() - fresh.sum() < 400
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_runs_hold_consecutive_posts_of_one_author(size: int) -> None:
+    piece = pl.DataFrame(
+        {"author": ["a", "b"] * 20, "text": [f"{'ab'[i % 2]}{i // 2}" for i in range(40)]}
+    )
+    runs = grouped(piece, size, seed=1)
+    assert sorted(text for run in runs for text in run) == sorted(piece["text"])
+    assert {len(run) for run in runs} == {size}
+    for run in runs:
+        assert len({text[0] for text in run}) == 1
+        numbers = [int(text[1:]) for text in run]
+        assert numbers == list(range(numbers[0], numbers[0] + size))
+    assert runs != sorted(runs)
+    assert runs == grouped(piece, size, seed=1)
+    assert runs != grouped(piece, size, seed=2)
+
+
+STRANGE = [
+    "naïve café 👩‍👩‍👧",
+    "مرحبا",
+    "  two  spaces\n",
+    "@a #b 2024 $5",
+    "\x00\x1b",
+    "日本語",
+    SEPARATOR,
+]
+
+
+def test_the_tokenizer_writes_everything(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(made_up_posts(300), 400, longest=64)
+    assert len(tokenizer) == 400
+    assert tokenizer.convert_tokens_to_ids(SEPARATOR) == 0 == tokenizer.eos_token_id
+    tokenizer.save_pretrained(tmp_path)
+    from transformers import PreTrainedTokenizerFast
+
+    again = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    for text in STRANGE:
+        ids = again.encode(text, split_special_tokens=True, add_special_tokens=False)
+        assert 0 not in ids
+        assert again.decode(ids, clean_up_tokenization_spaces=False) == text
+        assert encode(again, 0, [text]).tolist() == [0, *ids]
+
+
+def test_digits_are_tokens_of_their_own() -> None:
+    tokenizer = train_tokenizer(["in 2020 and 2021 and 2020"] * 50, 300, longest=64)
+    assert [tokenizer.decode([i]) for i in tokenizer.encode("2020")] == ["2", "0", "2", "0"]
+
+
+def stream_of(path: Path, ids: list[int], *, length: int = 4, weight: float = 1.0) -> Stream:
+    path.write_bytes(array("H", ids).tobytes())
+    return Stream(path, weight, length, seed=0, separator=0)
+
+
+def numbered(posts: int) -> list[int]:
+    """Posts of three tokens, each behind a separator: 0 n n n."""
+    return [token for n in range(1, posts + 1) for token in (0, n, n, n)]
+
+
+def test_rows_begin_at_a_post_and_each_comes_once_an_epoch(tmp_path: Path) -> None:
+    stream = stream_of(tmp_path / "t", numbered(101))
+    assert stream.rows == 100
+    for epoch in range(3):
+        rows = [stream.row(epoch * 100 + i).tolist() for i in range(100)]
+        assert all(len(row) == 5 and row[0] == 0 for row in rows)
+        assert Counter(row[1] for row in rows) == Counter(range(1, 101))
+        assert [row[1] for row in rows] != list(range(1, 101))
+    assert [stream.row(i)[1] for i in range(100)] != [stream.row(100 + i)[1] for i in range(100)]
+
+
+def test_a_row_without_a_separator_is_taken_as_it_is(tmp_path: Path) -> None:
+    stream = stream_of(tmp_path / "t", [0, *range(1, 41)])
+    assert sorted(stream.row(i)[0] for i in range(stream.rows)) == [0, *range(4, 40, 4)]
+
+
+def test_the_last_row_ends_with_the_file(tmp_path: Path) -> None:
+    stream = stream_of(tmp_path / "t", [1, 2, 3, 4, 1, 2, 3, 0, 9])
+    rows = {tuple(stream.row(i).tolist()) for i in range(stream.rows)}
+    assert rows == {(1, 2, 3, 4, 1)} | {(1, 2, 3, 0, 9)}
+
+
+def test_a_corpus_shorter_than_a_row_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fewer than 5 tokens"):
+        stream_of(tmp_path / "small", [0, 1, 2])
+
+
+def rows_of(mix: Mix, batches: int) -> torch.Tensor:
+    import torch
+
+    return torch.cat([mix.batch(8) for _ in range(batches)])
+
+
+def test_a_mix_reads_corpora_by_size_and_weight_and_can_be_resumed(tmp_path: Path) -> None:
+    def streams() -> list[Stream]:
+        big = stream_of(tmp_path / "big", numbered(301))
+        small = stream_of(tmp_path / "small", [t + 1000 * (t > 0) for t in numbered(101)], weight=3)
+        return [big, small]
+
+    mix = Mix(streams())
+    rows = rows_of(mix, 75)
+    assert mix.taken == [300, 300]  # three times the weight makes up for a third of the size
+    small = rows[rows[:, 1] > 1000]
+    assert Counter(small[:, 1].tolist()) == Counter({1000 + n: 3 for n in range(1, 101)})
+
+    first = Mix(streams())
+    before = rows_of(first, 30)
+    after = rows_of(Mix(streams(), first.taken), 45)
+    assert [*before.tolist(), *after.tolist()] == rows.tolist()
+
+
+def choices(*corpora: Corpus, **values: object) -> Choices:
+    given: dict[str, object] = {
+        "excluded": frozenset(),
+        "author_context": 3,
+        "vocabulary": 300,
+        "context": 64,
+        "seed": 0,
+    }
+    return Choices(corpora, **(given | values))  # type: ignore[arg-type]
+
+
+def texts_of(data: Prepared, number: int) -> list[str]:
+    """The posts of an encoded corpus, read back."""
+    ids = array("H", data.tokens_file(number).read_bytes())
+    starts = [i for i, token in enumerate(ids) if token == 0]
+    assert starts[0] == 0
+    ends = [*starts[1:], len(ids)]
+    return [
+        str(data.tokenizer.decode(ids[start + 1 : end].tolist()))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def test_held_out_posts_are_never_trained_on(tmp_path: Path) -> None:
+    path = corpus_file(tmp_path / "c.csv", authors=9, posts=90)
+    data = prepare(tmp_path / "data", choices(Corpus(str(path))), ignore)
+    held_out, trained = data.held_out()["c"], texts_of(data, 0)
+    record = data.corpora[0]
+    assert len(held_out) == record["posts"]["held_out"] > 0
+    assert len(trained) == record["posts"]["kept"]
+    assert record["tokens"] * 2 == data.tokens_file(0).stat().st_size
+    assert not set(held_out) & set(trained)
+    assert set(held_out) | set(trained) <= set(pl.read_csv(path)["text"])
+    assert not (tmp_path / "data" / "curated").exists()
+
+
+def test_data_is_prepared_once_until_a_corpus_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = corpus_file(tmp_path / "c.csv")
+    first = prepare(tmp_path / "data", choices(Corpus(str(path))), ignore)
+    with monkeypatch.context() as patched:
+        patched.setattr(preparing, "_Builder", None)  # would fail if it were asked
+        again = prepare(tmp_path / "data", choices(Corpus(str(path))), ignore)
+    assert again.corpora == first.corpora
+    assert again.held_out() == first.held_out()
+    corpus_file(path, posts=90)
+    other = prepare(tmp_path / "data", choices(Corpus(str(path))), ignore)
+    assert other.corpora[0]["posts"]["read"] == 270
+
+
+def test_pieces_don_t_change_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = corpus_file(tmp_path / "c.csv", authors=5, posts=80)
+    whole = prepare(tmp_path / "whole", choices(Corpus(str(path))), ignore)
+    monkeypatch.setattr("huggingtweets.pretraining.corpus.PIECE_POSTS", 50)
+    pieces = prepare(tmp_path / "pieces", choices(Corpus(str(path))), ignore)
+    everything = [sorted([*texts_of(data, 0), *data.held_out()["c"]]) for data in (whole, pieces)]
+    assert everything[0] == everything[1]
+
+
+def test_a_corpus_of_which_nothing_is_left(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "c.csv", "a", ["RT @b: no", "short"])
+    with pytest.raises(TooLittleText, match=r"Nothing is left of the corpus .*c\.csv"):
+        prepare(tmp_path / "data", choices(Corpus(str(path))), ignore)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_authors_are_named_one_by_one_or_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("@Someone\nother\n\n")
+    assert authors_named([str(tmp_path / "list"), "third,@Fourth"]) == {
+        "someone",
+        "other",
+        "third",
+        "fourth",
+    }
