@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from huggingtweets.errors import StorageError
 
 if TYPE_CHECKING:
@@ -88,6 +90,30 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         sync(path.parent)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder so that no second process works on it.
+
+    Raises:
+        StorageError: another process holds it.
+    """
+    lock = lock_of(folder)
+    with storage_errors(folder):
+        try:
+            lock.acquire()
+        except Timeout as error:  # which is an OSError as well
+            raise StorageError(f"{folder} is being worked on by another process.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def lock_of(folder: Path) -> FileLock:
+    """The lock that :func:`locked` takes; it never waits."""
+    return FileLock(folder / ".lock", blocking=False)
 
 
 def sync(path: Path) -> None:

@@ -20,18 +20,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from huggingtweets import atomic
 from huggingtweets.errors import BotError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import polars as pl
@@ -170,36 +170,23 @@ class RunFolder:
                     events.append(json.loads(line))
         return events
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the run so that no second process works on it.
 
         Raises:
             StorageError: another process holds it.
         """
-        lock = self._lock()
-        with atomic.storage_errors(self.path):
-            try:
-                lock.acquire()
-            except Timeout as error:  # which is an OSError as well
-                raise StorageError(f"{self.path} is being worked on by another process.") from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return atomic.locked(self.path)
 
     def is_live(self) -> bool:
         """Whether some process works on this run right now."""
         try:
-            with self._lock():
+            with atomic.lock_of(self.path):
                 return False
         except Timeout:
             return True
         except OSError:  # who can't write here can't work here
             return False
-
-    def _lock(self) -> FileLock:
-        return FileLock(self.path / ".lock", blocking=False)
 
     def described_state(self) -> str:
         """The state for people: a run nobody works on that isn't done was interrupted."""

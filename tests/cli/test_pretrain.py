@@ -45,6 +45,17 @@ def test_a_base_from_the_command_line(cli: CommandLine, corpus: str) -> None:
     assert cli("pretrain", corpus, *QUICK).refused("holds a base already")
 
 
+def test_encoded_here_and_trained_elsewhere(cli: CommandLine, corpus: str) -> None:
+    assert cli("pretrain", corpus, *QUICK, "--out", "whole").code == 0
+    assert cli("pretrain", corpus, *QUICK, "--out", "here", "--encode-only").code == 0
+    assert not Path("here/model.safetensors").exists()
+    Path("here/work/data").rename("carried")
+    Path(corpus).unlink()
+    assert cli("pretrain", "carried", *QUICK, "--out", "there").code == 0
+    weights = [Path(out, "model.safetensors").read_bytes() for out in ("whole", "there")]
+    assert weights[0] == weights[1]
+
+
 def test_json_is_the_record(cli: CommandLine, corpus: str) -> None:
     outcome = cli("pretrain", corpus, *QUICK, "--json", "--out", "b")
     assert json.loads(outcome.out) == json.loads(Path("b/pretrain.json").read_text())

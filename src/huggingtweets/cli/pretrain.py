@@ -25,7 +25,7 @@ def pretrain(
         typer.Argument(
             metavar="CORPUS",
             help="Any SOURCE of posts, or a folder of Parquet files; path:2 reads it twice as "
-            "often, path:0.5 half as often.",
+            "often, path:0.5 half as often. Or one folder made by --encode-only.",
             show_default=False,
         ),
     ],
@@ -75,6 +75,10 @@ def pretrain(
     seed: options.Seed = 0,
     device: options.Device = None,
     precision: options.Precision = None,
+    encode_only: Annotated[
+        bool,
+        typer.Option("--encode-only", help="Stop before training, to train on another machine."),
+    ] = False,
     compiled: Annotated[
         bool | None,
         typer.Option(
@@ -113,6 +117,7 @@ def pretrain(
         seed=seed,
         device=device,
         precision=precision,
+        encode_only=encode_only,
         compiled=compiled,
         device_tokens=device_tokens,
         checkpoint_seconds=checkpoint_seconds,
@@ -126,6 +131,10 @@ def pretrain(
         raise Interrupted("Stopped before training began; nothing is lost.") from error
     except Interrupted as error:
         raise Interrupted(f"{error} Go on with the same command and --resume.") from error
+    if encode_only:
+        screen.say(f"The encoded corpora are in {made}; train with:")
+        screen.commands([command(f"pretrain {made}")])
+        return
     record = json.loads((made / "pretrain.json").read_text("utf-8"))
     if as_json:
         print_json(record)

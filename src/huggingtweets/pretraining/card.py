@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
-
-from huggingtweets.publish import escape_markdown
+from huggingtweets.publish import template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +22,8 @@ def render_base_card(sittings: Sequence[dict[str, Any]], vocabulary: int, about:
         vocabulary: tokens of the tokenizer.
         about: Markdown on the data's origin and licences, or None.
     """
-    environment = Environment(
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, escaped by the filter below
-    )
-    environment.filters["plain"] = escape_markdown
-    source = resources.files(__package__).joinpath("templates/base-card.md.j2").read_text("utf-8")
     curve = sittings[-1]["curve"]
-    return environment.from_string(source).render(
+    return template("huggingtweets.pretraining", "base-card.md.j2").render(
         sittings=sittings,
         last=sittings[-1],
         vocabulary=vocabulary,

@@ -20,16 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from huggingtweets import atomic, machine, models
-from huggingtweets.errors import BotError, InputError, StorageError
+from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.models import LanguageModel
 from huggingtweets.pretraining.card import draw_curve, render_base_card
 from huggingtweets.pretraining.corpus import parse_corpora
 from huggingtweets.pretraining.loop import Pretrain, pretrain
-from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, prepare
+from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, encoded, prepare
 from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
 from huggingtweets.pretraining.progress import Budget, Progress
 from huggingtweets.pretraining.tokens import Stream
@@ -57,6 +55,7 @@ class PretrainOptions:
         seed: of weights and order.
         device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
         precision: ``bf16``, ``fp32`` or None for the machine's.
+        encode_only: stop once the corpora are encoded, for training elsewhere.
         compiled: use ``torch.compile``; None where there is a compiler.
         device_tokens: tokens that one device computes at once.
         checkpoint_seconds: at most so much training is lost when the process dies.
@@ -72,6 +71,7 @@ class PretrainOptions:
     seed: int = 0
     device: str | None = None
     precision: str | None = None
+    encode_only: bool = False
     compiled: bool | None = None
     device_tokens: int = 32_768
     checkpoint_seconds: float = 90.0
@@ -87,10 +87,13 @@ def make_base(
     """Pre-train a base on corpora and write it to ``options.out``.
 
     Args:
-        specs: ``path`` or ``path:weight``.
+        specs: ``path`` or ``path:weight``, or one folder of data encoded before.
         options: see :class:`PretrainOptions`.
         listen: is told every event.
         interrupt: what Ctrl-C does.
+
+    Returns:
+        The base's folder, or with ``encode_only`` that of the encoded data.
 
     Raises:
         InputError: a corpus, an option or the folder can't be used.
@@ -98,20 +101,24 @@ def make_base(
         Interrupted: stopped by the user; ``resume`` goes on.
     """
     models.quiet_transformers()
-    corpora = tuple(parse_corpora(specs))
+    prepared = encoded(Path(specs[0])) if len(specs) == 1 else None
     accelerator = _accelerator(machine.choose_machine(options.device, options.precision))
     before = _before(options)
-    choices = Choices(
-        corpora=corpora,
+    source = prepared or _choices(specs, options, options.out if before is not None else None)
+    with _locked(options.out, accelerator):
+        return _Making(source, options, accelerator, listen, interrupt).make(before)
+
+
+def _choices(specs: Sequence[str], options: PretrainOptions, tokenizer: Path | None) -> Choices:
+    return Choices(
+        corpora=tuple(parse_corpora(specs)),
         excluded=authors_named(options.excluded),
         author_context=options.preset.author_context,
         vocabulary=options.preset.vocabulary,
         context=options.preset.context,
         seed=options.seed,
-        tokenizer=options.out if before is not None else None,
+        tokenizer=tokenizer,
     )
-    with _locked(options.out, accelerator):
-        return _Making(choices, options, accelerator, listen, interrupt).make(before)
 
 
 class _Making:
@@ -119,22 +126,22 @@ class _Making:
 
     def __init__(
         self,
-        choices: Choices,
+        source: Choices | Prepared,
         options: PretrainOptions,
         accelerator: Accelerator,
         listen: Listener,
         interrupt: Interrupt | None,
     ) -> None:
-        self.choices, self.options, self.accelerator = choices, options, accelerator
+        self.source, self.options, self.accelerator = source, options, accelerator
         self.machine = machine.choose_machine(options.device, options.precision)
         self.listen = listen if accelerator.is_main_process else ignore
         self.interrupt = interrupt or Interrupt()
         self.work = options.out / "work"
 
     def make(self, before: dict[str, Any] | None) -> Path:
-        with self.accelerator.main_process_first():
-            data = prepare(self.work / "data", self.choices, self.listen)
-        self._tell(data)
+        data = self._data()
+        if self.options.encode_only:
+            return data.folder
         machine.tune_allocator()
         lm = self._model(data, before)
         task = self._task(lm, data)
@@ -144,9 +151,15 @@ class _Making:
         self.accelerator.wait_for_everyone()
         return self.options.out
 
-    def _tell(self, data: Prepared) -> None:
+    def _data(self) -> Prepared:
+        """Encoded corpora: those given, or made by the first process while the others wait."""
+        data = self.source
+        if isinstance(data, Choices):
+            with self.accelerator.main_process_first():
+                data = prepare(self.work / "data", data, self.listen)
         total = sum(corpus["tokens"] for corpus in data.corpora)
         self.listen(Event("encode", message=f"{total:,} tokens in {len(data.corpora)} corpora"))
+        return data
 
     def _model(self, data: Prepared, before: dict[str, Any] | None) -> LanguageModel:
         """The finished weights to train further, or new ones."""
@@ -166,8 +179,8 @@ class _Making:
     def _task(self, lm: LanguageModel, data: Prepared) -> Pretrain:
         options, preset = self.options, self.options.preset
         streams = [
-            Stream(data.tokens_file(i), corpus.weight, preset.row, options.seed, lm.separator)
-            for i, corpus in enumerate(self.choices.corpora)
+            Stream(data.tokens_file(i), corpus["weight"], preset.row, options.seed, lm.separator)
+            for i, corpus in enumerate(data.corpora)
         ]
         compiled = machine.has_compiler() if options.compiled is None else options.compiled
         return Pretrain(
@@ -219,7 +232,7 @@ class _Making:
         return {
             "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "corpora": data.corpora,
-            "excluded_authors": sorted(self.choices.excluded),
+            "excluded_authors": data.excluded,
             "preset": asdict(self.options.preset),
             "parameters": lm.parameters,
             "flops_per_token": flops_per_token(lm.parameters, self.options.preset),
@@ -283,18 +296,14 @@ def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
     if not accelerator.is_main_process:
         yield
         return
-    made = [folder for folder in (out / "work", out, *out.parents) if not folder.exists()]
-    lock = FileLock(out / "work" / ".lock", blocking=False)
+    work = out / "work"
+    made = [folder for folder in (work, *work.parents) if not folder.exists()]
     with atomic.storage_errors(out):
-        (out / "work").mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout as error:  # which is an OSError as well
-            raise StorageError(f"{out} is being worked on by another process.") from error
+        work.mkdir(parents=True, exist_ok=True)
     try:
-        yield
+        with atomic.locked(work):
+            yield
     finally:
-        lock.release()
         _remove_empty(made)
 
 

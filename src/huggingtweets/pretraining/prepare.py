@@ -21,7 +21,7 @@ import polars as pl
 
 from huggingtweets import atomic
 from huggingtweets.curation import CurationOptions
-from huggingtweets.errors import TooLittleText
+from huggingtweets.errors import BotError, TooLittleText
 from huggingtweets.events import Event, Listener
 from huggingtweets.pretraining import corpus as corpora_
 from huggingtweets.pretraining.corpus import Corpus, Counts
@@ -82,14 +82,17 @@ class Prepared:
 
     Attributes:
         folder: that holds it.
-        corpora: in the order given: name, weight, tokens, posts by what became of them.
         tokenizer: for it.
+        corpora: in the order given: name, weight, tokens, posts by what became of them.
+        excluded: authors left out, lower case.
+        fingerprint: of the corpora and choices it was made from.
     """
 
     folder: Path
-    corpora: list[dict[str, Any]]
     tokenizer: PreTrainedTokenizerFast
-    fingerprint: str = field(default="")
+    corpora: list[dict[str, Any]]
+    excluded: list[str] = field(default_factory=list)
+    fingerprint: str = ""
 
     def tokens_file(self, number: int) -> Path:
         """Token ids of a corpus."""
@@ -113,23 +116,29 @@ def prepare(folder: Path, choices: Choices, listen: Listener) -> Prepared:
         StorageError: the disk is full.
     """
     fingerprint = choices.fingerprint()
-    if (found := _found(folder, fingerprint)) is not None:
+    found = encoded(folder)
+    if found is not None and found.fingerprint == fingerprint:
         return found
     with atomic.replacing_folder(folder) as building:
         return _Builder(building, choices, listen).build(folder, fingerprint)
 
 
-def _found(folder: Path, fingerprint: str) -> Prepared | None:
+def encoded(folder: Path) -> Prepared | None:
+    """The encoded data in a folder, or None where there is none.
+
+    Raises:
+        BotError: it is damaged.
+    """
     from transformers import PreTrainedTokenizerFast
 
     try:
         record = json.loads((folder / "data.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    if record.get("fingerprint") != fingerprint:
-        return None
+    except (OSError, ValueError) as error:
+        raise BotError(f"{folder / 'data.json'} is damaged: {error}.") from error
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-    return Prepared(folder, record["corpora"], tokenizer, fingerprint)
+    return Prepared(folder, tokenizer=tokenizer, **record)
 
 
 class _Builder:
@@ -151,10 +160,13 @@ class _Builder:
         tokenizer.save_pretrained(self.folder / "tokenizer")
         records = [self._encode(i, tokenizer) for i in range(len(self.choices.corpora))]
         shutil.rmtree(self.folder / "curated")
-        atomic.write_json(
-            self.folder / "data.json", {"fingerprint": fingerprint, "corpora": records}
-        )
-        return Prepared(final, records, tokenizer, fingerprint)
+        record = {
+            "corpora": records,
+            "excluded": sorted(self.choices.excluded),
+            "fingerprint": fingerprint,
+        }
+        atomic.write_json(self.folder / "data.json", record)
+        return Prepared(final, tokenizer=tokenizer, **record)  # type: ignore[arg-type]
 
     def _curate(self, number: int, seen: Seen) -> None:
         corpus, counts = self.choices.corpora[number], self.counts[number]
@@ -215,7 +227,7 @@ class _Builder:
             "bytes": self.bytes[number],
             "posts": asdict(self.counts[number]),
         }
-        prepared = Prepared(self.folder, [*[{}] * number, record], tokenizer)
+        prepared = Prepared(self.folder, tokenizer, [*[{}] * number, record])
         pieces = self._encoded(number, tokenizer)
         return record | {"tokens": append(prepared.tokens_file(number), pieces)}
 

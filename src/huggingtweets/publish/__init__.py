@@ -1,5 +1,5 @@
 """What goes with a bot: its card."""
 
-from huggingtweets.publish.card import escape_markdown, render_card, title
+from huggingtweets.publish.card import render_card, template, title
 
-__all__ = ["escape_markdown", "render_card", "title"]
+__all__ = ["render_card", "template", "title"]

@@ -6,7 +6,7 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,13 @@ def render_card(record: Record, report: LikenessReport) -> str:
 
     Handles come from files, so everything that could be markup in them is escaped.
     """
+    return template(__package__, "card.md.j2").render(
+        record=record, report=report, title=title(record.authors)
+    )
+
+
+def template(package: str, name: str) -> Template:
+    """A Markdown template of a package, with the filter ``plain`` for text from outside."""
     environment = Environment(
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -33,10 +40,8 @@ def render_card(record: Record, report: LikenessReport) -> str:
         autoescape=False,  # noqa: S701 - Markdown, escaped by the filter below
     )
     environment.filters["plain"] = escape_markdown
-    source = resources.files(__package__).joinpath("templates/card.md.j2").read_text("utf-8")
-    return environment.from_string(source).render(
-        record=record, report=report, title=title(record.authors)
-    )
+    source = resources.files(package).joinpath("templates", name).read_text("utf-8")
+    return environment.from_string(source)
 
 
 def escape_markdown(text: object) -> str:
