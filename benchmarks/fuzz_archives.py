@@ -2,8 +2,9 @@
 
 Usage: python benchmarks/fuzz_archives.py [--examples 10000] [--seed 0]
 
-Three of four examples are X archives, the rest csv, jsonl, parquet and txt files. The same seed
-gives the same examples; an example that fails is printed with its own seed.
+Half of the examples are X archives, a quarter Mastodon and Telegram exports and JSON files, the
+rest csv, jsonl, parquet and txt files. The same seed gives the same examples; an example that fails
+is printed with its own seed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests/ is not installed
 
 from tests.sources.mangle import mangled_archive, mangled_file
+from tests.sources.mangle_exports import mangled_export
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources import read_posts
@@ -27,7 +29,8 @@ from huggingtweets.sources import read_posts
 def outcome(seed: int, folder: Path) -> str:
     """Read one example; what is neither posts nor a sentence is raised."""
     random = Random(seed)
-    name, content = mangled_file(random) if seed % 4 == 3 else mangled_archive(random)
+    makers = (mangled_archive, mangled_export, mangled_archive, mangled_file)
+    name, content = makers[seed % 4](random)
     path = folder / name
     path.write_bytes(content)
     try:

@@ -159,8 +159,8 @@ def test_a_bot_works_where_this_package_is_not(bot_run: RunFolder) -> None:
     assert all(post.startswith("My dream is") for post in result["posts"])
     expected = {
         "do_sample": True,
-        "temperature": 1.0,
-        "top_p": 0.95,
+        "temperature": 0.7,
+        "top_p": 0.9,
         "max_new_tokens": 32,
         "bos_token_id": 0,
         "eos_token_id": 0,

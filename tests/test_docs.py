@@ -13,7 +13,9 @@ from huggingtweets.cli import app
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
-CALL = re.compile(r"huggingtweets (demo|train|curate|generate|evaluate|runs|show)\b([^`\n#]*)")
+CALL = re.compile(
+    r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show)\b([^`\n#]*)"
+)
 OPTION = re.compile(r"(?<!\S)(--[a-z-]+)")
 
 

@@ -234,7 +234,7 @@ def test_posts_come_as_they_finish(lm: LanguageModel) -> None:
 
 
 def test_copies_are_drawn_again_and_counted(lm: LanguageModel) -> None:
-    settings = Sampling(seed=6)
+    settings = Sampling(seed=6, temperature=1.0, top_p=0.95)
     first = [post.text for post in Writer(lm, settings).write(PROMPT, 10)]
     index = CopyIndex(first[:4])
     caught = [text for text in first if index.is_copy(text)]
@@ -251,7 +251,7 @@ def test_copies_are_drawn_again_and_counted(lm: LanguageModel) -> None:
 
 
 def test_copies_that_are_allowed_are_marked(lm: LanguageModel) -> None:
-    settings = Sampling(seed=6)
+    settings = Sampling(seed=6, temperature=1.0, top_p=0.95)
     first = [post.text for post in Writer(lm, settings).write(PROMPT, 10)]
     index = CopyIndex(first[:4])
     writer = Writer(lm, settings, index, allow_copies=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import dataset
+from huggingtweets import dataset, models
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Sampling:
         seed: the same seed and settings give the same posts; None draws anew each time.
     """
 
-    temperature: float = 1.0
-    top_p: float = 0.95
+    temperature: float = models.TEMPERATURE
+    top_p: float = models.TOP_P
     max_chars: int = 280
     seed: int | None = None
 

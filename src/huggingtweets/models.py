@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 POCKET = "pocket"
 _WAY_OUT = f"Check the name, or use --base {POCKET}, which is built in and needs no network."
 _HUB_SECONDS = 5  # to wait for each part of its answer
+TEMPERATURE, TOP_P = 0.7, 0.9
+"""How bots draw unless told otherwise: models this small stray at 1, docs/benchmarks.md shows."""
+
 LONGEST_ROW = 1024
 """Tokens in a row at most, as in the published recipe (GPT-2's context)."""
 
@@ -105,8 +108,8 @@ class LanguageModel:
 
         self.model.generation_config = GenerationConfig(
             do_sample=True,
-            temperature=1.0,
-            top_p=0.95,
+            temperature=TEMPERATURE,
+            top_p=TOP_P,
             max_new_tokens=self.room_for_a_post,
             bos_token_id=self.separator,
             eos_token_id=self.separator,

@@ -68,6 +68,8 @@ class TrainOptions:
         split: ``newest`` or ``random`` posts are held out.
         curation: what is dropped and cleaned.
         text_column: column with the text, for tables whose column isn't found.
+        speaker: the one whose messages are posts, for exports of chats.
+        author: the name of the one whose posts all sources are; None takes each source's own.
         device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
         precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
         checkpoint_seconds: at most so much training is lost when the process dies.
@@ -82,6 +84,8 @@ class TrainOptions:
     split: SplitRule = "newest"
     curation: CurationOptions = field(default_factory=CurationOptions)
     text_column: str | None = None
+    speaker: str | None = None
+    author: str | None = None
     device: str | None = None
     precision: str | None = None
     checkpoint_seconds: float = 30.0
@@ -139,14 +143,17 @@ def curate(
     options: CurationOptions | None = None,
     text_column: str | None = None,
     listen: Listener = ignore,
+    *,
+    speaker: str | None = None,
+    author: str | None = None,
 ) -> Curated:
     """The first two stages alone; nothing is written.
 
     Raises:
         SourceError: a source can't be read.
     """
-    chosen = options or CurationOptions()
-    return _read_and_curate(_several(specs), chosen, text_column, listen)[1]
+    posts = _read(_several(specs), listen, text_column, speaker, author)
+    return _curate(posts, options or CurationOptions(), listen)
 
 
 def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> LikenessReport:
@@ -185,18 +192,23 @@ def _several(specs: Specs) -> Sequence[str | Path]:
     return [specs] if isinstance(specs, str | Path) else specs
 
 
-def _read_and_curate(
+def _read(
     specs: Sequence[str | Path],
-    options: CurationOptions,
-    text_column: str | None,
     listen: Listener,
-) -> tuple[pl.DataFrame, Curated]:
-    """The posts as read, and what came of them."""
+    text_column: str | None,
+    speaker: str | None,
+    author: str | None,
+) -> pl.DataFrame:
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    posts = sources.read_posts(specs, text_column=text_column)
+    return sources.read_posts(
+        specs, text_column=text_column, speaker=speaker, author=author, listen=listen
+    )
+
+
+def _curate(posts: pl.DataFrame, options: CurationOptions, listen: Listener) -> Curated:
     curated = curation.curate(posts, options)
     listen(Event(stage="curate", counts=curated.counts))
-    return posts, curated
+    return curated
 
 
 def _prepare(specs: Sequence[str | Path], options: TrainOptions, listen: Listener) -> RunFolder:
@@ -206,7 +218,8 @@ def _prepare(specs: Sequence[str | Path], options: TrainOptions, listen: Listene
     where = machine.choose_machine(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read and curate"):
-        posts, curated = _read_and_curate(specs, options.curation, options.text_column, listen)
+        posts = _read(specs, listen, options.text_column, options.speaker, options.author)
+        curated = _curate(posts, options.curation, listen)
         if warning := dataset.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))
         kept = dataset.split(

@@ -21,6 +21,7 @@ import polars as pl
 import pytest
 from tests.cli.program import PROGRAM, Outcome, contents
 from tests.helpers.posts import made_up_posts, write_csv
+from tests.sources.cases import tar_gz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +62,15 @@ def _table(name: str) -> Path:
 def _folder(name: str) -> Path:
     Path(name).mkdir()
     return Path(name)
+
+
+def _chat(path: Path, *people: str) -> Path:
+    messages = [
+        {"id": i, "type": "message", "from": who, "from_id": who, "text": text}
+        for i, (who, text) in enumerate(zip(people, made_up_posts(len(people)), strict=True))
+    ]
+    path.write_text(json.dumps({"name": "x", "type": "x", "id": 1, "messages": messages}))
+    return path
 
 
 # What is given, and words that the one sentence must hold.
@@ -130,6 +140,19 @@ UNREADABLE: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
         lambda: _zip(Path("a.zip"), **{"..__..__data__tweets_dot_js": HEAD + "[]"}),
         ("unsafe name '../../data/tweets.js'",),
     ),
+    "path out of the tar": (
+        lambda: tar_gz(Path("a.tar.gz"), {"../outbox.json": b"[]"}),
+        ("unsafe name '../outbox.json'",),
+    ),
+    "a tar of something else": (
+        lambda: tar_gz(Path("a.tar.gz"), {"holiday.jpg": b"x"}),
+        ("no outbox.json", "holiday.jpg"),
+    ),
+    "a chat of several people": (
+        lambda: _chat(Path("result.json"), "Ann", "Bob", "Bob"),
+        ("messages of several people", "--from NAME", "Bob (2), Ann (1)"),
+    ),
+    "no list of posts": (lambda: _file("a.json", b'{"a": 1}'), ("a.json holds no posts",)),
     "terminal commands in a name": (
         lambda: Path("\x1b]0;gotcha\x07\x1b[31m.zip"),
         ("␛]0;gotcha␇␛[31m.zip",),
@@ -148,6 +171,17 @@ def test_a_source_that_cant_be_read(cli: CommandLine, here: Path, command: str, 
     assert outcome.out == ""
     assert contents(here) == before
     assert not Path("runs").exists()
+
+
+@COMMANDS
+def test_a_person_who_is_not_there(cli: CommandLine, here: Path, command: str) -> None:
+    source = _chat(Path("result.json"), "Ann", "Bob")
+    before = contents(here)
+    assert cli(command, source, "--from", "Eve").refused("no message from 'Eve'", "Ann (1)")
+    _file("a.txt", b"we lost the teapot\n")
+    assert cli(command, "a.txt", "--from", "Eve").refused("--from Eve", "Telegram")
+    Path("a.txt").unlink()
+    assert contents(here) == before
 
 
 @pytest.mark.parametrize("case", UNREADABLE)

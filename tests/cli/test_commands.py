@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -17,7 +18,9 @@ from huggingtweets.cli.screen import harmless
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
 
-COMMANDS = ("demo", "train", "curate", "generate", "evaluate", "runs", "show", "pretrain")
+COMMANDS = (
+    *("demo", "train", "curate", "download", "generate", "evaluate", "runs", "show", "pretrain"),
+)
 LIKENESS = (
     "bits per byte",
     "copied posts",
@@ -86,6 +89,23 @@ def test_curate_tells_authors_apart(cli: CommandLine) -> None:
     outcome = cli("curate", "ann.csv", "bob.csv")
     assert "@ann: 3 kept of 3" in outcome.out
     assert "@bob: 5 kept of 5" in outcome.out
+
+
+def test_curate_takes_several_sources_of_one_person(cli: CommandLine) -> None:
+    for author, n in (("ann", 3), ("bob", 5)):
+        write_csv(Path(f"{author}.csv"), author, made_up_posts(n, seed=n))
+    messages = [
+        {"id": i, "type": "message", "from": who, "from_id": who, "text": text}
+        for i, (who, text) in enumerate(zip("xyy", made_up_posts(3, seed=9), strict=True))
+    ]
+    chat = {"name": "x", "type": "x", "id": 1, "messages": messages}
+    Path("result.json").write_text(json.dumps(chat))
+    outcome = cli("curate", "ann.csv", "bob.csv", "result.json", "--from", "y", "--as", "ann")
+    assert outcome.out.startswith("10 downloaded"), outcome.out
+    assert "@" not in outcome.out.split("\n")[1]
+    both = cli("curate", "ann.csv", "result.json", "--from", "y")
+    assert "@ann: 3 kept of 3" in both.out
+    assert "@y: 2 kept of 2" in both.out
 
 
 def test_curate_takes_its_options(cli: CommandLine) -> None:

@@ -27,7 +27,7 @@ _RAW = {
     '"<nul>"': '"a\\u0000b"',
     '"<nan>"': "NaN",
 }
-_WILD: tuple[Any, ...] = (
+WILD: tuple[Any, ...] = (
     *(mark.strip('"') for mark in _RAW),
     *(None, True, False, 0, -1, 7, 2**63, 1.5, "", " ", "@", "0", "\u202emohP", "😀" * 40),
     *([], {}, [[[]]], {"a": {"b": []}}, ["text"], {"screen_name": 5}, {"screen_name": None}),
@@ -57,11 +57,11 @@ def good_tweet(number: int) -> dict[str, Any]:
 
 def mangled_archive(random: Random) -> tuple[str, bytes]:
     """Return the name and content of a mangled zip or ``tweets.js``."""
-    tweets = _encoded(random, _assigned(random, "tweets", _items(random)))
+    tweets = encoded(random, _assigned(random, "tweets", _items(random)))
     if random.random() < 0.4:
-        return "tweets.js", _damaged(random, tweets) if random.random() < 0.3 else tweets
+        return "tweets.js", damaged(random, tweets) if random.random() < 0.3 else tweets
     packed = _zip(random, tweets)
-    return "archive.zip", _damaged(random, packed) if random.random() < 0.3 else packed
+    return "archive.zip", damaged(random, packed) if random.random() < 0.3 else packed
 
 
 def mangled_file(random: Random) -> tuple[str, bytes]:
@@ -69,22 +69,22 @@ def mangled_file(random: Random) -> tuple[str, bytes]:
     rows = [_flat(random, number) for number in range(random.randrange(5))]
     ending = random.choice(["csv", "jsonl", "parquet", "txt"])
     if ending == "jsonl":
-        content = _encoded(random, "\n".join(_dumps(row) for row in rows))
+        content = encoded(random, "\n".join(dumps(row) for row in rows))
     elif ending == "txt":
-        content = _encoded(random, "\n".join(str(row.get("text")) for row in rows))
+        content = encoded(random, "\n".join(str(row.get("text")) for row in rows))
     elif ending == "csv":
-        content = _encoded(random, _csv(random, rows))
+        content = encoded(random, _csv(random, rows))
     else:
         stream = io.BytesIO()
         texts = [{name: str(value)[:1000] for name, value in row.items()} for row in rows]
         pl.DataFrame(texts or {"text": []}).write_parquet(stream)
         content = stream.getvalue()
-    return f"posts.{ending}", _damaged(random, content) if random.random() < 0.4 else content
+    return f"posts.{ending}", damaged(random, content) if random.random() < 0.4 else content
 
 
 def _items(random: Random) -> object:
     if random.random() < 0.05:
-        return random.choice(_WILD)
+        return random.choice(WILD)
     items: list[Any] = []
     for number in range(random.randrange(6)):
         tweet = good_tweet(number)
@@ -93,14 +93,14 @@ def _items(random: Random) -> object:
             if random.random() < 0.3:
                 del tweet[name]
             else:
-                tweet[name] = random.choice(_WILD)
+                tweet[name] = random.choice(WILD)
         wrapping = random.random()
         if wrapping < 0.8:
             items.append({"tweet": tweet})
         elif wrapping < 0.95:
             items.append(tweet)
         else:
-            items.append(random.choice([{"like": {"fullText": "no"}}, random.choice(_WILD)]))
+            items.append(random.choice([{"like": {"fullText": "no"}}, random.choice(WILD)]))
     return items
 
 
@@ -108,7 +108,7 @@ def _flat(random: Random, number: int) -> dict[str, Any]:
     row = good_tweet(number)
     row["text"] = row.pop("full_text")
     for name in random.sample(list(row), random.choice([0, 0, 1, 4])):
-        row[name] = random.choice(_WILD)
+        row[name] = random.choice(WILD)
     if random.random() < 0.1:
         row.pop("text")
     return row
@@ -127,7 +127,8 @@ def _csv(random: Random, rows: list[dict[str, Any]]) -> str:
     return text.replace('"', "", 1) if random.random() < 0.2 else text
 
 
-def _dumps(value: object) -> str:
+def dumps(value: object) -> str:
+    """Return JSON with what json.dumps would not write."""
     text = json.dumps(value, ensure_ascii=False)
     for mark, raw in _RAW.items():
         text = text.replace(mark, raw)
@@ -138,7 +139,7 @@ def _assigned(random: Random, name: str, value: object) -> str:
     head = f"window.YTD.{name}.part0 = "
     heads = [head] * 40 + ["", "var x=", "window.YTD", "= =", "[]" + head]
     tails = [""] * 40 + [";", "\n", "]", ",", "; alert(1)", "[1]"]
-    text = random.choice(heads) + _dumps(value) + random.choice(tails)
+    text = random.choice(heads) + dumps(value) + random.choice(tails)
     if random.random() < 0.08:
         text = text[: random.randrange(len(text) + 1)]
     if random.random() < 0.08:
@@ -147,7 +148,8 @@ def _assigned(random: Random, name: str, value: object) -> str:
     return text
 
 
-def _encoded(random: Random, text: str) -> bytes:
+def encoded(random: Random, text: str) -> bytes:
+    """Return the text in UTF-8, mostly."""
     encoding = random.choice(["utf-8"] * 20 + ["utf-8-sig", "utf-16", "latin-1"])
     return text.encode(encoding, "replace")
 
@@ -157,7 +159,7 @@ def _zip(random: Random, tweets: bytes) -> bytes:
     with zipfile.ZipFile(stream, "w") as archive:
         account: Any = {"account": {"username": "someone"}}
         if random.random() < 0.2:
-            account = random.choice([random.choice(_WILD), {"account": random.choice(_WILD)}])
+            account = random.choice([random.choice(WILD), {"account": random.choice(WILD)}])
         if random.random() < 0.9:
             archive.writestr("data/account.js", _assigned(random, "account", [account]))
         odd = random.random() < 0.2
@@ -169,7 +171,8 @@ def _zip(random: Random, tweets: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _damaged(random: Random, content: bytes) -> bytes:
+def damaged(random: Random, content: bytes) -> bytes:
+    """Return the content with some bytes changed, or cut."""
     data = bytearray(content)
     for _ in range(random.choice([1, 1, 2, 8])):
         place = random.randrange(len(data) + 1)

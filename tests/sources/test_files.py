@@ -188,7 +188,7 @@ def test_a_row_without_text_counts_as_an_empty_post(tmp_path: Path) -> None:
         ("p.txt", " \n\n", "holds no posts"),
         ("p.txt", "a\n" + "x" * 100_001, "Line 2 of"),
         ("p.docx", "x", "is of no supported kind"),
-        ("p", "x", ".csv, .jsonl, .parquet, .txt"),
+        ("p", "x", ".csv, .json, .jsonl, .parquet, .txt"),
     ],
 )
 def test_what_can_not_be_read_is_one_sentence(
@@ -265,9 +265,9 @@ def test_missing_paths_and_accounts(tmp_path: Path) -> None:
     assert "There is no file or folder" in _error(tmp_path / "none.csv")
     assert "There is no file or folder" in _error("nasa")
     assert "can't be read" in _error("x" * 5000)
-    for account in ("@nasa", "x:nasa", "bluesky:nasa.gov", "https://x.com/nasa"):
+    for account in ("@nasa", "x:nasa", "https://x.com/nasa"):
         message = _error(account)
-        assert "downloading posts is not available yet" in message
+        assert "looks like an account" in message or "is an account on X" in message
         assert "give the archive" in message
     os.mkfifo(tmp_path / "pipe.csv")
     assert "is not an ordinary file" in _error(tmp_path / "pipe.csv")

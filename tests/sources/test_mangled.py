@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sources.mangle import mangled_archive, mangled_file
+from tests.sources.mangle_exports import mangled_export
 
 from huggingtweets.errors import SourceError
 from huggingtweets.posts import SCHEMA
@@ -48,5 +49,13 @@ def test_a_mangled_archive_gives_posts_or_one_sentence(folder: Path, random: Ran
 @given(random=st.randoms(use_true_random=False))
 def test_a_mangled_file_gives_posts_or_one_sentence(folder: Path, random: Random) -> None:
     name, content = mangled_file(random)
+    (folder / name).write_bytes(content)
+    _posts_or_one_sentence(folder / name)
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(random=st.randoms(use_true_random=False))
+def test_a_mangled_export_gives_posts_or_one_sentence(folder: Path, random: Random) -> None:
+    name, content = mangled_export(random)
     (folder / name).write_bytes(content)
     _posts_or_one_sentence(folder / name)

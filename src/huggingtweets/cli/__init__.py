@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from huggingtweets.cli import curate, demo, evaluate, generate, pretrain, runs, train
+from huggingtweets.cli import curate, demo, download, evaluate, generate, pretrain, runs, train
 from huggingtweets.cli.screen import harmless
 from huggingtweets.errors import HuggingTweetsError, Interrupted
 
@@ -52,7 +52,7 @@ def _options(
     _debug = debug
 
 
-for module in (demo, train, curate, generate, evaluate, runs, pretrain):
+for module in (demo, train, curate, download, generate, evaluate, runs, pretrain):
     module.register(app)
 
 

@@ -30,6 +30,8 @@ def curate(
     scrub: options.Scrub = False,
     near_duplicates: options.NearDuplicates = 0.9,
     text_column: options.TextColumn = None,
+    speaker: options.Speaker = None,
+    author: options.Author = None,
     as_json: options.Json = False,
 ) -> None:
     """Read and curate posts, without training: counts, examples, what was dropped and why."""
@@ -37,7 +39,7 @@ def curate(
     from huggingtweets.curation import CurationOptions
 
     chosen = CurationOptions(keep_newlines, scrub, near_duplicates)
-    curated = pipeline.curate(sources, chosen, text_column)
+    curated = pipeline.curate(sources, chosen, text_column, speaker=speaker, author=author)
     if as_json:
         print_json(_as_json(curated, show_dropped=show_dropped))
     else:

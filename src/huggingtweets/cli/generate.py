@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from huggingtweets import models
 from huggingtweets.cli import options
 from huggingtweets.cli.screen import Screen, print_json
 from huggingtweets.errors import InputError, TooLittleText
@@ -41,8 +42,12 @@ def generate(
         typer.Option("--prompt", "-p", help="How posts begin; may be given several times."),
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Posts for each prompt.")] = 10,
-    temperature: Annotated[float, typer.Option(help="Lower is safer, higher is wilder.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Share of the probability to draw from.")] = 0.95,
+    temperature: Annotated[
+        float, typer.Option(help="Lower is safer, higher is wilder.")
+    ] = models.TEMPERATURE,
+    top_p: Annotated[
+        float, typer.Option(help="Share of the probability to draw from.")
+    ] = models.TOP_P,
     max_chars: Annotated[int, typer.Option(help="Characters of a post at most.")] = 280,
     seed: Annotated[
         int | None, typer.Option(help="Same seed, same posts.", show_default=False)

@@ -9,7 +9,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="An X archive (zip, folder or tweets.js), or a .csv, .jsonl, .parquet or .txt file.",
+        help="An X archive (zip, folder or tweets.js), a Mastodon export (zip, tar.gz or "
+        "outbox.json), a Telegram result.json, or a .csv, .json, .jsonl, .parquet or .txt file.",
         show_default=False,
     ),
 ]
@@ -27,6 +28,24 @@ Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
 TextColumn = Annotated[
     str | None,
     typer.Option("--text-column", help="Column that holds the text.", show_default=False),
+]
+Speaker = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="NAME",
+        help="Whose messages are the posts, in a Telegram export.",
+        show_default=False,
+    ),
+]
+Author = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="All sources are posts of one person, by this name.",
+        show_default=False,
+    ),
 ]
 KeepNewlines = Annotated[bool, typer.Option("--keep-newlines", help="Keep line breaks in posts.")]
 Scrub = Annotated[

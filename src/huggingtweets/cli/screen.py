@@ -91,9 +91,13 @@ class Screen:
         elif event.stage == "evaluate":
             self._end_progress()
             self._working(f"measuring likeness: {event.message}", event)
+        elif event.stage == "read" and event.message:
+            left = "" if event.seconds_left is None else f", {event.seconds_left:,.0f} s left"
+            self._working(f"reading · {event.message}{left}", event)
         elif event.stage == "encode":
             self._working(f"encoding {event.message}", event)
         elif event.counts is not None:
+            self._end_status()
             self.counts(event.counts)
         elif event.stage == "curate" and event.done:
             self._working(f"curating {event.message}", event)

@@ -28,8 +28,9 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE",
-            help="X archives (zip, folder, tweets.js) or .csv, .jsonl, .parquet, .txt files; "
-            "several make one bot of several authors.",
+            help="X archives (zip, folder, tweets.js), Mastodon exports (zip, tar.gz, "
+            "outbox.json), Telegram's result.json, or .csv, .json, .jsonl, .parquet, .txt files; "
+            "several make one bot of several authors, or of one with --as.",
             show_default=False,
         ),
     ] = None,
@@ -77,6 +78,8 @@ def train(
     scrub: options.Scrub = False,
     near_duplicates: options.NearDuplicates = 0.9,
     text_column: options.TextColumn = None,
+    speaker: options.Speaker = None,
+    author: options.Author = None,
     device: options.Device = None,
     precision: options.Precision = None,
     checkpoint_seconds: Annotated[
@@ -112,6 +115,8 @@ def train(
             split=split,  # type: ignore[arg-type]  # checked by TrainOptions
             curation=CurationOptions(keep_newlines, scrub, near_duplicates),
             text_column=text_column,
+            speaker=speaker,
+            author=author,
             device=device,
             precision=precision,
             checkpoint_seconds=checkpoint_seconds,

@@ -70,7 +70,7 @@ def draw_curve(sittings: Sequence[dict[str, Any]]) -> str:
         .encode(
             x=alt.X("tokens:Q", title="million tokens read"),
             y=alt.Y("bits:Q", title="bits per byte, held-out posts", scale=alt.Scale(zero=False)),
-            color=alt.Color("corpus:N", title=None),
+            color=alt.Color("corpus:N", title=None, scale=alt.Scale(scheme="tableau20")),
             size=alt.condition("datum.corpus == 'all'", alt.value(3.5), alt.value(1.2)),
         )
         .properties(width=520, height=320, background="white", padding=8)

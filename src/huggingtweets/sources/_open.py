@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from huggingtweets.errors import SourceError
+from huggingtweets.events import Listener, ignore
 from huggingtweets.posts import Post, posts_table
 from huggingtweets.sources._fields import name_of
-from huggingtweets.sources.files import READERS, PostFile
-from huggingtweets.sources.x_archive import XArchive
+from huggingtweets.sources._kinds import SUPPORTED, open_path
+from huggingtweets.sources._together import together
+from huggingtweets.sources.accounts import open_account
+from huggingtweets.sources.telegram import TelegramExport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import polars as pl
 
-_SUPPORTED = f"an X archive (.zip, its folder or tweets.js), {', '.join(READERS)}"
 _ACCOUNT = re.compile(r"@|(x|twitter|bluesky|bsky|mastodon|https?):", re.IGNORECASE)
 
 
@@ -38,60 +39,86 @@ class Source(Protocol):
 
 
 def open_source(
-    spec: str | Path, *, text_column: str | None = None, author: str | None = None
+    spec: str | Path,
+    *,
+    text_column: str | None = None,
+    speaker: str | None = None,
+    author: str | None = None,
+    listen: Listener = ignore,
 ) -> Source:
     """Find the source for a path by its ending.
 
     Args:
         spec: a file or folder.
         text_column: the column with the posts, for files that have columns.
+        speaker: the one whose messages are posts, for exports of chats.
         author: the handle to use instead of the one that the source tells.
+        listen: is told each page and each pause of a download.
 
     Raises:
         SourceError: there is no such file, or none that can be read.
     """
     path = Path(spec)
     name = name_of(author)
-    if _is_folder(path, str(spec)) or path.suffix.lower() in (".zip", ".js"):
-        return XArchive(path, name)
-    if path.suffix.lower() in READERS:
-        return PostFile(path, text_column, name)
-    raise SourceError(f"{path} is of no supported kind; give {_SUPPORTED}.")
+    if not _is_there(path) and (account := open_account(str(spec), author=name, listen=listen)):
+        return account
+    _check_there(path, str(spec))
+    source = open_path(path, text_column=text_column, speaker=speaker, author=name)
+    if source is None:
+        raise SourceError(f"{path} is of no supported kind; give {SUPPORTED}.")
+    return source
 
 
 def read_posts(
-    specs: Sequence[str | Path], *, text_column: str | None = None, author: str | None = None
+    specs: Sequence[str | Path],
+    *,
+    text_column: str | None = None,
+    speaker: str | None = None,
+    author: str | None = None,
+    listen: Listener = ignore,
 ) -> pl.DataFrame:
     """Read all sources into one table of :data:`huggingtweets.posts.SCHEMA`.
 
-    A post that is there twice, by author and id, is kept once, as when the same archive is given
-    twice or two archives overlap.
+    A post that is there twice is kept once, as when the same archive is given twice or two archives
+    overlap. With ``author`` all are posts of one person, else each source tells its own.
 
     Raises:
         SourceError: a source can't be read or has no post.
     """
     if not specs:
-        raise SourceError(f"No source of posts was given; give {_SUPPORTED}.")
-    sources = [open_source(spec, text_column=text_column, author=author) for spec in specs]
-    table = posts_table(chain.from_iterable(source.posts() for source in sources))
-    return table.unique(subset=["author", "id"], keep="first", maintain_order=True)
+        raise SourceError(f"No source of posts was given; give {SUPPORTED}.")
+    sources = [
+        open_source(spec, text_column=text_column, speaker=speaker, author=author, listen=listen)
+        for spec in specs
+    ]
+    if speaker is not None and not any(isinstance(source, TelegramExport) for source in sources):
+        raise SourceError(
+            f"--from {speaker[:80]} names a person in a Telegram export, and none was given."
+        )
+    return together([posts_table(source.posts()) for source in sources])
 
 
-def _is_folder(path: Path, spec: str) -> bool:
-    """Tell whether the path is a folder; a path that is neither folder nor file is an error."""
+def _is_there(path: Path) -> bool:
+    """Tell whether a file or folder has this name, which then is no account's."""
     try:
-        if path.is_dir():
-            return True
-        if path.is_file():
-            return False
+        return path.exists()
+    except OSError:  # a name too long for a file
+        return False
+
+
+def _check_there(path: Path, spec: str) -> None:
+    """Refuse a path that is neither folder nor file."""
+    try:
+        if path.is_dir() or path.is_file():
+            return
         there = path.exists()
     except OSError as error:  # a name too long, a folder that may not be entered
         raise SourceError(f"{spec[:200]} can't be read: {error.strerror or error}.") from error
     if there:
-        raise SourceError(f"{path} is not an ordinary file; give {_SUPPORTED}.")
+        raise SourceError(f"{path} is not an ordinary file; give {SUPPORTED}.")
     if _ACCOUNT.match(spec):
         raise SourceError(
-            f"{spec} looks like an account, and downloading posts is not available yet; "
-            "give the archive that the network offers its users for download."
+            f"{spec[:200]} looks like an account; say on which network it is, bsky:NAME or "
+            "mastodon:@NAME@SERVER, or give the archive that the network offers for download."
         )
-    raise SourceError(f"There is no file or folder {spec[:200]}; give {_SUPPORTED}.")
+    raise SourceError(f"There is no file or folder {spec[:200]}; give {SUPPORTED}.")

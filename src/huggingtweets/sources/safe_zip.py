@@ -1,8 +1,8 @@
 """Zip files from strangers, read without harm.
 
 Nothing is ever extracted to disk, so a ``../`` name or a symbolic link could do nothing here; such
-an archive is refused all the same, since X writes none and somebody made it for a reason. Members
-are streamed. A bomb fails on the sizes that the zip declares, before a byte of it is read:
+an archive is refused all the same, since no network writes one and somebody made it for a reason.
+Members are streamed. A bomb fails on the sizes that the zip declares, before a byte of it is read:
 :mod:`zipfile` never hands out more than a member declares, for stored and deflated members, which
 are the only ones read (bzip2 and LZMA can grow a thousandfold inside one call).
 """
@@ -102,15 +102,15 @@ class SafeZip:
 
     def _check_name(self, info: zipfile.ZipInfo) -> None:
         name = _plain(info.orig_filename)
-        if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
+        if leads_out(name):
             raise SourceError(
-                f"{self._path} holds the unsafe name {name[:80]!r}, which no X archive does; "
-                "give the zip that X sent."
+                f"{self._path} holds the unsafe name {name[:80]!r}, which no export does; "
+                "give the zip as it was downloaded."
             )
         if stat.S_ISLNK(info.external_attr >> 16):
             raise SourceError(
-                f"{self._path} holds a symbolic link ({name[:80]!r}), which no X archive does; "
-                "give the zip that X sent."
+                f"{self._path} holds a symbolic link ({name[:80]!r}), which no export does; "
+                "give the zip as it was downloaded."
             )
 
     def _check_packing(self, info: zipfile.ZipInfo) -> None:
@@ -121,7 +121,7 @@ class SafeZip:
             )
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SourceError(
-                f"{info.filename} in {self._path} is packed in a way that X does not use; "
+                f"{info.filename} in {self._path} is packed in a rare way; "
                 "unpack the zip and give the folder."
             )
 
@@ -130,8 +130,14 @@ class SafeZip:
         if bomb or (size > LARGEST_MEMBER and name != "all parts"):
             raise SourceError(
                 f"{self._path} looks like a zip bomb ({name} would unpack to {size:,} bytes "
-                f"from {packed:,}); give the zip that X sent."
+                f"from {packed:,}); give the zip as it was downloaded."
             )
+
+
+def leads_out(name: str) -> bool:
+    """Tell whether a member's name, with forward slashes, leads out of the archive's folder."""
+    outside = name.startswith("/") or ".." in name.split("/")
+    return outside or re.match("[A-Za-z]:", name) is not None
 
 
 def _plain(name: str) -> str:

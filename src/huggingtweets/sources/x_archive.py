@@ -1,8 +1,10 @@
 """X (Twitter) archives: the zip as downloaded, the unpacked folder, or a ``tweets.js`` alone.
 
-Only three kinds of member are ever opened: ``tweets.js`` (``tweet.js`` in older archives), its
-further parts ``tweets-part1.js``..., and ``account.js`` for the handle. The direct messages that
-lie beside them stay closed. Everything is streamed, so memory does not grow with the archive.
+Only these members are ever opened: ``tweets.js`` (``tweet.js`` in older archives) and its further
+parts ``tweets-part1.js``..., ``note-tweet.js`` with the long posts, and ``account.js`` for the
+handle; in archives from before 2019 the months ``data/js/tweets/2012_05.js`` and
+``data/js/user_details.js``. The messages and likes that lie beside them stay closed. Everything is
+streamed, so memory does not grow with the archive.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from huggingtweets.errors import SourceError
 from huggingtweets.posts import Post
@@ -24,28 +26,21 @@ from huggingtweets.sources._fields import (
     text_of,
     time_of,
 )
-from huggingtweets.sources._js_array import js_items
-from huggingtweets.sources._text import decoded, file_chunks, listed
-from huggingtweets.sources.safe_zip import SafeZip
+from huggingtweets.sources._js_array import js_items, js_object
+from huggingtweets.sources._members import Members, open_members, texts, where_is
+from huggingtweets.sources._notes import Notes
+from huggingtweets.sources._text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 # `data/` at the top or in one folder, as when somebody zips the unpacked folder again.
-_PART = re.compile(r"(?:(?:[^/\0-\x1f]+/)?data/)?tweets?(?:-part(\d+))?\.js")
+_DATA = r"(?:(?:[^/\0-\x1f]+/)?data/)?"
+_PART = re.compile(_DATA + r"tweets?(?:-part(\d+))?\.js")
+_NOTE = re.compile(_DATA + r"note-tweets?(?:-part(\d+))?\.js")
+_MONTH = re.compile(rf"(?:{_DATA}js/tweets/)?(\d{{4}}_\d\d)\.js")
+_USER_DETAILS = "user_details.js"
 _SHOWN_NAMES = 5
-
-
-class _Members(Protocol):
-    """The files of an archive, whatever holds them."""
-
-    def names(self) -> list[str]: ...
-
-    def check(self, names: list[str]) -> None: ...
-
-    def chunks(self, name: str) -> Generator[bytes, None, None]: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,108 +58,112 @@ class XArchive:
 
     def posts(self) -> Iterator[Post]:
         """Yield every tweet; an item that is no tweet is passed over."""
-        with closing(self._open()) as members:
+        with closing(open_members(self.path, ("account.js", "note-tweet.js"))) as members:
             names = members.names()
             parts = self._parts(names)
+            notes = _numbered(_NOTE, names)
             accounts = {beside for part in parts if (beside := _account(part)) in names}
-            members.check([*parts, *accounts])
+            members.check([*parts, *notes, *accounts])
+            long = self._notes(members, notes)
             found = False
             for part in parts:
                 account = _account(part)
                 author = self.author
                 if author is None and account in accounts:
                     author = self._username(members, account)
-                for post in self._tweets(members, part, author):
+                for post in self._tweets(members, part, author, long):
                     found = True
                     yield post
         if not found:
             raise SourceError(f"{self.path} holds no tweets; give the archive that X sent.")
 
-    def _open(self) -> _Members:
-        if self.path.suffix.lower() == ".zip" and not self.path.is_dir():
-            return SafeZip(self.path)
-        return _Folder(self.path)
-
     def _parts(self, names: list[str]) -> list[str]:
         if self.path.suffix.lower() == ".js" and self.path.name in names:
             return [self.path.name]
-        numbered = [(match, name) for name in names if (match := _PART.fullmatch(name))]
-        if not numbered:
+        parts = _numbered(_PART, names) + _numbered(_MONTH, names)
+        if not parts:
             raise SourceError(
                 f"{self.path} holds no data/tweets.js; is it an X archive? "
                 f"It holds: {listed(sorted(names), _SHOWN_NAMES)}."
             )
-        numbered.sort(key=lambda pair: (len(pair[0][1] or ""), pair[0][1] or "", pair[1]))
-        return [name for _, name in numbered]
+        return parts
 
-    def _where(self, member: str) -> str:
-        return str(self.path) if member == self.path.name else f"{member} in {self.path}"
+    def _notes(self, members: Members, names: list[str]) -> Notes:
+        notes = Notes()
+        for name in names:
+            notes.add(self._items(members, name), where_is(self.path, name))
+        return notes
 
-    def _items(self, members: _Members, member: str) -> Iterator[object]:
-        where = self._where(member)
-        with closing(members.chunks(member)) as chunks:
-            yield from js_items(decoded(chunks, where), where)
+    def _items(self, members: Members, member: str) -> Iterator[object]:
+        where = where_is(self.path, member)
+        yield from js_items(texts(members, member, where), where)
 
-    def _username(self, members: _Members, member: str) -> str | None:
+    def _username(self, members: Members, member: str) -> str | None:
+        if member.endswith(_USER_DETAILS):
+            where = where_is(self.path, member)
+            return name_of(js_object(texts(members, member, where), where))
         for item in self._items(members, member):
             account = item.get("account") if isinstance(item, dict) else None
             if isinstance(account, dict):
                 return name_of(account.get("username"))
         return None
 
-    def _tweets(self, members: _Members, part: str, author: str | None) -> Iterator[Post]:
-        where = self._where(part)
+    def _tweets(
+        self, members: Members, part: str, author: str | None, notes: Notes
+    ) -> Iterator[Post]:
+        where = where_is(self.path, part)
         for position, item in enumerate(self._items(members, part)):
             tweet = _tweet_in(item)
             if tweet is not None:
-                yield self._post(tweet, position, author, where)
+                yield self._post(
+                    tweet, position, author or name_of(tweet.get("user")), where, notes
+                )
 
     def _post(
-        self, tweet: Mapping[str, object], position: int, author: str | None, where: str
+        self,
+        tweet: Mapping[str, object],
+        position: int,
+        author: str | None,
+        where: str,
+        notes: Notes,
     ) -> Post:
         text = text_of(tweet.get("full_text") or tweet.get("text"), where)
+        name = id_of(tweet.get("id_str") or tweet.get("id"))
+        time = time_of(tweet.get("created_at"))
+        kind = kind_of(text, tweet)
         return Post(
-            author=author or name_of(tweet.get("user")) or name_of_file(self.path),
-            id=id_of(tweet.get("id_str") or tweet.get("id")) or made_id(position, text),
-            text=text,
-            created_at=time_of(tweet.get("created_at")),
-            kind=kind_of(text, tweet),
+            author=author or name_of_file(self.path),
+            id=name or made_id(position, text),
+            text=text if kind == "repost" else notes.whole(text, name, time),
+            created_at=time,
+            kind=kind,
             lang=name_of(tweet.get("lang")),
             source=self.name,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """An unpacked archive, its ``data`` folder, or the folder around a single file."""
+def grailbird_author(folder: Path) -> str | None:
+    """Return the handle in an unpacked archive of before 2019, for the ``tweets.csv`` in it."""
+    details = folder / "data" / "js" / _USER_DETAILS
+    if not details.is_file():
+        return None
+    with closing(open_members(details)) as members:
+        where = str(details)
+        return name_of(js_object(texts(members, details.name, where), where))
 
-    path: Path
 
-    def close(self) -> None:
-        """Do nothing: each file is closed when it has been read."""
-
-    def names(self) -> list[str]:
-        try:
-            if not self.path.is_dir():
-                account = self.path.with_name("account.js")
-                return [self.path.name, *([account.name] if account.is_file() else [])]
-            data = self.path / "data"
-            inside = [f"data/{entry.name}" for entry in data.iterdir()] if data.is_dir() else []
-            return [entry.name for entry in self.path.iterdir() if entry != data] + inside
-        except OSError as error:
-            raise SourceError(f"{self.path} can't be read: {error.strerror or error}.") from error
-
-    def check(self, names: list[str]) -> None:
-        """Do nothing: the user's own folder can't hide a bomb."""
-
-    def chunks(self, name: str) -> Generator[bytes, None, None]:
-        folder = self.path if self.path.is_dir() else self.path.parent
-        return file_chunks(folder / name)
+def _numbered(pattern: re.Pattern[str], names: list[str]) -> list[str]:
+    """Return the names that match, in the order of their numbers: part 2 before part 10."""
+    matches = [(match[1] or "", name) for name in names if (match := pattern.fullmatch(name))]
+    return [name for _, name in sorted(matches, key=lambda pair: (len(pair[0]), *pair))]
 
 
 def _account(part: str) -> str:
     """Name the member that tells the handle of the one whose tweets are in ``part``."""
-    return str(PurePosixPath(part).with_name("account.js"))
+    path = PurePosixPath(part)
+    if _MONTH.fullmatch(part) and path.parent.name == "tweets":
+        return str(path.parents[1] / _USER_DETAILS)
+    return str(path.with_name("account.js"))
 
 
 def _tweet_in(item: object) -> Mapping[str, object] | None:

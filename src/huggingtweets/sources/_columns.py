@@ -1,0 +1,62 @@
+"""Which column of a table, or field of an object, holds what, by the names that exports give."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from huggingtweets.errors import SourceError
+from huggingtweets.sources._text import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_COLUMNS = {
+    "text": (
+        *("text", "full_text", "tweet", "tweet_text", "content", "body", "post", "message"),
+        *("status", "caption", "selftext", "title"),
+    ),
+    "author": ("author", "username", "user", "screen_name", "handle", "user_name"),
+    "id": ("id", "tweet_id", "status_id", "id_str", "post_id"),
+    "created_at": ("created_at", "date", "time", "timestamp", "datetime", "created_utc"),
+    "kind": ("kind", "type", "tweet_type"),
+    "lang": ("lang", "language"),
+    "is_repost": ("is_repost", "is_retweet", "isretweet", "retweeted_status_id"),
+    # What tells the kind where the file keeps the names of the X API.
+    "retweeted_status": ("retweeted_status",),
+    "in_reply_to_status_id": ("in_reply_to_status_id", "in_reply_to_status_id_str"),
+    "in_reply_to_user_id": ("in_reply_to_user_id", "in_reply_to_user_id_str"),
+    "quoted_status_id": ("quoted_status_id", "quoted_status_id_str"),
+    "is_quote_status": ("is_quote_status",),
+}
+_SHOWN_COLUMNS = 20
+
+
+def find_columns(names: Sequence[str], text_column: str | None, path: Path) -> dict[str, str]:
+    """Map fields to the columns that hold them; without a text column it is an error."""
+    columns = known_columns(tuple(names), text_column)
+    if "text" in columns:
+        return columns
+    wanted = "text column" if text_column is None else f"column {text_column[:80]!r}"
+    raise SourceError(
+        f"{path} has no {wanted} among its columns ({listed(names, _SHOWN_COLUMNS)}); "
+        "name the one with the posts by `--text-column NAME`."
+    )
+
+
+@lru_cache(maxsize=256)
+def known_columns(names: tuple[str, ...], text_column: str | None) -> dict[str, str]:
+    """Map fields to the columns that hold them, as far as there are any."""
+    by_name = {name.strip().lower(): name for name in reversed(names)}
+    columns = {
+        field: by_name[usual[0]]
+        for field, candidates in _COLUMNS.items()
+        if (usual := [name for name in candidates if name in by_name])
+    }
+    if text_column is not None:
+        columns.pop("text", None)
+        named = text_column if text_column in names else by_name.get(text_column.strip().lower())
+        if named is not None:
+            columns["text"] = named
+    return columns

@@ -1,0 +1,71 @@
+"""Which source reads a file or folder: its ending tells, and where that says little, a look."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from huggingtweets.sources._json_rows import kind_of_json
+from huggingtweets.sources._members import open_members
+from huggingtweets.sources.files import READERS, PostFile
+from huggingtweets.sources.mastodon_archive import OUTBOX, MastodonArchive
+from huggingtweets.sources.safe_tar import TAR_ENDINGS
+from huggingtweets.sources.telegram import TelegramExport
+from huggingtweets.sources.x_archive import XArchive, grailbird_author
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from huggingtweets.sources._open import Source
+
+SUPPORTED = (
+    "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
+    f"outbox.json), a Telegram export (result.json), {', '.join(READERS)}"
+)
+"""What can be read, for error messages."""
+
+
+def open_path(
+    path: Path, *, text_column: str | None, speaker: str | None, author: str | None
+) -> Source | None:
+    """Find the source for a file or folder that is there; None when no source reads it.
+
+    Raises:
+        SourceError: it is damaged from the start.
+    """
+    if path.is_dir():
+        return _open_folder(path, speaker, author)
+    ending = path.suffix.lower()
+    if path.name.lower().endswith(TAR_ENDINGS) or (ending == ".zip" and _holds_outbox(path)):
+        return MastodonArchive(path, author)
+    if ending in (".zip", ".js"):
+        return XArchive(path, author)
+    if ending == ".json":
+        return _open_json(path, text_column, speaker, author)
+    if path.name.lower() == "tweets.csv":  # of an X archive from before 2019
+        author = author or grailbird_author(path.parent)
+    return PostFile(path, text_column, author) if ending in READERS else None
+
+
+def _open_folder(path: Path, speaker: str | None, author: str | None) -> Source:
+    if (path / "outbox.json").is_file():
+        return MastodonArchive(path, author)
+    if (path / "result.json").is_file():
+        return TelegramExport(path / "result.json", speaker, author)
+    return XArchive(path, author)
+
+
+def _open_json(
+    path: Path, text_column: str | None, speaker: str | None, author: str | None
+) -> Source:
+    kind = kind_of_json(path)
+    if kind == "mastodon":
+        return MastodonArchive(path, author)
+    if kind == "telegram":
+        return TelegramExport(path, speaker, author)
+    return PostFile(path, text_column, author)
+
+
+def _holds_outbox(path: Path) -> bool:
+    with closing(open_members(path)) as members:
+        return any(OUTBOX.fullmatch(name) for name in members.names())

@@ -1,0 +1,93 @@
+"""The files inside an export, whatever holds them: a zip, a tar.gz or a folder."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from huggingtweets.errors import SourceError
+from huggingtweets.sources._text import decoded, file_chunks
+from huggingtweets.sources.safe_tar import TAR_ENDINGS, SafeTar
+from huggingtweets.sources.safe_zip import SafeZip
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+_FOLDERS = ("", "data", "js", "js/tweets", "data/js", "data/js/tweets")
+
+
+class Members(Protocol):
+    """Files with names, of which only those that are asked for are opened."""
+
+    def names(self) -> list[str]:
+        """Return the names of all files, with forward slashes."""
+
+    def check(self, names: list[str]) -> None:
+        """Refuse files that can't be read without harm."""
+
+    def chunks(self, name: str) -> Generator[bytes, None, None]:
+        """Stream one file that :meth:`check` has passed."""
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+def open_members(path: Path, beside: tuple[str, ...] = ()) -> Members:
+    """Open a zip, a tar.gz, a folder or a single file.
+
+    Args:
+        path: what the user named.
+        beside: for a single file, the files beside it that belong to it.
+    """
+    name = path.name.lower()
+    if not path.is_dir() and name.endswith(".zip"):
+        return SafeZip(path)
+    if not path.is_dir() and name.endswith(TAR_ENDINGS):
+        return SafeTar(path)
+    return _Folder(path, beside)
+
+
+def texts(members: Members, name: str, where: str) -> Iterator[str]:
+    """Stream the text of one file."""
+    with closing(members.chunks(name)) as chunks:
+        yield from decoded(chunks, where)
+
+
+def where_is(path: Path, name: str) -> str:
+    """Name a file inside what the user named, for error messages."""
+    return str(path) if name == path.name else f"{name} in {path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """An unpacked export, its ``data`` folder, or the folder around a single file."""
+
+    path: Path
+    beside: tuple[str, ...]
+
+    def close(self) -> None:
+        """Do nothing: each file is closed when it has been read."""
+
+    def names(self) -> list[str]:
+        try:
+            if not self.path.is_dir():
+                there = [name for name in self.beside if (self.path.parent / name).is_file()]
+                return [self.path.name, *(name for name in there if name != self.path.name)]
+            found: list[str] = []
+            for folder in _FOLDERS:
+                inside = self.path / folder
+                if inside.is_dir():
+                    names = sorted(entry.name for entry in inside.iterdir())
+                    found += [f"{folder}/{name}".removeprefix("/") for name in names]
+        except OSError as error:
+            raise SourceError(f"{self.path} can't be read: {error.strerror or error}.") from error
+        return [name for name in found if name not in _FOLDERS]
+
+    def check(self, names: list[str]) -> None:
+        """Do nothing: the user's own folder can't hide a bomb."""
+
+    def chunks(self, name: str) -> Generator[bytes, None, None]:
+        folder = self.path if self.path.is_dir() else self.path.parent
+        return file_chunks(folder / name)

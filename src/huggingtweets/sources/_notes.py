@@ -1,0 +1,86 @@
+"""The long posts of an X archive: whole in ``note-tweet.js``, cut short in ``tweets.js``.
+
+Two shapes are known. Most archives have ``{"noteTweet": {"noteTweetId", "createdAt", "core":
+{"text"}}}``, where no id leads to the tweet: it was written in the same second and begins alike.
+Some name the tweet: ``{"noteTweet": {"tweetId", "noteTweetResults": {"text"}}}``.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import TYPE_CHECKING
+
+from huggingtweets.sources._fields import id_of, text_of, time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+_TEXTS = ("core", "noteTweetResults", "noteTweetContents", "result")
+_MENTIONS = re.compile(r"(?:@\w+\s+)+")
+_LINK = re.compile(r"https?://\S+")
+_MARK = "\x1a"  # stands for a link
+_COMPARED = 100  # characters; a cut tweet has some 270
+_FEWEST_COMPARED = 10
+
+
+class Notes:
+    """The long posts of one archive; a few thousand at most, so they are held in memory."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, str] = {}
+        self._by_second: dict[int, list[str]] = {}
+
+    def add(self, items: Iterable[object], where: str) -> None:
+        """Take the items of a ``note-tweet.js``; what is no note is passed over."""
+        for item in items:
+            note = item.get("noteTweet") if isinstance(item, dict) else None
+            text = text_of(_text_in(note), where)
+            if not isinstance(note, dict) or not text:
+                continue
+            tweet = id_of(note.get("tweetId"))
+            second = _second(time_of(note.get("createdAt")))
+            if tweet is not None:
+                self._by_id[tweet] = text
+            elif second is not None:
+                self._by_second.setdefault(second, []).append(text)
+
+    def whole(self, text: str, tweet: str | None, time: datetime | None) -> str:
+        """Return the long post that this text of a tweet was cut from, or the text itself."""
+        if tweet is not None and tweet in self._by_id:
+            return self._by_id[tweet]
+        second = _second(time)
+        if second is not None and self._by_second:
+            for near in (second, second - 1, second + 1):
+                for note in self._by_second.get(near, ()):
+                    if len(note) > len(text) // 2 and _begin_alike(text, note):
+                        return note
+        return text
+
+
+def _text_in(note: object) -> object:
+    if not isinstance(note, dict):
+        return None
+    inner = next((note[name] for name in _TEXTS if isinstance(note.get(name), dict)), None)
+    return note.get("text") if inner is None else _text_in(inner)
+
+
+def _second(time: datetime | None) -> int | None:
+    return None if time is None else int(time.timestamp())
+
+
+def _begin_alike(tweet: str, note: str) -> bool:
+    """Compare without entities, addresses, and the mentions a reply begins with.
+
+    Of a link one text has the address, the other what X made of it.
+    """
+    begins = [_beginning(unescape(tweet)), _beginning(note)]
+    length = min(map(len, begins))
+    return length >= _FEWEST_COMPARED and begins[0][:length] == begins[1][:length]
+
+
+def _beginning(text: str) -> str:
+    own = _MENTIONS.sub("", text[:2000], count=1) if text.startswith("@") else text[:2000]
+    cut = _LINK.sub(_MARK, own).split("…")[0]
+    return " ".join(cut.split()).rstrip(f" {_MARK}")[:_COMPARED]

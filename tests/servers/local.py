@@ -1,0 +1,153 @@
+"""A server on this machine that answers as told, with every fault a network has."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer.
+
+    ``fault``: ``cut`` closes halfway, ``slow`` sends a byte now and then, ``endless`` never stops,
+    ``mute`` says nothing at all.
+    """
+
+    body: bytes = b"{}"
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fault: Literal["", "cut", "slow", "endless", "mute"] = ""
+
+
+def as_json(value: object, status: int = 200, **headers: str) -> Reply:
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Reply(json.dumps(value).encode(), status, kind | named)
+
+
+class Server:
+    """Runs in a ``with`` statement.
+
+    Attributes:
+        asked: path and query of every request, in order.
+        instead: what to answer to the request of that number instead, counted from 0.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[str, dict[str, str]], Reply] | None = None,
+        encrypted: ssl.SSLContext | None = None,
+    ) -> None:
+        self._answer = answer or (lambda _path, _query: Reply())
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.headers: list[dict[str, str]] = []
+        self.instead: dict[int, Reply] = {}
+        self.before: Callable[[int], None] = lambda _number: None
+        self._closing = threading.Event()
+        self._http = _Http(("127.0.0.1", 0), _handler(self))
+        self._scheme = "https" if encrypted else "http"
+        if encrypted:
+            self._http.socket = encrypted.wrap_socket(self._http.socket, server_side=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._closing.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._http.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        return f"{self._scheme}://{self.host}"
+
+    def answer(self, path: str, query: dict[str, str]) -> Reply:
+        return self._answer(path, query)
+
+    def reply(self, target: str, headers: dict[str, str]) -> Reply:
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query))
+        number = len(self.asked)
+        self.asked.append((parts.path, query))
+        self.headers.append(headers)
+        self.before(number)
+        return self.instead.get(number) or self.answer(parts.path, query)
+
+    @property
+    def closing(self) -> bool:
+        return self._closing.is_set()
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients that hang up are what is tested."""
+
+
+def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
+    class Handler(_Handler):
+        scripted = server
+
+    return Handler
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    scripted: Server
+
+    def do_GET(self) -> None:
+        reply = self.scripted.reply(self.path, {k.lower(): v for k, v in self.headers.items()})
+        self.close_connection = bool(reply.fault)
+        if reply.fault == "mute":
+            _wait(self.scripted, 5.0)
+            return
+        self.send_response(reply.status)
+        for name, text in reply.headers.items():
+            self.send_header(name, text)
+        if reply.fault != "endless":
+            self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
+        if reply.fault == "cut":
+            self.wfile.write(reply.body[: len(reply.body) // 2])
+        elif reply.fault == "slow":
+            for byte in reply.body:
+                if self.scripted.closing:
+                    return
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.02)
+        elif reply.fault == "endless":
+            while not self.scripted.closing:
+                self.wfile.write(b"x" * 65_536)
+        else:
+            self.wfile.write(reply.body)
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+def _wait(server: Server, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not server.closing:
+        time.sleep(0.01)

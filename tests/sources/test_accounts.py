@@ -1,0 +1,101 @@
+"""What is taken for an account, and for whose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.servers.bluesky import HANDLE, BlueskyServer, item
+
+from huggingtweets.errors import SourceError
+from huggingtweets.sources import open_source, read_posts
+from huggingtweets.sources.accounts import open_account
+from huggingtweets.sources.bluesky import Bluesky
+from huggingtweets.sources.mastodon import Mastodon
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DID = "did:plc:abcdefghijklmnopqrstuvwx"
+
+
+@pytest.mark.parametrize(
+    ("spec", "handle"),
+    [
+        ("bsky:name.bsky.social", "name.bsky.social"),
+        ("bsky:@Name.Example", "name.example"),
+        ("bluesky:name.example", "name.example"),
+        ("BSKY:name.example", "name.example"),
+        (f"bsky:{DID}", DID),
+        (DID, DID),
+        ("bsky:did:web:name.example", "did:web:name.example"),
+        ("https://bsky.app/profile/name.example", "name.example"),
+        (f"https://bsky.app/profile/{DID}/post/3k?x=1", DID),
+        ("mastodon:@name@server.example", "name@server.example"),
+        ("mastodon:name@server.example", "name@server.example"),
+        ("mastodon:@name@localhost:3000", "name@localhost:3000"),
+        ("https://Server.example/@na_me", "na_me@server.example"),
+        ("https://server.example/@name/109?x#y", "name@server.example"),
+        ("https://server.example/@name@home.example", "name@home.example"),
+    ],
+)
+def test_accounts(spec: str, handle: str) -> None:
+    found = open_account(spec)
+    assert found is not None
+    assert isinstance(found.account, Mastodon if "@" in handle else Bluesky)
+    assert found.account.handle == handle
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("bsky:name", "is it bsky:name.bsky.social"),
+        ("bsky:", "is no Bluesky handle"),
+        ("bsky:a b.example", "is no Bluesky handle"),
+        ("bsky:../x.example", "is no Bluesky handle"),
+        ("did:key:abc", "is no Bluesky handle"),
+        ("mastodon:name", "is no account such as mastodon:@name@mastodon.social"),
+        ("mastodon:@name@", "is no account"),
+        ("mastodon:@na/me@server.example", "is no account"),
+        ("mastodon:@name@server.example/x", "is no account"),
+        ("mastodon:@name@server", "is no account"),
+        ("x:@name", "downloading posts is not available yet; give the archive"),
+        ("twitter:name", "give the archive"),
+        ("https://x.com/name", "give the archive"),
+        ("https://mobile.twitter.com/name/status/1", "give the archive"),
+    ],
+)
+def test_accounts_that_are_none(spec: str, words: str) -> None:
+    with pytest.raises(SourceError, match=words.replace(".", r"\.")):
+        open_account(spec)
+
+
+@pytest.mark.parametrize(
+    "spec", ["posts.csv", "@nasa", "nasa", "https://example.org/x", "", "C:\\posts.csv", "a/b@c"]
+)
+def test_what_is_no_account(spec: str) -> None:
+    assert open_account(spec) is None
+
+
+def test_only_bluesky_has_whole_repositories() -> None:
+    with pytest.raises(SourceError, match="--full is for accounts on Bluesky"):
+        open_account("mastodon:@name@server.example", full=True)
+
+
+def test_an_account_is_a_source_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path / "downloads"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me.txt").write_text("one line\n")
+    with BlueskyServer([item(number) for number in range(9, -1, -1)]) as server:
+        monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", server.url)
+        table = read_posts([f"bsky:{HANDLE}", "me.txt", f"https://bsky.app/profile/{HANDLE}"])
+        assert table["author"].to_list() == [HANDLE] * 10 + ["me"]
+        named = open_source(f"bsky:{HANDLE}", author="@somebody")
+        assert {post.author for post in named.posts()} == {"somebody"}
+        asked = len(server.asked)
+        (tmp_path / f"bsky:{HANDLE}").mkdir()
+        with pytest.raises(SourceError, match=r"holds no data/tweets\.js"):
+            read_posts([f"bsky:{HANDLE}"])
+        assert len(server.asked) == asked

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from huggingtweets.errors import SourceError
+from huggingtweets.sources import open_source, read_posts
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "posts"
+POST = {"text": "hello there", "id": 5}
+
+
+def _texts(folder: Path, document: object, **options: str) -> list[str]:
+    text = document if isinstance(document, str) else json.dumps(document)
+    (folder / "p.json").write_text(text)
+    return read_posts([folder / "p.json"], **options)["text"].to_list()
+
+
+def test_a_timeline_of_the_x_api() -> None:
+    posts = list(open_source(FIXTURES / "api-v1-timeline.json").posts())
+    assert len(posts) == 30
+    assert {post.author for post in posts} == {"JDMahama"}
+    assert len({post.id for post in posts}) == 30
+    assert all(post.created_at and post.lang for post in posts)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [POST],
+        {"data": [POST], "meta": {"n": 1}},
+        {"meta": {"text": "no"}, "tags": ["a"], "users": [{"name": "x"}], "data": [POST]},
+        {"@context": ["x"], "data": [POST]},
+        [{"tweet": POST}],
+        {"posts": [POST], "more": [{"text": "another list"}]},
+        {"messages": [POST]},  # no chat: it has neither type nor id
+    ],
+)
+def test_the_list_of_posts_is_found(tmp_path: Path, document: object) -> None:
+    assert _texts(tmp_path, document) == ["hello there"]
+
+
+def test_the_text_column_can_be_named(tmp_path: Path) -> None:
+    document = {"a": [POST], "b": [{"words": "yes"}, {"words": None}, {}]}
+    assert _texts(tmp_path, document, text_column="words") == ["yes", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("", "is empty"),
+        ("[]", "holds no posts"),
+        ("{}", "holds no posts"),
+        ('"text"', "is not JSON: it begins with neither"),
+        ('{"a": 1, "b": ["x"]}', "no list of objects is in it"),
+        ('["a"]', "Value 1 of"),
+        ('[{"text": "a"}, 5]', "Value 2 of"),
+        ('[{"when": 1, "what": 2}]', "has no text column among its columns (when, what)"),
+        ('{"text": "a"}\n{"text": "b"}', "give it the ending .jsonl"),
+        ('[{"text": "a"}] x', "something follows the end"),
+        ('[{"text": "a"}', "ends in the middle"),
+        ('{"a": [{"text": "a"}', "ends in the middle"),
+        ('{"a" 5}', "no name of a field"),
+        ("{5: 5}", "no name of a field"),
+        ('{"a": [' + "[" * 100_000, "nested too deeply"),
+        ('[{"text": "a\0"}]', "holds a NUL byte"),
+    ],
+)
+def test_what_holds_no_posts_is_one_sentence(tmp_path: Path, document: str, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        _texts(tmp_path, document)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.sources.cases import Sample, message
+
+from huggingtweets.errors import SourceError
+from huggingtweets.sources import open_source, read_posts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from huggingtweets.posts import Post
+
+ADA = message(Sample(1, "hello from Ada"))
+BOB = message(Sample(2, "hello from Bob")) | {"from": "Bob", "from_id": "user8"}
+
+
+def _write(folder: Path, *messages: object) -> Path:
+    chat = {"name": "Bob", "type": "personal_chat", "id": 3, "messages": messages}
+    (folder / "result.json").write_text(json.dumps(chat))
+    return folder / "result.json"
+
+
+def _account(folder: Path, *chats: tuple[dict[str, Any], ...], owner: int = 7) -> Path:
+    made = [
+        {"name": "Bob", "type": "personal_chat", "id": number, "messages": messages}
+        for number, messages in enumerate(chats)
+    ]
+    whole = {
+        "about": "x",
+        "personal_information": {"user_id": owner, "first_name": "Ada"},
+        "profile_pictures": [{"date": "2020"}],
+        "contacts": {"list": [{"first_name": "Bob"}]},
+        "chats": {"about": "x", "list": made},
+        "left_chats": {"about": "x", "list": []},
+    }
+    (folder / "result.json").write_text(json.dumps(whole))
+    return folder / "result.json"
+
+
+def _posts(path: Path, **options: str) -> list[Post]:
+    return list(open_source(path, **options).posts())
+
+
+def _error(path: Path, **options: str) -> str:
+    with pytest.raises(SourceError) as caught:
+        read_posts([path], **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_message_is_a_post(tmp_path: Path) -> None:
+    pieces = ["see ", {"type": "link", "text": "https://a.example"}, True, {"text": None}, " 😀"]
+    path = _write(tmp_path, ADA, ADA | {"id": 2, "text": pieces, "reply_to_message_id": 1})
+    first, second = _posts(path)
+    assert (first.author, first.id, first.text, first.kind) == (
+        *("Ada L", "3/1"),
+        *("hello from Ada", "original"),
+    )
+    assert first.created_at == datetime(2021, 2, 3, 5, 5, 6, tzinfo=UTC)
+    assert (second.text, second.kind) == ("see https://a.example 😀", "reply")
+    assert _posts(tmp_path) == [first, second]  # the folder around it
+
+
+def test_service_and_forwarded_messages_are_left_out(tmp_path: Path) -> None:
+    service = {"id": 8, "type": "service", "actor": "Ada L", "action": "pin_message", "text": "x"}
+    forwarded = [ADA | {"forwarded_from": "Eve"}, ADA | {"forwarded_from_id": "channel5"}]
+    assert len(_posts(_write(tmp_path, service, *forwarded, ADA, 5, None))) == 1
+    assert "holds no messages" in _error(_write(tmp_path, service, *forwarded))
+
+
+def test_of_several_people_one_must_be_chosen(tmp_path: Path) -> None:
+    path = _write(tmp_path, ADA, BOB, BOB | {"id": 9})
+    assert "several people; choose one by `--from NAME`: Bob (2), Ada L (1)." in _error(path)
+    for name in ("bob", "Bob", "user8", "@Bob"):
+        assert [post.author for post in _posts(path, speaker=name)] == ["Bob", "Bob"]
+    assert [post.author for post in _posts(path, speaker="Ada L", author="ada")] == ["ada"]
+    message = _error(path, speaker="Eve")
+    assert "holds no message from 'Eve'; those who wrote: Bob (2), Ada L (1)." in message
+
+
+def test_two_people_of_one_name_are_told_apart_by_id(tmp_path: Path) -> None:
+    path = _write(tmp_path, BOB, BOB | {"from_id": "user9", "id": 3}, ADA)
+    assert "user8 (1), user9 (1)." in _error(path, speaker="Bob")
+    assert [post.id for post in _posts(path, speaker="user9")] == ["3/3"]
+
+
+def test_a_deleted_account_has_no_name(tmp_path: Path) -> None:
+    path = _write(tmp_path, ADA | {"from": None})
+    assert [post.author for post in _posts(path)] == ["user7"]
+
+
+def test_of_an_account_the_owner_is_the_author(tmp_path: Path) -> None:
+    path = _account(tmp_path, (ADA, BOB), (BOB, ADA | {"text": "in another chat"}))
+    posts = _posts(path)
+    assert [post.id for post in posts] == ["0/1", "1/1"]  # chats count from 1 each
+    assert {post.author for post in posts} == {"Ada L"}
+    assert {post.author for post in _posts(path, speaker="Bob")} == {"Bob"}
+    assert "choose one by `--from NAME`" in _error(_account(tmp_path, (ADA, BOB), owner=5))
+
+
+def test_a_speaker_without_an_export_of_chats(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one two three")
+    assert "--from Bob names a person in a Telegram export" in _error(
+        tmp_path / "a.txt", speaker="Bob"
+    )
