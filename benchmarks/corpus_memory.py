@@ -67,7 +67,8 @@ def write_corpus(folder: Path, size: float) -> tuple[int, int]:
 def measure(corpus: Path, folder: Path) -> dict[str, float]:
     """Peak memory in bytes while preparing and while training, and the seconds of each."""
     command = [sys.executable, "-c", "from huggingtweets.cli import main; main()", "pretrain"]
-    options = ["--tokens", "40960", "--no-compile", "--out", str(folder / "base")]
+    few = ["--tokens", "40960", "--device-tokens", "1024", "--no-compile"]
+    options = [*few, "--out", str(folder / "base")]
     started = time.monotonic()
     process = subprocess.Popen([*command, str(corpus), *options])
     peaks = {"preparing": 0, "training": 0}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-SETTINGS = 1
+SETTINGS = 2
 """Raised when what is measured changes, so that older results are not mixed with newer ones."""
 
 TEST_ONLY = frozenset(
