@@ -210,7 +210,8 @@ def test_generate_with_the_built_in_base(cli: CommandLine) -> None:
 def test_generate_imitates_without_training(
     cli: CommandLine, tiny_base: Path, source: Path, posts: list[str]
 ) -> None:
-    asked = ("generate", tiny_base, "-n", "3", "--seed", "1", "-p", "The cat", "--max-chars", "60")
+    draw = ("-n", "3", "--seed", "1", "--temperature", "1", "--top-p", "0.95", "--max-chars", "60")
+    asked = ("generate", tiny_base, *draw, "-p", "The cat")
     outcome = cli(*asked, "--few-shot", source)
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("reading 1 of @gardener's posts first (no more fit)\nThe cat\n")
