@@ -82,7 +82,8 @@ def samples(all_results: Sequence[Results], authors: Sequence[str]) -> str:
     """
     parts = [
         "# Unpicked posts",
-        "Written by AI bots: **nobody named here said or wrote any of this**, and most of it is untrue.",
+        "Written by AI bots: **nobody named here said or wrote any of this**, and most of it is "
+        "untrue.",
         "The first posts of seed 0, whatever they are: ten that begin with the prompt *My dream "
         "is*, ten without a prompt. Markovify takes no prompt. **(copy)** marks posts that the "
         "copy rule catches; a bot in use draws those again.",
