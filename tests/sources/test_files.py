@@ -22,11 +22,11 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _posts(path: Path, **options: str) -> list[Post]:
+def _posts(path: Path, **options: Any) -> list[Post]:  # noqa: ANN401
     return list(open_source(path, **options).posts())
 
 
-def _error(path: Path | str, **options: str) -> str:
+def _error(path: Path | str, **options: Any) -> str:  # noqa: ANN401
     with pytest.raises(SourceError) as caught:
         read_posts([path], **options)
     assert "\n" not in str(caught.value)

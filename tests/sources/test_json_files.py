@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "posts"
 POST = {"text": "hello there", "id": 5}
 
 
-def _texts(folder: Path, document: object, **options: str) -> list[str]:
+def _texts(folder: Path, document: object, **options: Any) -> list[str]:  # noqa: ANN401
     text = document if isinstance(document, str) else json.dumps(document)
     (folder / "p.json").write_text(text)
     return read_posts([folder / "p.json"], **options)["text"].to_list()

@@ -31,7 +31,7 @@ def _outbox(*items: object) -> str:
     return json.dumps({"@context": ["x"], "type": "OrderedCollection", "orderedItems": items})
 
 
-def _posts(folder: Path, *items: object, name: str = "outbox.json", **options: str) -> list[Post]:
+def _posts(folder: Path, *items: object, name: str = "outbox.json", **options: Any) -> list[Post]:  # noqa: ANN401
     (folder / name).write_text(_outbox(*items))
     return list(open_source(folder / name, **options).posts())
 

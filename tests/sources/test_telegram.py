@@ -42,11 +42,11 @@ def _account(folder: Path, *chats: tuple[dict[str, Any], ...], owner: int = 7) -
     return folder / "result.json"
 
 
-def _posts(path: Path, **options: str) -> list[Post]:
+def _posts(path: Path, **options: Any) -> list[Post]:  # noqa: ANN401
     return list(open_source(path, **options).posts())
 
 
-def _error(path: Path, **options: str) -> str:
+def _error(path: Path, **options: Any) -> str:  # noqa: ANN401
     with pytest.raises(SourceError) as caught:
         read_posts([path], **options)
     assert "\n" not in str(caught.value)

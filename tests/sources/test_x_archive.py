@@ -45,7 +45,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _posts(path: Path, **options: str) -> list[Post]:
+def _posts(path: Path, **options: Any) -> list[Post]:  # noqa: ANN401
     return list(open_source(path, **options).posts())
 
 
