@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ from huggingtweets.errors import (
 )
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.run import Record, RunFolder
+from huggingtweets.sources import Reading
 from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, fit
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from huggingtweets.curation import Curated
     from huggingtweets.dataset import SplitRule
     from huggingtweets.evaluation import LikenessReport
+    from huggingtweets.sources import Confirm
 
 DEFAULT_OUT = Path("runs")
 Specs = str | Path | Sequence[str | Path]
@@ -70,6 +72,7 @@ class TrainOptions:
         text_column: column with the text, for tables whose column isn't found.
         speaker: the one whose messages are posts, for exports of chats.
         author: the name of the one whose posts all sources are; None takes each source's own.
+        i_am_the_author: read accounts although they ask not to be read.
         device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
         precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
         checkpoint_seconds: at most so much training is lost when the process dies.
@@ -86,6 +89,7 @@ class TrainOptions:
     text_column: str | None = None
     speaker: str | None = None
     author: str | None = None
+    i_am_the_author: bool = False
     device: str | None = None
     precision: str | None = None
     checkpoint_seconds: float = 30.0
@@ -111,8 +115,16 @@ def train(
     options: TrainOptions | None = None,
     listen: Listener = ignore,
     interrupt: Interrupt | None = None,
+    confirm: Confirm = sources.refuse,
 ) -> RunFolder:
     """Make a bot from one or several sources.
+
+    Args:
+        specs: files, folders or accounts.
+        options: everything that may be chosen.
+        listen: is told every event.
+        interrupt: what Ctrl-C does.
+        confirm: is asked before a source costs money.
 
     Raises:
         InputError: a source, the base or an option can't be used; no run folder is left behind.
@@ -120,7 +132,7 @@ def train(
         Interrupted: stopped by the user; :func:`resume` goes on.
     """
     options = options or TrainOptions()
-    made = _prepare(_several(specs), options, listen)
+    made = _prepare(_several(specs), options, listen, confirm)
     return _go_on(made, listen, interrupt)
 
 
@@ -141,18 +153,21 @@ def resume(
 def curate(
     specs: Specs,
     options: CurationOptions | None = None,
-    text_column: str | None = None,
+    reading: Reading | None = None,
     listen: Listener = ignore,
-    *,
-    speaker: str | None = None,
-    author: str | None = None,
 ) -> Curated:
     """The first two stages alone; nothing is written.
+
+    Args:
+        specs: files, folders or accounts.
+        options: what is dropped and cleaned.
+        reading: how the sources are read.
+        listen: is told every event.
 
     Raises:
         SourceError: a source can't be read.
     """
-    posts = _read(_several(specs), listen, text_column, speaker, author)
+    posts = _read(_several(specs), reading or Reading(), listen)
     return _curate(posts, options or CurationOptions(), listen)
 
 
@@ -192,16 +207,18 @@ def _several(specs: Specs) -> Sequence[str | Path]:
     return [specs] if isinstance(specs, str | Path) else specs
 
 
-def _read(
-    specs: Sequence[str | Path],
-    listen: Listener,
-    text_column: str | None,
-    speaker: str | None,
-    author: str | None,
-) -> pl.DataFrame:
+def _read(specs: Sequence[str | Path], reading: Reading, listen: Listener) -> pl.DataFrame:
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    return sources.read_posts(
-        specs, text_column=text_column, speaker=speaker, author=author, listen=listen
+    return sources.read_posts(specs, replace(reading, listen=listen))
+
+
+def _reading(options: TrainOptions, confirm: Confirm) -> Reading:
+    return Reading(
+        text_column=options.text_column,
+        speaker=options.speaker,
+        author=options.author,
+        i_am_the_author=options.i_am_the_author,
+        confirm=confirm,
     )
 
 
@@ -211,14 +228,19 @@ def _curate(posts: pl.DataFrame, options: CurationOptions, listen: Listener) -> 
     return curated
 
 
-def _prepare(specs: Sequence[str | Path], options: TrainOptions, listen: Listener) -> RunFolder:
+def _prepare(
+    specs: Sequence[str | Path],
+    options: TrainOptions,
+    listen: Listener,
+    confirm: Confirm = sources.refuse,
+) -> RunFolder:
     """Read, curate and split, check all that can be checked, then make the run folder."""
     if options.name:
         _check_free(RunFolder(options.out / options.name))
     where = machine.choose_machine(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read and curate"):
-        posts = _read(specs, listen, options.text_column, options.speaker, options.author)
+        posts = _read(specs, _reading(options, confirm), listen)
         curated = _curate(posts, options.curation, listen)
         if warning := dataset.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))

@@ -32,14 +32,17 @@ def curate(
     text_column: options.TextColumn = None,
     speaker: options.Speaker = None,
     author: options.Author = None,
+    i_am_the_author: options.IAmTheAuthor = False,
     as_json: options.Json = False,
 ) -> None:
     """Read and curate posts, without training: counts, examples, what was dropped and why."""
     from huggingtweets import pipeline
     from huggingtweets.curation import CurationOptions
+    from huggingtweets.sources import Reading
 
     chosen = CurationOptions(keep_newlines, scrub, near_duplicates)
-    curated = pipeline.curate(sources, chosen, text_column, speaker=speaker, author=author)
+    reading = Reading(text_column, speaker, author, i_am_the_author)
+    curated = pipeline.curate(sources, chosen, reading)
     if as_json:
         print_json(_as_json(curated, show_dropped=show_dropped))
     else:

@@ -1,6 +1,5 @@
 """``huggingtweets download``: posts of an account on the network, or of a file, as one table."""
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,8 @@ from huggingtweets.events import Event
 if TYPE_CHECKING:
     import polars as pl
     from rich.status import Status
+
+    from huggingtweets.sources import Reading
 
 _ENDINGS = (".parquet", ".jsonl", ".csv")
 
@@ -49,10 +50,7 @@ def download(
     full: Annotated[
         bool, typer.Option("--full", help="The whole Bluesky repository, without reposts.")
     ] = False,
-    i_am_the_author: Annotated[
-        bool,
-        typer.Option("--i-am-the-author", help="Read your account though it asks not to be read."),
-    ] = False,
+    i_am_the_author: options.IAmTheAuthor = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,6 +60,8 @@ def download(
     as_json: options.Json = False,
 ) -> None:
     """Download an account's posts, no login needed; a second time only the new ones."""
+    from huggingtweets.sources import Reading
+
     day = _day(since)
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be over 0, not {limit}.")
@@ -69,8 +69,11 @@ def download(
         raise InputError(f"--out must end in {', '.join(_ENDINGS)}, not {out.name!r}.")
     screen = Screen(quiet=as_json)
     watcher = _Watcher(screen)
+    reading = Reading(
+        i_am_the_author=i_am_the_author, full=full, since=day, limit=limit, listen=watcher
+    )
     try:
-        table, stored = _read(source, day, limit, watcher, full=full, author=i_am_the_author)
+        table, stored = _read(source, reading)
     except KeyboardInterrupt as error:
         what = f"{watcher.posts:,} posts are kept." if watcher.posts else "Nothing new was read."
         raise Interrupted(f"Stopped. {what} Go on with the same command.") from error
@@ -84,35 +87,18 @@ def download(
         _show(screen, table, source, out or stored)
 
 
-def _read(
-    source: str,
-    since: datetime | None,
-    limit: int | None,
-    watcher: "_Watcher",
-    *,
-    full: bool,
-    author: bool,
-) -> "tuple[pl.DataFrame, Path | None]":
+def _read(source: str, reading: "Reading") -> "tuple[pl.DataFrame, Path | None]":
     """The posts of an account or a file, and where the account's are kept."""
     from huggingtweets.posts import posts_table
     from huggingtweets.sources import open_source
-    from huggingtweets.sources.accounts import open_account
+    from huggingtweets.sources.accounts import NetworkSource
     from huggingtweets.sources.store import Store
 
-    there = False
-    with suppress(OSError):
-        there = Path(source).exists()
-    found = None
-    if not there:
-        found = open_account(
-            source, full=full, i_am_the_author=author, since=since, limit=limit, listen=watcher
-        )
-    if found is not None:
-        return posts_table(found.posts()), Store.of(found.account).posts_file
-    if full:
-        raise InputError(f"--full is for accounts on Bluesky, which {source[:200]} is not.")
-    table = posts_table(open_source(source).posts())
-    return _chosen(table, since, limit), None
+    found = open_source(source, reading)
+    table = posts_table(found.posts())
+    if isinstance(found, NetworkSource):
+        return table, Store.of(found.account).posts_file
+    return _chosen(table, reading.since, reading.limit), None
 
 
 def _chosen(table: "pl.DataFrame", since: datetime | None, limit: int | None) -> "pl.DataFrame":

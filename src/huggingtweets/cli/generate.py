@@ -111,6 +111,7 @@ def generate(
 def _examples(source: str | None, most: int, text_column: str | None) -> "pl.DataFrame | None":
     """The curated posts of ``--few-shot``, None without it."""
     from huggingtweets import pipeline
+    from huggingtweets.sources import Reading
 
     if source is None:
         if text_column is not None:
@@ -118,7 +119,7 @@ def _examples(source: str | None, most: int, text_column: str | None) -> "pl.Dat
         return None
     if most < 1:
         raise InputError(f"--few-shot-posts must be at least 1, not {most}.")
-    kept = pipeline.curate(source, text_column=text_column).kept
+    kept = pipeline.curate(source, reading=Reading(text_column)).kept
     if kept.is_empty():
         raise TooLittleText(
             f"No post of {source} is left after curation; "

@@ -47,6 +47,10 @@ Author = Annotated[
         show_default=False,
     ),
 ]
+IAmTheAuthor = Annotated[
+    bool,
+    typer.Option("--i-am-the-author", help="Read your account though it asks not to be read."),
+]
 KeepNewlines = Annotated[bool, typer.Option("--keep-newlines", help="Keep line breaks in posts.")]
 Scrub = Annotated[
     bool,

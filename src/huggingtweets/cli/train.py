@@ -80,6 +80,7 @@ def train(
     text_column: options.TextColumn = None,
     speaker: options.Speaker = None,
     author: options.Author = None,
+    i_am_the_author: options.IAmTheAuthor = False,
     device: options.Device = None,
     precision: options.Precision = None,
     checkpoint_seconds: Annotated[
@@ -117,6 +118,7 @@ def train(
             text_column=text_column,
             speaker=speaker,
             author=author,
+            i_am_the_author=i_am_the_author,
             device=device,
             precision=precision,
             checkpoint_seconds=checkpoint_seconds,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.sources._open import Source
+    from huggingtweets.sources.reading import Reading
 
 SUPPORTED = (
     "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
@@ -25,26 +26,25 @@ SUPPORTED = (
 """What can be read, for error messages."""
 
 
-def open_path(
-    path: Path, *, text_column: str | None, speaker: str | None, author: str | None
-) -> Source | None:
+def open_path(path: Path, reading: Reading) -> Source | None:
     """Find the source for a file or folder that is there; None when no source reads it.
 
     Raises:
         SourceError: it is damaged from the start.
     """
+    author = reading.author
     if path.is_dir():
-        return _open_folder(path, speaker, author)
+        return _open_folder(path, reading.speaker, author)
     ending = path.suffix.lower()
     if path.name.lower().endswith(TAR_ENDINGS) or (ending == ".zip" and _holds_outbox(path)):
         return MastodonArchive(path, author)
     if ending in (".zip", ".js"):
         return XArchive(path, author)
     if ending == ".json":
-        return _open_json(path, text_column, speaker, author)
+        return _open_json(path, reading)
     if path.name.lower() == "tweets.csv":  # of an X archive from before 2019
         author = author or grailbird_author(path.parent)
-    return PostFile(path, text_column, author) if ending in READERS else None
+    return PostFile(path, reading.text_column, author) if ending in READERS else None
 
 
 def _open_folder(path: Path, speaker: str | None, author: str | None) -> Source:
@@ -55,15 +55,13 @@ def _open_folder(path: Path, speaker: str | None, author: str | None) -> Source:
     return XArchive(path, author)
 
 
-def _open_json(
-    path: Path, text_column: str | None, speaker: str | None, author: str | None
-) -> Source:
+def _open_json(path: Path, reading: Reading) -> Source:
     kind = kind_of_json(path)
     if kind == "mastodon":
-        return MastodonArchive(path, author)
+        return MastodonArchive(path, reading.author)
     if kind == "telegram":
-        return TelegramExport(path, speaker, author)
-    return PostFile(path, text_column, author)
+        return TelegramExport(path, reading.speaker, reading.author)
+    return PostFile(path, reading.text_column, reading.author)
 
 
 def _holds_outbox(path: Path) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from huggingtweets.errors import SourceError
-from huggingtweets.events import Listener, ignore
 from huggingtweets.posts import Post, posts_table
 from huggingtweets.sources._fields import name_of
 from huggingtweets.sources._kinds import SUPPORTED, open_path
 from huggingtweets.sources._together import together
 from huggingtweets.sources.accounts import open_account
+from huggingtweets.sources.reading import Reading
 from huggingtweets.sources.telegram import TelegramExport
 
 if TYPE_CHECKING:
@@ -38,59 +39,44 @@ class Source(Protocol):
         """Yield all posts, reposts and empty ones included."""
 
 
-def open_source(
-    spec: str | Path,
-    *,
-    text_column: str | None = None,
-    speaker: str | None = None,
-    author: str | None = None,
-    listen: Listener = ignore,
-) -> Source:
-    """Find the source for a path by its ending.
+def open_source(spec: str | Path, reading: Reading | None = None) -> Source:
+    """Find the source for a file, a folder or an account.
 
     Args:
-        spec: a file or folder.
-        text_column: the column with the posts, for files that have columns.
-        speaker: the one whose messages are posts, for exports of chats.
-        author: the handle to use instead of the one that the source tells.
-        listen: is told each page and each pause of a download.
+        spec: a path, or an account such as ``bsky:name.bsky.social``.
+        reading: how to read it.
 
     Raises:
         SourceError: there is no such file, or none that can be read.
     """
     path = Path(spec)
-    name = name_of(author)
-    if not _is_there(path) and (account := open_account(str(spec), author=name, listen=listen)):
+    reading = reading or Reading()
+    reading = replace(reading, author=name_of(reading.author))
+    if not _is_there(path) and (account := open_account(str(spec), reading)):
         return account
     _check_there(path, str(spec))
-    source = open_path(path, text_column=text_column, speaker=speaker, author=name)
+    if reading.full:
+        raise SourceError(f"--full is for accounts on Bluesky, which {path} is not.")
+    source = open_path(path, reading)
     if source is None:
         raise SourceError(f"{path} is of no supported kind; give {SUPPORTED}.")
     return source
 
 
-def read_posts(
-    specs: Sequence[str | Path],
-    *,
-    text_column: str | None = None,
-    speaker: str | None = None,
-    author: str | None = None,
-    listen: Listener = ignore,
-) -> pl.DataFrame:
+def read_posts(specs: Sequence[str | Path], reading: Reading | None = None) -> pl.DataFrame:
     """Read all sources into one table of :data:`huggingtweets.posts.SCHEMA`.
 
     A post that is there twice is kept once, as when the same archive is given twice or two archives
-    overlap. With ``author`` all are posts of one person, else each source tells its own.
+    overlap. With ``reading.author`` all are posts of one person, else each source tells its own.
 
     Raises:
         SourceError: a source can't be read or has no post.
     """
     if not specs:
         raise SourceError(f"No source of posts was given; give {SUPPORTED}.")
-    sources = [
-        open_source(spec, text_column=text_column, speaker=speaker, author=author, listen=listen)
-        for spec in specs
-    ]
+    reading = reading or Reading()
+    sources = [open_source(spec, reading) for spec in specs]
+    speaker = reading.speaker
     if speaker is not None and not any(isinstance(source, TelegramExport) for source in sources):
         raise SourceError(
             f"--from {speaker[:80]} names a person in a Telegram export, and none was given."

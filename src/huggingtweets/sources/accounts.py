@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
-from huggingtweets.events import Listener, ignore
 from huggingtweets.sources.bluesky import Bluesky, bluesky_handle
 from huggingtweets.sources.download import fetch, wanted
 from huggingtweets.sources.mastodon import Mastodon
+from huggingtweets.sources.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from huggingtweets.posts import Post
     from huggingtweets.sources.store import Account
@@ -42,17 +41,11 @@ class NetworkSource:
 
     Attributes:
         account: whose.
-        author: the handle, where it should not be the account's.
-        since: older posts are not read.
-        limit: only so many of the newest are.
-        listen: is told each page and each pause.
+        reading: since when, how many, by which name.
     """
 
     account: Account
-    author: str | None = None
-    since: datetime | None = None
-    limit: int | None = None
-    listen: Listener = ignore
+    reading: Reading
 
     @property
     def name(self) -> str:
@@ -61,43 +54,31 @@ class NetworkSource:
 
     def posts(self) -> Iterator[Post]:
         """Yield the posts, newest first."""
-        store = fetch(self.account, since=self.since, limit=self.limit, listen=self.listen)
+        since, limit, author = self.reading.since, self.reading.limit, self.reading.author
+        store = fetch(self.account, since=since, limit=limit, listen=self.reading.listen)
         found = False
-        for post in wanted(iter(store.posts()), self.since, self.limit):
+        for post in wanted(iter(store.posts()), since, limit):
             found = True
-            yield replace(post, author=self.author) if self.author else post
+            yield replace(post, author=author) if author else post
         if not found:
             raise SourceError(
                 f"@{self.account.handle} has no public posts"
-                + (f" since {self.since:%Y-%m-%d}." if self.since and len(store) else ".")
+                + (f" since {since:%Y-%m-%d}." if since and len(store) else ".")
             )
 
 
-def open_account(
-    spec: str,
-    *,
-    author: str | None = None,
-    full: bool = False,
-    i_am_the_author: bool = False,
-    since: datetime | None = None,
-    limit: int | None = None,
-    listen: Listener = ignore,
-) -> NetworkSource | None:
+def open_account(spec: str, reading: Reading | None = None) -> NetworkSource | None:
     """Find the account that is meant; None where none is.
 
     Args:
         spec: such as ``bsky:name.bsky.social``, ``mastodon:@name@mastodon.social``, or the
             address of the account's page.
-        author: the handle to use instead of the account's.
-        full: the whole repository, on Bluesky.
-        i_am_the_author: read it although it asks not to be read.
-        since: older posts are not needed.
-        limit: no more than so many are needed.
-        listen: is told each page and each pause.
+        reading: how to read it.
 
     Raises:
         SourceError: an account is meant, but can't be one, or is on a network that isn't there yet.
     """
+    reading = reading or Reading()
     account: Account
     if _X.fullmatch(spec):
         raise SourceError(
@@ -106,15 +87,15 @@ def open_account(
         )
     if found := _BLUESKY.fullmatch(spec):
         handle = bluesky_handle(found["spec"] or found["did"] or found["page"] or "")
-        account = Bluesky(handle, full, i_am_the_author, listen)
+        account = Bluesky(handle, reading.full, reading.i_am_the_author, reading.listen)
     elif found := _MASTODON.fullmatch(spec):
         user = found["user"] or found["page_user"] or ""
         host = found["host"] or found["home"] or found["page_host"] or ""
         if not _USER.fullmatch(user) or not _HOST.fullmatch(host):
             raise SourceError(f"{spec[:200]} is no account such as mastodon:@name@mastodon.social.")
-        account = Mastodon(user, host.lower(), i_am_the_author, listen)
+        account = Mastodon(user, host.lower(), reading.i_am_the_author, reading.listen)
     else:
         return None
-    if full and not isinstance(account, Bluesky):
+    if reading.full and not isinstance(account, Bluesky):
         raise SourceError("--full is for accounts on Bluesky; the others are always read whole.")
-    return NetworkSource(account, author, since, limit, listen)
+    return NetworkSource(account, reading)
