@@ -182,6 +182,8 @@ def test_finished_weights_are_trained_further(corpus: str, tmp_path: Path) -> No
     again = bits(tmp_path / "base")
     assert again[0] == pytest.approx(ended, abs=0.02)  # saved in bfloat16
     assert again[-1] < ended
+    first, second = record(tmp_path / "base")["sittings"]
+    assert second["taken"][0] == 2 * first["taken"][0] > 0  # reads on where the first one stopped
     assert (tmp_path / "base" / "tokenizer.json").read_bytes() == tokenizer
     assert (tmp_path / "base" / "README.md").read_text().count("steps of 256") == 2
 

@@ -16,8 +16,9 @@ import polars as pl
 
 from huggingtweets.curation import CurationOptions, curate
 from huggingtweets.errors import InputError
+from huggingtweets.optout import OptOut
 from huggingtweets.posts import Post, posts_table
-from huggingtweets.sources import open_source
+from huggingtweets.sources import Reading, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +51,7 @@ class Corpus:
         return re.sub(r"[^\w.-]+", "_", Path(self.spec).stem) or "corpus"
 
     def posts(self) -> Iterator[Post]:
-        """All posts, streamed.
+        """All posts, streamed, also those of authors who are to be left out.
 
         Raises:
             SourceError: they can't be read.
@@ -58,7 +59,7 @@ class Corpus:
         folder = Path(self.spec)
         files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
         for file in files or [folder]:
-            yield from open_source(file).posts()
+            yield from open_source(file, Reading(refuse_opted_out=False)).posts()
 
 
 def parse_corpora(specs: Sequence[str]) -> list[Corpus]:
@@ -116,6 +117,7 @@ def curated_pieces(
     *,
     seen: Seen,
     excluded: frozenset[str],
+    opted_out: OptOut,
     options: CurationOptions,
 ) -> Iterator[pl.DataFrame]:
     """Curate a corpus a piece at a time.
@@ -128,6 +130,7 @@ def curated_pieces(
         counts: is added to.
         seen: posts met so far.
         excluded: authors to leave out, lower case.
+        opted_out: those who asked not to be imitated, who are left out as well.
         options: how posts are cleaned.
 
     Yields:
@@ -136,7 +139,7 @@ def curated_pieces(
     posts = iter(corpus.posts())
     while chunk := list(islice(posts, PIECE_POSTS)):
         counts.read += len(chunk)
-        table = posts_table(_included(chunk, excluded))
+        table = posts_table(_included(chunk, excluded, opted_out))
         counts.excluded += len(chunk) - table.height
         curated = curate(table, options)
         counts.add(curated.counts)
@@ -146,8 +149,12 @@ def curated_pieces(
         yield kept.filter(fresh)
 
 
-def _included(posts: Iterable[Post], excluded: frozenset[str]) -> Iterator[Post]:
-    return (post for post in posts if post.author.lower() not in excluded)
+def _included(
+    posts: Iterable[Post], excluded: frozenset[str], opted_out: OptOut
+) -> Iterator[Post]:
+    for post in posts:
+        if post.author.lower() not in excluded and not opted_out.names(post.author):
+            yield post
 
 
 def grouped(piece: pl.DataFrame, size: int, seed: int) -> list[list[str]]:

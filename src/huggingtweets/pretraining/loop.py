@@ -46,6 +46,7 @@ class Pretrain:
         accelerator: of this process.
         state_file: where the resumable state goes.
         plan: fingerprint of data and shape; a checkpoint of another isn't used.
+        taken: rows of each stream that an earlier training of these weights has read.
         compiled: whether to use ``torch.compile``.
         device_tokens: tokens that one device computes at once; a larger step goes through in
             several parts whose gradients are added up.
@@ -63,6 +64,7 @@ class Pretrain:
     accelerator: Accelerator
     state_file: Path
     plan: str
+    taken: list[int]
     compiled: bool
     device_tokens: int
     checkpoint_seconds: float
@@ -90,7 +92,7 @@ class _Loop:
         self.task, self.listen = task, listen
         self.model = task.accelerator.prepare(task.lm.model)
         self.optimizers = Optimizers(task.lm.model, task.preset, task.machine)
-        self.progress = Progress(task.plan)
+        self.progress = Progress(task.plan, taken=task.taken)
         self._resume()
         self.mix = Mix(task.streams, self.progress.taken)
         self.loss = _loss_of(self.model, task)

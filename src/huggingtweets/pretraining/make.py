@@ -144,7 +144,7 @@ class _Making:
             return data.folder
         machine.tune_allocator()
         lm = self._model(data, before)
-        task = self._task(lm, data)
+        task = self._task(lm, data, before)
         progress = pretrain(task, self.listen)
         if self.accelerator.is_main_process:
             self._save(lm, data, progress, task, before)
@@ -176,7 +176,7 @@ class _Making:
         models.convert(lm.model, self.accelerator.device, torch.float32)
         return lm
 
-    def _task(self, lm: LanguageModel, data: Prepared) -> Pretrain:
+    def _task(self, lm: LanguageModel, data: Prepared, before: dict[str, Any] | None) -> Pretrain:
         options, preset = self.options, self.options.preset
         streams = [
             Stream(data.tokens_file(i), corpus["weight"], preset.row, options.seed, lm.separator)
@@ -193,6 +193,7 @@ class _Making:
             accelerator=self.accelerator,
             state_file=self.work / "state.safetensors",
             plan=_plan(data, preset, lm.parameters, options),
+            taken=_read_before(before, data, options),
             compiled=compiled,
             device_tokens=options.device_tokens,
             checkpoint_seconds=options.checkpoint_seconds,
@@ -237,6 +238,7 @@ class _Making:
             "parameters": lm.parameters,
             "flops_per_token": flops_per_token(lm.parameters, self.options.preset),
             "seed": self.options.seed,
+            "taken": progress.taken,
             "compiled": task.compiled,
             "machine": self.machine.as_dict()
             | {
@@ -288,6 +290,20 @@ def _before(options: PretrainOptions) -> dict[str, Any] | None:
 def _plan(data: Prepared, preset: Preset, parameters: int, options: PretrainOptions) -> str:
     parts = [data.fingerprint, asdict(preset), parameters, options.seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _read_before(
+    before: dict[str, Any] | None, data: Prepared, options: PretrainOptions
+) -> list[int]:
+    """Rows that the last training read of the same streams, so that this one reads on."""
+    last = before["sittings"][-1] if before else {}
+    same = (
+        [(one["name"], one["tokens"]) for one in last.get("corpora", [])]
+        == [(one["name"], one["tokens"]) for one in data.corpora]
+        and last["seed"] == options.seed
+        and last["preset"]["row"] == options.preset.row
+    )
+    return list(last.get("taken", [])) if same else []
 
 
 @contextmanager

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from huggingtweets import atomic
+from huggingtweets import atomic, forgotten, optout
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import BotError, TooLittleText
 from huggingtweets.events import Event, Listener
+from huggingtweets.optout import OptOut
 from huggingtweets.pretraining import corpus as corpora_
 from huggingtweets.pretraining.corpus import Corpus, Counts
 from huggingtweets.pretraining.seen import Seen
@@ -51,6 +52,8 @@ class Choices:
         context: of the model, in tokens.
         seed: of the order of posts.
         tokenizer: folder of a tokenizer to use instead of training one, or None.
+        opted_out: those who asked not to be imitated, who are left out as well.
+        forgotten: posts that are left out because they were deleted.
     """
 
     corpora: tuple[Corpus, ...]
@@ -60,12 +63,17 @@ class Choices:
     context: int
     seed: int
     tokenizer: Path | None = None
+    opted_out: OptOut = field(default_factory=optout.load)
+    forgotten: frozenset[str] = field(default_factory=forgotten.remembered)
 
     def fingerprint(self) -> str:
         """Changes when the encoded data would; weights only matter to a tokenizer to be trained."""
         parts: list[Any] = [sorted(self.excluded), self.author_context, self.seed]
         parts += [(str(Path(c.spec).absolute()), c.weight, _stamps(c.spec)) for c in self.corpora]
         parts += [self.vocabulary, self.context] if self.tokenizer is None else []
+        # where there are none, data that was encoded before they could be is still good
+        parts += [self.opted_out.fingerprint()] if self.opted_out else []
+        parts += [sorted(self.forgotten)] if self.forgotten else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -175,6 +183,7 @@ class _Builder:
             counts,
             seen=seen,
             excluded=self.choices.excluded,
+            opted_out=self.choices.opted_out,
             options=CurationOptions(),
         )
         self._pieces(number).mkdir(parents=True)
