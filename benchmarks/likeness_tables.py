@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from benchmarks import markers
 from benchmarks.likeness_results import DEMO
 
-from huggingtweets import atomic
-from huggingtweets.errors import InputError
 from huggingtweets.evaluation.report import percent
 
 if TYPE_CHECKING:
@@ -150,13 +149,7 @@ def check_markers(file: Path) -> str:
     Raises:
         InputError: it can't be read or has no such place.
     """
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} can't be read, so no table can be put there.") from error
-    if not (text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)):
-        raise InputError(f"{file} needs one line {BEGIN} and one line {END} after it.")
-    return text
+    return markers.check(file, BEGIN, END)
 
 
 def put_markdown(file: Path, all_results: Sequence[Results]) -> None:
@@ -165,10 +158,7 @@ def put_markdown(file: Path, all_results: Sequence[Results]) -> None:
     Raises:
         InputError: there are no markers.
     """
-    text = check_markers(file)
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    atomic.write_text(file, f"{before}{BEGIN}\n\n{markdown(all_results)}\n\n{END}{after}")
+    markers.put(file, BEGIN, END, markdown(all_results))
 
 
 def _line(cells: Sequence[str]) -> str:

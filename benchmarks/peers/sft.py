@@ -1,0 +1,59 @@
+"""TRL's ``SFTTrainer`` with packing and bf16, as its documentation sets it up, on a CPU.
+
+The defaults of its configuration stay, gradient checkpointing among them; ``checkpointing`` in the
+task switches that off, which is faster and takes more memory. One packed row of 1,024 is a step:
+by default eight are joined into one of 8,192, over all of which attention without a flash kernel
+would go, so this is the faster way here.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.steps import answer_of, step_times
+from benchmarks.speed_process import answer
+
+if TYPE_CHECKING:
+    from benchmarks.speed_process import Answer, Task
+
+
+def measure(task: Task) -> Answer:
+    """Train an epoch on ``task["posts"]`` from ``task["base"]``."""
+    from datasets import Dataset, disable_progress_bars
+    from transformers import AutoConfig
+    from trl import SFTConfig, SFTTrainer
+
+    disable_progress_bars()
+    posts = json.loads(Path(task["posts"]).read_text("utf-8"))["train"]
+    context = AutoConfig.from_pretrained(task["base"]).max_position_embeddings
+    times = step_times(lambda: 0.0, 0, task.get("seconds"))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = SFTConfig(
+            output_dir=folder,
+            packing=True,
+            max_length=min(1024, context),
+            bf16=True,
+            use_cpu=True,
+            **({} if task["checkpointing"] else {"gradient_checkpointing": False}),
+            per_device_train_batch_size=1,
+            num_train_epochs=1,
+            save_strategy="no",
+            include_num_input_tokens_seen="all",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        trainer = SFTTrainer(
+            model=task["base"],
+            args=settings,
+            train_dataset=Dataset.from_dict({"text": posts}),
+            callbacks=[times],
+        )
+        trainer.train()
+    return answer_of(times)
+
+
+if __name__ == "__main__":
+    answer(measure)

@@ -1,0 +1,174 @@
+r"""How fast we are beside what a user would take instead: the project's speed benchmark.
+
+    python benchmarks/speed.py --json speed.json --markdown docs/performance.md
+
+Us and the peers in turn, every measured thing in a process of its own, on the same posts and the
+same weights, several times; medians and ratios. With --json every row is written as soon as it is
+measured, and rows of the same machine, versions and settings that are there stay: ``--only`` can
+measure them one family at a time. ``--quick`` tries the whole command with tiny sizes.
+
+Peers need ``pip install -e '.[bench]'``; a row whose peer is missing says so, as does that of a
+GPU where there is none. Numbers need a machine that does nothing else: where others kept it busy
+the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
+
+from benchmarks import (
+    markers,
+    speed_curation,
+    speed_generation,
+    speed_loss,
+    speed_process,
+    speed_startup,
+    speed_tables,
+    speed_training,
+)
+from benchmarks.speed_plan import QUICK, Failed, Plan, Sizes, why_not
+from benchmarks.speed_results import CLAIMS, FAMILIES, Results, load_results
+
+from huggingtweets import atomic
+from huggingtweets.errors import HuggingTweetsError, InputError, Interrupted
+from huggingtweets.sample import sample_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.speed_plan import Start
+    from benchmarks.speed_results import Result
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingtweets-benchmarks"
+
+MEASURES: dict[str, Callable[[Plan], list[Result]]] = {
+    "training": speed_training.on_cpu,
+    "loss": speed_loss.measure,
+    "generation": speed_generation.posts,
+    "first-token": speed_generation.first_token,
+    "startup": speed_startup.measure,
+    "curation": speed_curation.rows,
+    "gpu": speed_training.on_gpu,
+}
+
+
+def main(arguments: Sequence[str] | None = None, start: Start = speed_process.run) -> int:
+    """Measure, print and write; 1 when a row has no number that could have one here."""
+    chosen = _options().parse_args(arguments)
+    try:
+        results = run(chosen, speed_process.run_here if chosen.here else start)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return Interrupted.exit_code
+    except HuggingTweetsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return int(any("failed" in answer for row in results.rows for answer in _answers(row)))
+
+
+def run(chosen: argparse.Namespace, start: Start) -> Results:
+    """Everything that can be refused is refused before the first process starts."""
+    if chosen.markdown:
+        markers.check(chosen.markdown, speed_tables.BEGIN, speed_tables.END)
+    for name in ("repeats", "authors", "cores", "seconds"):
+        value = getattr(chosen, name)
+        if value is not None and not value > 0:
+            raise InputError(f"--{name} must be over 0, not {value}.")
+    if chosen.here and not chosen.quick:
+        raise InputError("--here is for --quick: its numbers mean nothing.")
+    sources = authors(chosen.data, chosen.authors or (1 if chosen.quick else None))
+    with tempfile.TemporaryDirectory() as folder:
+        plan = planned(chosen, start, Path(folder), sources)
+        results = load_results(chosen.json, new_results(chosen, plan))
+        for family in dict.fromkeys(chosen.only or FAMILIES):
+            print(f"{family}:", file=sys.stderr, flush=True)
+            found = measured(plan, family)
+            results.put(found)
+            if chosen.json:
+                atomic.write_json(chosen.json, results.to_json())
+    names = {claim.name for claim in CLAIMS if claim.family in (chosen.only or FAMILIES)}
+    shown = [claim for claim in CLAIMS if claim.name in names]
+    rows = [row for row in results.rows if row.name in names]
+    print(f"\n{speed_tables.described(results)}\n\n{speed_tables.table(rows, shown)}")
+    print(f"\n{speed_tables.notes(rows)}")
+    if chosen.markdown:
+        speed_tables.put_markdown(chosen.markdown, results)
+    return results
+
+
+def measured(plan: Plan, family: str) -> list[Result]:
+    """The rows of a family; one whose preparation fails costs its own rows only."""
+    try:
+        return MEASURES[family](plan)
+    except Failed as error:
+        return [error.row(claim.name) for claim in CLAIMS if claim.family == family]
+
+
+def planned(chosen: argparse.Namespace, start: Start, folder: Path, sources: list[Path]) -> Plan:
+    """The plan that the options describe, with weights and machine looked up.
+
+    Raises:
+        InputError: they can't be.
+    """
+    asked = {"what": "models", "cache": str(chosen.cache), "tiny": chosen.quick}
+    prepared = start("benchmarks.speed_prepare", asked, chosen.cores)
+    if why := why_not(prepared):
+        raise InputError(f"The weights can't be prepared in {chosen.cache}: {why}")
+    sizes = QUICK if chosen.quick else Sizes()
+    return Plan(
+        start, chosen.repeats, chosen.cores, sizes, prepared, folder, sources, chosen.seconds
+    )
+
+
+def new_results(chosen: argparse.Namespace, plan: Plan) -> Results:
+    """No rows yet, and all that decides them."""
+    setup = {
+        "quick": chosen.quick,
+        "repeats": chosen.repeats,
+        "cores": chosen.cores,
+        "seconds": chosen.seconds,
+        "authors": [source.name for source in plan.sources],
+        "weights": plan.prepared["weights"],
+    }
+    return Results(setup, plan.prepared["machine"], plan.prepared["versions"])
+
+
+def authors(data: Path, most: int | None) -> list[Path]:
+    """Sources of posts, those no setting was chosen on first; the bundled sample without any."""
+    found = speed_loss.by_preference(list((data / "bench").glob("*.parquet")))
+    return (found or [sample_path()])[:most]
+
+
+def _answers(row: Result) -> list[speed_process.Answer]:
+    return [answer for answers in row.runs.values() for answer in answers]
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--only", nargs="+", choices=FAMILIES, metavar="NAME", help=f"of {', '.join(FAMILIES)}")
+    add("--repeats", type=int, default=3, help="processes of each side (%(default)s)")
+    add("--seconds", type=float, help="cut a peer's training off after so many")
+    add("--authors", type=int, help="how many of them have a bot made (all)")
+    add("--cores", type=int, default=2, help="that each process may use (%(default)s)")
+    add("--data", type=Path, default=DATA, help="folder with bench/ (%(default)s)")
+    add("--cache", type=Path, default=CACHE, help="keeps the made-up weights (%(default)s)")
+    add("--json", type=Path, metavar="FILE", help="keep results there")
+    add("--markdown", type=Path, metavar="FILE", help="put the table between its markers")
+    add("--quick", action="store_true", help="tiny sizes and one author, to try it out")
+    add("--here", action="store_true", help="with --quick: all in this process, which is quicker")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What both sides are given: the same weights, the same posts, the same machine.
+
+GPT-2 small is the real one where the Hugging Face cache of this machine has it, else its
+architecture with random weights from a fixed seed, made once and kept as safetensors: speed does
+not depend on what the weights are. Those have the embedded base's tokenizer, whose 8,192 tokens
+are followed by made-up ones up to GPT-2's 50,257, so that the logits cost the same and every token
+that is drawn is text.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.speed_process import answer
+
+from huggingtweets import atomic, curation, dataset, machine, pipeline, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.speed_process import Answer, Task
+
+REAL = ("openai-community/gpt2", "gpt2")
+_BENCH_PACKAGES = ("accelerate", "datasets", "trl")
+
+
+def measure(task: Task) -> Answer:
+    """``task["what"]`` is ``models`` or ``posts``."""
+    if task["what"] == "posts":
+        return _posts(task)
+    return _models(Path(task["cache"]), tiny=task["tiny"])
+
+
+def _models(cache: Path, *, tiny: bool) -> Answer:
+    import torch
+
+    random = _random_gpt2(cache, tiny=tiny)
+    real = None if tiny else _real_gpt2()
+    where = machine.choose_machine("cpu").as_dict()
+    where["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    versions = machine.package_versions()
+    for name in _BENCH_PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    what = "a tiny GPT-2" if tiny else "GPT-2 small's architecture (124M)"
+    return {
+        "base": str(real or random),
+        "writer": str(random),
+        "pocket": str(random if tiny else files("huggingtweets.base")),
+        "weights": "gpt2 of the Hugging Face Hub, random ones for generation"
+        if real
+        else f"{what}, random from seed 0",
+        "machine": where,
+        "versions": versions,
+    }
+
+
+def _real_gpt2() -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in REAL:
+        wanted = ("config.json", "model.safetensors", "tokenizer.json")
+        found = [try_to_load_from_cache(name, file) for file in wanted]
+        if all(isinstance(file, str) for file in found):
+            return Path(str(found[0])).parent
+    return None
+
+
+def _random_gpt2(cache: Path, *, tiny: bool) -> Path:
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    from huggingtweets.models import LanguageModel
+
+    folder = cache / ("gpt2-tiny-seed-0" if tiny else "gpt2-small-seed-0")
+    if (folder / "config.json").is_file():
+        return folder
+    small: dict[str, Any] = {"n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    sizes = small | {"vocab_size": 8_300} if tiny else {}
+    config = GPT2Config(bos_token_id=0, eos_token_id=0, **sizes)
+    with atomic.replacing_folder(folder) as temporary, torch.random.fork_rng(devices=[]):
+        _write_tokenizer(temporary, config.vocab_size, config.n_positions)
+        torch.manual_seed(0)
+        lm = LanguageModel(
+            GPT2LMHeadModel(config),
+            AutoTokenizer.from_pretrained(temporary, local_files_only=True),
+            separator=0,
+            context=config.n_positions,
+            source="benchmark",
+        )
+        lm.save(temporary)
+    return folder
+
+
+def _write_tokenizer(folder: Path, size: int, context: int) -> None:
+    """The embedded base's, with made-up tokens that no text becomes but that all are text."""
+    embedded = Path(str(files("huggingtweets.base")))
+    content = json.loads((embedded / "tokenizer.json").read_text("utf-8"))
+    vocabulary = content["model"]["vocab"]
+    for number in range(len(vocabulary), size):
+        vocabulary[f"Ġunused{number}"] = number  # Ġ is how byte-level BPE writes a space
+    (folder / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    settings = json.loads((embedded / "tokenizer_config.json").read_text("utf-8"))
+    settings["model_max_length"] = context
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+
+
+def _posts(task: Task) -> Answer:
+    """Read, curate and split posts as ``huggingtweets train`` does, into a JSON file.
+
+    With ``tokens`` the training posts are as many of the first ones as have so many tokens, and
+    those to measure on are two, since that is not what is timed.
+    """
+    train, held_out = _read(task["sources"])
+    if first := task.get("first_posts"):
+        train, held_out = train[:first], held_out[: max(2, first // 10)]
+    if task.get("tokens"):
+        train, held_out = _first(train, task["tokens"], task["base"]), held_out[:2]
+    Path(task["file"]).write_text(json.dumps({"train": train, "held_out": held_out}), "utf-8")
+    return {"train": len(train), "held_out": len(held_out)}
+
+
+def _read(named: Sequence[str]) -> tuple[list[str], list[str]]:
+    table = sources.read_posts(named)
+    kept = curation.curate(table).kept
+    table = dataset.split(kept, holdout=pipeline.TrainOptions().holdout)
+    train = table.filter(table["split"] == "train")["text"].to_list()
+    held_out = table.filter(table["split"] == "held_out")["text"].to_list()
+    return train, held_out
+
+
+def _first(posts: list[str], tokens: int, base: str) -> list[str]:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(Path(base) / "tokenizer.json"))
+    chosen: list[str] = []
+    # one more, as the first separator is not predicted and nothing may be missing to a whole block
+    missing = tokens + 1
+    for post in posts:
+        if missing <= 0:
+            return chosen
+        chosen.append(post)
+        missing -= len(tokenizer.encode(post, add_special_tokens=False).ids) + 1
+    return chosen
+
+
+if __name__ == "__main__":
+    answer(measure)

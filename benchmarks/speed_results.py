@@ -1,0 +1,304 @@
+"""What the speed benchmark claims, what it found, and the file that keeps it.
+
+A :class:`Claim` is a row of the table, measured or not; a :class:`Result` is what was found for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from huggingtweets.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from benchmarks.speed_process import Answer
+
+SETTINGS = 1
+"""Raised when what is measured changes, so that older results are not mixed with newer ones."""
+
+Form = Literal["times", "percent", "seconds over", "authors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row of the table.
+
+    Attributes:
+        name: of the row, in the file.
+        family: what is measured together; ``--only`` takes these.
+        what: is measured, with its unit.
+        peer: is measured beside it.
+        form: how the comparison is written.
+        limit: that it should reach; None where no goal is set.
+        at_least: whether the comparison should be over the limit, or under it.
+    """
+
+    name: str
+    family: str
+    what: str
+    peer: str
+    form: Form
+    limit: float | None
+    at_least: bool = True
+
+    @property
+    def goal(self) -> str:
+        """The goal as the table writes it."""
+        if self.limit is None:
+            return "none set"
+        sign = "≥" if self.at_least else "≤"
+        return f"{sign} {written(self.limit, self.form)}"
+
+    def reached(self, value: float) -> bool | None:
+        """Whether a comparison reaches the goal."""
+        if self.limit is None:
+            return None
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+_SMALL = "fine-tuning GPT-2 small"
+_RECIPE = "original recipe on `transformers.Trainer`"
+CLAIMS = (
+    Claim(
+        "training-classic",
+        "training",
+        f"{_SMALL}, tokens/s",
+        f"{_RECIPE} (fp32, blocks of 1,024, batch 1)",
+        "times",
+        4,
+    ),
+    Claim(
+        "training-sft",
+        "training",
+        f"{_SMALL}, tokens/s",
+        "TRL `SFTTrainer`, packing, bf16, its defaults (which checkpoint gradients)",
+        "times",
+        2.5,
+    ),
+    Claim(
+        "training-sft-plain",
+        "training",
+        f"{_SMALL}, tokens/s",
+        "the same without checkpointing gradients",
+        "times",
+        None,
+    ),
+    Claim(
+        "training-matmul",
+        "training",
+        f"{_SMALL}, GFLOP/s (6 x parameters x tokens)",
+        "matrix products alone, in bf16 or in fp32 where that is faster",
+        "percent",
+        0.75,
+    ),
+    Claim(
+        "training-memory",
+        "training",
+        f"{_SMALL}, peak MB",
+        f"{_RECIPE}",
+        "percent",
+        0.5,
+        at_least=False,
+    ),
+    Claim(
+        "loss-seconds",
+        "loss",
+        "embedded base, seconds to the held-out loss that `classic` ends with, median author",
+        f"{_RECIPE}",
+        "times",
+        12,
+    ),
+    Claim(
+        "loss-lowest",
+        "loss",
+        "embedded base, lowest held-out bits per byte within the same seconds, 15 authors",
+        f"{_RECIPE}",
+        "authors",
+        15,
+    ),
+    Claim(
+        "generation",
+        "generation",
+        "ten posts of <= 60 tokens from GPT-2 small, tokens/s",
+        "`model.generate`, fp32, same distribution",
+        "times",
+        4,
+    ),
+    Claim(
+        "first-token",
+        "first-token",
+        "first token of one post from GPT-2 small, ms",
+        "`model.generate`, fp32",
+        "percent",
+        0.5,
+        at_least=False,
+    ),
+    Claim(
+        "startup-help",
+        "startup",
+        "`huggingtweets --help`, s",
+        "`python -c pass`",
+        "seconds over",
+        0.3,
+        at_least=False,
+    ),
+    Claim(
+        "startup-runs",
+        "startup",
+        "`huggingtweets runs`, s",
+        "`python -c pass`",
+        "seconds over",
+        0.3,
+        at_least=False,
+    ),
+    Claim(
+        "curation",
+        "curation",
+        "curating a million posts, s",
+        "`datasets.map` and `filter`, batched, two processes",
+        "times",
+        5,
+    ),
+    Claim(
+        "gpu",
+        "gpu",
+        f"{_SMALL} on a GPU, s for 100,000 tokens",
+        f"{_RECIPE}, same GPU",
+        "times",
+        5,
+    ),
+)
+FAMILIES = tuple(dict.fromkeys(claim.family for claim in CLAIMS))
+
+
+def written(value: float, form: Form) -> str:
+    """A comparison as the table writes it."""
+    if form == "times":
+        return f"{value:.2g} x" if value < 10 else f"{value:.0f} x"
+    if form == "seconds over":
+        return f"{value:.2f} s over"
+    if form == "authors":
+        return f"{value:.0f} of them lower"
+    return f"{100 * value:.0f} %"
+
+
+@dataclass
+class Result:
+    """What was found for a claim.
+
+    Attributes:
+        name: of the claim.
+        ours: our number, a median.
+        theirs: the peer's, a median.
+        value: the comparison of the two, in the claim's form.
+        why_not: why there is no number, or empty.
+        notes: what a reader must know beside the numbers.
+        holds: False where a condition beside the number is broken, whatever the number says.
+        runs: all repetitions as the processes told them.
+        sides: which of ``runs`` are ours and the peer's.
+        date: UTC, ISO 8601.
+        commit: of this repository; a plus where files were changed since.
+        busy: the most cores that others kept busy before one of the processes.
+    """
+
+    name: str
+    ours: float | None = None
+    theirs: float | None = None
+    value: float | None = None
+    why_not: str = ""
+    notes: list[str] = field(default_factory=list)
+    holds: bool = True
+    runs: dict[str, list[Answer]] = field(default_factory=dict)
+    sides: tuple[str, str] = ("ours", "theirs")
+    date: str = ""
+    commit: str = ""
+    busy: float | None = None
+
+    @property
+    def claim(self) -> Claim:
+        """The row it belongs to."""
+        return next(claim for claim in CLAIMS if claim.name == self.name)
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is reached; None without a goal or a number."""
+        if self.value is None:
+            return None
+        reached = self.claim.reached(self.value)
+        return reached if reached is None else reached and self.holds
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the first ones are for whoever reads the file without this program."""
+        claim = self.claim
+        said = {"what": claim.what, "peer": claim.peer, "goal": claim.goal}
+        return said | {"reached": self.reached} | asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """Rebuild what :meth:`to_json` gave."""
+        names = set(cls.__dataclass_fields__)
+        found = cls(**{name: value for name, value in data.items() if name in names})
+        found.sides = (data["sides"][0], data["sides"][1])
+        return found
+
+
+@dataclass
+class Results:
+    """All rows measured with the same settings on the same machine.
+
+    Attributes:
+        setup: settings of the measurement.
+        machine: what it ran on.
+        versions: of Python and the packages.
+        rows: those measured so far.
+    """
+
+    setup: dict[str, Any]
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    rows: list[Result] = field(default_factory=list)
+
+    def put(self, found: Sequence[Result]) -> None:
+        """Put new rows in the place of older ones."""
+        names = {result.name for result in found}
+        order = [claim.name for claim in CLAIMS]
+        kept = [row for row in self.rows if row.name not in names]
+        self.rows = sorted([*kept, *found], key=lambda row: order.index(row.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the head of the file first."""
+        head = {"settings": SETTINGS, "machine": self.machine, "versions": self.versions}
+        return head | {"setup": self.setup, "rows": [row.to_json() for row in self.rows]}
+
+
+def load_results(file: Path | None, new: Results) -> Results:
+    """``new`` with the rows that ``file`` holds of the same machine, versions and settings.
+
+    A file of others is set aside under its own date, as its numbers took hours as well.
+
+    Raises:
+        InputError: the file is not one of this benchmark.
+    """
+    if file is None or not file.exists():
+        return new
+    try:
+        data = json.loads(file.read_text("utf-8"))
+        rows = [Result.from_json(row) for row in data["rows"]]
+        head = [data[name] for name in ("settings", "machine", "versions", "setup")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{file} doesn't hold results of this benchmark; name another --json file."
+        ) from error
+    if head == [SETTINGS, new.machine, new.versions, new.setup]:
+        new.rows = rows
+        return new
+    stamp = re.sub(r"[^\dT]", "", max((row.date[:19] for row in rows), default="")) or "older"
+    aside = file.with_name(f"{file.stem}.{stamp}{file.suffix}")
+    file.replace(aside)
+    print(f"{file} holds results of another machine, version or setting; it is now {aside}.")
+    return new
