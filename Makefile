@@ -23,6 +23,7 @@ check: $(READY)
 
 docs: $(READY)  ## write the generated parts of docs/ anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r docs/reference.md
+	$(BIN)/python scripts/sources_table.py
 
 lock:  ## resolve the newest fitting versions into requirements.lock
 	sh scripts/lock.sh

@@ -1,10 +1,10 @@
 """Feed mangled archives and files to the parsers: posts or one clear error, never anything else.
 
-Usage: python benchmarks/fuzz_archives.py [--examples 10000] [--seed 0]
+Usage: python benchmarks/fuzz_archives.py [--examples 10000 | --minutes 10] [--seed 0]
 
-Half of the examples are X archives, a quarter Mastodon and Telegram exports and JSON files, the
-rest csv, jsonl, parquet and txt files. The same seed gives the same examples; an example that fails
-is printed with its own seed.
+Half of the examples are X archives (with and without long posts, or with only the table of an old
+one), a quarter Mastodon and Telegram exports and JSON files, the rest csv, jsonl, parquet and txt
+files. The same seed gives the same examples; an example that fails is printed with its own seed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -48,14 +49,19 @@ def outcome(seed: int, folder: Path) -> str:
 def main() -> None:
     """Run the examples and print what came of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--examples", type=int, default=10_000)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--examples", type=int, default=10_000)
+    length.add_argument("--minutes", type=float, help="as many examples as there is time for")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     slowest = 0.0
     start = time.perf_counter()
+    end = None if options.minutes is None else start + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(options.examples):
+        for number in range(options.examples) if end is None else count():
+            if end is not None and time.perf_counter() > end:
+                break
             seed = options.seed * 1_000_003 + number
             begin = time.perf_counter()
             try:
@@ -64,11 +70,12 @@ def main() -> None:
                 print(f"failed: the example of seed {seed}")
                 raise
             slowest = max(slowest, time.perf_counter() - begin)
-    posts = sum(count for what, count in counts.items() if what.endswith("posts"))
+    total = counts.total()
+    posts = sum(number for what, number in counts.items() if what.endswith("posts"))
     for what in sorted(counts):
         print(f"{what:16} {counts[what]:6,}")
     print(
-        f"{options.examples:,} examples: {posts:,} gave posts, {options.examples - posts:,} "
+        f"{total:,} examples: {posts:,} gave posts, {total - posts:,} "
         f"the one error, 0 anything else; {time.perf_counter() - start:.1f} s, "
         f"slowest {slowest * 1000:.0f} ms"
     )

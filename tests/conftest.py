@@ -7,6 +7,7 @@ import pytest
 from tests.helpers.posts import made_up_posts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from transformers import PreTrainedTokenizerBase
@@ -17,10 +18,27 @@ if TYPE_CHECKING:
 # network. Processes that tests start inherit both.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HUGGINGTWEETS_TRACK"] = "none"  # it takes a second a run; tests/track asks for it
 
 CONTEXT = 64
 VOCABULARY = 512
 SEPARATOR = "<|endoftext|>"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_config_of_the_developers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty configuration: nobody has opted out and nothing is forgotten."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUGGINGTWEETS_CONFIG", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration folder of the test's own, which isn't there yet."""
+    folder = tmp_path / "config"
+    monkeypatch.setenv("HUGGINGTWEETS_CONFIG", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -117,9 +117,9 @@ def test_curating_again_changes_nothing(posts: pl.DataFrame, options: CurationOp
 def test_clean_text_is_clean(text: str, keep_newlines: bool, scrub: bool) -> None:
     result = cleaned(text, keep_newlines=keep_newlines, scrub=scrub)
     assert cleaned(result, keep_newlines=keep_newlines, scrub=scrub) == result
-    assert not re.search(
-        r"https?://|pic\.twitter\.com/|\bt\.co/\w", result, re.IGNORECASE | re.ASCII
-    )
+    # To Rust a mark is part of a word, to Python it is not: t.co only counts after ASCII.
+    links = r"https?://|pic\.twitter\.com/|(?<![^\x00-\x7f])\bt\.co/\w"
+    assert not re.search(links, result, re.IGNORECASE | re.ASCII)
     assert "<|endoftext|>" not in result
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ufeff\u200b]", result)
     assert result == result.strip()

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
 CALL = re.compile(
-    r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show)\b([^`\n#]*)"
+    r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show|publish|picture|share"
+    r"|opt-out|forget|track|dashboard|pretrain)\b"
+    r"([^`\n#]*)"
 )
 OPTION = re.compile(r"(?<!\S)(--[a-z-]+)")
 
@@ -49,4 +51,4 @@ def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for command in app.registered_commands:
         assert command.callback is not None
-        assert re.search(rf"`[^`]*\b{command.callback.__name__}\b", readme)
+        assert re.search(rf"`[^`]*\b{command.name or command.callback.__name__}\b", readme)

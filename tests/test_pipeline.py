@@ -119,6 +119,8 @@ def test_everything_is_where_the_design_says(done: RunFolder) -> None:
         "bot/tokenizer.json",
         "bot/tokenizer_config.json",
         "bot/README.md",
+        "bot/pipeline.svg",
+        "bot/predictions.png",
         "report/likeness.json",
         "report/likeness.html",
         "report/generations.json",
@@ -146,11 +148,14 @@ def test_the_card_says_what_the_record_says(done: RunFolder) -> None:
         keys = ("downloaded", "retweets", "short", "duplicates", "kept")
         row = " | ".join(str(counts[key]) for key in keys)
         assert f"| @{author} | {row} |" in card
-    assert "42 (the newest) were held out" in card
-    assert f"{record.result['steps']} steps, {record.result['tokens']} tokens" in card
+    assert "42 were held out and 168 were learnt from" in card
+    assert f"| steps | {record.result['steps']:,} |" in card
+    assert f"| tokens read | {record.result['tokens']:,} |" in card
     report = LikenessReport.from_json(json.loads(done.report_json.read_text()))
-    for line in report.lines():
-        assert line in card
+    for cells in report.rows():
+        assert f"| {' | '.join(cells)} |" in card
+    assert "language: en\n" in card
+    assert f"value: {report.bits_per_byte.bot:.4f}".rstrip("0") in card
     assert "AI cyborg of @ann & @bob" in card.replace("&amp;", "&")
 
 

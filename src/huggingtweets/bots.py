@@ -27,11 +27,13 @@ class Bot:
         index: posts it has seen, to catch copies: those it was trained on and those it imitates;
             None for a bot without its run folder that imitates none.
         context: posts to read before each new one, oldest first.
+        warning: a sentence on what is wrong with it, or None.
     """
 
     model: LanguageModel
     index: CopyIndex | None
     context: Sequence[str] = ()
+    warning: str | None = None
 
     def imitating(self, posts: Sequence[str], most: int = 8) -> Bot:
         """The same bot, which reads the newest of an author's posts before it writes each one.
@@ -82,9 +84,14 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
     run = _find_run(spec)
     if run is None:
         return Bot(_load(spec).to(where), None)
-    bot = load_from_run(run).to(where)
+    return with_its_posts(load_from_run(run).to(where), run)
+
+
+def with_its_posts(model: LanguageModel, run: RunFolder) -> Bot:
+    """A run's bot beside the posts it was trained on, so that copies are caught."""
     kept = dataset.texts_by_author(run.table("kept"), "train", run.record().authors)
-    return Bot(bot, CopyIndex(text for texts in kept.values() for text in texts))
+    index = CopyIndex(text for texts in kept.values() for text in texts)
+    return Bot(model, index, warning=run.out_of_date())
 
 
 def load_from_run(run: RunFolder) -> LanguageModel:
@@ -110,8 +117,8 @@ def run_of(spec: str | Path) -> RunFolder:
     run = _find_run(spec)
     if run is None:
         raise BotError(
-            f"{spec} is not a run folder. Judging a bot takes its held-out posts, which stay in "
-            "the run folder it was made in; name that one (huggingtweets runs lists them)."
+            f"{spec} is not a run folder. Judging and publishing a bot take what stays in the run "
+            "folder it was made in; name that one (huggingtweets runs lists them)."
         )
     return run
 

@@ -5,10 +5,12 @@
     HuggingTweetsError            exit code 1
     ├── InputError                exit code 2, what was given can't be used
     │   ├── SourceError           posts can't be read from there
+    │   ├── OptedOutError         an author who asked not to be imitated
     │   ├── TooLittleText         read well, but not enough to learn from
     │   ├── BaseModelError        no such base model, or not one we can train
     │   ├── BotError              no such bot or run, or not a whole one
     │   └── StorageError          can't write there: full, read-only, in use
+    ├── PublishError              the Hub can't be reached, or has a fault of its own
     ├── TrainingError             the run itself failed (loss is not a number, out of memory)
     └── Interrupted               exit code 130, stopped by the user, can be resumed
 
@@ -40,6 +42,10 @@ class SourceError(InputError):
     """Posts can't be read from a source."""
 
 
+class OptedOutError(InputError):
+    """An author asked not to be imitated."""
+
+
 class TooLittleText(InputError):  # noqa: N818 - reads as what it says
     """The posts that are left after curation are too few to learn from."""
 
@@ -54,6 +60,10 @@ class BotError(InputError):
 
 class StorageError(InputError):
     """A place can't be written: the disk is full, the folder read-only or in use."""
+
+
+class PublishError(HuggingTweetsError):
+    """A bot didn't get to the Hub; the same call goes on with what is still missing."""
 
 
 class TrainingError(HuggingTweetsError):

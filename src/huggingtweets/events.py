@@ -10,7 +10,22 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Stage = Literal["read", "curate", "encode", "train", "evaluate"]
+Stage = Literal["read", "forget", "curate", "encode", "train", "evaluate", "track"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A post that the bot wrote while it was trained.
+
+    Attributes:
+        prompt: what it was to begin with.
+        post: prompt included.
+        novelty: share of its words outside the longest run it shares with a training post.
+    """
+
+    prompt: str
+    post: str
+    novelty: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +39,13 @@ class Event:
         message: one line for people, or empty.
         epoch: while training, from 1.
         loss: mean training loss since the last event, nats a token.
+        learning_rate: of the last step.
         tokens_per_second: of real text, padding not counted.
         seconds_left: estimate to the end of the stage.
         held_out_bits_per_byte: where it was just measured.
+        samples: posts written at that measurement.
+        cores: processor cores kept busy since the last event, on average.
+        memory_mb: the most memory the process has held so far.
         counts: posts by what curation did with them, after curation.
     """
 
@@ -36,9 +55,13 @@ class Event:
     message: str = ""
     epoch: int | None = None
     loss: float | None = None
+    learning_rate: float | None = None
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     held_out_bits_per_byte: float | None = None
+    samples: tuple[Sample, ...] | None = None
+    cores: float | None = None
+    memory_mb: float | None = None
     counts: dict[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:

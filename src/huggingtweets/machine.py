@@ -107,6 +107,16 @@ def package_versions() -> dict[str, str]:
     return {"python": sys.version.split()[0], **{name: version(name) for name in _RECORDED}}
 
 
+def peak_memory_mb() -> float | None:
+    """The most memory this process has held so far; None where the system doesn't tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if platform.system() == "Darwin" else 1e3)  # bytes there, KB elsewhere
+
+
 def tune_allocator() -> None:
     """Let glibc keep big blocks instead of giving each back to the system.
 

@@ -1,6 +1,6 @@
 """The stages in order, and nothing else.
 
-    read → curate → split → train → save the bot → likeness report → card
+    read → curate → split → train → save the bot → likeness report → picture → card
 
 Each stage leaves its result in the run folder, so a run that was stopped goes on from there.
 """
@@ -22,11 +22,13 @@ from huggingtweets import (
     curation,
     dataset,
     evaluation,
+    forgetting,
     machine,
     models,
     publish,
     run,
     sources,
+    track,
 )
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import (
@@ -37,6 +39,7 @@ from huggingtweets.errors import (
     StorageError,
 )
 from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.generation import Sampling
 from huggingtweets.run import Record, RunFolder
 from huggingtweets.sources import Reading
 from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, fit
@@ -76,6 +79,9 @@ class TrainOptions:
         device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
         precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
         checkpoint_seconds: at most so much training is lost when the process dies.
+        forget: posts to leave out, as lines of :mod:`huggingtweets.forgotten`.
+        track: ``trackio``, ``wandb``, ``none`` or None for trackio where it is installed.
+        raw_artifacts: whether posts go to the tracker; None sends them to trackio only.
     """
 
     base: str = models.POCKET
@@ -93,6 +99,9 @@ class TrainOptions:
     device: str | None = None
     precision: str | None = None
     checkpoint_seconds: float = 30.0
+    forget: frozenset[str] = frozenset()
+    track: str | None = None
+    raw_artifacts: bool | None = None
 
     def __post_init__(self) -> None:
         faults = []
@@ -132,6 +141,7 @@ def train(
         Interrupted: stopped by the user; :func:`resume` goes on.
     """
     options = options or TrainOptions()
+    options = replace(options, track=track.choose(options.track))
     made = _prepare(_several(specs), options, listen, confirm)
     return _go_on(made, listen, interrupt)
 
@@ -141,11 +151,14 @@ def resume(
 ) -> RunFolder:
     """Go on with a run that was stopped, from its last checkpoint.
 
+    A run whose posts were deleted by their author starts over on those that are left.
+
     Raises:
         BotError: there is no such run, or it is done.
     """
     found = RunFolder(Path(path))
-    if found.record().state == "done":
+    record = found.record()
+    if record.state == "done" and not record.forgotten:
         raise BotError(f"{path} is done; there is nothing to resume.")
     return _go_on(found, listen, interrupt)
 
@@ -182,12 +195,18 @@ def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> Likene
     record = found.record()
     bot = bots.load_from_run(found)
     kept = found.table("kept")
+    held_out = dataset.texts_by_author(kept, "held_out", record.authors)
+    if not all(held_out.values()):
+        raise BotError(
+            f"All posts that {found.path} was to be judged by were deleted by their author; "
+            f"train it again: huggingtweets train --resume {found.path}"
+        )
     used = machine.choose_machine(record.config["device"], record.config["precision"])
     measured = evaluation.measure(
         bot.to(used),
         models.load(record.config["base"]).to(used),
         dataset.texts_by_author(kept, "train", record.authors),
-        held_out := dataset.texts_by_author(kept, "held_out", record.authors),
+        held_out,
         history=record.result.get("history", ()),
         seed=record.config["seed"],
         listen=listen,
@@ -199,7 +218,10 @@ def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> Likene
     atomic.write_text(
         found.report_page, evaluation.render(measured.report, measured.generations, real, title)
     )
-    atomic.write_text(found.bot / "README.md", publish.render_card(record, measured.report))
+    writer = bots.with_its_posts(bot.to(used), found).writer(Sampling(seed=record.config["seed"]))
+    listen(Event(stage="evaluate", message="a picture of what it writes"))
+    publish.write_picture(found, writer)  # before the card, which shows it
+    publish.write_card(found, record)
     return measured.report
 
 
@@ -218,6 +240,7 @@ def _reading(options: TrainOptions, confirm: Confirm) -> Reading:
         speaker=options.speaker,
         author=options.author,
         i_am_the_author=options.i_am_the_author,
+        forget=options.forget,
         confirm=confirm,
     )
 
@@ -282,8 +305,11 @@ def _go_on(found: RunFolder, listen: Listener, interrupt: Interrupt | None) -> R
         found.append_event(event.as_dict())
         listen(event)
 
-    with found.locked():
+    config = found.record().config
+    to, raw = config.get("track") or "none", config.get("raw_artifacts")
+    with found.locked(), track.following(found, to, listen, raw=raw):
         try:
+            forgetting.start_over(found)
             if found.record().state != "trained":
                 _train(found, log, interrupt or Interrupt())
             with _recorded(found, "evaluate"):
@@ -322,6 +348,7 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
         task.base.save(temporary)
     record = found.record()
     record.state, record.result = "trained", asdict(trained)
+    record.forgotten, record.forgotten_at = 0, None
     record.seconds["train"] = trained.seconds
     found.save(record)
     shutil.rmtree(found.checkpoint_file.parent, ignore_errors=True)
@@ -367,6 +394,7 @@ def _config(
         "out": str(options.out.absolute()),
         "device": where.device,
         "precision": where.precision,
+        "forget": len(options.forget),  # which ones is nothing to keep
     }
     if options.base != models.POCKET and Path(options.base).expanduser().is_dir():
         values["base"] = str(Path(options.base).expanduser().absolute())

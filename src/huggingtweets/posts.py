@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -66,7 +67,7 @@ def posts_table(posts: Iterable[Post]) -> pl.DataFrame:
     """
     iterator = iter(posts)
     chunks = [pl.DataFrame(schema=SCHEMA)]
-    while chunk := list(islice(iterator, _ROWS_PER_CHUNK)):
-        columns = {name: [getattr(post, name) for post in chunk] for name in SCHEMA}
-        chunks.append(pl.DataFrame(columns, schema=SCHEMA))
+    fields = attrgetter(*SCHEMA)
+    while columns := list(zip(*map(fields, islice(iterator, _ROWS_PER_CHUNK)), strict=True)):
+        chunks.append(pl.DataFrame(dict(zip(SCHEMA, columns, strict=True)), schema=SCHEMA))
     return pl.concat(chunks)

@@ -10,6 +10,7 @@
       checkpoint/         state.safetensors: one file, so that one rename makes it whole
       bot/                what any Hugging Face tool loads, and all that would ever be published
       report/             likeness.json, likeness.html, generations.json
+      published.json      the repository on the Hub, once the bot was published
 
 A run folder appears in one rename once its posts are read, curated and found to be enough, so bad
 input never leaves half a run behind.
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 1
+Table = Literal["posts", "kept", "dropped"]
 State = Literal["prepared", "training", "trained", "done", "failed"]
 
 
@@ -57,6 +59,8 @@ class Record:
         seconds: wall-clock time of each stage.
         result: held-out bits per byte before and after, steps and epochs run, tokens a second.
         error: the sentence a failed run ended with.
+        forgotten: posts that their author deleted after the bot had learnt from them.
+        forgotten_at: when the last of them was removed, UTC, ISO 8601.
         format: version of this file's shape.
     """
 
@@ -72,6 +76,8 @@ class Record:
     seconds: dict[str, float] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+    forgotten: int = 0
+    forgotten_at: str | None = None
     format: int = FORMAT
 
 
@@ -102,6 +108,11 @@ class RunFolder:
         return self.path / "bot"
 
     @property
+    def picture(self) -> Path:
+        """What the bot wrote, as a picture."""
+        return self.bot / "predictions.png"
+
+    @property
     def report_json(self) -> Path:
         """The likeness report as JSON."""
         return self.path / "report" / "likeness.json"
@@ -116,7 +127,17 @@ class RunFolder:
         """The unfiltered generations the report was made from."""
         return self.path / "report" / "generations.json"
 
-    def table(self, name: Literal["posts", "kept", "dropped"]) -> pl.DataFrame:
+    @property
+    def published_file(self) -> Path:
+        """Where the bot was published, if it was."""
+        return self.path / "published.json"
+
+    @property
+    def track_file(self) -> Path:
+        """Where the run was tracked, if it was."""
+        return self.path / "track" / "track.json"
+
+    def table(self, name: Table) -> pl.DataFrame:
         """Read one of the tables under ``data/``.
 
         Raises:
@@ -146,6 +167,12 @@ class RunFolder:
             raise BotError(f"{self.path} is not a run folder: it has no run.json.") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise BotError(f"{self.record_file} is damaged: {error}.") from error
+
+    def replace_table(self, name: Table, table: pl.DataFrame) -> None:
+        """Write one of the tables under ``data/`` anew, atomically."""
+        file = self.path / "data" / f"{name}.parquet"
+        with atomic.replacing(file) as temporary:
+            _write_table(table, temporary)
 
     def save(self, record: Record) -> None:
         """Write ``run.json`` atomically."""
@@ -194,6 +221,14 @@ class RunFolder:
         if state in ("done", "failed"):
             return state
         return state if self.is_live() else f"interrupted ({state})"
+
+    def out_of_date(self) -> str | None:
+        """What is wrong with a bot that has learnt from posts which were deleted since."""
+        forgotten = self.record().forgotten
+        if not forgotten or not (self.bot / "config.json").is_file():
+            return None
+        posts = "1 post was" if forgotten == 1 else f"{forgotten:,} posts were"
+        return f"out of date: {posts} deleted by their author since; train it again"
 
 
 def create(out: Path, record: Record, tables: dict[str, pl.DataFrame]) -> RunFolder:

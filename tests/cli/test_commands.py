@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
 
 COMMANDS = (
-    *("demo", "train", "curate", "download", "generate", "evaluate", "runs", "show", "pretrain"),
+    *("demo", "train", "curate", "download", "generate", "evaluate", "runs", "show"),
+    *("publish", "picture", "share", "opt-out", "forget", "track", "dashboard", "pretrain"),
 )
 LIKENESS = (
     "bits per byte",
@@ -44,7 +45,7 @@ def test_help_shows_an_example(cli: CommandLine, command: str, option: str) -> N
 def test_help_lists_every_command(cli: CommandLine) -> None:
     outcome = cli("--help")
     assert outcome.code == 0
-    assert re.findall(r"^│ (\w+) ", outcome.out, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^│ (\w[\w-]*) ", outcome.out, re.MULTILINE) == list(COMMANDS)
 
 
 def test_no_arguments_show_the_help(cli: CommandLine) -> None:

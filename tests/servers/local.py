@@ -6,27 +6,46 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 @dataclass(frozen=True)
 class Reply:
     """An answer.
 
-    ``fault``: ``cut`` closes halfway, ``slow`` sends a byte now and then, ``endless`` never stops,
-    ``mute`` says nothing at all.
+    ``fault``: ``cut`` closes halfway (through an upload, if it is one), ``slow`` sends a byte now
+    and then, ``endless`` never stops, ``mute`` says nothing at all.
     """
 
     body: bytes = b"{}"
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: Literal["", "cut", "slow", "endless", "mute"] = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question; its body is read when it is looked at.
+
+    ``path`` is as sent, so that ``%2F`` in it isn't taken for a slash.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    read: Callable[[], bytes]
+
+    @cached_property
+    def body(self) -> bytes:
+        return self.read()
 
 
 def as_json(value: object, status: int = 200, **headers: str) -> Reply:
@@ -40,6 +59,7 @@ class Server:
 
     Attributes:
         asked: path and query of every request, in order.
+        methods: theirs.
         instead: what to answer to the request of that number instead, counted from 0.
     """
 
@@ -50,9 +70,11 @@ class Server:
     ) -> None:
         self._answer = answer or (lambda _path, _query: Reply())
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.methods: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.instead: dict[int, Reply] = {}
         self.before: Callable[[int], None] = lambda _number: None
+        self._lock = threading.Lock()
         self._closing = threading.Event()
         self._http = _Http(("127.0.0.1", 0), _handler(self))
         self._scheme = "https" if encrypted else "http"
@@ -81,14 +103,18 @@ class Server:
     def answer(self, path: str, query: dict[str, str]) -> Reply:
         return self._answer(path, query)
 
-    def reply(self, target: str, headers: dict[str, str]) -> Reply:
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query))
-        number = len(self.asked)
-        self.asked.append((parts.path, query))
-        self.headers.append(headers)
+    def handle(self, request: Request) -> Reply:
+        """Answer any method; for servers that are more than read."""
+        return self.answer(request.path, request.query)
+
+    def reply(self, request: Request) -> Reply:
+        with self._lock:
+            number = len(self.asked)
+            self.asked.append((request.path, request.query))
+            self.methods.append(request.method)
+            self.headers.append(request.headers)
         self.before(number)
-        return self.instead.get(number) or self.answer(parts.path, query)
+        return self.instead.get(number) or self.handle(request)
 
     @property
     def closing(self) -> bool:
@@ -115,18 +141,52 @@ class _Handler(BaseHTTPRequestHandler):
     scripted: Server
 
     def do_GET(self) -> None:
-        reply = self.scripted.reply(self.path, {k.lower(): v for k, v in self.headers.items()})
+        parts = urlsplit(self.path)
+        request = Request(
+            self.command,
+            parts.path,
+            dict(parse_qsl(parts.query)),
+            {name.lower(): text for name, text in self.headers.items()},
+            lambda: b"".join(self._uploaded()),
+        )
+        reply = self.scripted.reply(request)
         self.close_connection = bool(reply.fault)
         if reply.fault == "mute":
             _wait(self.scripted, 5.0)
             return
+        if reply.fault == "cut" and self.command in ("POST", "PUT"):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)) // 2)
+            return
+        _ = request.body  # what is left of it would be taken for the next request
         self.send_response(reply.status)
         for name, text in reply.headers.items():
             self.send_header(name, text)
         if reply.fault != "endless":
             self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self._send(reply)
+        if self.command != "HEAD":
+            self._send(reply)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
+    def _uploaded(self) -> Iterator[bytes]:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            yield self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            return
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     def _send(self, reply: Reply) -> None:
         if reply.fault == "cut":

@@ -1,8 +1,8 @@
 """The same posts, written down as each source has them: what the contract suite runs over.
 
-A source joins the suite with one more :class:`Case` in :data:`CASES`. Its ``write`` puts the given
-samples where the source finds them (files into the folder, answers into a made-up server) and
-returns the source, opened.
+A source joins the suite with one more :class:`Case` in :data:`CASES`, a network in
+``network_cases``. Its ``write`` puts the given samples where the source finds them (files into the
+folder, answers into a made-up server) and returns the source, opened.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import json
 import tarfile
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import escape
@@ -48,6 +49,20 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Network:
+    """What the suite has to know of a source that asks a server.
+
+    Attributes:
+        hands_out: tells by its path whether a request is one for posts.
+        page: posts on a page, so that a download is gone on with and only new posts are asked for;
+            None where they come all at once.
+    """
+
+    hands_out: Callable[[str], bool]
+    page: int | None
+
+
+@dataclass(frozen=True)
 class Case:
     """One source, or one way to give it.
 
@@ -58,6 +73,10 @@ class Case:
         kinds: those that the source can tell.
         times, langs: whether it tells times and languages.
         escapes: whether it can hold NUL and lone surrogates, as JSON can.
+        running: a server that ``write`` needs, for as long as the source is read.
+        newest_first: whether it gives the newest post first.
+        streams: whether it can be read in memory that does not grow with it.
+        network: of a source that asks a server.
     """
 
     name: str
@@ -67,6 +86,10 @@ class Case:
     times: bool = True
     langs: bool = True
     escapes: bool = True
+    running: Callable[[], AbstractContextManager[object]] = nullcontext
+    newest_first: bool = False
+    streams: bool = True
+    network: Network | None = None
 
 
 def samples(count: int) -> list[Sample]:
@@ -253,6 +276,7 @@ CASES = [
     Case("x zip", _zip("a.zip", "data/tweets.js", _tweets), "a.zip"),
     Case("x folder", _x_folder, "data/tweets.js"),
     Case("grailbird", _grailbird, "data/js/tweets/2012_05.js"),
+    Case("grailbird's table", _zip("a.zip", "tweets.csv", _csv), "a.zip", escapes=False),
     Case("mastodon outbox.json", _file("outbox.json", _outbox), "outbox.json"),
     Case("mastodon zip", _zip("a.zip", "outbox.json", _outbox), "a.zip"),
     Case("mastodon tar.gz", _mastodon_tar, "a.tar.gz"),

@@ -60,7 +60,7 @@ def mangled_archive(random: Random) -> tuple[str, bytes]:
     tweets = encoded(random, _assigned(random, "tweets", _items(random)))
     if random.random() < 0.4:
         return "tweets.js", damaged(random, tweets) if random.random() < 0.3 else tweets
-    packed = _zip(random, tweets)
+    packed = _zip_of_table(random) if random.random() < 0.15 else _zip(random, tweets)
     return "archive.zip", damaged(random, packed) if random.random() < 0.3 else packed
 
 
@@ -102,6 +102,20 @@ def _items(random: Random) -> object:
         else:
             items.append(random.choice([{"like": {"fullText": "no"}}, random.choice(WILD)]))
     return items
+
+
+def _notes(random: Random) -> list[Any]:
+    """Return long posts, some of the good tweets."""
+    notes: list[Any] = []
+    for number in range(random.randrange(4)):
+        text = f"Tweet number {number}, naïve & 😀, and so on"
+        note: dict[str, Any] = {"createdAt": "2018-10-10T20:19:24.000Z", "core": {"text": text}}
+        if random.random() < 0.5:
+            note["tweetId"] = str(1000 + number)
+        if random.random() < 0.4:
+            note[random.choice(list(note))] = random.choice(WILD)
+        notes.append({"noteTweet": note} if random.random() < 0.9 else random.choice(WILD))
+    return notes
 
 
 def _flat(random: Random, number: int) -> dict[str, Any]:
@@ -168,6 +182,22 @@ def _zip(random: Random, tweets: bytes) -> bytes:
         info.compress_type = random.choice(methods)
         info.external_attr = (0o120777 if random.random() < 0.03 else 0o644) << 16
         archive.writestr(info, tweets)
+        if random.random() < 0.3:
+            notes = encoded(random, _assigned(random, "note_tweet", _notes(random)))
+            archive.writestr("data/note-tweet.js", notes)
+    return stream.getvalue()
+
+
+def _zip_of_table(random: Random) -> bytes:
+    """Return an archive of before 2019 of which only the ``tweets.csv`` is left."""
+    rows = [_flat(random, number) for number in range(random.randrange(5))]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        name = random.choice(["tweets.csv"] * 4 + ["a/tweets.csv", "a/b/tweets.csv"])
+        archive.writestr(name, encoded(random, _csv(random, rows)))
+        if random.random() < 0.3:
+            details = _assigned(random, "details", {"screen_name": random.choice(WILD)})
+            archive.writestr("data/js/user_details.js", details.encode("utf-8", "replace"))
     return stream.getvalue()
 
 

@@ -12,6 +12,7 @@ from huggingtweets.sources import Reading, open_source, read_posts
 from huggingtweets.sources.accounts import open_account
 from huggingtweets.sources.bluesky import Bluesky
 from huggingtweets.sources.mastodon import Mastodon
+from huggingtweets.sources.x_api import XAccount
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +38,20 @@ DID = "did:plc:abcdefghijklmnopqrstuvwx"
         ("https://Server.example/@na_me", "na_me@server.example"),
         ("https://server.example/@name/109?x#y", "name@server.example"),
         ("https://server.example/@name@home.example", "name@home.example"),
+        ("x:@na_me", "na_me"),
+        ("x:NASA", "NASA"),
+        ("Twitter:@name", "name"),
+        ("https://x.com/name", "name"),
+        ("https://www.x.com/@name?s=20", "name"),
+        ("https://twitter.com/name/", "name"),
+        ("https://mobile.twitter.com/name/status/1", "name"),
     ],
 )
 def test_accounts(spec: str, handle: str) -> None:
     found = open_account(spec)
     assert found is not None
-    assert isinstance(found.account, Mastodon if "@" in handle else Bluesky)
+    dotted = Bluesky if "." in handle or ":" in handle else XAccount
+    assert isinstance(found.account, Mastodon if "@" in handle else dotted)
     assert found.account.handle == handle
 
 
@@ -59,10 +68,12 @@ def test_accounts(spec: str, handle: str) -> None:
         ("mastodon:@na/me@server.example", "is no account"),
         ("mastodon:@name@server.example/x", "is no account"),
         ("mastodon:@name@server", "is no account"),
-        ("x:@name", "downloading posts is not available yet; give the archive"),
-        ("twitter:name", "give the archive"),
-        ("https://x.com/name", "give the archive"),
-        ("https://mobile.twitter.com/name/status/1", "give the archive"),
+        ("x:", "is no handle on X such as x:@name"),
+        ("x:@na/me", "is no handle on X"),
+        ("twitter:name.bsky.social", "is no handle on X"),
+        ("https://x.com", "is no handle on X"),
+        ("https://x.com/a-b", "is no handle on X"),
+        ("x:a_handle_that_is_too_long", "is no handle on X"),
     ],
 )
 def test_accounts_that_are_none(spec: str, words: str) -> None:

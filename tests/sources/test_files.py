@@ -265,10 +265,8 @@ def test_missing_paths_and_accounts(tmp_path: Path) -> None:
     assert "There is no file or folder" in _error(tmp_path / "none.csv")
     assert "There is no file or folder" in _error("nasa")
     assert "can't be read" in _error("x" * 5000)
-    for account in ("@nasa", "x:nasa", "https://x.com/nasa"):
-        message = _error(account)
-        assert "looks like an account" in message or "is an account on X" in message
-        assert "give the archive" in message
+    assert "looks like an account" in _error("@nasa")
+    assert "give the archive" in _error("@nasa")
     os.mkfifo(tmp_path / "pipe.csv")
     assert "is not an ordinary file" in _error(tmp_path / "pipe.csv")
     with pytest.raises(SourceError, match="No source of posts was given"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import open_source
+from huggingtweets.sources import _notes, open_source
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "posts"
 LONG = "A long story about a lantern & a kite, told slowly. " * 12 + "The end."
@@ -142,6 +143,52 @@ def test_a_whole_grailbird_archive(tmp_path: Path) -> None:
         posts[0].created_at,
     )
     assert (row.kind, repost.kind) == ("original", "repost")
+
+
+_TABLE = '"tweet_id","timestamp","text"\n"5","2012-05-06 07:08:09 +0000","a, post"\n'
+
+
+@pytest.mark.parametrize("folder", ["", "tweets/"])
+def test_of_a_grailbird_archive_only_the_table_is_left(tmp_path: Path, folder: str) -> None:
+    details = 'var user_details =  {"screen_name": "ada", "id": "5"}'
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(f"{folder}tweets.csv", _TABLE)
+        archive.writestr(f"{folder}data/js/user_details.js", details)
+    (post,) = open_source(tmp_path / "a.zip").posts()
+    assert (post.author, post.id, post.text, post.source) == ("ada", "5", "a, post", "x-archive")
+    assert post.created_at == datetime(2012, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+def test_a_folder_with_nothing_but_the_table(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "tweets.csv").write_text(_TABLE)
+    (post,) = open_source(tmp_path / "ada").posts()
+    assert (post.author, post.text) == ("ada", "a, post")
+    (tmp_path / "ada" / "tweets.csv").write_text(_TABLE + '"6","","a",b"\n')
+    with pytest.raises(SourceError, match=r"^Line 3 of tweets\.csv in .*ada has 4 fields"):
+        list(open_source(tmp_path / "ada").posts())
+
+
+def test_many_long_posts_lie_on_disk(tmp_path: Path) -> None:
+    long = "é" * 25_000
+    (tmp_path / "tweets.js").write_text(_js("tweets", [_tweet(1999), _tweet(0)]))
+    with (tmp_path / "note-tweet.js").open("w") as file:
+        file.write("window.YTD.note_tweet.part0 = [")
+        items = (_by_id(number, f"{number} {long}") for number in range(2000))
+        file.writelines(f"{', ' * (at > 0)}{json.dumps(item)}" for at, item in enumerate(items))
+        file.write("]")
+    tracemalloc.start()
+    texts = [post.text for post in open_source(tmp_path / "tweets.js").posts()]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [text.split()[0] for text in texts] == ["1999", "0"]
+    assert peak < 50_000_000  # of 100 MB; the first 32 stay in memory
+
+
+def test_too_many_long_posts_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_notes, "_MOST", 3)
+    with pytest.raises(SourceError, match=r"holds over 3 long posts, more than anybody wrote"):
+        _texts(tmp_path, [_tweet()], *(_by_id(number) for number in range(4)))
 
 
 def test_a_broken_user_details(tmp_path: Path) -> None:

@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from huggingtweets.cli import curate, demo, download, evaluate, generate, pretrain, runs, train
+from huggingtweets.cli import (
+    curate,
+    demo,
+    download,
+    evaluate,
+    generate,
+    people,
+    picture,
+    pretrain,
+    publish,
+    runs,
+    share,
+    track,
+    train,
+)
 from huggingtweets.cli.screen import harmless
 from huggingtweets.errors import HuggingTweetsError, Interrupted
 
@@ -52,7 +66,21 @@ def _options(
     _debug = debug
 
 
-for module in (demo, train, curate, download, generate, evaluate, runs, pretrain):
+for module in (
+    demo,
+    train,
+    curate,
+    download,
+    generate,
+    evaluate,
+    runs,
+    publish,
+    picture,
+    share,
+    people,
+    track,
+    pretrain,
+):
     module.register(app)
 
 

@@ -1,5 +1,6 @@
 """``huggingtweets curate``: read and curate only, and tell what was dropped and why."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +34,8 @@ def curate(
     speaker: options.Speaker = None,
     author: options.Author = None,
     i_am_the_author: options.IAmTheAuthor = False,
+    forget: options.Forget = None,
+    yes: options.Yes = False,
     as_json: options.Json = False,
 ) -> None:
     """Read and curate posts, without training: counts, examples, what was dropped and why."""
@@ -41,12 +44,20 @@ def curate(
     from huggingtweets.sources import Reading
 
     chosen = CurationOptions(keep_newlines, scrub, near_duplicates)
-    reading = Reading(text_column, speaker, author, i_am_the_author)
-    curated = pipeline.curate(sources, chosen, reading)
+    screen = Screen(quiet=as_json)
+    reading = Reading(
+        text_column,
+        speaker,
+        author,
+        i_am_the_author,
+        confirm=partial(screen.confirm, yes=yes),
+        forget=options.post_ids(forget),
+    )
+    curated = pipeline.curate(sources, chosen, reading, screen.forgot)
     if as_json:
         print_json(_as_json(curated, show_dropped=show_dropped))
     else:
-        _show(Screen(), curated, show_dropped=show_dropped)
+        _show(screen, curated, show_dropped=show_dropped)
 
 
 def _as_json(curated: "Curated", *, show_dropped: bool) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def demo(
     if as_json:
         print_json(outcome(run) | {"posts": [asdict(post) for post in posts]})
         return
-    screen.heading(f"The bot is in {run.bot}, its report with plots in {run.report_page}")
+    # a bot made by an older version has no picture
+    drawn = f"\nand a picture of them in {run.picture}" if run.picture.is_file() else ""
+    screen.heading(f"The bot is in {run.bot}, its report with plots in {run.report_page}{drawn}")
     screen.say("Try next:")
     screen.commands(
         [

@@ -1,6 +1,7 @@
 """``huggingtweets download``: posts of an account on the network, or of a file, as one table."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,8 +33,8 @@ def download(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="bsky:HANDLE, mastodon:@USER@SERVER or the address of the account's page; "
-            "or any file with posts.",
+            help="bsky:HANDLE, mastodon:@USER@SERVER, x:@HANDLE or the address of the account's "
+            "page; or any file with posts.",
             show_default=False,
         ),
     ],
@@ -51,6 +52,8 @@ def download(
         bool, typer.Option("--full", help="The whole Bluesky repository, without reposts.")
     ] = False,
     i_am_the_author: options.IAmTheAuthor = False,
+    forget: options.Forget = None,
+    yes: options.Yes = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +62,7 @@ def download(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Download an account's posts, no login needed; a second time only the new ones."""
+    """Download an account's posts, a second time only the new ones; on X that costs money."""
     from huggingtweets.sources import Reading
 
     day = _day(since)
@@ -70,7 +73,13 @@ def download(
     screen = Screen(quiet=as_json)
     watcher = _Watcher(screen)
     reading = Reading(
-        i_am_the_author=i_am_the_author, full=full, since=day, limit=limit, listen=watcher
+        i_am_the_author=i_am_the_author,
+        full=full,
+        since=day,
+        limit=limit,
+        listen=watcher,
+        confirm=partial(watcher.confirm, yes=yes),
+        forget=options.post_ids(forget),
     )
     try:
         table, stored = _read(source, reading)
@@ -90,14 +99,15 @@ def download(
 def _read(source: str, reading: "Reading") -> "tuple[pl.DataFrame, Path | None]":
     """The posts of an account or a file, and where the account's are kept."""
     from huggingtweets.posts import posts_table
-    from huggingtweets.sources import open_source
+    from huggingtweets.sources import behind, open_source
     from huggingtweets.sources.accounts import NetworkSource
     from huggingtweets.sources.store import Store
 
     found = open_source(source, reading)
     table = posts_table(found.posts())
-    if isinstance(found, NetworkSource):
-        return table, Store.of(found.account).posts_file
+    account = behind(found)
+    if isinstance(account, NetworkSource):  # whose file has the forgotten ones, too
+        return table, None if reading.forget else Store.of(account.account).posts_file
     return _chosen(table, reading.since, reading.limit), None
 
 
@@ -187,19 +197,28 @@ class _Watcher:
 
     def __call__(self, event: Event) -> None:
         """Show an event of a download."""
+        if event.stage == "forget":
+            self.end()
+            self._screen.forgot(event)
+            return
         waits = event.seconds_left is not None
         text = event.message
         if waits:
             minutes, seconds = divmod(round(event.seconds_left or 0), 60)
             text = f"{text}: {minutes}:{seconds:02d} left"
-        else:
+        elif event.done:
             self.posts = event.done
-            text = f"{text}, {event.done:,} posts in all"
+            text = f"{text}, {event.done:,} posts in all" if event.done else text
         if self._screen.console.is_terminal:
             self._move(text)
         elif not (waits and self._paused):  # the countdown once
             self._screen.say(text)
         self._paused = waits
+
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Ask before money is spent, with the moving line out of the way."""
+        self.end()
+        return self._screen.confirm(question, yes=yes)
 
     def end(self) -> None:
         """Clear the moving line away."""

@@ -1,6 +1,7 @@
 """``huggingtweets generate``: new posts, as they finish."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from huggingtweets.bots import Bot
     from huggingtweets.generation import NewPost, Writer
+    from huggingtweets.sources import Confirm
 
 _MOST = 10_000
 
@@ -67,6 +70,7 @@ def generate(
         int, typer.Option(metavar="K", help="Posts of --few-shot to read at most.")
     ] = 8,
     text_column: options.TextColumn = None,
+    yes: options.Yes = False,
     device: options.Device = None,
     precision: options.Precision = None,
     as_json: options.Json = False,
@@ -78,12 +82,14 @@ def generate(
     if not 1 <= n <= _MOST:
         raise InputError(f"-n must be from 1 to {_MOST:,}, not {n}.")
     sampling = Sampling(temperature, top_p, max_chars, seed)
-    examples = _examples(few_shot, few_shot_posts, text_column)
+    screen = Screen(quiet=as_json)
+    confirm = partial(screen.confirm, yes=yes)
+    examples = _examples(few_shot, few_shot_posts, text_column, confirm)
     opened = bots.open_bot(bot, device, precision)
     if examples is not None:
         opened = opened.imitating(examples["text"].to_list(), few_shot_posts)
+    _warn(screen, opened)
     writer = opened.writer(sampling, allow_copies=allow_copies)
-    screen = Screen(quiet=as_json)
     prompts = prompt or [""]
     posts: list[NewPost] = []
     # all prompts are checked here, before the first post is shown
@@ -108,7 +114,15 @@ def generate(
         screen.say(f"({writer.rejected} copies of real posts were drawn again)", "dim")
 
 
-def _examples(source: str | None, most: int, text_column: str | None) -> "pl.DataFrame | None":
+def _warn(screen: Screen, bot: "Bot") -> None:
+    """Say what is wrong with a bot that writes all the same."""
+    if bot.warning:
+        screen.say(f"warning: this bot is {bot.warning}", "yellow")
+
+
+def _examples(
+    source: str | None, most: int, text_column: str | None, confirm: "Confirm"
+) -> "pl.DataFrame | None":
     """The curated posts of ``--few-shot``, None without it."""
     from huggingtweets import pipeline
     from huggingtweets.sources import Reading
@@ -119,7 +133,7 @@ def _examples(source: str | None, most: int, text_column: str | None) -> "pl.Dat
         return None
     if most < 1:
         raise InputError(f"--few-shot-posts must be at least 1, not {most}.")
-    kept = pipeline.curate(source, reading=Reading(text_column)).kept
+    kept = pipeline.curate(source, reading=Reading(text_column, confirm=confirm)).kept
     if kept.is_empty():
         raise TooLittleText(
             f"No post of {source} is left after curation; "

@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
+from huggingtweets.errors import InputError
+
 Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
         help="An X archive (zip, folder or tweets.js), a Mastodon export (zip, tar.gz or "
-        "outbox.json), a Telegram result.json, or a .csv, .json, .jsonl, .parquet or .txt file.",
+        "outbox.json), a Telegram result.json, a .csv, .json, .jsonl, .parquet or .txt file; an "
+        "account (x:@HANDLE, bsky:HANDLE, mastodon:@USER@SERVER); or hf:OWNER/NAME, a dataset on "
+        "the Hugging Face Hub.",
         show_default=False,
     ),
 ]
@@ -51,6 +55,16 @@ IAmTheAuthor = Annotated[
     bool,
     typer.Option("--i-am-the-author", help="Read your account though it asks not to be read."),
 ]
+Forget = Annotated[
+    str | None,
+    typer.Option(
+        "--forget",
+        metavar="IDS",
+        help="Leave these posts out: ids with commas between them, or a file of ids.",
+        show_default=False,
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before spending money.")]
 KeepNewlines = Annotated[bool, typer.Option("--keep-newlines", help="Keep line breaks in posts.")]
 Scrub = Annotated[
     bool,
@@ -69,6 +83,22 @@ Device = Annotated[
         show_default=False,
     ),
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="TRACKER",
+        help="Where to log to: trackio (this machine), wandb or none. If not given "
+        "$HUGGINGTWEETS_TRACK, else trackio where it is installed.",
+        show_default=False,
+    ),
+]
+RawArtifacts = Annotated[
+    bool, typer.Option("--raw-artifacts", help="Posts go to the tracker, to W&B as well.")
+]
+NoRawArtifacts = Annotated[
+    bool, typer.Option("--no-raw-artifacts", help="No posts go to the tracker, trackio neither.")
+]
 Precision = Annotated[
     str | None,
     typer.Option(
@@ -78,3 +108,25 @@ Precision = Annotated[
         show_default=False,
     ),
 ]
+
+
+def post_ids(given: str | None) -> frozenset[str]:
+    """The posts that ``--forget`` names.
+
+    Raises:
+        InputError: they can't be read, or one is no post's id.
+    """
+    from huggingtweets.sources.post_ids import read_ids
+
+    return frozenset() if given is None else read_ids(given)
+
+
+def raw_artifacts(*, wanted: bool, unwanted: bool) -> bool | None:
+    """What ``--raw-artifacts`` and ``--no-raw-artifacts`` say together; None for neither.
+
+    Raises:
+        InputError: both were given.
+    """
+    if wanted and unwanted:
+        raise InputError("Give either --raw-artifacts or --no-raw-artifacts.")
+    return wanted if wanted or unwanted else None

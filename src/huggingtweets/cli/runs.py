@@ -54,6 +54,9 @@ def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> N
         )
         table.add_row(*(Text(harmless(cell)) for cell in cells))
     screen.console.print(table)
+    for row in found:
+        if row["out_of_date"]:
+            screen.say(f"{row['run']} is {row['out_of_date']}", "yellow")
 
 
 def show(
@@ -74,6 +77,8 @@ def show(
     screen.say(f"{record.name}: {found.described_state()}", "bold")
     if record.error:
         screen.say(record.error, "red")
+    if outdated := found.out_of_date():
+        screen.say(f"{outdated}: {command(f'train --resume {run}')}", "yellow")
     for author, counts in record.counts_by_author.items():
         screen.say(f"@{author}: " + " · ".join(f"{v:,} {k}" for k, v in counts.items()))
     screen.say(f"sources: {', '.join(record.config['sources'])}")
@@ -107,6 +112,7 @@ def _summary(run: "RunFolder") -> dict[str, Any]:
         return {"run": str(run.path), "authors": [], "base": "", "counts": {}} | {
             "held_out_bits_per_byte": None,
             "state": "damaged",
+            "out_of_date": None,
             "created_at": None,
         }
     return {
@@ -116,6 +122,7 @@ def _summary(run: "RunFolder") -> dict[str, Any]:
         "counts": record.counts,
         "held_out_bits_per_byte": record.result.get("best"),
         "state": run.described_state(),
+        "out_of_date": run.out_of_date(),
         "created_at": record.created_at,
     }
 

@@ -68,10 +68,40 @@ class Screen:
             shown.append(post)
         return shown
 
+    def forgot(self, event: Event) -> None:
+        """Say how many posts a source left out because they were deleted; pass over the rest."""
+        if event.stage == "forget":
+            posts = "1 post is" if event.done == 1 else f"{event.done:,} posts are"
+            self.say(f"{posts} left out, to be forgotten")
+
     def commands(self, lines: list[str]) -> None:
         """Print commands to copy, unwrapped."""
         for line in lines:
             self.console.print(Text("  " + line, style="cyan"), soft_wrap=True)
+
+    # -- questions -------------------------------------------------------------------------------
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer."""
+        return self.console.is_terminal and bool(sys.stdin) and sys.stdin.isatty()
+
+    def ask(self, question: str) -> str | None:
+        """Let the user type an answer; None where nobody can, and for Ctrl-D."""
+        if not self.can_ask:
+            return None
+        with self.paused():
+            try:
+                return self.console.input(Text(harmless(question)))
+            except EOFError:
+                return None
+
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Ask for a y, no where nobody can; with ``yes`` only show what would have been asked."""
+        if yes:
+            self.say(question)
+            return True
+        return (self.ask(f"{question} [y/N] ") or "").strip().lower() in ("y", "yes")
 
     # -- progress --------------------------------------------------------------------------------
 
@@ -96,6 +126,12 @@ class Screen:
             self._working(f"reading · {event.message}{left}", event)
         elif event.stage == "encode":
             self._working(f"encoding {event.message}", event)
+        elif event.stage == "forget":
+            self._end_status()
+            self.forgot(event)
+        elif event.stage == "track":
+            self._end_status()
+            self.say(event.message)
         elif event.counts is not None:
             self._end_status()
             self.counts(event.counts)
@@ -107,11 +143,12 @@ class Screen:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stop drawing while the user is asked something."""
-        if self._progress:
-            self._progress.stop()
+        moving = [one for one in (self._progress, self._status) if one]
+        for one in moving:
+            one.stop()
         yield
-        if self._progress:
-            self._progress.start()
+        for one in moving:
+            one.start()
 
     def _train(self, event: Event) -> None:
         if not self.console.is_terminal:

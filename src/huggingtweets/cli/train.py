@@ -1,8 +1,8 @@
 """``huggingtweets train``: posts in, a bot out."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,12 +81,16 @@ def train(
     speaker: options.Speaker = None,
     author: options.Author = None,
     i_am_the_author: options.IAmTheAuthor = False,
+    forget: options.Forget = None,
+    yes: options.Yes = False,
     device: options.Device = None,
     precision: options.Precision = None,
     checkpoint_seconds: Annotated[
         float, typer.Option(help="At most so much training is lost when the machine dies.")
     ] = 30.0,
-    track: Annotated[str, typer.Option(help="Where to log to: none (run folder only).")] = "none",
+    track: options.Track = None,
+    raw_artifacts: options.RawArtifacts = False,
+    no_raw_artifacts: options.NoRawArtifacts = False,
     as_json: options.Json = False,
 ) -> None:
     """Make a bot from posts: read, curate, fine-tune, judge."""
@@ -94,12 +98,15 @@ def train(
     from huggingtweets.pipeline import TrainOptions
     from huggingtweets.training import RECIPES
 
-    if track != "none":
-        raise InputError(f"--track {track} isn't there yet; use --track none.")
+    raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
     screen = Screen(quiet=as_json)
     if resume is not None:
         if sources:
             raise InputError("Give either SOURCE or --resume RUN: a run has its posts already.")
+        if track is not None or raw is not None:
+            raise InputError(f"A run is tracked as it began; or use: {command(f'track {resume}')}")
+        if forget is not None:
+            raise InputError(f"Posts of a run are forgotten by: {command(f'forget IDS {resume}')}")
         run = resume_with_screen(resume, screen)
     else:
         if recipe not in RECIPES:
@@ -122,22 +129,29 @@ def train(
             device=device,
             precision=precision,
             checkpoint_seconds=checkpoint_seconds,
+            forget=options.post_ids(forget),
+            track=track,
+            raw_artifacts=raw,
         )
-        run = train_with_screen(sources or [], chosen, screen)
+        run = train_with_screen(sources or [], chosen, screen, yes=yes)
     if as_json:
         print_json(outcome(run))
     else:
         show_outcome(screen, run)
 
 
-def train_with_screen(sources: list[str], chosen: "TrainOptions", screen: Screen) -> "RunFolder":
+def train_with_screen(
+    sources: list[str], chosen: "TrainOptions", screen: Screen, *, yes: bool = False
+) -> "RunFolder":
     """Train and show it; Ctrl-C saves, asks and tells how to go on."""
     from huggingtweets import pipeline
 
     if not sources:
         raise InputError("No SOURCE was given: name an X archive or a file with posts.")
     with _telling_how_to_go_on(), screen.watching():
-        return pipeline.train(sources, chosen, screen, interrupt_asking(screen))
+        return pipeline.train(
+            sources, chosen, screen, interrupt_asking(screen), partial(screen.confirm, yes=yes)
+        )
 
 
 def resume_with_screen(path: Path, screen: Screen) -> "RunFolder":
@@ -165,14 +179,8 @@ def interrupt_asking(screen: Screen) -> "Interrupt":
     from huggingtweets.training import Interrupt
 
     def confirm() -> bool:
-        if not (screen.console.is_terminal and sys.stdin and sys.stdin.isatty()):
-            return True
-        with screen.paused():
-            try:
-                answer = screen.console.input("\nSaved. Stop here? [Y/n] ")
-            except EOFError:  # Ctrl-D
-                return True
-        return not answer.strip().lower().startswith("n")
+        answer = screen.ask("\nSaved. Stop here? [Y/n] ")
+        return answer is None or not answer.strip().lower().startswith("n")
 
     return Interrupt(confirm)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _ROWS = 20_000
 """Rows of a slice: some 4 MB of posts, many slices for each core, little overhead for each."""
@@ -26,11 +26,17 @@ def in_slices(texts: pl.Series, function: Callable[[pl.Series], _T]) -> list[_T]
 
     An empty column is one empty slice.
     """
+    return list(each_slice(texts, function))
+
+
+def each_slice(texts: pl.Series, function: Callable[[pl.Series], _T]) -> Iterator[_T]:
+    """Yield what :func:`in_slices` returns, so that no result has to be kept."""
     slices = [texts.slice(start, _ROWS) for start in range(0, max(len(texts), 1), _ROWS)]
     if len(slices) == 1:
-        return [function(slices[0])]
+        yield function(slices[0])
+        return
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        return list(pool.map(function, slices))
+        yield from pool.map(function, slices)
 
 
 def change_where(

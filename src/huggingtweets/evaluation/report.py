@@ -155,40 +155,47 @@ class LikenessReport:
 
     def lines(self) -> list[str]:
         """Tell the report in six lines that fit 80 columns, each number beside its anchors."""
+        return [
+            f"{label:<{_LABEL_WIDTH}} {value:>8}  {anchors:<28}  {direction}"
+            for label, value, anchors, direction in self.rows()
+        ]
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Tell the report as label, value, anchors, and which way is better."""
         bits, run, taken = self.bits_per_byte, self.longest_copied_run, self.taken_for_author
         distinct, repeats = self.diversity.distinct_2, self.diversity.repeats
         return [
-            _line(
+            (
                 "bits per byte",
                 f"{bits.bot:.3f}",
                 f"base {bits.base:.3f} · PPMd {_number(bits.ppmd, '.3f')}",
                 "lower is better",
             ),
-            _line(
+            (
                 "copied posts",
                 percent(self.copied.bot),
                 f"markovify {percent(self.copied.markovify)}",
                 "lower is better",
             ),
-            _line(
+            (
                 "longest copied run",
                 f"{run.bot} words",
                 f"markovify {_number(run.markovify, 'd', ' words')}",
                 "lower is better",
             ),
-            _line(
+            (
                 "distinct word pairs",
                 percent(distinct.bot),
                 f"real posts {percent(distinct.held_out)}",
                 "closer is better",
             ),
-            _line(
+            (
                 "repeats",
                 percent(repeats.bot),
                 f"real posts {percent(repeats.held_out)}",
                 "closer is better",
             ),
-            _line(
+            (
                 "taken for the author",
                 percent(taken.bot if taken else None),
                 f"real {percent(taken.held_out)} · others {percent(taken.panel)}"
@@ -209,7 +216,3 @@ def percent(share: float | None) -> str:
 
 def _number(value: float | None, form: str, unit: str = "") -> str:
     return "–" if value is None else f"{value:{form}}{unit}"
-
-
-def _line(label: str, value: str, anchors: str, direction: str) -> str:
-    return f"{label:<{_LABEL_WIDTH}} {value:>8}  {anchors:<28}  {direction}"

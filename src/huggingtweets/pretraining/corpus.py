@@ -16,13 +16,14 @@ import polars as pl
 
 from huggingtweets.curation import CurationOptions, curate
 from huggingtweets.errors import InputError
-from huggingtweets.optout import OptOut
+from huggingtweets.optout import NOBODY
 from huggingtweets.posts import Post, posts_table
 from huggingtweets.sources import Reading, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from huggingtweets.optout import OptOut
     from huggingtweets.pretraining.seen import Seen
 
 PIECE_POSTS = 50_000
@@ -117,8 +118,8 @@ def curated_pieces(
     *,
     seen: Seen,
     excluded: frozenset[str],
-    opted_out: OptOut,
     options: CurationOptions,
+    opted_out: OptOut = NOBODY,
 ) -> Iterator[pl.DataFrame]:
     """Curate a corpus a piece at a time.
 
@@ -130,8 +131,8 @@ def curated_pieces(
         counts: is added to.
         seen: posts met so far.
         excluded: authors to leave out, lower case.
-        opted_out: those who asked not to be imitated, who are left out as well.
         options: how posts are cleaned.
+        opted_out: those who asked not to be imitated, who are left out as well.
 
     Yields:
         Tables of ``author`` and ``text``, posts of an author in time order.
@@ -149,9 +150,7 @@ def curated_pieces(
         yield kept.filter(fresh)
 
 
-def _included(
-    posts: Iterable[Post], excluded: frozenset[str], opted_out: OptOut
-) -> Iterator[Post]:
+def _included(posts: Iterable[Post], excluded: frozenset[str], opted_out: OptOut) -> Iterator[Post]:
     for post in posts:
         if post.author.lower() not in excluded and not opted_out.names(post.author):
             yield post

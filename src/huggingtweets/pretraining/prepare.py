@@ -23,7 +23,6 @@ from huggingtweets import atomic, forgotten, optout
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import BotError, TooLittleText
 from huggingtweets.events import Event, Listener
-from huggingtweets.optout import OptOut
 from huggingtweets.pretraining import corpus as corpora_
 from huggingtweets.pretraining.corpus import Corpus, Counts
 from huggingtweets.pretraining.seen import Seen
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
+
+    from huggingtweets.optout import OptOut
 
 _SAMPLE_BYTES = 64_000_000
 """Text that the tokenizer is trained on: more doesn't change 8,192 tokens."""
@@ -183,8 +184,8 @@ class _Builder:
             counts,
             seen=seen,
             excluded=self.choices.excluded,
-            opted_out=self.choices.opted_out,
             options=CurationOptions(),
+            opted_out=self.choices.opted_out,
         )
         self._pieces(number).mkdir(parents=True)
         for i, piece in enumerate(pieces):

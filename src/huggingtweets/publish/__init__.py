@@ -1,5 +1,23 @@
-"""What goes with a bot: its card."""
+"""What goes with a bot, its card and picture, and where it goes, the Hugging Face Hub."""
 
-from huggingtweets.publish.card import render_card, template, title
+from huggingtweets.publish.card import render_card, template, write_card
+from huggingtweets.publish.facts import Facts, title
+from huggingtweets.publish.picture import PROMPT, Picture
+from huggingtweets.publish.predictions import nth_post, save, write_picture
+from huggingtweets.publish.share import Draft, Sharing, drafts
 
-__all__ = ["render_card", "template", "title"]
+__all__ = [
+    "PROMPT",
+    "Draft",
+    "Facts",
+    "Picture",
+    "Sharing",
+    "drafts",
+    "nth_post",
+    "render_card",
+    "save",
+    "template",
+    "title",
+    "write_card",
+    "write_picture",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from huggingtweets.posts import Post
-from huggingtweets.sources._fields import name_of, text_of, time_of
+from huggingtweets.sources._fields import as_dict, as_list, name_of, text_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,16 +17,6 @@ HIDDEN = "!no-unauthenticated"
 
 _LINK = "app.bsky.richtext.facet#link"
 _QUOTES = frozenset({"app.bsky.embed.record", "app.bsky.embed.recordWithMedia"})
-
-
-def as_dict(value: object) -> dict[str, object]:
-    """Return an object of JSON, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> list[object]:
-    """Return a list of JSON, or an empty one for anything else."""
-    return value if isinstance(value, list) else []
 
 
 def post_of(uri: str, record: dict[str, object], author: str) -> Post:

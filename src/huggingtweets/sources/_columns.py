@@ -33,7 +33,7 @@ _COLUMNS = {
 _SHOWN_COLUMNS = 20
 
 
-def find_columns(names: Sequence[str], text_column: str | None, path: Path) -> dict[str, str]:
+def find_columns(names: Sequence[str], text_column: str | None, path: Path | str) -> dict[str, str]:
     """Map fields to the columns that hold them; without a text column it is an error."""
     columns = known_columns(tuple(names), text_column)
     if "text" in columns:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from huggingtweets.posts import Kind
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # polars takes UTF-8: no lone surrogates
-_X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d?) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) (\d{4})")
+_X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d?) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) (\d{4})", re.ASCII)
 # Not strptime: it is slow, and its names of months depend on the locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +47,16 @@ _KIND_FIELDS: dict[Kind, frozenset[str]] = {
 _SPREADSHEET_ID = re.compile(r"\d+[.,]\d*[eE]\+?\d+|\d+\.0")
 
 
+def as_dict(value: object) -> dict[str, object]:
+    """Return an object of JSON, or an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """Return a list of JSON, or an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
 def text_of(value: object, where: str) -> str:
     """Text as polars can hold it; what is no text is empty."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -56,6 +66,13 @@ def text_of(value: object, where: str) -> str:
         raise SourceError(
             f"A post in {where} is over {LONGEST_POST:,} characters long; take it out."
         )
+    return _storable(text)
+
+
+def _storable(text: str) -> str:
+    # Most texts are told to be fine much sooner than a search through them would.
+    if text.isascii() and "\0" not in text:
+        return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 
@@ -86,9 +103,11 @@ def id_of(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value).strip()
-    if not 0 < len(text) <= 100 or _SPREADSHEET_ID.fullmatch(text):
+    if not 0 < len(text) <= 100:
         return None
-    return _UNSTORABLE.sub("\ufffd", text)
+    if text.isdigit():  # as nearly all are
+        return text
+    return None if _SPREADSHEET_ID.fullmatch(text) else _storable(text)
 
 
 def made_id(position: int, text: str) -> str:
@@ -105,8 +124,8 @@ def time_of(value: object) -> datetime | None:
     """Read a time in X's form, ISO 8601 or (milli)seconds since 1970; without a zone it is UTC."""
     try:
         time = _parse_time(value)
-        if time is None:
-            return None
+        if time is None or time.tzinfo is UTC:
+            return time
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):  # 31 February, the year 0, a date beyond the year 9999
         return None
@@ -121,15 +140,20 @@ def _parse_time(value: object) -> datetime | None:
         return None
     text = str(value).strip()[:40]
     if match := _X_DATE.fullmatch(text):
-        month, day, hour, minute, second, zone, year = match.groups()
-        number = _MONTHS.index(month) + 1
-        return datetime.fromisoformat(
-            f"{year}-{number:02}-{day:0>2}T{hour}:{minute}:{second}{zone}"
-        )
+        return _x_time(match)
     if re.fullmatch(r"\d{9,13}(\.\d+)?", text):
         seconds = float(text)
         return _EPOCH + timedelta(seconds=seconds / 1000 if seconds >= 1e11 else seconds)
     return datetime.fromisoformat(text.replace(" UTC", "+00:00").replace(" +", "+"))
+
+
+def _x_time(match: re.Match[str]) -> datetime:
+    month, day, hour, minute, second, zone, year = match.groups()
+    number = _MONTHS.index(month) + 1
+    if zone == "+0000":  # as X writes them all
+        numbers = (int(year), number, int(day), int(hour), int(minute), int(second))
+        return datetime(*numbers, tzinfo=UTC)
+    return datetime.fromisoformat(f"{year}-{number:02}-{day:0>2}T{hour}:{minute}:{second}{zone}")
 
 
 def is_set(value: object) -> bool:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
-    f"outbox.json), a Telegram export (result.json), {', '.join(READERS)}"
+    f"outbox.json), a Telegram export (result.json), {', '.join(READERS)}, or hf:OWNER/NAME for a "
+    "dataset on the Hugging Face Hub"
 )
 """What can be read, for error messages."""
 

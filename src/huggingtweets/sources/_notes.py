@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from os import SEEK_END
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
+from huggingtweets.atomic import storage_errors
+from huggingtweets.errors import SourceError
 from huggingtweets.sources._fields import id_of, text_of, time_of
 
 if TYPE_CHECKING:
@@ -23,14 +28,32 @@ _LINK = re.compile(r"https?://\S+")
 _MARK = "\x1a"  # stands for a link
 _COMPARED = 100  # characters; a cut tweet has some 270
 _FEWEST_COMPARED = 10
+_IN_MEMORY = 32 * 1024**2
+"""Bytes; a few thousand long posts are a tenth of it."""
+
+_MOST = 1_000_000
+"""Long posts; each takes some 300 bytes of memory for its place."""
+
+_Place = tuple[int, int]
+"""Where a text begins in the file and how many bytes it has."""
 
 
 class Notes:
-    """The long posts of one archive; a few thousand at most, so they are held in memory."""
+    """The long posts of one archive, however large; use it in ``with closing(...)``.
+
+    Only the places of the texts are held in memory; the texts lie in a file, once they have more
+    than a few MB.
+    """
 
     def __init__(self) -> None:
-        self._by_id: dict[str, str] = {}
-        self._by_second: dict[int, list[str]] = {}
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - see close()
+        self._by_id: dict[str, _Place] = {}
+        self._by_second: dict[int, list[_Place]] = {}
+        self._count = 0
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
 
     def add(self, items: Iterable[object], where: str) -> None:
         """Take the items of a ``note-tweet.js``; what is no note is passed over."""
@@ -42,21 +65,41 @@ class Notes:
             tweet = id_of(note.get("tweetId"))
             second = _second(time_of(note.get("createdAt")))
             if tweet is not None:
-                self._by_id[tweet] = text
+                self._by_id[tweet] = self._put(text, where)
             elif second is not None:
-                self._by_second.setdefault(second, []).append(text)
+                self._by_second.setdefault(second, []).append(self._put(text, where))
 
     def whole(self, text: str, tweet: str | None, time: datetime | None) -> str:
         """Return the long post that this text of a tweet was cut from, or the text itself."""
         if tweet is not None and tweet in self._by_id:
-            return self._by_id[tweet]
-        second = _second(time)
-        if second is not None and self._by_second:
-            for near in (second, second - 1, second + 1):
-                for note in self._by_second.get(near, ()):
-                    if len(note) > len(text) // 2 and _begin_alike(text, note):
-                        return note
+            return self._get(self._by_id[tweet])
+        if time is None or not self._by_second:
+            return text
+        second = int(time.timestamp())
+        for near in (second, second - 1, second + 1):
+            for place in self._by_second.get(near, ()):
+                note = self._get(place)
+                if len(note) > len(text) // 2 and _begin_alike(text, note):
+                    return note
         return text
+
+    def _put(self, text: str, where: str) -> _Place:
+        self._count += 1
+        if self._count > _MOST:
+            raise SourceError(
+                f"{where} holds over {_MOST:,} long posts, more than anybody wrote; "
+                "download the archive again."
+            )
+        encoded = text.encode()
+        with storage_errors(Path(gettempdir())):
+            start = self._file.seek(0, SEEK_END)
+            self._file.write(encoded)
+        return start, len(encoded)
+
+    def _get(self, place: _Place) -> str:
+        start, length = place
+        self._file.seek(start)
+        return self._file.read(length).decode()
 
 
 def _text_in(note: object) -> object:

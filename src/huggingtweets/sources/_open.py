@@ -12,7 +12,9 @@ from huggingtweets.posts import Post, posts_table
 from huggingtweets.sources._fields import name_of
 from huggingtweets.sources._kinds import SUPPORTED, open_path
 from huggingtweets.sources._together import together
+from huggingtweets.sources._wishes import behind, honouring
 from huggingtweets.sources.accounts import open_account
+from huggingtweets.sources.huggingface import open_dataset
 from huggingtweets.sources.reading import Reading
 from huggingtweets.sources.telegram import TelegramExport
 
@@ -40,20 +42,29 @@ class Source(Protocol):
 
 
 def open_source(spec: str | Path, reading: Reading | None = None) -> Source:
-    """Find the source for a file, a folder or an account.
+    """Find the source for a file, a folder, an account or a dataset.
 
     Args:
-        spec: a path, or an account such as ``bsky:name.bsky.social``.
+        spec: a path, an account such as ``bsky:name.bsky.social``, or a dataset on the Hugging Face
+            Hub such as ``hf:owner/name``.
         reading: how to read it.
 
     Raises:
         SourceError: there is no such file, or none that can be read.
+        OptedOutError: the author asked not to be imitated.
     """
-    path = Path(spec)
     reading = reading or Reading()
     reading = replace(reading, author=name_of(reading.author))
+    return honouring(lambda own: _find(spec, own), reading)
+
+
+def _find(spec: str | Path, reading: Reading) -> Source:
+    path = Path(spec)
     if not _is_there(path) and (account := open_account(str(spec), reading)):
         return account
+    guess = isinstance(spec, str)  # a Path is always meant as one
+    if not _is_there(path) and (dataset := open_dataset(str(spec), reading, guess=guess)):
+        return dataset
     _check_there(path, str(spec))
     if reading.full:
         raise SourceError(f"--full is for accounts on Bluesky, which {path} is not.")
@@ -71,13 +82,14 @@ def read_posts(specs: Sequence[str | Path], reading: Reading | None = None) -> p
 
     Raises:
         SourceError: a source can't be read or has no post.
+        OptedOutError: an author asked not to be imitated.
     """
     if not specs:
         raise SourceError(f"No source of posts was given; give {SUPPORTED}.")
     reading = reading or Reading()
     sources = [open_source(spec, reading) for spec in specs]
     speaker = reading.speaker
-    if speaker is not None and not any(isinstance(source, TelegramExport) for source in sources):
+    if speaker is not None and not any(isinstance(behind(s), TelegramExport) for s in sources):
         raise SourceError(
             f"--from {speaker[:80]} names a person in a Telegram export, and none was given."
         )
@@ -104,7 +116,8 @@ def _check_there(path: Path, spec: str) -> None:
         raise SourceError(f"{path} is not an ordinary file; give {SUPPORTED}.")
     if _ACCOUNT.match(spec):
         raise SourceError(
-            f"{spec[:200]} looks like an account; say on which network it is, bsky:NAME or "
-            "mastodon:@NAME@SERVER, or give the archive that the network offers for download."
+            f"{spec[:200]} looks like an account; say on which network it is, bsky:NAME, "
+            "mastodon:@NAME@SERVER or x:@NAME, or give the archive that the network offers for "
+            "download."
         )
     raise SourceError(f"There is no file or folder {spec[:200]}; give {SUPPORTED}.")

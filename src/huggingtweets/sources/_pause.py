@@ -19,9 +19,9 @@ _UNTOLD = 60.0  # where it doesn't say
 def pause_asked(headers: Mapping[str, str], present: float) -> float:
     """Read how many seconds a server wants to be left alone, at least one.
 
-    Networks write a number of seconds, a time since 1970 or a date, under three names.
+    Networks write a number of seconds, a time since 1970 or a date, under four names.
     """
-    for name in ("retry-after", "ratelimit-reset", "x-ratelimit-reset"):
+    for name in ("retry-after", "ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset"):
         if (seconds := _seconds_until(headers.get(name, "").strip(), present)) is not None:
             return max(1.0, seconds)
     return _UNTOLD

@@ -11,6 +11,7 @@ from huggingtweets.sources.bluesky import Bluesky, bluesky_handle
 from huggingtweets.sources.download import fetch, wanted
 from huggingtweets.sources.mastodon import Mastodon
 from huggingtweets.sources.reading import Reading
+from huggingtweets.sources.x_api import XAccount, x_handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,9 @@ _MASTODON = re.compile(
     re.IGNORECASE,
 )
 _X = re.compile(
-    r"(?:x|twitter):.*|https?://(?:(?:www|mobile)\.)?(?:x|twitter)\.com(?:[/?#].*)?", re.IGNORECASE
+    r"(?:x|twitter):(?!//)(?P<spec>.*)"
+    r"|https?://(?:(?:www|mobile)\.)?(?:x|twitter)\.com(?:/(?P<page>[^/?#]*))?(?:[/?#].*)?",
+    re.IGNORECASE,
 )
 _USER = re.compile(r"[\w.-]{1,100}")
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[\w-]+(\.[\w-]+)+|localhost)(:\d{1,5})?", re.IGNORECASE)
@@ -71,21 +74,21 @@ def open_account(spec: str, reading: Reading | None = None) -> NetworkSource | N
     """Find the account that is meant; None where none is.
 
     Args:
-        spec: such as ``bsky:name.bsky.social``, ``mastodon:@name@mastodon.social``, or the
-            address of the account's page.
+        spec: such as ``bsky:name.bsky.social``, ``mastodon:@name@mastodon.social``, ``x:@name``, or
+            the address of the account's page.
         reading: how to read it.
 
     Raises:
-        SourceError: an account is meant, but can't be one, or is on a network that isn't there yet.
+        SourceError: an account is meant, but can't be one.
     """
     reading = reading or Reading()
     account: Account
-    if _X.fullmatch(spec):
-        raise SourceError(
-            f"{spec[:200]} is an account on X, from which downloading posts is not available yet; "
-            "give the archive that X offers its users for download."
+    if found := _X.fullmatch(spec):
+        handle = x_handle(found["spec"] or found["page"] or "")
+        account = XAccount(
+            handle, reading.limit, reading.i_am_the_author, reading.listen, reading.confirm
         )
-    if found := _BLUESKY.fullmatch(spec):
+    elif found := _BLUESKY.fullmatch(spec):
         handle = bluesky_handle(found["spec"] or found["did"] or found["page"] or "")
         account = Bluesky(handle, reading.full, reading.i_am_the_author, reading.listen)
     elif found := _MASTODON.fullmatch(spec):
@@ -97,5 +100,5 @@ def open_account(spec: str, reading: Reading | None = None) -> NetworkSource | N
     else:
         return None
     if reading.full and not isinstance(account, Bluesky):
-        raise SourceError("--full is for accounts on Bluesky; the others are always read whole.")
+        raise SourceError("--full is for accounts on Bluesky; of others all is read that there is.")
     return NetworkSource(account, reading)

@@ -18,14 +18,8 @@ from urllib.parse import urlsplit
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Listener, ignore
 from huggingtweets.sources._address import is_loopback
-from huggingtweets.sources._bluesky_record import (
-    NETWORK,
-    as_dict,
-    as_list,
-    hides,
-    post_of,
-)
-from huggingtweets.sources._fields import name_of, time_of
+from huggingtweets.sources._bluesky_record import NETWORK, hides, post_of
+from huggingtweets.sources._fields import as_dict, as_list, name_of, time_of
 from huggingtweets.sources.http import Client
 from huggingtweets.sources.store import Page
 

@@ -159,7 +159,7 @@ class _Download:
 
 
 def _note_top(state: State, page: Page) -> None:
-    state.top_read_at = time.time()
+    state.top_read_at, state.total = time.time(), page.total
     if page.posts:
         state.newest_id = page.posts[0].id
         state.newest_time = _iso(page.posts[0].created_at)

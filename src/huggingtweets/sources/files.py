@@ -1,14 +1,11 @@
 """Posts in ordinary files: ``.csv``, ``.json``, ``.jsonl``, ``.parquet``, ``.txt`` (a post a line).
 
 Columns are found by the names that exports commonly give them, in any case. Each reader turns its
-format into rows of the same field names; one function turns a row into a post. CSV is read by the
-standard library rather than polars, because it streams, keeps line numbers for error messages and
-bounds the size of a field; it is not what takes the time.
+format into rows of the same field names; one function turns a row into a post.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +14,7 @@ import polars as pl
 from huggingtweets.errors import SourceError
 from huggingtweets.posts import Post
 from huggingtweets.sources._columns import find_columns
+from huggingtweets.sources._csv_rows import csv_rows
 from huggingtweets.sources._fields import (
     id_of,
     kind_of,
@@ -26,7 +24,7 @@ from huggingtweets.sources._fields import (
     text_of,
     time_of,
 )
-from huggingtweets.sources._json_rows import LONGEST_LINE, json_rows, jsonl_rows, text_lines
+from huggingtweets.sources._json_rows import json_rows, jsonl_rows, text_lines
 from huggingtweets.sources._text import LONGEST_POST
 
 if TYPE_CHECKING:
@@ -37,7 +35,21 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 50_000
 _TIMES = (-62_000_000_000_000, 253_400_000_000_000)  # ms: the years 5 to 9999
-_DELIMITERS = ",;\t"  # spreadsheets of half the world write `;`
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a file is one of several of.
+
+    Attributes:
+        name: of the source, as in ``Post.source``.
+        author: where the rows tell none, in place of the name of the file.
+        number: of this file; ids made for its posts begin with it, so that each is there once.
+    """
+
+    name: str
+    author: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +60,38 @@ class PostFile:
         path: the file.
         text_column: the column with the posts, where it has no usual name.
         author: the handle, where it should not be the file's column or its name.
+        whole: what it is a part of; a part may be without posts.
     """
 
     path: Path
     text_column: str | None = None
     author: str | None = None
+    whole: Whole | None = None
 
     @property
     def name(self) -> str:
-        """Return the format: csv, json, jsonl, parquet or txt."""
-        return self.path.suffix.lower().removeprefix(".")
+        """Return the format: csv, json, jsonl, parquet or txt; of a part, what the whole is."""
+        return self.whole.name if self.whole else self.path.suffix.lower().removeprefix(".")
 
     def posts(self) -> Iterator[Post]:
         """Yield a post for every row, also where its text is empty."""
         found = False
-        name, stem, where = self.name, name_of_file(self.path), str(self.path)
-        for position, fields in READERS[f".{name}"](self.path, self.text_column):
+        name, where = self.name, str(self.path)
+        owner = self.whole.author if self.whole else name_of_file(self.path)
+        start = f"{self.whole.number}-" if self.whole else ""
+        for position, fields in READERS[self.path.suffix.lower()](self.path, self.text_column):
             found = True
             text = text_of(fields["text"], where)
             yield Post(
-                author=self.author or name_of(fields.get("author")) or stem,
-                id=id_of(fields.get("id")) or made_id(position, text),
+                author=self.author or name_of(fields.get("author")) or owner,
+                id=id_of(fields.get("id")) or start + made_id(position, text),
                 text=text,
                 created_at=time_of(fields.get("created_at")),
                 kind=kind_of(text, fields),
                 lang=name_of(fields.get("lang")),
                 source=name,
             )
-        if not found:
+        if not found and self.whole is None:
             raise SourceError(f"{self.path} holds no posts.")
 
 
@@ -83,42 +99,6 @@ def _txt_rows(path: Path, _text_column: str | None) -> _Rows:
     for number, line in text_lines(path, LONGEST_POST):
         if line.strip():
             yield number, {"text": line}
-
-
-def _csv_rows(path: Path, text_column: str | None) -> _Rows:
-    texts = (f"{line}\n" for _, line in text_lines(path, LONGEST_LINE))
-    head = next(texts, None)
-    if head is None:
-        raise SourceError(f"{path} is empty.")
-    delimiter = max(_DELIMITERS, key=head.count)
-    names = _csv_fields(csv.reader([head], delimiter=delimiter), path)
-    if names is None:
-        raise SourceError(
-            f"{path} begins with an empty line; its first line must name the columns."
-        )
-    columns = find_columns(names, text_column, path)
-    places = [(field, names.index(name)) for field, name in columns.items()]
-    reader = csv.reader(texts, delimiter=delimiter)
-    while (row := _csv_fields(reader, path)) is not None:
-        if any(row[len(names) :]):
-            raise SourceError(
-                f"Line {reader.line_num + 1} of {path} has {len(row)} fields where the first line "
-                f"names {len(names)}; posts that hold a {delimiter!r} must be in double quotes."
-            )
-        if row:
-            row += [""] * (len(names) - len(row))
-            yield reader.line_num + 1, {field: row[at] for field, at in places}
-
-
-def _csv_fields(reader: Iterator[list[str]], path: Path) -> list[str] | None:
-    try:
-        return next(reader, None)
-    except csv.Error as error:
-        number = getattr(reader, "line_num", 0) + 1
-        raise SourceError(
-            f"{path} can't be read as CSV up to line {number} ({error}); "
-            "a double quote may be left open before it."
-        ) from error
 
 
 def _parquet_rows(path: Path, text_column: str | None) -> _Rows:
@@ -156,7 +136,7 @@ def _storable_time(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
 
 
 READERS: dict[str, Callable[[Path, str | None], _Rows]] = {
-    ".csv": _csv_rows,
+    ".csv": csv_rows,
     ".json": json_rows,
     ".jsonl": jsonl_rows,
     ".parquet": _parquet_rows,

@@ -108,7 +108,8 @@ class Client:
         Args:
             path: after the base.
             params: of the query.
-            explain: turns a status from 400 on into the caller's sentence.
+            explain: turns a status from 400 on into the caller's sentence; a 429 that it knows is
+                not waited out.
             no_json: what it may mean, and what to do, when the answer is something else.
 
         Raises:
@@ -150,7 +151,7 @@ class Client:
                     ) from error
                 sleep(2.0 ** (failures - 1))
                 continue
-            if answer.status == 429:
+            if answer.status == 429 and explain(429, _json_or_none(answer.body)) is None:
                 waited += self._wait_out(answer.headers, waited)
             elif answer.status >= 300:
                 raise self._refusal(answer, path, explain)
@@ -194,8 +195,7 @@ class Client:
     # -- what the answer means -------------------------------------------------------------------
 
     def _refusal(self, answer: Answer, path: str, explain: Explain) -> SourceError:
-        value = _json(answer.body)
-        sentence = explain(answer.status, None if value is _NONE else value)
+        sentence = explain(answer.status, _json_or_none(answer.body))
         return SourceError(
             sentence or f"{self.host} answered {answer.status} to {path}; try again later."
         )
@@ -224,3 +224,8 @@ def _json(body: bytes) -> object:
         return json.loads(body)
     except (ValueError, RecursionError):
         return _NONE
+
+
+def _json_or_none(body: bytes) -> object:
+    value = _json(body)
+    return None if value is _NONE else value

@@ -35,6 +35,8 @@ class Reading:
         limit: no more than so many of an account's newest posts are needed.
         listen: is told each page and each pause of a download.
         confirm: is asked before money is spent.
+        forget: posts to leave out, as lines of :mod:`huggingtweets.forgotten`.
+        refuse_opted_out: False only where the caller leaves those authors' posts out itself.
     """
 
     text_column: str | None = None
@@ -46,3 +48,5 @@ class Reading:
     limit: int | None = None
     listen: Listener = ignore
     confirm: Confirm = refuse
+    forget: frozenset[str] = frozenset()
+    refuse_opted_out: bool = True

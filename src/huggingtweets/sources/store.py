@@ -23,8 +23,9 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from huggingtweets import atomic
+from huggingtweets import atomic, forgotten, optout
 from huggingtweets.errors import StorageError
+from huggingtweets.forgotten import PostIds
 from huggingtweets.posts import Post
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ class Page:
     Attributes:
         posts: may be empty though older ones follow.
         cursor: for the next page; None on the last.
+        total: of the account's posts, where the network tells.
     """
 
     posts: list[Post]
     cursor: str | None
+    total: int | None = None
 
 
 class Account(Protocol):
@@ -83,6 +86,7 @@ class State:
         newest_time: when it was written.
         oldest_time: of the last post before ``cursor``.
         top_read_at: when the newest page was last read, seconds since 1970.
+        total: posts that the network said there were then.
         format: version of this file's shape.
     """
 
@@ -95,6 +99,7 @@ class State:
     newest_time: str | None = None
     oldest_time: str | None = None
     top_read_at: float = 0.0
+    total: int | None = None
     format: int = FORMAT
 
 
@@ -152,7 +157,7 @@ class Store:
                     f"{self.path} is being downloaded to by another process."
                 ) from error
         try:
-            self._load()
+            self.load()
             yield
         finally:
             lock.release()
@@ -178,8 +183,11 @@ class Store:
         self.state.settled, self.state.gap = self._lines, None
 
     def add(self, posts: Iterable[Post]) -> None:
-        """Put those on disk that are new or have a new text."""
+        """Put those on disk that are new or have a new text, and whose author doesn't mind."""
         new = [post for post in posts if self._is_news(post)]
+        optout.check({post.author for post in new})
+        forget = PostIds.of(forgotten.remembered())
+        new = [post for post in new if not forget.has(post.author, post.id)]
         if not new:
             return
         text = "".join(_line(post) for post in new)
@@ -205,7 +213,8 @@ class Store:
         self._known[post.id] = (line, post)
         self._lines += 1
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Read what is on disk; :meth:`locked` does, and whoever wants to know it meanwhile."""
         self._known, self._lines = {}, 0
         with atomic.storage_errors(self.posts_file):
             self._cut_off_what_a_crash_left()

@@ -3,8 +3,9 @@
 Only these members are ever opened: ``tweets.js`` (``tweet.js`` in older archives) and its further
 parts ``tweets-part1.js``..., ``note-tweet.js`` with the long posts, and ``account.js`` for the
 handle; in archives from before 2019 the months ``data/js/tweets/2012_05.js`` and
-``data/js/user_details.js``. The messages and likes that lie beside them stay closed. Everything is
-streamed, so memory does not grow with the archive.
+``data/js/user_details.js``, or where those are gone the ``tweets.csv`` that lay beside them. The
+messages and likes that lie beside them stay closed. Everything is streamed, so memory does not grow
+with the archive.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from huggingtweets.errors import SourceError
 from huggingtweets.posts import Post
+from huggingtweets.sources._csv_rows import csv_rows_of
 from huggingtweets.sources._fields import (
     id_of,
     kind_of,
@@ -30,6 +32,7 @@ from huggingtweets.sources._js_array import js_items, js_object
 from huggingtweets.sources._members import Members, open_members, texts, where_is
 from huggingtweets.sources._notes import Notes
 from huggingtweets.sources._text import listed
+from huggingtweets.sources._tweets_js import tweet_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +42,11 @@ _DATA = r"(?:(?:[^/\0-\x1f]+/)?data/)?"
 _PART = re.compile(_DATA + r"tweets?(?:-part(\d+))?\.js")
 _NOTE = re.compile(_DATA + r"note-tweets?(?:-part(\d+))?\.js")
 _MONTH = re.compile(rf"(?:{_DATA}js/tweets/)?(\d{{4}}_\d\d)\.js")
+_TABLE = re.compile(r"(?:[^/\0-\x1f]+/)?tweets\.csv")
 _USER_DETAILS = "user_details.js"
+_SAYS = frozenset({"full_text", "text"})
+_TELLS = frozenset({"id_str", "id"})
+_TELLS_BARE = _TELLS | {"created_at"}
 _SHOWN_NAMES = 5
 
 
@@ -58,13 +65,15 @@ class XArchive:
 
     def posts(self) -> Iterator[Post]:
         """Yield every tweet; an item that is no tweet is passed over."""
-        with closing(open_members(self.path, ("account.js", "note-tweet.js"))) as members:
+        opened = open_members(self.path, ("account.js", "note-tweet.js"))
+        with closing(opened) as members, closing(Notes()) as long:
             names = members.names()
             parts = self._parts(names)
             notes = _numbered(_NOTE, names)
             accounts = {beside for part in parts if (beside := _account(part)) in names}
             members.check([*parts, *notes, *accounts])
-            long = self._notes(members, notes)
+            for note in notes:
+                long.add(self._items(members, note), where_is(self.path, note))
             found = False
             for part in parts:
                 account = _account(part)
@@ -81,18 +90,13 @@ class XArchive:
         if self.path.suffix.lower() == ".js" and self.path.name in names:
             return [self.path.name]
         parts = _numbered(_PART, names) + _numbered(_MONTH, names)
+        parts = parts or [name for name in names if _TABLE.fullmatch(name)][:1]
         if not parts:
             raise SourceError(
                 f"{self.path} holds no data/tweets.js; is it an X archive? "
                 f"It holds: {listed(sorted(names), _SHOWN_NAMES)}."
             )
         return parts
-
-    def _notes(self, members: Members, names: list[str]) -> Notes:
-        notes = Notes()
-        for name in names:
-            notes.add(self._items(members, name), where_is(self.path, name))
-        return notes
 
     def _items(self, members: Members, member: str) -> Iterator[object]:
         where = where_is(self.path, member)
@@ -112,7 +116,7 @@ class XArchive:
         self, members: Members, part: str, author: str | None, notes: Notes
     ) -> Iterator[Post]:
         where = where_is(self.path, part)
-        for position, item in enumerate(self._items(members, part)):
+        for position, item in enumerate(_tweet_items(members, part, where)):
             tweet = _tweet_in(item)
             if tweet is not None:
                 yield self._post(
@@ -161,9 +165,17 @@ def _numbered(pattern: re.Pattern[str], names: list[str]) -> list[str]:
 def _account(part: str) -> str:
     """Name the member that tells the handle of the one whose tweets are in ``part``."""
     path = PurePosixPath(part)
+    if _TABLE.fullmatch(part):
+        return str(path.with_name("data") / "js" / _USER_DETAILS)
     if _MONTH.fullmatch(part) and path.parent.name == "tweets":
         return str(path.parents[1] / _USER_DETAILS)
     return str(path.with_name("account.js"))
+
+
+def _tweet_items(members: Members, part: str, where: str) -> Iterator[object]:
+    if _TABLE.fullmatch(part):
+        return (row for _, row in csv_rows_of(texts(members, part, where), where))
+    return tweet_items(lambda: members.chunks(part), where)
 
 
 def _tweet_in(item: object) -> Mapping[str, object] | None:
@@ -172,7 +184,5 @@ def _tweet_in(item: object) -> Mapping[str, object] | None:
         return None
     wrapped = item.get("tweet")
     if isinstance(wrapped, dict):
-        return wrapped if wrapped.keys() & {"full_text", "text", "id_str", "id"} else None
-    if item.keys() & {"full_text", "text"} and item.keys() & {"id_str", "id", "created_at"}:
-        return item
-    return None
+        return None if _SAYS.isdisjoint(wrapped) and _TELLS.isdisjoint(wrapped) else wrapped
+    return None if _SAYS.isdisjoint(item) or _TELLS_BARE.isdisjoint(item) else item

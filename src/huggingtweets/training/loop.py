@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from huggingtweets import checkpoint, dataset, scoring
 from huggingtweets.errors import BotError, Interrupted, TrainingError
-from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.events import Listener, ignore
 from huggingtweets.machine import Machine, tune_allocator
+from huggingtweets.training.clock import Clock
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.progress import Progress
+from huggingtweets.training.samples import Sampler
 from huggingtweets.training.weights import Weights
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from huggingtweets.dataset import Batch, Row
     from huggingtweets.models import LanguageModel
     from huggingtweets.training.recipe import Recipe
-
-_SECONDS_BETWEEN_EVENTS = 0.25
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,14 @@ class _Loop:
     """State of one fit; ``run`` is the order of things."""
 
     def __init__(self, task: Fit, listen: Listener) -> None:
-        self.task, self.listen, self.recipe = task, listen, task.recipe
+        self.task, self.recipe = task, task.recipe
         self.data = _Data(task)
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
         self.weights = Weights(task.base.model, task.machine, task.recipe)
         self.state = Progress(plan=self._plan())
         self._resume()
-        self.clock = _Clock(self.state)
+        self.clock = Clock(self.state, self.recipe, self.steps, listen)
+        self.sampler = Sampler(task.base, task.train, task.seed)
         self.saved_at = time.monotonic()
 
     def run(self) -> Trained:
@@ -141,7 +142,7 @@ class _Loop:
         while state.in_epoch < len(batches):
             self._step(dataset.to_batch(batches[state.in_epoch]))
             state.in_epoch += 1
-            self.clock.tell(self.listen, state, self.steps, self.recipe.epochs)
+            self.clock.tell(state)
             if self.task.interrupt.requested:
                 self._stop_if_confirmed()
             elif time.monotonic() - self.saved_at >= self.task.checkpoint_seconds:
@@ -180,7 +181,9 @@ class _Loop:
         if value < state.best:
             state.best = value
             self.weights.keep_best()
-        self.clock.tell(self.listen, state, self.steps, self.recipe.epochs, held_out=value)
+        with self.clock.stopped():
+            samples = self.sampler.draw(state.step, self.clock.seconds())
+        self.clock.tell(state, held_out=value, samples=samples)
 
     def _no_longer_falls(self) -> bool:
         last = self.state.history[-1]["held_out_bits_per_byte"]
@@ -244,43 +247,3 @@ class _Data:
         budget = self.recipe.batch_tokens
         groups = dataset.batches_by_length(self.rows, order, budget, self.seed, number)
         return [[self.rows[i] for i in group] for group in groups]
-
-
-class _Clock:
-    """Speed and time left, told at most four times a second."""
-
-    def __init__(self, state: Progress) -> None:
-        self.started = self.told_at = time.monotonic()
-        self.before = (state.seconds, state.step, state.tokens)
-
-    def seconds(self) -> float:
-        """Spent training, over all sittings."""
-        return self.before[0] + time.monotonic() - self.started
-
-    def tell(
-        self,
-        listen: Listener,
-        state: Progress,
-        steps: int,
-        epochs: int,
-        held_out: float | None = None,
-    ) -> None:
-        """Send an event, unless the last one is too recent and nothing was measured."""
-        now = time.monotonic()
-        if held_out is None and now - self.told_at < _SECONDS_BETWEEN_EVENTS:
-            return
-        self.told_at = now
-        spent = now - self.started
-        steps_done, tokens_done = state.step - self.before[1], state.tokens - self.before[2]
-        listen(
-            Event(
-                stage="train",
-                done=state.step,
-                total=steps,
-                epoch=min(state.epoch + 1, epochs),
-                loss=state.loss_sum / state.loss_tokens if state.loss_tokens else None,
-                tokens_per_second=tokens_done / spent if tokens_done else None,
-                seconds_left=spent / steps_done * (steps - state.step) if steps_done else None,
-                held_out_bits_per_byte=held_out,
-            )
-        )

@@ -1,0 +1,123 @@
+"""``huggingtweets opt-out`` and ``forget``: what authors asked for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, command, print_json
+from huggingtweets.errors import Interrupted, StorageError
+
+if TYPE_CHECKING:
+    from huggingtweets.forgetting import Forgotten
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    app.command("opt-out", epilog="Example: huggingtweets opt-out @name name.bsky.social")(opt_out)
+    app.command(epilog="Example: huggingtweets forget 1234567890123456789 --out runs")(forget)
+
+
+def opt_out(
+    handles: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="HANDLE",
+            help="Who asked not to be imitated: @name, name.bsky.social, @user@instance; shows "
+            "the list if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    hashed: Annotated[
+        bool, typer.Option("--hashed", help="Write down hashes, so that the list names nobody.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Add people to the opt-out list, or show it: nobody on it is read or learnt from."""
+    from huggingtweets import optout
+
+    added = optout.add(handles, hashed=hashed) if handles else []
+    entries = sorted(optout.load().entries)
+    if as_json:
+        print_json({"file": str(optout.list_file()), "entries": entries, "added": added})
+        return
+    screen = Screen()
+    if handles:
+        screen.say(f"{len(added):,} added, {len(entries):,} in all: {optout.list_file()}")
+        return
+    screen.say(f"{len(entries):,} asked not to be imitated: {optout.list_file()}")
+    for entry in entries:
+        screen.say(f"  {entry}")
+
+
+def forget(
+    ids: Annotated[
+        str,
+        typer.Argument(
+            metavar="IDS",
+            help="Posts that their author deleted: ids with commas between them, or a file: one a "
+            "line, a .csv with a column of ids, a .jsonl of X's notices of deletion.",
+            show_default=False,
+        ),
+    ],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="RUN", help="Run folders; all those in --out if not given.", show_default=False
+        ),
+    ] = None,
+    *,
+    out: options.Out = Path("runs"),
+    as_json: options.Json = False,
+) -> None:
+    """Remove deleted posts from runs and downloads, and keep them from coming back."""
+    from huggingtweets import forgetting
+    from huggingtweets.run import RunFolder, list_runs
+
+    lines = options.post_ids(ids)
+    found = [RunFolder(path) for path in runs or ()] or list_runs(out)
+    for run in found if runs else ():
+        run.record()  # a mistyped RUN is told before anything is done
+    try:
+        done = forgetting.forget(lines, found)
+    except KeyboardInterrupt as error:
+        raise Interrupted("Stopped; the same command goes on from there.") from error
+    if as_json:
+        print_json(
+            {
+                "ids": len(lines),
+                "runs": {str(run): number for run, number in done.runs.items()},
+                "downloads": {str(folder): number for folder, number in done.downloads.items()},
+                "skipped": done.skipped,
+                "not_remembered": done.nowhere,
+            }
+        )
+    else:
+        _show(Screen(), done)
+    if done.skipped:
+        raise StorageError(
+            f"Not everything could be done: {' '.join(done.skipped)} Give the same command again "
+            "when that has changed."
+        )
+
+
+def _show(screen: Screen, done: "Forgotten") -> None:
+    from huggingtweets.forgotten import memory_file
+    from huggingtweets.run import RunFolder
+
+    for path, number in (done.runs | done.downloads).items():
+        screen.say(f"{path}: {number:,} post{'s' if number > 1 else ''} removed")
+    for path in done.runs:
+        if outdated := RunFolder(path).out_of_date():
+            screen.say(f"{path} is {outdated}: {command(f'train --resume {path}')}", "yellow")
+    if not done.runs and not done.downloads:
+        screen.say("No run and no download held any of these posts.")
+    if done.nowhere:
+        screen.say(
+            f"{', '.join(done.nowhere[:10])}: others' posts may have such an id, so it isn't "
+            "remembered; say whose it is ('@author ID')",
+            "yellow",
+        )
+    screen.say(f"What is to stay forgotten is in {memory_file()}")

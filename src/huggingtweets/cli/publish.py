@@ -1,0 +1,156 @@
+"""``huggingtweets publish``: a bot to the Hugging Face Hub, with its author's consent."""
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, print_json
+from huggingtweets.errors import InputError, Interrupted
+
+if TYPE_CHECKING:
+    from huggingtweets.publish.hub import Plan
+    from huggingtweets.publish.publication import Publication
+    from huggingtweets.run import RunFolder
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: huggingtweets publish runs/me --repo my-bot")(publish)
+
+
+def publish(
+    bot: options.Bot,
+    *,
+    repo: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of the repository, as NAME or OWNER/NAME; the author's handle if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody see it; only you if not given.")
+    ] = False,
+    author_agreed: Annotated[
+        bool,
+        typer.Option(
+            "--author-agreed", help="The author agreed, or is you: upload without asking."
+        ),
+    ] = False,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Publish a bot that copies too much, and say why on its card.",
+            show_default=False,
+        ),
+    ] = None,
+    update_thumbnail: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Draw the picture anew with the bot's N-th post, upload it and the card only.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Publish a bot on the Hugging Face Hub: the model and its card, never the posts."""
+    from huggingtweets import bots
+    from huggingtweets.publish import hub
+
+    run = bots.run_of(bot)
+    screen = Screen(quiet=as_json)
+    hub.check(run, force)  # what needs no network comes before the first question
+    if not (author_agreed or screen.can_ask):
+        raise InputError(
+            f"Whether {_handles(run)} agreed can't be asked here; if so, or if it is you, "
+            "say --author-agreed."
+        )
+    if update_thumbnail is not None:
+        _draw(screen, run, update_thumbnail)
+    planned = hub.plan(run, repo, public=public, reason=force)
+    if update_thumbnail is not None:
+        planned = hub.only_the_picture(planned)
+    if not planned.does_nothing:
+        _show(screen, planned)
+        _ask(screen, run, agreed=author_agreed)
+    published = _upload(planned)
+    if as_json:
+        told = {"changed": not planned.does_nothing, "files": sorted(planned.changes)}
+        print_json(asdict(published) | told)
+    else:
+        _tell(screen, planned, published)
+
+
+def _handles(run: "RunFolder") -> str:
+    return " and ".join(f"@{author}" for author in run.record().authors)
+
+
+def _draw(screen: Screen, run: "RunFolder", number: int) -> None:
+    """Another picture in the bot's folder, with the post that it comes to as its N-th."""
+    from huggingtweets import publish
+    from huggingtweets.cli.picture import chosen_post
+    from huggingtweets.publish.publication import Publication
+
+    if number < 1:
+        raise InputError(f"--update-thumbnail must be at least 1, not {number}.")
+    if Publication.of(run) is None:
+        raise InputError(f"{run.path} is not published yet; publish it without --update-thumbnail.")
+    text, begun = chosen_post(run, screen, None, None, number)
+    publish.save(publish.Picture(run.record().authors, text, begun), run.picture)
+    screen.say(text)
+
+
+def _show(screen: Screen, planned: "Plan") -> None:
+    """What goes up and what stays."""
+    from huggingtweets.publish.files import size, staying
+
+    where = planned.publication
+    seen = "public, everybody can see it" if where.public else "private, only you can see it"
+    change = " from now on" if planned.opens else ""
+    screen.heading(f"{'New repository' if planned.new else 'To'} {where.repo} ({seen}{change})")
+    for name, content in planned.changes.items():
+        screen.say(f"{size(content):>14,} bytes  {name}")
+    for name in planned.gone:
+        screen.say(f"{'deleted':>20}  {name}")
+    kept = ", ".join(["all posts", *staying(planned.run.bot)])
+    screen.say(f"Not uploaded: {kept}", "dim")
+    if warning := planned.run.out_of_date():
+        screen.say(f"warning: the bot is {warning}", "yellow")
+
+
+def _ask(screen: Screen, run: "RunFolder", *, agreed: bool) -> None:
+    """Let the user say yes, once for the consent and the upload."""
+    question = f"Did {_handles(run)} agree, or is it you? With y it is uploaded."
+    if not (agreed or screen.confirm(question, yes=False)):
+        raise InputError("Nothing was uploaded: ask the author first, or say y if it is you.")
+
+
+def _upload(planned: "Plan") -> "Publication":
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    from huggingtweets.publish import hub
+
+    if planned.does_nothing:
+        return planned.publication
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        return hub.carry_out(planned)
+    except KeyboardInterrupt as error:
+        raise Interrupted("Stopped; the same command goes on with what is missing.") from error
+
+
+def _tell(screen: Screen, planned: "Plan", published: "Publication") -> None:
+    """The link, and how to use what is there."""
+    from huggingtweets.publish.hub import snippet
+
+    done = "Nothing to do, all of it is there" if planned.does_nothing else "Published"
+    screen.heading(f"{done}: {published.url}")
+    screen.say("From Python:" if published.public else "From Python, with your token:")
+    screen.commands(snippet(published))

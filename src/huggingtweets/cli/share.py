@@ -1,0 +1,50 @@
+"""``huggingtweets share``: links that open a ready post in a network's own editor."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.picture import Pick, Post, chosen_post
+from huggingtweets.cli.screen import Screen, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: huggingtweets share runs/me --pick 3")(share)
+
+
+def share(
+    bot: options.Bot,
+    *,
+    pick: Pick = None,
+    post: Post = None,
+    instance: Annotated[
+        str, typer.Option(metavar="SERVER", help="Your Mastodon server.")
+    ] = "mastodon.social",
+    link: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An address to put under it.", show_default=False),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Print links that open a post, ready to be sent by you, on X, Bluesky and Mastodon.
+
+    Names and addresses in the bot's post are made harmless. Nothing is sent, and no network is
+    asked.
+    """
+    from huggingtweets import bots, publish
+
+    run = bots.run_of(bot)
+    sharing = publish.Sharing(instance, link)
+    screen = Screen(quiet=as_json)
+    text, _ = chosen_post(run, screen, None, post, pick)
+    made = publish.drafts(text, run.record().authors, sharing)
+    if as_json:
+        print_json({"post": text, "drafts": [asdict(draft) for draft in made]})
+        return
+    screen.say(text)
+    for draft in made:
+        screen.heading(draft.network)
+        screen.commands([draft.url])

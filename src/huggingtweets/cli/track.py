@@ -1,0 +1,80 @@
+"""``huggingtweets track`` and ``dashboard``: runs in trackio or W&B, and a look at trackio's."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, command
+
+if TYPE_CHECKING:
+    from huggingtweets.run import RunFolder
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    app.command(epilog="Example: huggingtweets track runs/me --to wandb")(track)
+    app.command(epilog="Example: huggingtweets dashboard")(dashboard)
+
+
+def track(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    *,
+    to: Annotated[
+        str, typer.Option("--to", metavar="TRACKER", help="trackio or wandb.")
+    ] = "trackio",
+    raw_artifacts: options.RawArtifacts = False,
+    no_raw_artifacts: options.NoRawArtifacts = False,
+) -> None:
+    """Log a run to trackio or W&B: one that is finished, one under way, or one again."""
+    from huggingtweets.run import RunFolder
+    from huggingtweets.track import send
+
+    raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
+    found = RunFolder(run)
+    line = send(found, to, _over(found), raw=raw)
+    Screen().say(line or f"{run} is in trackio; look at it with: {command('dashboard')}")
+
+
+def dashboard(
+    *,
+    project: Annotated[
+        str, typer.Option("--project", help="Of trackio, to show first.")
+    ] = "huggingtweets",
+    port: Annotated[
+        int | None, typer.Option("--port", help="Any free one if not given.", show_default=False)
+    ] = None,
+) -> None:
+    """Open trackio's dashboard of all tracked runs; Ctrl-C ends it."""
+    from huggingtweets.track.dashboard import Dashboard
+
+    with Dashboard(project, port) as opened:
+        Screen().say(f"trackio's dashboard is at {opened.address} (Ctrl-C ends it)")
+        opened.stay(browser=_has_display())
+
+
+def _over(run: "RunFolder") -> Callable[[], bool]:
+    """Waits for as long as another process works on the run."""
+    import time
+
+    def over() -> bool:
+        if not run.is_live():
+            return True
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return False
+
+    return over
+
+
+def _has_display() -> bool:
+    """Whether a browser could show anything, to somebody who is there."""
+    if not sys.stdout.isatty():
+        return False
+    shows = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
+    return bool(shows or os.environ.get("WAYLAND_DISPLAY"))

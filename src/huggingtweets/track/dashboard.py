@@ -1,0 +1,71 @@
+"""trackio's dashboard, served to this machine only."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import time
+import webbrowser
+from contextlib import redirect_stdout, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from huggingtweets.errors import InputError
+from huggingtweets.track.sending import checked
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Dashboard:
+    """Serves the dashboard while it is entered.
+
+    Args:
+        project: shown first.
+        port: None takes one that is free.
+
+    Raises:
+        InputError: trackio isn't installed, or the port is taken.
+    """
+
+    def __init__(self, project: str, port: int | None) -> None:
+        checked("trackio")
+        if port is not None and not 1 <= port <= 65535:
+            raise InputError(f"--port must be from 1 to 65535, not {port}.")
+        self._project, self._port = project, port
+        self._server: Any = None
+        self.address = ""
+        self._full_address = ""
+
+    def __enter__(self) -> Dashboard:
+        trackio: Any = importlib.import_module("trackio")
+        try:
+            with redirect_stdout(io.StringIO()):  # what it prints is told in our own words
+                self._server, url, _, self._full_address = trackio.show(
+                    project=self._project,
+                    open_browser=False,
+                    block_thread=False,
+                    server_port=self._port,
+                    share=False,
+                )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(f"trackio's dashboard can't be opened: {error}") from error
+        self.address = f"{url.rstrip('/')}/?project={quote(self._project)}"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(Exception):
+            self._server.close()
+
+    def stay(self, *, browser: bool) -> None:
+        """Serve until Ctrl-C, with the page opened if there is a browser to open it in."""
+        if browser:
+            webbrowser.open(self._full_address)
+        with suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)

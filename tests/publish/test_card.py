@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+from markdown_it import MarkdownIt
+from tests.helpers.runs import done_record, finished_run, likeness, posts
+from tests.servers.hub import HubServer
+from tests.servers.hub_cards import metadata
+
+from huggingtweets.errors import BotError
+from huggingtweets.evaluation.report import BotAndBase, Sizes
+from huggingtweets.publish import Facts, render_card, write_card
+from huggingtweets.publish.card import pipeline_drawing
+from huggingtweets.publish.escaping import escape_markdown, one_line
+from huggingtweets.publish.language import iso_code, languages
+from huggingtweets.publish.publication import Publication
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from huggingface_hub import ModelCard
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "](javascript:alert(1)) [click](javascript:alert(2))",
+    "![x](https://evil.example/x.png)",
+    "a\n---\ntags: [evil]\n---\n",
+    "\n---\n# A heading\n- a list\n> a quote\n```\ncode",
+    "{{ 7 * 7 }} {% raw %} {# no #}",
+    "*bold* _it_ ~~gone~~ `code` | cell | \\| \\",
+    "&anchor *alias !!python/object:os.system {a: [b",
+    "'\" \"quoted\": 'x' # comment",
+    "\u202eright to left\u202c \u2066x\u2069",
+    "nul\x00 bell\x07 esc\x1b[31m nel\x85 line\u2028end",
+    "https://evil.example www.evil.example ann@mastodon.social",
+    "$$x$$ \\(y\\) :smile: <!-- c --> &lt;b&gt; &#60;b&#62;",
+    "</div></bdi><h1>out</h1>",
+    "مرحبا 日本語 👩‍👩‍👧",
+    "@",
+    "\u200f",
+]
+PUBLISHED = Publication("me/nasa", "https://huggingface.co/me/nasa")
+
+
+def facts(*authors: str, **config: object) -> Facts:
+    chosen = authors or ("NASA",)
+    return Facts(done_record(*chosen, **config), likeness(chosen[0]), languages=("en",))
+
+
+def parsed(markdown: str) -> ModelCard:
+    from huggingface_hub import ModelCard
+
+    return ModelCard(markdown)
+
+
+class Page(HTMLParser):
+    """What a browser would make of a card."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.attributes: set[tuple[str, str | None]] = set()
+        self.text = ""
+        body = parsed(markdown).text
+        renderer = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+        self.feed(renderer.render(body))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(attr for attr in attrs if attr[0] != "style")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def links(page: Page) -> set[str | None]:
+    return {value for name, value in page.attributes if name in ("src", "href")}
+
+
+def test_the_head_is_what_the_hub_reads() -> None:
+    assert metadata(render_card(facts("NASA", base="gpt2"))) == {
+        "language": "en",
+        "tags": ["huggingtweets"],
+        "widget": [
+            {"text": "My dream is"},
+            {"text": "I like"},
+            {"text": "I don't like"},
+            {"text": "My favorite place is"},
+        ],
+        "pipeline_tag": "text-generation",
+        "library_name": "transformers",
+        "base_model": "gpt2",
+        "license": "other",
+        "license_name": "author-and-base",
+        "model-index": [
+            {
+                "name": "nasa",
+                "results": [
+                    {
+                        "task": {"type": "text-generation", "name": "Text Generation"},
+                        "dataset": {"name": "held-out posts of @NASA", "type": "custom"},
+                        "metrics": [
+                            {
+                                "type": "bits_per_byte",
+                                "name": "held-out bits per byte",
+                                "value": 1.7365,
+                            }
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def test_several_languages_are_a_list_and_none_is_left_out() -> None:
+    assert metadata(render_card(replace(facts(), languages=("en", "ja"))))["language"] == [
+        *("en", "ja")
+    ]
+    assert "language" not in metadata(render_card(replace(facts(), languages=())))
+
+
+@pytest.mark.parametrize(
+    ("base", "on_the_hub", "told"),
+    [
+        ("pocket", None, "`pocket`, the base model that comes with huggingtweets"),
+        ("gpt2", "gpt2", "[gpt2](https://huggingface.co/gpt2)"),
+        ("a-b/c_d.e", "a-b/c_d.e", r"[a\-b/c\_d.e](https://huggingface.co/a-b/c_d.e)"),
+        ("/home/ann/my secret/base", None, "the base model base, which is not on"),
+        ("C:\\Users\\ann\\tiny", None, "the base model tiny, which is not on"),
+    ],
+)
+def test_the_base_is_named_and_linked_only_if_it_is_on_the_hub(
+    base: str, on_the_hub: str | None, told: str
+) -> None:
+    card = render_card(facts("NASA", base=base))
+    assert metadata(card).get("base_model") == on_the_hub
+    assert told in card
+    assert "ann" not in card
+
+
+def test_the_body_holds_all_of_the_runs_figures() -> None:
+    page = Page(render_card(facts()))
+    assert page.text.count("🤖") == 4
+    for words in (
+        "🤖 AI BOT 🤖",
+        "AI bot of @NASA",
+        "241 were held out and 2,170 were learnt from",
+        "fine-tuned on the posts of @NASA",
+        "Linux x86_64",
+        "train took 436.0 s",
+        "3.5 % of the unfiltered posts",
+        "13 words",
+        "15 words in a row, or 70 % of its own",
+        "seed 42, temperature 0.7, top p 0.9",
+    ):
+        assert words in page.text, words
+    card = render_card(facts())
+    for row in (
+        "| @NASA | 3,200 | 770 | 3 | 25 | 2,402 |",
+        "| steps | 1,234 |",
+        "| learning rate | 0.001 |",
+        "| epochs run | 2 |",
+        "| bits per byte | 1.736 | base 2.325 · PPMd 1.929 | lower is better |",
+    ):
+        assert row in card
+    assert "9.0 s" not in card  # of making the report, another one each time
+    assert "SECRET" not in card
+
+
+def test_nothing_of_the_run_is_typed_by_hand() -> None:
+    other = replace(
+        facts(),
+        record=replace(done_record("NASA"), result={"steps": 5, "tokens": 6, "history": []}),
+        report=replace(likeness("NASA"), sizes=Sizes(7, 8, 9, 10)),
+    )
+    card = render_card(other)
+    for number in ("1,234", "69,468", "2,170", "241 "):
+        assert number not in card
+
+
+def test_a_cyborg_shows_three_faces_and_each_authors_figures() -> None:
+    authors = ("ann", "bob", "cy", "dee")
+    bits = dict.fromkeys(authors, BotAndBase(1.5, 2.5))
+    several = likeness("ann")
+    several = replace(several, bits_per_byte=replace(several.bits_per_byte, by_author=bits))
+    card = render_card(replace(facts(*authors), report=several))
+    assert "🤖 AI CYBORG 🤖" in card
+    assert card.count("border-radius: 50%") == 3
+    assert "@ann &amp; @bob &amp; @cy &amp; @dee" in card
+    assert card.count("| 1.500 | 2.500 |") == 4
+    assert "an AI cyborg's" in card
+
+
+def test_a_picture_is_shown_and_found_by_others_once_it_is_published() -> None:
+    drawn = replace(facts(), picture=True)
+    assert metadata(render_card(drawn))["thumbnail"] == "predictions.png"
+    assert "](predictions.png)" in render_card(drawn)
+    assert "predictions.png" not in render_card(facts())
+    published = render_card(replace(drawn, publication=PUBLISHED))
+    where = "https://huggingface.co/me/nasa/resolve/main/predictions.png"
+    assert metadata(published)["thumbnail"] == where
+    assert 'model="me/nasa")' in published
+
+
+def test_a_forced_publication_says_why() -> None:
+    assert "says why all the same" not in render_card(replace(facts(), publication=PUBLISHED))
+    reason = "slogans | of <b>the</b> author"
+    forced = replace(facts(), publication=replace(PUBLISHED, reason=reason))
+    assert reason in Page(render_card(forced)).text
+
+
+def test_deleted_posts_are_told_and_so_are_links() -> None:
+    base = facts()
+    card = render_card(replace(base, record=replace(base.record, forgotten=2)))
+    assert "Out of date: 2 more posts that it learnt from" in card
+    assert "## Runs" not in card
+    tracked = render_card(replace(base, links=("https://wandb.ai/me/x/runs/1",)))
+    assert "https://wandb.ai/me/x/runs/1" in links(Page(tracked))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_shown_and_does_nothing(name: str) -> None:
+    plain, hostile = facts("NASA"), facts(name)
+    published = replace(hostile, publication=replace(PUBLISHED, reason=name), picture=True)
+    for mine, theirs in ((plain, hostile), (replace(plain, picture=True), published)):
+        card, expected = render_card(theirs), Page(render_card(mine))
+        page = Page(card)
+        assert page.tags == expected.tags
+        assert page.attributes == expected.attributes
+        assert " ".join(f"@{one_line(name)}".split()) in " ".join(page.text.split())
+        data = metadata(card)
+        assert data["tags"] == ["huggingtweets"]
+        dataset = data["model-index"][0]["results"][0]["dataset"]["name"]
+        assert dataset == f"held-out posts of @{one_line(name)}"
+        assert data.keys() - {"thumbnail"} == metadata(render_card(plain)).keys()
+        assert not any(mark in card for mark in "\u202e\u2066\x00\x07\x1b\x85\u2028")
+        headings = re.findall(r"^#+ .*$", parsed(card).text, re.MULTILINE)
+        assert len(headings) == len(re.findall(r"^#+ .*$", render_card(mine), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("my_name", r"my\_name"),
+        ("a\n b", "a b"),
+        ("ann@mastodon.social", "ann<!-- -->@mastodon.social"),
+        ("https://x.org", "https&#58;<!-- -->//x.org"),
+        ("www.x.org", "www<!-- -->.x.org"),
+        ("a\\b", "a&#92;b"),
+    ],
+)
+def test_what_markdown_would_take_for_markup_is_escaped(text: str, escaped: str) -> None:
+    assert escape_markdown(text) == escaped
+
+
+def test_the_drawing_is_an_svg_without_anything_that_runs() -> None:
+    root = ET.fromstring(pipeline_drawing())  # noqa: S314 - our own
+    assert root.tag.endswith("svg")
+    assert {part.tag.rpartition("}")[2] for part in root.iter()} == {
+        *("svg", "style", "defs", "marker", "path", "g", "rect", "text")
+    }
+    assert "http" not in pipeline_drawing().replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with HubServer() as server:
+        server.use(monkeypatch, tmp_path)
+        yield server
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_hub_finds_nothing_wrong_with_a_card(hub: HubServer, name: str) -> None:
+    for some in (facts(name), replace(facts(name), picture=True, publication=PUBLISHED)):
+        parsed(render_card(some)).validate()
+    assert hub.asked_for("POST /api/validate-yaml")
+    bad = render_card(facts()).replace("license: other", "license: [1]")
+    with pytest.raises(ValueError, match="license"):
+        parsed(bad).validate()
+
+
+# -- from the files of a run ---------------------------------------------------------------------
+
+
+def test_a_card_is_written_from_the_runs_files(tmp_path: Path, tiny_base: Path) -> None:
+    run = finished_run(tmp_path / "nasa", tiny_base)
+    run.track_file.parent.mkdir()
+    run.track_file.write_text(json.dumps({"message": "W&B: https://wandb.ai/me/x"}))
+    write_card(run)
+    card = (run.bot / "README.md").read_text("utf-8")
+    assert metadata(card)["language"] == "de"
+    assert "<https://wandb.ai/me/x>" in card
+    assert (run.bot / "pipeline.svg").read_text("utf-8") == pipeline_drawing()
+    before = (run.bot / "README.md").read_bytes()
+    write_card(run)
+    assert (run.bot / "README.md").read_bytes() == before
+    replace(PUBLISHED, reason="why").save(run)
+    write_card(run)
+    assert "why all the same: why" in (run.bot / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *('{"url": "javascript:alert(1)"}', '{"url": "https://x.org/) <script>"}'),
+        *('{"message": "look at https://x.org and more"}', "[1]", "{", '{"url": ["https://x"]}'),
+    ],
+)
+def test_what_is_no_address_is_no_link(tmp_path: Path, tiny_base: Path, content: str) -> None:
+    run = finished_run(tmp_path / "nasa", tiny_base)
+    run.track_file.parent.mkdir()
+    run.track_file.write_text(content)
+    assert Facts.of(run).links == ()
+
+
+@pytest.mark.parametrize("damaged", ["report/likeness.json", "published.json"])
+def test_a_damaged_file_is_named(tmp_path: Path, tiny_base: Path, damaged: str) -> None:
+    run = finished_run(tmp_path / "nasa", tiny_base)
+    (run.path / damaged).write_text("{")
+    with pytest.raises(BotError, match=damaged):
+        write_card(run)
+
+
+# -- languages -----------------------------------------------------------------------------------
+
+
+def test_what_most_posts_say_of_themselves_is_believed() -> None:
+    text = "The rocket stands on the launch pad and waits for good weather."
+    told = [("ann", text, "fr-CA"), ("ann", text, "fr"), ("ann", text, None)]
+    assert languages(posts(*told), ["ann"]) == ("fr",)
+    few = [("ann", text, "fr"), ("ann", text, "und"), ("ann", text, None)]
+    assert languages(posts(*few), ["ann"]) == ("en",)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Heute starten wir zur Raumstation, und ihr könnt alle zusehen.", "de"),
+        ("Ce soir nous partons vers la station, regardez avec nous.", "fr"),
+        ("今夜、宇宙ステーションに向けて出発します。みんな見てね。", "ja"),
+        ("Сегодня мы летим на космическую станцию, смотрите с нами.", "ru"),
+    ],
+)
+def test_otherwise_all_posts_together_are_looked_at(text: str, code: str) -> None:
+    assert languages(posts(*[("ann", text, None)] * 3), ["ann"]) == (code,)
+
+
+def test_each_language_is_told_once_and_nobodys_is_none() -> None:
+    text = "The rocket stands on the launch pad and waits for good weather."
+    both = posts(("ann", text, None), ("bob", "x", "ja"), ("cy", "y", "en"))
+    assert languages(both, ["bob", "ann", "cy", "nobody"]) == ("ja", "en")
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        *[("EN", "en"), ("pt-BR", "pt"), ("iw", "he"), ("in", "id"), ("zh_TW", "zh")],
+        *[("und", None), ("qme", None), ("english", None), ("", None)],
+    ],
+)
+def test_tags_become_two_letters(tag: str, code: str | None) -> None:
+    assert iso_code(tag) == code

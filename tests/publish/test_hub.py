@@ -1,0 +1,412 @@
+"""Publishing, by the Hub's real client, to a Hub on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.helpers.runs import finished_run, likeness
+from tests.servers.hub import HubServer
+from tests.servers.local import Reply, as_json
+
+from huggingtweets.errors import BotError, HuggingTweetsError, InputError, PublishError
+from huggingtweets.publish import hub as hubs
+from huggingtweets.publish import write_card
+from huggingtweets.publish.publication import Publication
+from huggingtweets.publish.repository import habit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from huggingtweets.run import RunFolder
+
+TOKEN = "hf_secret"  # noqa: S105 - opens nothing
+NAME = ("models", "me/nasa")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "hf"
+
+
+@pytest.fixture
+def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A Hub where ``me`` has an account, and a client that doesn't wait between its tries."""
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with HubServer({TOKEN: "me", "hf_reads": "me"}) as server:
+        server.read_only = {"hf_reads"}
+        server.use(monkeypatch, home, TOKEN)
+        yield server
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_base: Path) -> RunFolder:
+    made = finished_run(tmp_path / "runs" / "me", tiny_base)
+    write_card(made)
+    return made
+
+
+def publish(run: RunFolder, repo: str | None = None, *, public: bool = False) -> Publication:
+    return hubs.carry_out(hubs.plan(run, repo, public=public))
+
+
+def there(hub: HubServer) -> dict[str, bytes]:
+    repo = hub.repos[NAME]
+    return repo.commits[repo.refs["main"]]
+
+
+def test_a_bot_goes_up_in_one_commit_and_nothing_else_does(hub: HubServer, run: RunFolder) -> None:
+    (run.bot / "posts.csv").write_text("secret")
+    (run.bot / ".env").write_text("secret")
+    (run.bot / "vocab.json").symlink_to(run.path / "data" / "kept.parquet")
+    (run.bot / "predictions.png").write_bytes(b"\x89PNG")
+    planned = hubs.plan(run)
+    assert not hub.asked_for("POST|PUT|DELETE")
+    assert (planned.new, planned.publication.public) == (True, False)
+    done = hubs.carry_out(planned)
+    assert (done.repo, done.url, done.public) == ("me/nasa", f"{hub.url}/me/nasa", False)
+    files = there(hub)
+    assert sorted(files) == [
+        *(".gitattributes", "README.md", "config.json", "generation_config.json"),
+        *("model.safetensors", "pipeline.svg", "predictions.png"),
+        *("tokenizer.json", "tokenizer_config.json"),
+    ]
+    for name in set(files) - {".gitattributes"}:
+        assert files[name] == (run.bot / name).read_bytes(), name
+    assert len(hub.asked_for("POST .*/commit/")) == 1
+    assert hub.repos[NAME].readers == frozenset({"me"})
+    assert hub.repos[NAME].refs["main"] == done.commit
+    card = files["README.md"].decode()
+    assert 'model="me/nasa")' in card
+    assert f"thumbnail: {hub.url}/me/nasa/resolve/main/predictions.png" in card
+    assert Publication.of(run) == done
+    everything = "".join(path.read_text(errors="replace") for path in run.path.glob("*.json"))
+    assert TOKEN not in everything
+
+
+def test_a_second_time_there_is_nothing_to_do(hub: HubServer, run: RunFolder) -> None:
+    publish(run)
+    commits = len(hub.repos[NAME].commits)
+    write_card(run)  # as evaluating it again does
+    assert hubs.plan(run).does_nothing
+    publish(run)
+    assert len(hub.repos[NAME].commits) == commits
+
+
+def test_only_what_changed_is_sent_and_what_is_gone_is_deleted(
+    hub: HubServer, run: RunFolder
+) -> None:
+    (run.bot / "merges.txt").write_text("a b")
+    publish(run)
+    hub.add("models", "me/nasa", {"notes.md": b"of the owner"})
+    (run.bot / "merges.txt").unlink()
+    (run.bot / "config.json").write_text((run.bot / "config.json").read_text() + "\n")
+    planned = hubs.plan(run)
+    assert (list(planned.changes), planned.gone) == (["config.json"], ["merges.txt"])
+    sent = len(hub.asked_for("PUT /lfs"))
+    done = hubs.carry_out(planned)
+    assert done.commit == hub.repos[NAME].refs["main"]
+    assert "merges.txt" not in there(hub)
+    assert there(hub)["notes.md"] == b"of the owner"
+    assert len(hub.asked_for("PUT /lfs")) == sent
+
+
+def test_a_private_bot_can_become_public_and_stays_so(hub: HubServer, run: RunFolder) -> None:
+    publish(run)
+    planned = hubs.plan(run, public=True)
+    assert planned.opens
+    assert not planned.does_nothing
+    assert hubs.carry_out(planned).public
+    assert hub.repos[NAME].readers is None
+    again = hubs.plan(run)
+    assert (again.publication.public, again.does_nothing) == (True, True)
+
+
+def test_a_bot_can_be_public_at_once_and_elsewhere(hub: HubServer, run: RunFolder) -> None:
+    assert publish(run, "me/space.bot", public=True).repo == "me/space.bot"
+    assert hub.repos["models", "me/space.bot"].readers is None
+    assert hubs.plan(run).publication.repo == "me/space.bot"  # where it is already
+
+
+# -- what must not be published ------------------------------------------------------------------
+
+
+def test_too_many_copies_need_a_reason_which_the_card_tells(hub: HubServer, run: RunFolder) -> None:
+    hubs.check(run)
+    run.report_json.write_text(json.dumps(likeness("NASA", copied=0.021).to_json()))
+    for reason in (None, "", " \n"):
+        with pytest.raises(InputError, match=r"2\.1 % of the bot's unfiltered posts are copies"):
+            hubs.check(run, reason)
+    with pytest.raises(InputError, match="--force REASON"):
+        hubs.plan(run)
+    assert not hub.asked
+    done = hubs.carry_out(hubs.plan(run, reason="slogans\nof <b>NASA</b>"))
+    assert done.reason == "slogans of <b>NASA</b>"
+    assert b"why all the same: slogans of &lt;b&gt;NASA" in there(hub)["README.md"]
+
+
+def test_a_reason_that_is_not_needed_is_not_told(hub: HubServer, run: RunFolder) -> None:
+    hubs.carry_out(hubs.plan(run, reason="whatever"))
+    assert b"all the same" not in there(hub)["README.md"]
+
+
+def test_who_opted_out_is_not_published(hub: HubServer, run: RunFolder, config: Path) -> None:
+    config.mkdir()
+    (config / "opt-out.txt").write_text("@nasa\n")
+    with pytest.raises(InputError, match="asked not to be imitated"):
+        hubs.plan(run)
+    assert not hub.asked
+
+
+def test_a_run_that_is_not_done_is_not_published(run: RunFolder) -> None:
+    run.save(replace(run.record(), state="trained"))
+    with pytest.raises(BotError, match="is not finished"):
+        hubs.check(run)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer_config.json"])
+@pytest.mark.parametrize("link", [False, True])
+def test_half_a_bot_is_not_published(
+    hub: HubServer, run: RunFolder, name: str, *, link: bool
+) -> None:
+    (run.bot / name).rename(run.path / name)
+    if link:
+        (run.bot / name).symlink_to(run.path / name)
+    with pytest.raises(BotError, match="not a whole bot"):
+        hubs.plan(run)
+    assert not hub.asked_for("POST")
+
+
+def test_a_link_in_the_place_of_the_bot_is_not_followed(hub: HubServer, run: RunFolder) -> None:
+    run.bot.rename(run.path / "elsewhere")
+    run.bot.symlink_to(run.path / "elsewhere")
+    with pytest.raises(BotError, match="is not a folder with a bot"):
+        hubs.plan(run)
+    assert not hub.asked_for("POST")
+
+
+# -- where it may go -----------------------------------------------------------------------------
+
+
+def test_a_repository_with_something_else_is_left_alone(hub: HubServer, run: RunFolder) -> None:
+    hub.add("models", "me/nasa", {"README.md": b"---\ntags: [mine]\n---\n", "model.bin": b"x"})
+    with pytest.raises(InputError, match="is not a bot of huggingtweets; choose another --repo"):
+        hubs.plan(run)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {".gitattributes": b""},  # made just before a cut
+        {"README.md": b"---\ntags: [huggingtweets]\n---\n", "model.safetensors": b"x"},
+    ],
+)
+def test_an_empty_repository_and_an_older_bot_are_filled(
+    hub: HubServer, run: RunFolder, files: dict[str, bytes]
+) -> None:
+    hub.add("models", "me/nasa", files)
+    assert publish(run).public  # as it was
+    assert there(hub)["config.json"] == (run.bot / "config.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("authors", "name"),
+    [
+        (["NASA"], "nasa"),
+        (["Ann", "bob"], "ann-bob"),
+        (["ann@mastodon.social"], "ann-mastodon.social"),
+        (["a..b--c  d/e"], "a.b-c-d-e"),
+        (["-_.x._-"], "x"),
+        (["x" * 200], "x" * 80),
+        (["日本x"], "x"),
+    ],
+)
+def test_a_bot_is_named_after_its_authors(authors: list[str], name: str) -> None:
+    assert habit(authors) == name
+
+
+def test_an_author_whose_name_is_none_there_needs_one() -> None:
+    with pytest.raises(InputError, match="name one with --repo"):
+        habit(["日本", "../.."])
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "-x", "a b", "a--b", "x.git", "é", "../x", "x" * 100])
+def test_a_name_that_cannot_be_is_told(hub: HubServer, run: RunFolder, name: str) -> None:
+    with pytest.raises(InputError, match="can't be the name of a repository"):
+        hubs.plan(run, name)
+    assert not hub.asked_for("POST")
+
+
+# -- what goes wrong -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        (None, "not logged in to the Hugging Face Hub: run `hf auth login`"),
+        ("hf_wrong", "does not accept your token"),
+        ("hf_reads", "may only read"),
+    ],
+)
+def test_a_token_that_will_not_do(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, token: str | None, told: str
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(InputError, match=told) as caught:
+        hubs.plan(run)
+    assert token is None or token not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("hub")
+def test_somebody_elses_repository_is_told(run: RunFolder) -> None:
+    planned = hubs.plan(run, "nasa/nasa")
+    with pytest.raises(InputError, match=r"may not write to nasa/nasa \(You don't have the rights"):
+        hubs.carry_out(planned)
+    assert Publication.of(run) is None
+
+
+def test_a_name_that_was_taken_meanwhile_is_told(hub: HubServer, run: RunFolder) -> None:
+    planned = hubs.plan(run)
+    hub.add("models", "me/nasa", {"README.md": b"mine"})
+    with pytest.raises(InputError, match=r"me/nasa can't be made \(You already created"):
+        hubs.carry_out(planned)
+    assert there(hub) == {"README.md": b"mine"}
+
+
+def test_a_change_by_somebody_else_meanwhile_is_told(hub: HubServer, run: RunFolder) -> None:
+    publish(run)
+    (run.bot / "config.json").write_text("{}")
+    planned = hubs.plan(run)
+    hub.add("models", "me/nasa", {"README.md": b"mine"})
+    with pytest.raises(PublishError, match="changed by someone meanwhile"):
+        hubs.carry_out(planned)
+
+
+@pytest.mark.parametrize("where", ["GET /api/whoami", "GET /api/models", "POST /api/repos", "tree"])
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (Reply(b"<h1>Service Unavailable</h1>", 503), r"fault of its own \(503\)"),
+        (as_json({}, 429), "asks for a pause"),
+        (Reply(fault="cut"), "can't be reached or broke off"),
+    ],
+)
+def test_a_fault_of_the_hub_is_told_and_nothing_is_left(
+    hub: HubServer, run: RunFolder, where: str, reply: Reply, told: str
+) -> None:
+    hub.fail(where, reply)
+    if where == "tree":
+        hub.add("models", "me/nasa", {})
+    with pytest.raises(PublishError, match=told) as caught:
+        publish(run)
+    assert caught.value.exit_code == 1
+    assert "\n" not in str(caught.value)
+    assert Publication.of(run) is None
+
+
+@pytest.mark.parametrize(
+    ("where", "reply"),
+    [
+        ("POST /api/validate-yaml", Reply(b"<h1>Bad Gateway</h1>", 502)),
+        ("POST .*/preupload/", Reply(b"", 500)),
+        ("POST .*/objects/batch", Reply(b"", 503)),
+        ("PUT /lfs/", Reply(fault="cut")),
+        ("PUT /lfs/", Reply(b"", 500)),
+        ("POST .*/commit/", Reply(fault="cut")),
+        ("POST .*/commit/", Reply(b"", 504)),
+    ],
+)
+def test_an_upload_that_broke_off_goes_on(
+    hub: HubServer, run: RunFolder, where: str, reply: Reply
+) -> None:
+    hub.fail(where, reply)
+    with pytest.raises(PublishError, match="run the same command once more"):
+        publish(run)
+    assert set(there(hub)) == {".gitattributes"}
+    hub.heal()
+    sent = len(hub.asked_for("PUT /lfs"))
+    publish(run)
+    assert set(there(hub)) > {"README.md", "model.safetensors"}
+    # what had arrived before the commit broke off is not sent again
+    assert len(hub.asked_for("PUT /lfs")) - sent == (0 if "commit" in where else 1)
+
+
+def test_a_short_fault_is_overcome_by_the_client(hub: HubServer, run: RunFolder) -> None:
+    hub.fail("PUT /lfs/", Reply(fault="cut"), times=1)
+    hub.fail("POST .*/objects/batch", Reply(b"", 503), times=2)
+    publish(run)
+    assert "model.safetensors" in there(hub)
+
+
+@pytest.mark.usefixtures("hub")
+def test_without_a_network_that_is_told(run: RunFolder) -> None:
+    with HubServer() as other:
+        hub_of_nobody = other.url
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.ENDPOINT", hub_of_nobody)
+        with pytest.raises(PublishError, match="can't be reached"):
+            hubs.plan(run)
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
+            hubs.plan(run)
+
+
+def test_a_card_the_hub_finds_fault_with_is_told(hub: HubServer, run: RunFolder) -> None:
+    answer = {"errors": [{"message": '"licence" is wrong'}], "warnings": []}
+    hub.fail("POST /api/validate-yaml", as_json(answer, 400))
+    with pytest.raises(HuggingTweetsError, match='"licence" is wrong'):
+        publish(run)
+
+
+# -- the picture ---------------------------------------------------------------------------------
+
+
+def test_the_picture_alone_can_be_changed(hub: HubServer, run: RunFolder) -> None:
+    (run.bot / "predictions.png").write_bytes(b"one")
+    with pytest.raises(InputError, match="holds no bot yet"):
+        hubs.only_the_picture(hubs.plan(run))
+    publish(run)
+    (run.bot / "predictions.png").write_bytes(b"two")
+    (run.bot / "config.json").write_text("{}")
+    planned = hubs.only_the_picture(hubs.plan(run))
+    assert list(planned.changes) == ["predictions.png"]
+    hubs.carry_out(planned)
+    assert there(hub)["predictions.png"] == b"two"
+    assert there(hub)["config.json"] != b"{}"
+
+
+# -- and back ------------------------------------------------------------------------------------
+
+
+def test_a_published_bot_is_loaded_by_those_who_may(
+    hub: HubServer, run: RunFolder, home: Path
+) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    publish(run)
+    code = (
+        "from transformers import pipeline\n"
+        "generator = pipeline('text-generation', model='me/nasa')\n"
+        "print(*(post['generated_text'] for post in generator('My dream is',"
+        " num_return_sequences=2)), sep='\\n')"
+    )
+    plain = {name: text for name, text in os.environ.items() if not name.startswith("HF_")}
+    fresh = hub.environment(home / "fresh", TOKEN) | {"TRANSFORMERS_VERBOSITY": "error"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], env=plain | fresh, capture_output=True, text=True, check=False
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.count("My dream is") == 2
+    with pytest.raises(RepositoryNotFoundError):  # it is private
+        HfApi(token=False).model_info("me/nasa")

@@ -1,0 +1,496 @@
+"""Deleted posts leave sources, runs and downloads, and whatever learnt from them is out of date."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from tests.helpers.posts import made_up_posts, write_csv
+from tests.servers.bluesky import HANDLE, BlueskyServer, item
+
+from huggingtweets import atomic, bots, forgetting, forgotten, pipeline
+from huggingtweets.cli.screen import Screen
+from huggingtweets.errors import HuggingTweetsError, InputError, SourceError, TooLittleText
+from huggingtweets.events import Event
+from huggingtweets.forgotten import PostIds, lasting, wanted
+from huggingtweets.pipeline import TrainOptions
+from huggingtweets.run import RunFolder
+from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources.post_ids import read_ids
+from huggingtweets.sources.store import Store
+from huggingtweets.training import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+X = "1234567890123456789"
+KEY = "3kabcdefghij2"
+AT = f"at://did:plc:abc/app.bsky.feed.post/{KEY}"
+LEARNT = frozenset({"@ann 3", "@ann 5"})
+JUDGED = "@ann 199"
+
+
+# -- which posts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        (X, X),
+        (f" {X}\t", X),
+        ("@Ann  12", "@ann 12"),
+        ("@Ada Lovelace 12", "@ada lovelace 12"),
+        (f"https://x.com/ann/status/{X}?s=20", X),
+        (f"https://bsky.app/profile/ann.example/post/{KEY}/", KEY),
+        (AT, AT),
+        ("-100/12", "-100/12"),
+        ("6.03275E+17", None),
+        ("12.0", None),
+        ("@ann", None),
+        ("two words", None),
+        ("", None),
+        ("x" * 301, None),
+    ],
+)
+def test_what_means_a_post(written: str, means: str | None) -> None:
+    assert wanted(written) == means
+
+
+def test_posts_are_told_by_their_ids() -> None:
+    ids = PostIds.of([X, KEY, "uuid-1", "12", "@ann 7"])
+    assert ids.has("bob", X)
+    assert ids.has("bob", AT)
+    assert ids.has("bob", "https://server.example/objects/uuid-1")
+    assert ids.has("bob", "12")
+    assert ids.has("Ann", "7")
+    assert not ids.has("bob", "7")
+    assert not ids.has("ann", "2")
+    assert not ids.has("ann", "-100/12")
+    assert not PostIds.of([])
+    table = pl.DataFrame({"author": ["ann", "bob"], "id": ["7", "7"]})
+    assert ids.among(table).to_list() == [True, False]
+
+
+@pytest.mark.parametrize("name", [X, AT, KEY, "0123456789abcdef", "https://a.example/1"])
+def test_ids_that_only_one_post_has_are_told_alone(name: str) -> None:
+    assert lasting("Ann", name) == name
+    assert forgotten.is_unique(name)
+
+
+def test_ids_that_others_may_have_are_told_with_their_author() -> None:
+    assert lasting("Ann", "12") == "@ann 12"
+    assert forgotten.is_unique("@ann 12")
+    assert not forgotten.is_unique("12")
+
+
+FILES = {
+    "a.txt": f"{X}\n\n# mine\n{AT}\n",
+    "list.csv": f"{X}\n{AT}\n",
+    "a.csv": f"author,id,text\nann,{X},hello\nann,{AT},you\n",
+    "a.jsonl": json.dumps({"delete": {"status": {"id": int(X), "id_str": X, "user_id": 9}}})
+    + "\n"
+    + json.dumps({"uri": AT, "cid": "x"}),
+    "b.jsonl": f'{{"id": "{X}", "action": "delete"}}\n{{"tweet_id": "{AT}"}}\n',
+    "a.json": json.dumps([{"id": int(X)}, AT]),
+    "ids": f"{X}\r\n{AT}\r\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_ids(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(FILES[name], newline="")
+    assert read_ids(str(tmp_path / name)) == {X, AT}
+
+
+def test_ids_in_a_row_and_a_table_of_short_ones(tmp_path: Path) -> None:
+    assert read_ids(f"{X}, @Ann 12,{AT}") == {X, "@ann 12", AT}
+    assert len(read_ids(",".join(str(10**18 + i) for i in range(1000)))) == 1000
+    (tmp_path / "a.csv").write_text("user,id\n@Ann,12\n,13\n")
+    assert read_ids(str(tmp_path / "a.csv")) == {"@ann 12", "13"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("gone.txt", None, "There is no file .*gone.txt of post ids"),
+        ("a.txt", "", "holds no ids of posts"),
+        ("a.csv", "author,id\n", "holds no ids of posts"),
+        ("a.txt", "12\nthree four\n", "Line 2 of .*a.txt is no post's id"),
+        ("a.csv", "id\n6.03275E+17\n", "Line 2 of .* is no post's id .'6.03275E.17'"),
+        ("a.jsonl", '{"id": "1"}\n{"text": "x"}\n', "Line 2 of .* is no post's id"),
+        ("a.jsonl", '{"id": 1', "is broken JSON"),
+        ("a.json", "[1, 2.5]", "Line 2 of .* is no post's id"),
+        ("a.txt", b"\xff\xfe", "is not UTF-8"),
+    ],
+)
+def test_files_that_hold_none(
+    tmp_path: Path, name: str, content: str | bytes | None, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=words):
+        read_ids(str(tmp_path / name))
+
+
+def test_a_row_with_a_gap() -> None:
+    with pytest.raises(InputError, match="Number 2 of these ids is no post's id"):
+        read_ids(f"{X},,{AT}")
+
+
+# -- for good --------------------------------------------------------------------------------------
+
+
+def test_what_is_forgotten_is_remembered_once(config: Path) -> None:
+    assert forgotten.remembered() == frozenset()
+    assert not config.exists()
+    assert forgotten.remember([X, "@ann 12"]) == 2
+    assert forgotten.remember([X]) == 0
+    assert forgotten.remember([AT]) == 1
+    assert forgotten.remembered() == {X, "@ann 12", AT}
+    assert forgotten.memory_file().read_text().count("\n") == 3
+
+
+def test_a_damaged_memory_is_one_sentence(config: Path) -> None:
+    config.mkdir()
+    forgotten.memory_file().write_text(f"{X}\ntwo words\n")
+    with pytest.raises(InputError, match=r"Line 2 of .*forgotten\.txt is no post's id"):
+        read_posts(["nowhere.csv"])
+    forgotten.memory_file().write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"forgotten\.txt can't be read as text"):
+        read_posts(["nowhere.csv"])
+
+
+# -- sources ---------------------------------------------------------------------------------------
+
+
+def test_sources_leave_forgotten_posts_out_and_say_how_many(config: Path, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "ann.csv", "ann", ["zero", "one", "two", "three"])
+    told: list[Event] = []
+    reading = Reading(forget=frozenset({"@ann 1", "3", "9"}), listen=told.append)
+    assert read_posts([path], reading)["text"].to_list() == ["zero", "two"]
+    assert [(event.stage, event.done) for event in told] == [("forget", 2)]
+    assert not config.exists()  # an option is for one reading
+    forgotten.remember(["@ann 0"])
+    assert read_posts([path])["id"].to_list() == ["1", "2", "3"]
+    # an alias doesn't hide whose posts they are
+    assert read_posts([path], Reading(author="me"))["id"].to_list() == ["1", "2", "3"]
+    forgotten.remember(["@me 1"])
+    assert read_posts([path], Reading(author="me"))["id"].to_list() == ["2", "3"]
+    with pytest.raises(SourceError, match="All 4 posts of this csv source are to be forgotten"):
+        read_posts([path], replace(reading, forget=frozenset("0123")))
+
+
+def test_a_reading_that_forgets_nothing_says_so_when_asked_to(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "ann.csv", "ann", ["zero"])
+    told: list[Event] = []
+    read_posts([path], Reading(listen=told.append))
+    assert told == []
+    read_posts([path], Reading(listen=told.append, forget=frozenset({X})))
+    assert [event.done for event in told] == [0]
+
+
+@pytest.fixture
+def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Path) -> Iterator[Path]:
+    """An account of 25 posts, downloaded."""
+    assert not config.exists()
+    monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path / "downloads"))
+    feed = [item(number) for number in range(24, -1, -1)]
+    with BlueskyServer(feed, page=10) as server:
+        monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", server.url)
+        assert len(list(open_source(f"bsky:{HANDLE}").posts())) == 25
+        yield tmp_path / "downloads" / "bluesky" / HANDLE
+
+
+def test_forgotten_posts_leave_downloads_and_stay_away(downloaded: Path) -> None:
+    old, new = "k00003", "k00024"
+    texts = {post.id: post.text for post in open_source(f"bsky:{HANDLE}").posts()}
+    gone = [text for name, text in texts.items() if name.endswith((old, new))]
+    done = forgetting.forget(frozenset({old, new}), [])
+    assert done.downloads == {downloaded: 2}
+    kept = (downloaded / "posts.jsonl").read_text()
+    assert not any(text in kept for text in gone)
+    assert forgotten.remembered() == {name for name in texts if name.endswith((old, new))}
+    for _ in range(2):
+        assert len(list(open_source(f"bsky:{HANDLE}").posts())) == 23
+        assert len(read_posts([downloaded / "posts.jsonl"])) == 23
+    shutil.rmtree(downloaded)
+    assert len(list(open_source(f"bsky:{HANDLE}").posts())) == 23
+    kept = (downloaded / "posts.jsonl").read_text()
+    assert not any(text in kept for text in gone)
+    assert forgetting.forget(frozenset({old, new}), []).downloads == {}
+
+
+def test_a_download_that_goes_on_is_skipped(downloaded: Path) -> None:
+    with Store(downloaded).locked():
+        done = forgetting.forget(frozenset({"k00003"}), [])
+    assert done.downloads == {}
+    assert [sentence.startswith(str(downloaded)) for sentence in done.skipped] == [True]
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run of 200 posts of ann's and some that were dropped, to look at only."""
+    folder = tmp_path_factory.mktemp("made")
+    path = write_csv(folder / "ann.csv", "ann", [*made_up_posts(200), "too short"])
+    return pipeline.train(
+        path, TrainOptions(base=str(tiny_base), name="me", out=folder, seed=1, device="cpu")
+    )
+
+
+@pytest.fixture
+def done(made: RunFolder, tmp_path: Path, config: Path) -> RunFolder:
+    """A copy of it, with its memory."""
+    assert not config.exists()
+    shutil.copytree(made.path, tmp_path / "runs" / "me")
+    return RunFolder(tmp_path / "runs" / "me")
+
+
+def _quote(run: RunFolder, text: str) -> None:
+    """Have the bot repeat a post, as it may."""
+    report = json.loads(run.report_json.read_text())
+    report["longest_copied_run"] |= {"text": text, "source_text": text}
+    run.report_json.write_text(json.dumps(report))
+    written = json.loads(run.generations_file.read_text())
+    run.generations_file.write_text(json.dumps([text, *written[1:]]))
+    run.report_page.write_text(f"<p>{text}</p>")
+    sample = {"prompt": "", "post": text, "novelty": 0.0, "copied": True}
+    run.append_event({"stage": "train", "samples": [sample, sample | {"post": "new"}]})
+
+
+def _holding(folder: Path, text: str) -> list[str]:
+    """The files under a folder that hold a text, tables included."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.suffix == ".parquet":
+            content = str(pl.read_parquet(path)["text"].to_list())
+        else:
+            content = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+        if text in content:
+            found.append(path.name)
+    return sorted(found)
+
+
+def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder) -> None:
+    texts = made_up_posts(200)
+    _quote(done, texts[3])
+    assert len(_holding(done.path, texts[3])) >= 6
+    before = done.record()
+    found = forgetting.forget(LEARNT | {JUDGED, "@ann 200", "@ann 999"}, [done])
+    assert (found.runs, found.skipped, found.nowhere) == ({done.path: 4}, [], [])
+    for text in (texts[3], texts[5], texts[199], "too short"):
+        assert _holding(done.path, text) == []
+    assert done.table("posts").height == 197
+    assert done.table("dropped").height == 0
+    record = done.record()
+    assert record.counts == {
+        **before.counts,
+        "downloaded": 197,
+        "short": 0,
+        "kept": 197,
+    }
+    assert record.counts_by_author["ann"] == record.counts
+    assert (record.forgotten, record.state) == (3, "done")
+    assert record.forgotten_at is not None
+    assert done.out_of_date() == (
+        "out of date: 3 posts were deleted by their author since; train it again"
+    )
+    assert "Out of date: 3 more posts" in (done.bot / "README.md").read_text()
+    generations = json.loads(done.generations_file.read_text())
+    assert "deleted by its author" in done.report_json.read_text()
+    assert generations[0] in done.report_page.read_text().replace("&#39;", "'")
+    assert done.events()[-1]["samples"][1]["post"] == "new"
+    bot = bots.open_bot(done.path)
+    assert bot.warning == done.out_of_date()
+    assert bot.index is not None
+    assert not set(bot.index.posts) & {texts[3], texts[5]}
+    assert len(list(bot.generate(n=1, seed=1))) == 1
+
+
+def test_forgetting_twice_changes_nothing(done: RunFolder) -> None:
+    forgetting.forget(LEARNT, [done])
+    before = {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()}
+    assert forgetting.forget(LEARNT, [done]).runs == {}
+    assert {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_post_that_was_only_dropped_leaves_the_bot_as_it_is(done: RunFolder) -> None:
+    assert forgetting.forget(frozenset({"@ann 200"}), [done]).runs == {done.path: 1}
+    assert done.record().forgotten == 0
+    assert done.out_of_date() is None
+    assert "Out of date" not in (done.bot / "README.md").read_text()
+
+
+def test_short_ids_are_remembered_with_their_author(done: RunFolder) -> None:
+    found = forgetting.forget(frozenset({"3", "7777", X}), [done])
+    assert found.runs == {done.path: 1}
+    assert found.nowhere == ["7777"]
+    assert forgotten.remembered() == {"@ann 3", X}
+
+
+@pytest.mark.parametrize("writes", range(0, 22, 3))
+def test_forgetting_that_is_cut_ends_like_one_that_is_not(
+    done: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    whole = RunFolder(tmp_path / "runs" / "whole")
+    shutil.copytree(done.path, whole.path)
+    for run in (whole, done):
+        _quote(run, made_up_posts(200)[3])
+    ids = LEARNT | {JUDGED, "@ann 200"}
+    forgetting.forget(ids, [whole])
+    left = [writes]
+    real = atomic.sync
+
+    def stopping(path: Path) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        real(path)
+
+    forgotten.memory_file().unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "sync", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            forgetting.forget(ids, [done])
+    assert not list(tmp_path.rglob("*.tmp"))
+    done.table("kept")
+    forgetting.forget(ids, [done])
+    again, once = done.record(), whole.record()
+    assert replace(again, forgotten_at=None) == replace(once, forgotten_at=None)
+    assert forgotten.remembered() >= ids
+    for name in ("posts", "kept", "dropped"):
+        assert done.table(name).equals(whole.table(name))
+    for part in ("report/likeness.json", "report/generations.json", "bot/README.md"):
+        assert (done.path / part).read_bytes() == (whole.path / part).read_bytes()
+
+
+def test_a_run_that_is_worked_on_is_skipped_and_others_are_not(
+    done: RunFolder, tmp_path: Path
+) -> None:
+    other = RunFolder(tmp_path / "runs" / "other")
+    shutil.copytree(done.path, other.path)
+    damaged = RunFolder(tmp_path / "runs" / "damaged")
+    shutil.copytree(done.path, damaged.path)
+    (damaged.path / "data" / "kept.parquet").write_bytes(b"PAR1")
+    with done.locked():
+        found = forgetting.forget(LEARNT, [damaged, done, other])
+    assert found.runs == {other.path: 2}
+    assert [sentence.split(" is ")[1] for sentence in found.skipped] == [
+        "missing or damaged; train the bot again.",
+        "being worked on by another process.",
+    ]
+    assert done.table("kept").height == 200
+
+
+def test_without_a_report_nothing_is_left_to_quote(done: RunFolder) -> None:
+    done.report_json.write_text("{")
+    forgetting.forget(LEARNT, [done])
+    assert not done.report_page.exists()
+    assert done.record().forgotten == 2
+
+
+def test_a_page_without_held_out_posts_is_removed(done: RunFolder) -> None:
+    held_out = done.table("kept").filter(pl.col("split") == "held_out")["id"]
+    forgetting.forget(frozenset(f"@ann {name}" for name in held_out), [done])
+    assert not done.report_page.exists()
+    with pytest.raises(HuggingTweetsError, match=r"was to be judged by were deleted.*--resume"):
+        pipeline.evaluate(done)
+
+
+# -- training again --------------------------------------------------------------------------------
+
+
+def _kept(run: RunFolder) -> dict[str, int]:
+    return dict(run.table("kept")["split"].value_counts().iter_rows())
+
+
+def test_an_out_of_date_bot_is_trained_again_on_what_is_left(done: RunFolder) -> None:
+    held_out = done.table("kept").filter(pl.col("split") == "held_out")["id"]
+    weights = (done.bot / "model.safetensors").read_bytes()
+    forgetting.forget(frozenset(f"@ann {name}" for name in held_out), [done])
+    pipeline.resume(done.path)
+    record = done.record()
+    assert (record.state, record.forgotten, record.forgotten_at) == ("done", 0, None)
+    assert _kept(done) == {"train": 162, "held_out": 18}
+    assert done.out_of_date() is None
+    assert "Out of date" not in (done.bot / "README.md").read_text()
+    assert (done.bot / "model.safetensors").read_bytes() != weights
+    with pytest.raises(HuggingTweetsError, match="nothing to resume"):
+        pipeline.resume(done.path)
+
+
+def test_too_little_that_is_left_is_one_sentence_and_keeps_the_bot(done: RunFolder) -> None:
+    forgetting.forget(frozenset(f"@ann {number}" for number in range(170)), [done])
+    with pytest.raises(TooLittleText, match="at least 6,000 are needed"):
+        pipeline.resume(done.path)
+    assert done.record().state == "done"
+    assert bots.open_bot(done.path).warning
+
+
+@pytest.fixture
+def halfway(made: RunFolder, tmp_path: Path, config: Path) -> RunFolder:
+    """A run that was stopped while training, with a checkpoint."""
+    assert not config.exists()
+    interrupt = Interrupt()
+    interrupt.requested = True
+    config_of_made: dict[str, Any] = made.record().config
+    options = TrainOptions(base=config_of_made["base"], name="half", out=tmp_path, device="cpu")
+    with pytest.raises(HuggingTweetsError, match="Stopped"):
+        pipeline.train(config_of_made["sources"], options, interrupt=interrupt)
+    return RunFolder(tmp_path / "half")
+
+
+def test_a_half_trained_state_that_learnt_from_it_is_removed(halfway: RunFolder) -> None:
+    assert halfway.checkpoint_file.exists()
+    forgetting.forget(LEARNT, [halfway])
+    assert not halfway.checkpoint_file.exists()
+    assert halfway.described_state() == "interrupted (prepared)"
+    assert halfway.out_of_date() is None  # there is no bot yet
+    told: list[Event] = []
+    pipeline.resume(halfway.path, told.append)
+    assert min(event.done for event in told if event.stage == "train") <= 1
+    assert halfway.record().state == "done"
+    assert halfway.record().forgotten == 0
+    assert sum(_kept(halfway).values()) == 198
+
+
+def test_training_again_can_be_stopped_and_gone_on_with(done: RunFolder) -> None:
+    forgetting.forget(LEARNT, [done])
+    interrupt = Interrupt()
+    interrupt.requested = True
+    with pytest.raises(HuggingTweetsError, match="Stopped"):
+        pipeline.resume(done.path, interrupt=interrupt)
+    assert done.checkpoint_file.exists()
+    assert done.out_of_date()  # the old bot is still there
+    told: list[Event] = []
+    pipeline.resume(done.path, told.append)
+    assert min(event.done for event in told if event.stage == "train") >= 1  # not from the start
+    assert done.out_of_date() is None
+
+
+def test_training_leaves_posts_out(tiny_base: Path, tmp_path: Path, config: Path) -> None:
+    path = write_csv(tmp_path / "ann.csv", "ann", made_up_posts(150))
+    ids = frozenset({"@ann 3", "4"})
+    options = TrainOptions(base=str(tiny_base), name="me", out=tmp_path, forget=ids)
+    run = pipeline._prepare([path], options, lambda _event: None)
+    assert run.record().counts["downloaded"] == 148
+    assert run.record().config["forget"] == 2
+    assert not {"3", "4"} & set(run.table("posts")["id"])
+    assert not config.exists()
+
+
+def test_the_screen_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (0, 1, 1234):
+        Screen()(Event(stage="forget", done=number))
+    assert capsys.readouterr().out.splitlines() == [
+        "0 posts are left out, to be forgotten",
+        "1 post is left out, to be forgotten",
+        "1,234 posts are left out, to be forgotten",
+    ]

@@ -1,0 +1,261 @@
+"""Who asked not to be imitated is neither read nor learnt from, by whatever name or door."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.helpers.posts import made_up_posts, write_csv
+from tests.servers.bluesky import DID, HANDLE, BlueskyServer, item
+from tests.sources.cases import CASES, samples
+
+from huggingtweets import atomic, optout
+from huggingtweets.config import config_folder
+from huggingtweets.curation import CurationOptions
+from huggingtweets.errors import InputError, OptedOutError, SourceError, StorageError
+from huggingtweets.pretraining.corpus import Corpus, Counts, curated_pieces
+from huggingtweets.pretraining.prepare import Choices
+from huggingtweets.pretraining.seen import Seen
+from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources.store import downloads_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.sources.cases import Case
+
+SHA = "sha256:" + hashlib.sha256(b"ann").hexdigest()
+
+
+@pytest.fixture
+def listed(config: Path) -> Path:
+    """A list with one name."""
+    config.mkdir()
+    (config / "opt-out.txt").write_text("@Ann\n")
+    return config / "opt-out.txt"
+
+
+def test_where_the_list_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HUGGINGTWEETS_CONFIG", str(tmp_path / "c"))
+    assert optout.list_file() == tmp_path / "c" / "opt-out.txt"
+    monkeypatch.delenv("HUGGINGTWEETS_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "x"))
+    assert config_folder() == tmp_path / "x" / "huggingtweets"
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config_folder() == tmp_path / ".config" / "huggingtweets"
+
+
+def test_without_a_list_nobody_is_on_it(config: Path) -> None:
+    assert not optout.load()
+    optout.check(["ann", ""])
+    assert not config.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "handle"),
+    [
+        ("@Ann", "ann"),
+        ("ann", "@ANN"),
+        ("x:@ann  # asked on Monday", "ann"),
+        ("\ufeffTwitter:ann", "ann"),
+        ("bsky:Name.bsky.social", "name.bsky.social"),
+        ("name.bsky.social", "bsky:@name.bsky.social"),
+        ("mastodon:@Ann@server.example", "ann@server.example"),
+        ("mastodon:ann@localhost:3000", "ann@localhost:3000"),
+        ("did:plc:abcd", "did:plc:abcd"),
+        ("Ädä", "äDÄ"),
+        (SHA, "@Ann"),
+        (SHA.upper(), "ann"),
+    ],
+)
+def test_names(config: Path, line: str, handle: str) -> None:
+    config.mkdir()
+    optout.list_file().write_text(f"{line}\n# nobody\n\n", "utf-8")
+    assert optout.load().names(handle)
+    assert not optout.load().names("nobody")
+    assert not optout.load().names("ann@other.example")
+    assert not optout.load().names("")
+    with pytest.raises(OptedOutError, match=r"asked not to be imitated.*opt-out\.txt says so\.$"):
+        optout.check(["somebody", handle])
+
+
+@pytest.mark.parametrize(
+    "line", ["@", "ann, bob", "ann bob", "sha256:abc", "@a@b@c", "https://x.com/ann", "x" * 300]
+)
+def test_a_damaged_line_is_one_sentence(config: Path, line: str) -> None:
+    config.mkdir()
+    optout.list_file().write_text(f"# all\n\n{line}\n")
+    with pytest.raises(InputError, match=r"^Line 3 of .*opt-out\.txt is no handle"):
+        optout.load()
+    with pytest.raises(InputError, match="Line 3"):
+        optout.add(["bob"])
+    assert optout.list_file().read_text().splitlines()[2] == line
+
+
+def test_a_list_that_cannot_be_read(config: Path) -> None:
+    config.mkdir()
+    optout.list_file().write_bytes(b"ann\nb\xf6b\n")
+    with pytest.raises(InputError, match=r"Line 2 of .* is not UTF-8"):
+        optout.load()
+    optout.list_file().unlink()
+    optout.list_file().mkdir()
+    with pytest.raises(InputError, match=r"opt-out\.txt can't be read: Is a directory"):
+        optout.load()
+
+
+def test_add_keeps_comments_and_knows_who_is_there(config: Path) -> None:
+    assert optout.add(["Ann", "@ann", "bsky:b.example"]) == ["ann", "b.example"]
+    text = "@ann\nb.example\n"
+    assert optout.list_file().read_text() == text
+    optout.list_file().write_text("# these\n" + text)
+    before = optout.list_file().stat().st_mtime_ns
+    assert optout.add(["@ANN"]) == []
+    assert optout.list_file().stat().st_mtime_ns == before
+    assert optout.add(["c@d.example"]) == ["c@d.example"]
+    assert optout.list_file().read_text() == "# these\n" + text + "@c@d.example\n"
+    assert {path.name for path in config.iterdir()} <= {"opt-out.txt", ".lock"}
+    for wrong in ("", "a b", "#x", "@", "\udcff"):
+        with pytest.raises(InputError, match="is no handle"):
+            optout.add(["zoe", wrong])
+    assert not optout.load().names("zoe")
+
+
+@pytest.mark.usefixtures("config")
+def test_a_hashed_list_names_nobody() -> None:
+    optout.add(["ann", "bob"])
+    assert optout.add(["@Ann", "Ada Lovelace"], hashed=True)[0] == SHA
+    text = optout.list_file().read_text()
+    assert "ann" not in text.lower()
+    assert "lovelace" not in text
+    assert "@bob" in text
+    for name in ("ann", "bob", "ada lovelace"):
+        assert optout.load().names(name)
+    assert optout.add(["ann", SHA], hashed=True) == []
+    assert optout.add(["ann"]) == []  # she stays unnamed
+    assert optout.list_file().read_text() == text
+
+
+def test_two_processes_do_not_undo_each_others_lines(config: Path) -> None:
+    config.mkdir()
+    with atomic.locked(config), pytest.raises(StorageError, match="by another process"):
+        optout.add(["ann"])
+    assert not optout.load()
+
+
+def test_an_interrupted_write_leaves_the_list_whole(
+    listed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("huggingtweets.atomic.sync", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        optout.add(["bob"])
+    assert listed.read_text() == "@Ann\n"
+    assert {path.name for path in listed.parent.iterdir()} <= {"opt-out.txt", ".lock"}
+
+
+# -- sources ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_source_is_refused_whatever_its_alias(
+    case: Case, tmp_path: Path, config: Path
+) -> None:
+    folder = tmp_path / "posts"
+    folder.mkdir()
+    author = next(iter(case.write(folder, samples(3)).posts())).author
+    optout.add([author], hashed=True)
+    spec = folder if "/" in (case.file or "") else folder / (case.file or "")
+    for alias in (None, "somebody"):
+        with pytest.raises(OptedOutError, match="asked not to be imitated"):
+            read_posts([spec], Reading(author=alias))
+    assert config.exists()
+
+
+def test_the_alias_and_any_of_several_authors(listed: Path, tmp_path: Path) -> None:
+    assert listed.exists()
+    bob = write_csv(tmp_path / "b.csv", "bob", ["one"])
+    with pytest.raises(OptedOutError, match="@ann asked"):
+        open_source(bob, Reading(author="@ann"))
+    both = tmp_path / "both.csv"
+    both.write_text("author,text\nbob,one\nann,two\n")
+    with pytest.raises(OptedOutError, match="@ann asked"):
+        read_posts([bob, both])
+    assert read_posts([bob], Reading(author="me"))["author"].to_list() == ["me"]
+
+
+def test_an_account_is_refused_before_any_request(
+    listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path / "downloads"))
+    listed.write_text(f"{HANDLE.upper()}\nname@server.example\n")
+    with BlueskyServer([item(1)]) as server:
+        monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", server.url)
+        for reading in (Reading(), Reading(author="me"), Reading(i_am_the_author=True)):
+            with pytest.raises(OptedOutError, match=f"@{HANDLE} asked"):
+                open_source(f"bsky:{HANDLE}", reading)
+        with pytest.raises(OptedOutError, match=r"@name@server\.example asked"):
+            open_source("https://server.example/@name")
+        assert server.asked == []
+        # a DID tells its handle only once it is asked for; nothing of it is kept
+        with pytest.raises(OptedOutError, match=f"@{HANDLE} asked"):
+            read_posts([f"bsky:{DID}"])
+        assert not list(downloads_folder().rglob("posts.jsonl"))
+
+
+def test_other_accounts_are_read_under_any_name(
+    listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert listed.exists()
+    monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path / "downloads"))
+    with BlueskyServer([item(1)]) as server:
+        monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", server.url)
+        source = open_source(f"bsky:{HANDLE}", Reading(author="me"))
+        assert source.name == "bluesky"
+        assert [post.author for post in source.posts()] == ["me"]
+
+
+def test_a_speaker_is_only_looked_for_in_an_export(listed: Path, tmp_path: Path) -> None:
+    assert listed.exists()
+    bob = write_csv(tmp_path / "b.csv", "bob", ["one"])
+    with pytest.raises(SourceError, match="names a person in a Telegram export"):
+        read_posts([bob], Reading(speaker="bob"))
+
+
+# -- pre-training ----------------------------------------------------------------------------------
+
+
+def test_pretraining_leaves_them_out_and_counts_them(listed: Path, tmp_path: Path) -> None:
+    assert listed.exists()
+    texts = made_up_posts(6)
+    rows = zip(("ann", "Ann", "bob", "bob", "zoe", "zoe"), texts, strict=True)
+    path = tmp_path / "c.csv"
+    path.write_text("author,text\n" + "".join(f'{who},"{text}"\n' for who, text in rows))
+    counts = Counts()
+    kept = curated_pieces(
+        Corpus(str(path)),
+        counts,
+        seen=Seen(),
+        excluded=frozenset({"zoe"}),
+        options=CurationOptions(),
+        opted_out=optout.load(),
+    )
+    assert [piece["author"].to_list() for piece in kept] == [["bob", "bob"]]
+    assert (counts.read, counts.excluded) == (6, 4)
+
+
+def test_encoded_data_is_made_anew_once_somebody_opts_out(config: Path, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "b.csv", "bob", ["one"])
+
+    def fingerprint() -> str:
+        corpora = (Corpus(str(path)),)
+        return Choices(corpora, frozenset(), 1, vocabulary=9, context=9, seed=0).fingerprint()
+
+    before = fingerprint()
+    optout.add(["ann"])
+    after = fingerprint()
+    assert before != after == fingerprint()
+    assert config.exists()
