@@ -706,7 +706,7 @@ def test_a_folder_that_may_not_be_written(
     done = subprocess.run(
         [*somebody, *PROGRAM, "train", "posts.csv", "--base", "base", "--out", out],
         cwd=open_folder,
-        env=plain_environment,
+        env=plain_environment | {"HOME": str(open_folder)},  # one that may be looked into
         capture_output=True,
         text=True,
         check=False,
@@ -723,7 +723,7 @@ def test_a_source_that_may_not_be_read(
     done = subprocess.run(
         [*somebody, *PROGRAM, command, "secret.txt"],
         cwd=open_folder,
-        env=plain_environment,
+        env=plain_environment | {"HOME": str(open_folder)},  # one that may be looked into
         capture_output=True,
         text=True,
         check=False,
