@@ -44,9 +44,10 @@ class WandbService:
             self._mode, self._why = "offline", f"W&B can't be used ({type(error).__name__})"
             self.module.teardown()  # its service still holds the run's id
             run = self._init(job)
-        self._url = run.url or self._url
-        if run.settings.mode == "offline":
+        if run.settings.mode == "offline":  # where even asking for the address is warned about
             self._offline.append(str(run.settings.sync_dir))
+        else:
+            self._url = run.url or self._url
         return run
 
     def use(self, run: Any, made: Any, digest: str) -> None:  # noqa: ANN401 - of wandb
