@@ -1,11 +1,13 @@
-"""Somebody's face, from whatever image they have."""
+"""Somebody's face: from whatever image they have, else an initial on a colour."""
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError
+from huggingtweets.publish._text import clean, graphemes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +15,17 @@ if TYPE_CHECKING:
 _KINDS = ("PNG", "JPEG", "GIF", "WEBP")
 _SIDE = 184  # twice as large as it is shown
 _MOST_PIXELS = 40_000_000
+
+
+def initial(author: str) -> str:
+    """The first letter of a handle, the same on card and picture."""
+    letters = [part for part in graphemes(clean(author)) if part[0].isalnum()]
+    return letters[0].upper() if letters else "@"
+
+
+def hue(author: str) -> int:
+    """A colour that is always the same for a handle, in degrees."""
+    return hashlib.sha256(clean(author).casefold().encode()).digest()[0] * 360 // 256
 
 
 def write_face(avatar: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from huggingtweets import atomic, novelty
 from huggingtweets.evaluation.report import percent
+from huggingtweets.publish._avatar import hue, initial
 from huggingtweets.publish.escaping import escape_html, escape_markdown, one_line
 from huggingtweets.publish.facts import PICTURE, Facts
 
@@ -21,7 +22,6 @@ PROMPTS = ("My dream is", "I like", "I don't like", "My favorite place is")
 """What visitors of the Hub can try, as in the original."""
 
 _MOST_AVATARS = 3
-_COLOURS = ("#1d6fa5", "#b4532a", "#3b7d4f")
 _ORDER = [
     *("language", "thumbnail", "tags", "widget", "pipeline_tag", "library_name", "base_model"),
     *("license", "license_name"),
@@ -59,7 +59,7 @@ def render_card(facts: Facts) -> str:
         record=record,
         report=facts.report,
         head=head(facts),
-        avatars=list(zip(map(_initial, record.authors), _COLOURS, strict=False))[:_MOST_AVATARS],
+        avatars=[(initial(name), hue(name)) for name in record.authors[:_MOST_AVATARS]],
         prompt=PROMPTS[0],
         picture=PICTURE,
         pipeline=PIPELINE,
@@ -110,11 +110,6 @@ def _thumbnail(facts: Facts) -> str:
 
 def _one_or_all(codes: tuple[str, ...]) -> str | list[str] | None:
     return codes[0] if len(codes) == 1 else list(codes) or None
-
-
-def _initial(author: str) -> str:
-    letters = [char for char in one_line(author) if char.isalnum()]
-    return letters[0].upper() if letters else "🤖"
 
 
 def template(package: str, name: str) -> Template:

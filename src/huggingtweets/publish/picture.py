@@ -7,7 +7,6 @@ has installed, no network, and one folder that holds nothing but its template an
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import regex
 
 from huggingtweets.errors import InputError
-from huggingtweets.publish._avatar import write_face
+from huggingtweets.publish._avatar import hue, initial, write_face
 from huggingtweets.publish._text import clean, cut, graphemes, reads_right_to_left
 from huggingtweets.publish.card import PROMPTS
 from huggingtweets.publish.facts import title
@@ -98,12 +97,10 @@ class Picture:
 
 def _face(author: str, file: int | None) -> dict[str, Any]:
     """An avatar, or an initial on a colour that is always the same for a handle."""
-    handle = clean(author)
-    letters = [part for part in graphemes(handle) if part[0].isalnum()]
     return {
         "file": None if file is None else f"/{file}.png",
-        "initial": letters[0].upper() if letters else "@",
-        "hue": hashlib.sha256(handle.casefold().encode()).digest()[0] * 360 // 256,
+        "initial": initial(author),
+        "hue": hue(author),
     }
 
 
