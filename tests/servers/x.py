@@ -7,16 +7,20 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.servers.local import Reply, Server, as_json
 
-from huggingtweets.sources import http
+from huggingtweets.errors import SourceError
+from huggingtweets.sources import Reading, http
+from huggingtweets.sources.accounts import open_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pytest
     from tests.servers.local import Request
+
+    from huggingtweets.posts import Post
 
 TOKEN = "AAAAAAAA-made-up-t0ken%3D"  # noqa: S105 - so that it can be looked for
 USER = "Gardener"
@@ -37,6 +41,23 @@ def x_online(
         monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(folder))
         monkeypatch.setattr(http, "sleep", lambda _seconds: None)
         yield running
+
+
+def posts_of(**options: Any) -> list[Post]:  # noqa: ANN401
+    """Read the account with a yes to all questions."""
+    source = open_account(f"x:@{USER.lower()}", Reading(**{"confirm": lambda _: True} | options))
+    assert source is not None
+    assert source.name == "x"
+    return list(source.posts())
+
+
+def error_of(**options: Any) -> str:  # noqa: ANN401
+    """What reading the account ends with: one sentence that doesn't hold the token."""
+    with pytest.raises(SourceError) as caught:
+        posts_of(**options)
+    assert "\n" not in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    return str(caught.value)
 
 
 def tweet(number: int, text: str | None = None, **more: object) -> dict[str, Any]:

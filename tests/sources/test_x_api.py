@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.servers.local import Reply, as_json
@@ -13,6 +13,8 @@ from tests.servers.x import (
     TOKEN,
     USER,
     XServer,
+    error_of,
+    posts_of,
     problem,
     refers,
     tweet,
@@ -20,16 +22,13 @@ from tests.servers.x import (
     x_online,
 )
 
-from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, http
-from huggingtweets.sources.accounts import open_account
+from huggingtweets.sources import http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from huggingtweets.events import Event
-    from huggingtweets.posts import Post
 
 
 @pytest.fixture
@@ -39,24 +38,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]
         yield running
 
 
-def _posts(**options: Any) -> list[Post]:  # noqa: ANN401
-    source = open_account(f"x:@{USER.lower()}", Reading(**{"confirm": lambda _: True} | options))
-    assert source is not None
-    assert source.name == "x"
-    return list(source.posts())
-
-
-def _error(**options: Any) -> str:  # noqa: ANN401
-    with pytest.raises(SourceError) as caught:
-        _posts(**options)
-    assert "\n" not in str(caught.value)
-    assert TOKEN not in str(caught.value)
-    return str(caught.value)
-
-
 def test_pages(server: XServer) -> None:
     server.tweets = tweets(250)
-    posts = _posts()
+    posts = posts_of()
     assert [post.text for post in posts] == [one["text"] for one in server.tweets]
     assert {(post.author, post.source, post.lang, post.kind) for post in posts} == {
         (USER, "x", "en", "original")
@@ -71,7 +55,7 @@ def test_pages(server: XServer) -> None:
 
 def test_all_that_x_hands_out(server: XServer) -> None:
     server.tweets = tweets(3_300)
-    assert len(_posts()) == 3_200
+    assert len(posts_of()) == 3_200
     assert server.sizes == [100] * 32
 
 
@@ -88,7 +72,7 @@ def test_kinds_and_long_posts(server: XServer) -> None:
         {"id": None, "text": "no post"},
         {"id": str(FIRST)},
     ]
-    posts = _posts()
+    posts = posts_of()
     assert [post.kind for post in posts] == [
         *("repost", "reply", "quote", "reply", "reply", "original", "original", "original")
     ]
@@ -101,34 +85,34 @@ def test_kinds_and_long_posts(server: XServer) -> None:
 
 def test_the_newest_and_those_since(server: XServer) -> None:
     server.tweets = tweets(400)
-    assert len(_posts(limit=7)) == 7
+    assert len(posts_of(limit=7)) == 7
     assert server.sizes == [7]
     since = datetime(2024, 3, 1, 4, tzinfo=UTC)
-    assert len(_posts(since=since)) == 160
+    assert len(posts_of(since=since)) == 160
     assert server.sizes == [7, 10, 100, 100]
     assert server.handed_out == 217
 
 
 def test_a_second_time_only_new_posts_are_read(server: XServer) -> None:
     server.tweets = tweets(250)
-    _posts()
+    posts_of()
     server.asked.clear()
     server.tweets = tweets(380)
-    assert len(_posts()) == 380
+    assert len(posts_of()) == 380
     assert server.sizes == [100, 100]
     server.asked.clear()
-    assert len(_posts()) == 380
+    assert len(posts_of()) == 380
     assert server.sizes == [10]
 
 
 def test_a_cut_download_goes_on_where_it_was(server: XServer) -> None:
     server.tweets = tweets(450)
     server.instead = dict.fromkeys(range(3, 9), as_json({}, 503))
-    assert "200 posts downloaded before are kept" in _error()
+    assert "200 posts downloaded before are kept" in error_of()
     cut = server.cursors[-1]
     server.instead = {}
     server.asked.clear()
-    assert len(_posts()) == 450
+    assert len(posts_of()) == 450
     assert server.cursors[0] == cut
     assert server.handed_out == 450
 
@@ -137,15 +121,15 @@ def test_a_cut_download_goes_on_where_it_was(server: XServer) -> None:
 def test_what_may_go_better_is_tried_again(server: XServer, fault: Reply) -> None:
     server.tweets = tweets(150)
     server.instead = {0: fault, 2: fault, 3: fault, 5: fault}
-    assert len(_posts()) == 150
+    assert len(posts_of()) == 150
 
 
 def test_a_page_that_is_empty_ends_it(server: XServer) -> None:
     server.tweets, server.ends_empty = tweets(200), True
-    assert len(_posts()) == 200
+    assert len(posts_of()) == 200
     assert server.sizes == [100, 100, 5]
     server.instead = {n: as_json({"meta": {"next_token": f"t{n}"}}) for n in range(5, 100)}
-    assert len(_posts()) == 200
+    assert len(posts_of()) == 200
     assert len(server.sizes) == 8
 
 
@@ -155,10 +139,10 @@ def test_pauses_are_counted_down(server: XServer, monkeypatch: pytest.MonkeyPatc
     server.tweets = tweets(3)
     server.instead = {1: Reply(busy.body, 429, {"x-rate-limit-reset": "1700000003"})}
     told: list[Event] = []
-    assert len(_posts(listen=told.append)) == 3
+    assert len(posts_of(listen=told.append)) == 3
     assert [event.seconds_left for event in told] == [None, 3, 2, 1, None]
     assert told[0].message == f"finding @{USER.lower()} on X, which costs $0.01"
     assert told[1].message == "127.0.0.1 asks for a pause"
     later = Reply(busy.body, 429, {"x-rate-limit-reset": "1700003600"})
     server.instead = {len(server.asked) + 1: later}
-    assert "asks for a pause of 60 minutes" in _error()
+    assert "asks for a pause of 60 minutes" in error_of()

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.servers.local import Reply, Server, as_json
-from tests.servers.x import ID, TOKEN, USER, XServer, problem, tweets, without_data, x_online
+from tests.servers.x import (
+    ID,
+    TOKEN,
+    USER,
+    XServer,
+    error_of,
+    posts_of,
+    problem,
+    tweets,
+    without_data,
+    x_online,
+)
 
-from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, http
-from huggingtweets.sources.accounts import open_account
+from huggingtweets.sources import http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from huggingtweets.posts import Post
 
 
 @pytest.fixture
@@ -26,21 +33,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]
     """An account without posts, a token that fits, and nothing downloaded."""
     with x_online(tmp_path, monkeypatch) as running:
         yield running
-
-
-def _posts(**options: Any) -> list[Post]:  # noqa: ANN401
-    source = open_account(f"x:@{USER.lower()}", Reading(**{"confirm": lambda _: True} | options))
-    assert source is not None
-    assert source.name == "x"
-    return list(source.posts())
-
-
-def _error(**options: Any) -> str:  # noqa: ANN401
-    with pytest.raises(SourceError) as caught:
-        _posts(**options)
-    assert "\n" not in str(caught.value)
-    assert TOKEN not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -66,42 +58,42 @@ def _error(**options: Any) -> str:  # noqa: ANN401
 def test_what_can_go_wrong(server: XServer, reply: Reply, words: str, first: int) -> None:
     server.tweets = tweets(9)
     server.instead = dict.fromkeys(range(first, 9), reply)
-    assert words in _error()
+    assert words in error_of()
 
 
 def test_accounts_that_may_not_be_read(server: XServer) -> None:
     server.tweets = tweets(9)
     server.user["username"] = "somebody"
-    assert "@gardener is not on X; check the handle." in _error()
+    assert "@gardener is not on X; check the handle." in error_of()
     server.user |= {"username": USER, "protected": True}
-    assert "shows their posts only to followers" in _error()
+    assert "shows their posts only to followers" in error_of()
     server.user["protected"] = False
     detail = f"User has been suspended: [{USER}]."
     suspended = without_data("Forbidden", detail, "resource-not-found")
     server.instead = dict.fromkeys(range(9), suspended)
-    assert "@gardener is suspended on X" in _error()
+    assert "@gardener is suspended on X" in error_of()
     detail = f"Sorry, you are not authorized to see the user with id: [{ID}]."
     hidden = without_data("Authorization Error", detail, "not-authorized-for-resource")
     server.instead = {len(server.asked) + 1: hidden}
-    assert "shows their posts only to followers" in _error()
+    assert "shows their posts only to followers" in error_of()
     assert server.handed_out == 0
 
 
 def test_a_place_that_x_has_forgotten(server: XServer, tmp_path: Path) -> None:
     server.tweets = tweets(250)
-    _posts(limit=100)
+    posts_of(limit=100)
     state = tmp_path / "x" / "gardener" / "state.json"
     state.write_text(state.read_text().replace("7140dibdnow9c7bt", "old"))
-    assert "delete state.json" in _error()
+    assert "delete state.json" in error_of()
     state.unlink()
-    assert len(_posts()) == 250
+    assert len(posts_of()) == 250
 
 
 def test_a_slow_answer(server: XServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(http.Client.get.__kwdefaults__ or {}, "seconds", 0.3)
     server.instead = {0: Reply(b" " * 4000, fault="slow")}
     started = time.monotonic()
-    assert "took over 0.3 seconds" in _error()
+    assert "took over 0.3 seconds" in error_of()
     assert time.monotonic() - started < 5
 
 
@@ -111,12 +103,12 @@ def test_a_slow_answer(server: XServer, monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_token_does_not_follow_a_redirect(server: XServer) -> None:
     with Server(lambda _path, _query: as_json({"data": {"id": ID}})) as other:
         server.instead = {0: Reply(b"", 302, {"Location": f"{other.url}/elsewhere"})}
-        _error()
+        error_of()
         assert len(other.asked) == 1
         assert all(TOKEN not in value for value in other.headers[0].values())
     for target in ("https://10.0.0.1/", "http://169.254.169.254/latest", "https://[fd00::1]/"):
         server.instead = {len(server.asked): Reply(b"", 302, {"Location": target})}
-        assert "no address on the public internet" in _error()
+        assert "no address on the public internet" in error_of()
 
 
 def test_only_this_machine_may_stand_in_for_x(
@@ -124,13 +116,13 @@ def test_only_this_machine_may_stand_in_for_x(
 ) -> None:
     for named in ("https://x.example", "http://10.0.0.1:80", "https://api.x.com.example"):
         monkeypatch.setenv("HUGGINGTWEETS_X_API", named)
-        assert "may only name a server on this machine" in _error()
+        assert "may only name a server on this machine" in error_of()
     assert server.asked == []
 
 
 def test_the_token_is_in_no_log(server: XServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     server.tweets = tweets(3)
-    _posts()
+    posts_of()
     assert "Making API request" in caplog.text
     assert TOKEN not in caplog.text
