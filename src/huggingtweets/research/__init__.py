@@ -1,0 +1,1 @@
+"""Questions about many runs: sweeps over hyper-parameters, and how authors compare."""
