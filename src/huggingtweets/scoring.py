@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from huggingtweets import dataset
+from huggingtweets import chunked_loss, dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,15 +29,19 @@ def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> torch.Tenso
     """Summed over the batch's real tokens, in nats; a scalar that gradients flow through.
 
     The logits, (rows, time, vocabulary), are taken to fp32 first: in bfloat16 the sum over the
-    vocabulary would lose the third digit.
+    vocabulary would lose the third digit. Where the model's head allows they are computed a few
+    at a time.
     """
+    device = next(model.parameters()).device
+    inputs, labels = batch.inputs.to(device), batch.labels.to(device)
+    if chunked_loss.has_plain_head(model):
+        return chunked_loss.summed(model, inputs, labels)
     import torch.nn.functional as F  # noqa: N812 - its usual name
 
-    device = next(model.parameters()).device
-    logits = model(input_ids=batch.inputs.to(device), use_cache=False).logits
+    logits = model(input_ids=inputs, use_cache=False).logits
     return F.cross_entropy(
         logits.float().flatten(0, 1),
-        batch.labels.to(device).flatten(),
+        labels.flatten(),
         ignore_index=dataset.IGNORED,
         reduction="sum",
     )

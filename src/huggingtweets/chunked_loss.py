@@ -1,0 +1,112 @@
+"""Cross entropy over a large vocabulary without ever holding all logits.
+
+GPT-2's logits of a batch of 1,024 tokens are 200 MB, and its softmax and their gradients as much
+again each. Here some positions at a time go through head, loss and gradient, so that only their
+share is ever in memory ("Cut Your Losses", Wijmans et al. 2024, arXiv 2411.09009, section 3, in
+plain products).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+LOGITS_AT_ONCE = 1 << 23
+"""Logits in a chunk at most: 32 MB in fp32."""
+
+_PLAIN_HEADS = frozenset(
+    {"gpt2", "gpt_neox", "llama", "mistral", "olmo2", "qwen2", "qwen3", "smollm3"}
+)
+"""Kinds of models whose logits are the last hidden state times the head and nothing more. Others
+scale or cap theirs, so their own code computes them."""
+
+
+def has_plain_head(model: PreTrainedModel) -> bool:
+    """Whether a model's logits are its last hidden state times one matrix."""
+    import torch
+
+    head = model.get_output_embeddings()
+    plain = getattr(model.config, "model_type", None) in _PLAIN_HEADS
+    return plain and type(head) is torch.nn.Linear and head.bias is None
+
+
+def summed(model: PreTrainedModel, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross entropy summed over all positions whose label counts, in nats; a scalar in fp32.
+
+    Args:
+        model: one that :func:`has_plain_head`.
+        inputs: token ids, (rows, time), on the model's device.
+        labels: of the same shape, one position ahead; those under 0 don't count.
+    """
+    import torch
+
+    hidden = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+    weight = model.get_output_embeddings().weight
+    wanted = torch.is_grad_enabled()
+    total: torch.Tensor = _function().apply(hidden.flatten(0, 1), weight, labels.flatten(), wanted)
+    return total
+
+
+_made: list[Any] = []
+
+
+def _function() -> Any:  # noqa: ANN401 - an autograd function
+    """The function, made once torch is there."""
+    if not _made:
+        _made.append(_make())
+    return _made[0]
+
+
+def _make() -> Any:  # noqa: ANN401 - an autograd function
+    import torch
+
+    class Chunked(torch.autograd.Function):
+        """The gradients are computed on the way forward, while a chunk's logits are at hand."""
+
+        @staticmethod
+        def forward(
+            ctx: Any,  # noqa: ANN401 - torch's context
+            hidden: torch.Tensor,
+            weight: torch.Tensor,
+            labels: torch.Tensor,
+            wanted: bool,
+        ) -> torch.Tensor:
+            to_hidden = torch.empty_like(hidden) if wanted else None
+            to_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted else None
+            total = hidden.new_zeros((), dtype=torch.float32)
+            size = max(1, LOGITS_AT_ONCE // len(weight))
+            for start in range(0, len(hidden), size):
+                some, goals = hidden[start : start + size], labels[start : start + size]
+                # in bfloat16 the sum over the vocabulary would lose the third digit
+                logits = (some @ weight.T).float()
+                total += _loss_and_gradient(logits, goals, wanted=wanted)
+                if to_hidden is not None and to_weight is not None:
+                    gradient = logits.to(hidden.dtype)
+                    torch.mm(gradient, weight, out=to_hidden[start : start + size])
+                    to_weight += gradient.T @ some
+            if to_hidden is not None and to_weight is not None:
+                ctx.save_for_backward(to_hidden, to_weight.to(weight.dtype))
+            return total
+
+        @staticmethod
+        def backward(ctx: Any, above: torch.Tensor) -> Any:  # noqa: ANN401 - torch's context
+            to_hidden, to_weight = ctx.saved_tensors
+            return to_hidden * above, to_weight * above, None, None
+
+    return Chunked
+
+
+def _loss_and_gradient(logits: torch.Tensor, labels: torch.Tensor, *, wanted: bool) -> torch.Tensor:
+    """Summed loss of a chunk; where ``wanted``, ``logits`` become their own gradient."""
+    counts = labels >= 0
+    goals = labels.clamp_min(0)[:, None]
+    norm = logits.logsumexp(-1)
+    loss = ((norm - logits.gather(1, goals)[:, 0]) * counts).sum()
+    if wanted:
+        logits.sub_(norm[:, None]).exp_()
+        logits.scatter_add_(1, goals, logits.new_full(goals.shape, -1.0))
+        logits.mul_(counts[:, None])
+    return loss

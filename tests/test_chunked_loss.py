@@ -1,0 +1,114 @@
+"""The loss in chunks is transformers' own loss, for every kind of model it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from huggingtweets import chunked_loss, dataset, scoring
+
+if TYPE_CHECKING:
+    from huggingtweets.dataset import Batch
+
+SIZES = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+
+def model_of(kind: str, **changes: Any) -> Any:  # noqa: ANN401 - any model
+    """A small one with random weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(kind, **SIZES | changes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config).eval()
+
+
+def batch() -> Batch:
+    import random
+
+    rng = random.Random(0)
+    return dataset.to_batch(
+        [[0, *(rng.randrange(1, 300) for _ in range(size)), 0] for size in (5, 9, 14, 30)]
+    )
+
+
+def loss_and_gradients(model: Any, *, plain: bool) -> tuple[float, dict[str, Any]]:  # noqa: ANN401
+    import torch.nn.functional as F  # noqa: N812 - its usual name
+
+    some = batch()
+    if plain:
+        logits = model(input_ids=some.inputs, use_cache=False).logits.float().flatten(0, 1)
+        loss = F.cross_entropy(
+            logits, some.labels.flatten(), ignore_index=dataset.IGNORED, reduction="sum"
+        )
+    else:
+        loss = scoring.negative_log_likelihood(model, some)
+    model.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", sorted(chunked_loss._PLAIN_HEADS))
+def test_loss_and_gradients_are_those_of_transformers(
+    kind: str, tied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(chunked_loss, "LOGITS_AT_ONCE", 7 * 300)  # 7 positions at a time
+    model = model_of(kind, tie_word_embeddings=tied)
+    assert chunked_loss.has_plain_head(model)
+    loss, gradients = loss_and_gradients(model, plain=False)
+    expected, wanted = loss_and_gradients(model, plain=True)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_in_bfloat16_both_are_as_far_from_fp32() -> None:
+    import torch
+
+    model = model_of("llama")
+    exact, wanted = loss_and_gradients(model, plain=True)
+    loss, gradients = loss_and_gradients(model.to(torch.bfloat16), plain=False)
+    assert loss == pytest.approx(exact, rel=1e-2)
+    ours = torch.cat([g.float().flatten() for g in gradients.values()])
+    theirs = torch.cat([g.flatten() for g in wanted.values()])
+    assert float((ours - theirs).norm() / theirs.norm()) < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [("granite", {"logits_scaling": 4.0}), ("gemma2", {"head_dim": 16}), ("cohere", {})],
+)
+def test_models_that_scale_their_logits_compute_them_themselves(
+    kind: str, changes: dict[str, Any]
+) -> None:
+    model = model_of(kind, **changes)
+    assert not chunked_loss.has_plain_head(model)
+    loss, _ = loss_and_gradients(model, plain=False)
+    expected, _ = loss_and_gradients(model, plain=True)
+    assert loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_measuring_computes_no_gradients() -> None:
+    import torch
+
+    model = model_of("gpt2")
+    with torch.inference_mode():
+        loss = scoring.negative_log_likelihood(model, batch())
+    assert not loss.requires_grad
+    assert loss.item() == pytest.approx(loss_and_gradients(model.eval(), plain=True)[0], rel=1e-5)
