@@ -1,6 +1,7 @@
 """What the terminal shows: counts, one progress bar, posts. All output goes through here."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -151,6 +152,10 @@ class Screen:
             one.start()
 
     def _train(self, event: Event) -> None:
+        if event.message:
+            self._end_status()
+            self.say(event.message, "dim")
+            return
         if not self.console.is_terminal:
             if event.held_out_bits_per_byte is not None:
                 self.say(
@@ -255,3 +260,11 @@ def outcome(run: "RunFolder") -> dict[str, Any]:
         "result": record.result,
         "likeness": json.loads(run.report_json.read_text(encoding="utf-8")),
     }
+
+
+def has_display() -> bool:
+    """Whether a browser could show anything, to somebody who is there."""
+    if not sys.stdout.isatty():
+        return False
+    shows = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
+    return bool(shows or os.environ.get("WAYLAND_DISPLAY"))

@@ -11,13 +11,15 @@ import json
 import math
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from huggingtweets import checkpoint, dataset, scoring
 from huggingtweets.errors import BotError, Interrupted, TrainingError
-from huggingtweets.events import Listener, ignore
+from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.machine import Machine, tune_allocator
+from huggingtweets.training import compiling
 from huggingtweets.training.clock import Clock
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.progress import Progress
@@ -26,11 +28,15 @@ from huggingtweets.training.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from huggingtweets.dataset import Batch, Row
     from huggingtweets.models import LanguageModel
     from huggingtweets.training.recipe import Recipe
+
+_SHARE_FOR_CHECKPOINTS = 0.05
+"""Of the time at most: GPT-2 small's are two gigabytes, which some disks take ten seconds for."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,9 @@ class Fit:
         machine: device and precision.
         seed: decides the order of posts and dropout.
         checkpoint_file: where the resumable state goes, or None for none.
-        checkpoint_seconds: at most so much training is lost when the process dies.
+        checkpoint_seconds: at most so much training is lost when the process dies, or twenty times
+            what it takes to write a checkpoint where that is more.
+        compiled: whether to use ``torch.compile``; None where it pays.
         interrupt: what Ctrl-C does.
     """
 
@@ -57,6 +65,7 @@ class Fit:
     seed: int = 0
     checkpoint_file: Path | None = None
     checkpoint_seconds: float = 30.0
+    compiled: bool | None = None
     interrupt: Interrupt = field(default_factory=Interrupt)
 
 
@@ -72,6 +81,7 @@ class Trained:
         tokens: of real text seen.
         seconds: spent training, measuring included.
         stopped_early: the held-out loss rose before the last epoch.
+        compiled: the last steps ran compiled.
     """
 
     history: list[dict[str, float | None]]
@@ -80,6 +90,7 @@ class Trained:
     tokens: int
     seconds: float
     stopped_early: bool
+    compiled: bool = False
 
 
 def fit(task: Fit, listen: Listener = ignore) -> Trained:
@@ -98,8 +109,11 @@ def fit(task: Fit, listen: Listener = ignore) -> Trained:
     tune_allocator()
     torch.manual_seed(task.seed)
     loop = _Loop(task, listen)
-    with task.interrupt.watching():
-        return loop.run()
+    try:
+        with task.interrupt.watching():
+            return loop.run()
+    finally:
+        compiling.undo(task.base.model)
 
 
 class _Loop:
@@ -111,10 +125,12 @@ class _Loop:
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
         self.weights = Weights(task.base.model, task.machine, task.recipe)
         self.state = Progress(plan=self._plan())
+        self.listen = listen
         self._resume()
         self.clock = Clock(self.state, self.recipe, self.steps, listen)
         self.sampler = Sampler(task.base, task.train, task.seed)
-        self.saved_at = time.monotonic()
+        self.compiled = self._pick()
+        self.saved_at, self.saving_takes = time.monotonic(), 0.0
 
     def run(self) -> Trained:
         """Measure, train an epoch, measure, until there is no more to gain."""
@@ -134,7 +150,21 @@ class _Loop:
             tokens=state.tokens,
             seconds=self.clock.seconds(),
             stopped_early=state.epoch < self.recipe.epochs,
+            compiled=self.compiled,
         )
+
+    def _pick(self) -> bool:
+        """Choose whether to compile, and say in a line what this machine is used for."""
+        task = self.task
+        tokens = sum(map(sum, self.data.sizes)) * self.recipe.epochs
+        wanted, why_not = compiling.decide(
+            task.compiled, task.machine, task.base.parameters, tokens
+        )
+        compiled = wanted and compiling.compile_blocks(task.base.model)
+        how = "compiled, so the first steps take longer" if compiled else why_not
+        picked = ", ".join(part for part in (task.machine.describe(), how) if part)
+        self.listen(Event(stage="train", total=self.steps, message=f"training on {picked}"))
+        return compiled
 
     def _epoch(self) -> None:
         state = self.state
@@ -145,15 +175,16 @@ class _Loop:
             self.clock.tell(state)
             if self.task.interrupt.requested:
                 self._stop_if_confirmed()
-            elif time.monotonic() - self.saved_at >= self.task.checkpoint_seconds:
+            elif time.monotonic() - self.saved_at >= self._seconds_between_checkpoints():
                 self._save()
+
+    def _seconds_between_checkpoints(self) -> float:
+        return max(self.task.checkpoint_seconds, self.saving_takes / _SHARE_FOR_CHECKPOINTS)
 
     def _step(self, batch: Batch) -> None:
         state = self.state
         self.weights.model.train()
-        loss = scoring.negative_log_likelihood(self.weights.model, batch) / batch.tokens
-        loss.backward()  # type: ignore[no-untyped-call]
-        value = loss.item()
+        value = self._loss_and_gradients(batch)
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss is no longer a number at step {state.step + 1}; "
@@ -165,9 +196,30 @@ class _Loop:
         state.loss_sum += value * batch.tokens
         state.loss_tokens += batch.tokens
 
+    def _loss_and_gradients(self, batch: Batch) -> float:
+        """Mean loss of a batch in nats, its gradients in the model; uncompiled if need be."""
+        try:
+            loss = scoring.negative_log_likelihood(self.weights.model, batch) / batch.tokens
+            loss.backward()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            if not (self.compiled and compiling.is_of_the_compiler(error)):
+                raise
+            self._go_on_uncompiled()
+            return self._loss_and_gradients(batch)
+        return loss.item()
+
+    def _go_on_uncompiled(self) -> None:
+        compiling.undo(self.weights.model)
+        compiling.forget_cache()
+        self.weights.model.zero_grad()
+        self.compiled = False
+        message = "compiling failed, so training goes on without it"
+        self.listen(Event(stage="train", total=self.steps, message=message))
+
     def _measure(self, train_loss: float | None) -> None:
         """Held-out bits per byte now; the weights are kept if it is the lowest so far."""
-        nats = scoring.summed_nats(self.weights.model, self.data.held_out)
+        with self._uncompiled():
+            nats = scoring.summed_nats(self.weights.model, self.data.held_out)
         value = scoring.nats_to_bits_per_byte(nats, self.task.held_out)
         state = self.state
         state.history.append(
@@ -181,9 +233,13 @@ class _Loop:
         if value < state.best:
             state.best = value
             self.weights.keep_best()
-        with self.clock.stopped():
+        with self.clock.stopped(), self._uncompiled():
             samples = self.sampler.draw(state.step, self.clock.seconds())
         self.clock.tell(state, held_out=value, samples=samples)
+
+    def _uncompiled(self) -> AbstractContextManager[None]:
+        """While measuring and sampling, for which nothing should be compiled anew."""
+        return compiling.paused() if self.compiled else nullcontext()
 
     def _no_longer_falls(self) -> bool:
         last = self.state.history[-1]["held_out_bits_per_byte"]
@@ -202,10 +258,12 @@ class _Loop:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def _save(self) -> None:
+        started = time.monotonic()
         if self.task.checkpoint_file is not None:
             self.state.seconds = self.clock.seconds()
             checkpoint.save(self.task.checkpoint_file, self.state, self.weights.tensors())
         self.saved_at = time.monotonic()
+        self.saving_takes = self.saved_at - started
 
     def _resume(self) -> None:
         file = self.task.checkpoint_file

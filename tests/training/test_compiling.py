@@ -1,0 +1,142 @@
+"""Compiled training means the same as uncompiled, and a compiler that fails stops nobody."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from huggingtweets import dataset, machine, models, scoring
+from huggingtweets.training import Fit, compiling, fit
+from huggingtweets.training.recipe import FAST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from huggingtweets.events import Event
+    from huggingtweets.machine import Machine
+    from huggingtweets.models import LanguageModel
+
+RECIPE = FAST.changed(learning_rate=3e-3, epochs=1, batch_tokens=512)
+# torch's compiler looks at what isn't a leaf, and forks beside threads
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+needs_compiler = pytest.mark.skipif(not machine.has_compiler(), reason="there is no C++ compiler")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this test's own; what torch keeps of earlier compilations is forgotten."""
+    import torch
+
+    torch.compiler.reset()
+    folder = tmp_path_factory.mktemp("compiled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
+        yield folder
+    torch.compiler.reset()
+
+
+def batch_of(lm: LanguageModel, posts: list[str]) -> Any:  # noqa: ANN401 - a batch
+    return dataset.to_batch(dataset.rows_of(lm.encode_all(posts), lm.separator, lm.context))
+
+
+def loss_and_gradient(lm: LanguageModel, posts: list[str]) -> tuple[float, Any]:
+    import torch
+
+    lm.model.zero_grad()
+    loss = scoring.negative_log_likelihood(lm.model, batch_of(lm, posts))
+    loss.backward()  # type: ignore[no-untyped-call]
+    parts = [p.grad.float().flatten() for p in lm.model.parameters() if p.grad is not None]
+    return loss.item(), torch.cat(parts)
+
+
+def fits(lm: LanguageModel, posts: list[str], cpu: Machine, **how: Any) -> tuple[Any, list[Event]]:  # noqa: ANN401
+    events: list[Event] = []
+    task = Fit(lm, [posts[:120]], posts[270:], RECIPE, cpu, **how)
+    return fit(task, events.append), events
+
+
+@needs_compiler
+def test_compiled_blocks_give_the_loss_and_gradients_of_plain_fp32(
+    tiny_base: Path, posts: list[str]
+) -> None:
+    plain, compiled = models.load(tiny_base), models.load(tiny_base)
+    assert compiling.compile_blocks(compiled.model)
+    for some in (posts[:6], posts[6:15]):  # two shapes
+        loss, gradient = loss_and_gradient(compiled, some)
+        expected, wanted = loss_and_gradient(plain, some)
+        assert loss == pytest.approx(expected, rel=1e-5)
+        assert float((gradient - wanted).norm() / wanted.norm()) < 1e-5
+    compiling.undo(compiled.model)
+    again, _ = loss_and_gradient(compiled, posts[:6])
+    assert again == pytest.approx(loss_and_gradient(plain, posts[:6])[0], rel=1e-6)
+
+
+@needs_compiler
+def test_a_training_compiled_ends_where_one_uncompiled_does(
+    tiny_base: Path, posts: list[str], cpu: Machine
+) -> None:
+    compiled, events = fits(models.load(tiny_base), posts, cpu, compiled=True)
+    plain, _ = fits(models.load(tiny_base), posts, cpu, compiled=False)
+    assert compiled.compiled
+    assert not plain.compiled
+    assert any("compiled" in event.message for event in events)
+    assert compiled.best == pytest.approx(plain.best, rel=1e-3)
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_told_and_the_training_goes_on(
+    tiny_base: Path, posts: list[str], cpu: Machine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("/bin/false",))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    (cache / "half a library").write_text("x")
+    plain, _ = fits(models.load(tiny_base), posts, cpu, compiled=False)
+    result, events = fits(models.load(tiny_base), posts, cpu, compiled=True)
+    assert not result.compiled
+    assert any("compiling failed" in event.message for event in events)
+    assert result.best == pytest.approx(plain.best, rel=1e-6)
+    assert not cache.exists()
+
+
+def test_without_a_compiler_training_starts_at_once_and_says_so(
+    tiny_base: Path, posts: list[str], cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "has_compiler", lambda: False)
+    result, events = fits(models.load(tiny_base), posts, cpu, compiled=True)
+    assert not result.compiled
+    assert "there is no C++ compiler" in events[0].message
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameters", "expected"),
+    [
+        ({"precision": "bf16"}, 124_000_000, True),
+        ({"precision": "bf16"}, 7_000_000, False),  # over before it would pay
+        ({"precision": "fp32"}, 124_000_000, False),
+        ({"precision": "bf16", "device": "cuda"}, 124_000_000, False),
+    ],
+)
+def test_it_compiles_by_itself_only_where_it_pays(
+    cpu: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    parameters: int,
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(compiling, "has_compiler", lambda: True)
+    where, tokens = replace(cpu, **changes), 100_000
+    assert compiling.decide(None, where, parameters, tokens) == (expected, "")
+    assert not compiling.decide(False, where, parameters, tokens)[0]
+    assert compiling.decide(True, where, parameters, tokens)[0]
+
+
+def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert compiling.cache_folder() == tmp_path / "huggingtweets" / "compiled"
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"]
