@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets import dataset, machine, models
+from huggingtweets import dataset, int8, machine, models
 from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation import NewPost, Sampling, Writer
 from huggingtweets.novelty import CopyIndex
@@ -76,15 +76,28 @@ class Bot:
 def open_bot(spec: str | Path, device: str | None = None, precision: str | None = None) -> Bot:
     """Open a run folder, a bot folder, a bot of the Hugging Face Hub, or ``pocket``.
 
+    Args:
+        spec: which bot.
+        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
+        precision: ``bf16``, ``fp32``, ``int8`` or None for the fastest that writes the same.
+
     Raises:
         BotError: there is no such bot.
-        InputError: there is no such device.
+        InputError: there is no such device, or it doesn't compute in this precision.
     """
-    where = machine.choose_machine(device, precision)
+    where = machine.choose_machine(device, None if precision == "int8" else precision)
     run = _find_run(spec)
     if run is None:
-        return Bot(_load(spec).to(where), None)
-    return with_its_posts(load_from_run(run).to(where), run)
+        bot = Bot(_load(spec).to(where), None)
+    else:
+        bot = with_its_posts(load_from_run(run).to(where), run)
+    if precision == "int8":
+        if where.device != "cpu":
+            raise InputError("Only a CPU writes in int8; add --device cpu.")
+        return replace(bot, model=int8.converted(bot.model))
+    if precision is None:
+        return replace(bot, model=int8.if_it_pays(bot.model, bot.index.posts if bot.index else ()))
+    return bot
 
 
 def with_its_posts(model: LanguageModel, run: RunFolder) -> Bot:

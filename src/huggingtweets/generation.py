@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 64
 _STEPS_BETWEEN_LENGTH_CHECKS = 8
+_TRIES = 8
+"""Draws of a token that fall outside the nucleus before the vocabulary is sorted after all."""
 _DRAWS_PER_POST = 20
 """Give up on a post after so many draws that were all copies or empty."""
 
@@ -117,13 +119,13 @@ class Writer:
             InputError: at once, when the prompt is longer than a post or the model's context, or
                 leaves no room there for a single post to imitate.
         """
-        start = [self.lm.separator, *self._prompt_ids(prompt)]
+        start = start_of(self.lm, prompt, self.sampling)
         before = dataset.joined(self._fitting(start), self.lm.separator)
         return self._write(prompt, before, start, n)
 
     def posts_read(self, prompt: str = "") -> int:
         """How many posts of the context are read before a post that begins with ``prompt``."""
-        return len(self._fitting([self.lm.separator, *self._prompt_ids(prompt)]))
+        return len(self._fitting(start_of(self.lm, prompt, self.sampling)))
 
     def _fitting(self, start: Row) -> list[Row]:
         """Posts of the context that leave room for a new post after the tokens ``start``."""
@@ -150,18 +152,11 @@ class Writer:
 
     def _checked(self, text: str, prompt: str) -> NewPost | None:
         """The post, or None when it is empty or a copy that must be drawn again."""
-        if "\ufffd" not in prompt:  # tokens are bytes: some stand for half a character
-            text = text.replace("\ufffd", "").strip()
-        if not text.strip() or text.strip() == prompt.strip():
-            return None
-        if self.index is None:
-            return NewPost(text, prompt)
-        run = self.index.longest_run(text)
-        copied = self.index.is_copy(text)
-        if copied and not self.allow_copies:
+        post = as_post(text, prompt, self.index)
+        if post is not None and post.copied and not self.allow_copies:
             self.rejected += 1
             return None
-        return NewPost(text, prompt, run.words, copied)
+        return post
 
     def _draw(self, start: Row, rows: int, before: Sequence[int] = ()) -> Iterator[str]:
         """Sample ``rows`` posts that begin with the tokens ``start``; give each when it ends.
@@ -209,28 +204,66 @@ class Writer:
             out = self.lm.model(input_ids=inputs, past_key_values=cache, use_cache=True)
             return out.logits[:, -1].float(), out.past_key_values
 
-    def _prompt_ids(self, prompt: str) -> list[int]:
-        if len(prompt) >= self.sampling.max_chars:
-            raise InputError(
-                f"The prompt has {len(prompt)} characters and a post at most "
-                f"{self.sampling.max_chars}; shorten it or raise --max-chars."
-            )
-        # the space before the next word belongs to that word's token
-        ids = self.lm.encode(prompt.rstrip())
-        if len(ids) + 2 > self.lm.context:
-            raise InputError(
-                f"The prompt has {len(ids)} tokens and the model reads at most "
-                f"{self.lm.context}; shorten it."
-            )
-        return ids
-
     def _is_long_enough(self, ids: list[int], step: int, most: int) -> bool:
-        """Whether a row may stop: at ``most`` tokens, or when the text is over its limit."""
-        if len(ids) + 1 >= most:
-            return True
-        if step % _STEPS_BETWEEN_LENGTH_CHECKS:
-            return False
-        return len(self.lm.decode(ids)) > self.sampling.max_chars
+        return is_long_enough(self.lm, ids, step, self.sampling.max_chars, most)
+
+
+def start_of(lm: LanguageModel, prompt: str, sampling: Sampling) -> Row:
+    """The tokens that a post with this prompt begins with, the separator first.
+
+    Raises:
+        InputError: the prompt is longer than a post or the model's context.
+    """
+    if len(prompt) >= sampling.max_chars:
+        raise InputError(
+            f"The prompt has {len(prompt)} characters and a post at most "
+            f"{sampling.max_chars}; shorten it or raise --max-chars."
+        )
+    # the space before the next word belongs to that word's token
+    ids = lm.encode(prompt.rstrip())
+    if len(ids) + 2 > lm.context:
+        raise InputError(
+            f"The prompt has {len(ids)} tokens and the model reads at most "
+            f"{lm.context}; shorten it."
+        )
+    return [lm.separator, *ids]
+
+
+def is_long_enough(
+    lm: LanguageModel, ids: Sequence[int], step: int, max_chars: int, most: int
+) -> bool:
+    """Whether a row may stop: at ``most`` tokens, or when the text is over its limit.
+
+    Args:
+        lm: tells the text.
+        ids: tokens so far without the separator.
+        step: tokens drawn so far; the text is looked at every eighth time.
+        max_chars: of the text.
+        most: tokens that the model reads.
+    """
+    if len(ids) + 1 >= most:
+        return True
+    if step % _STEPS_BETWEEN_LENGTH_CHECKS:
+        return False
+    return len(lm.decode(ids)) > max_chars
+
+
+def as_post(text: str, prompt: str, index: CopyIndex | None) -> NewPost | None:
+    """What was drawn as a post, compared with the training posts; None when it is empty.
+
+    Args:
+        text: prompt included.
+        prompt: what it was to begin with.
+        index: the training posts; None compares with nothing.
+    """
+    if "\ufffd" not in prompt:  # tokens are bytes: some stand for half a character
+        text = text.replace("\ufffd", "").strip()
+    if not text.strip() or text.strip() == prompt.strip():
+        return None
+    if index is None:
+        return NewPost(text, prompt)
+    run = index.longest_run(text)
+    return NewPost(text, prompt, run.words, index.is_copy(text))
 
 
 def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
@@ -249,12 +282,49 @@ def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator)
     # from the highest down, so that a temperature near 0 gives no infinity
     below = logits - logits.max(dim=-1, keepdim=True).values
     probabilities = torch.softmax(below / max(sampling.temperature, 1e-30), dim=-1)
-    if sampling.top_p < 1:
-        ordered, order = probabilities.sort(dim=-1, descending=True)
-        # a token stays while the mass before it is under top_p, so the first always does
-        outside = ordered.cumsum(-1) - ordered >= sampling.top_p
-        probabilities = probabilities.scatter(-1, order, ordered.masked_fill(outside, 0.0))
-    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    tokens = _drawn(probabilities, generator)
+    if sampling.top_p == 1:
+        return tokens
+    left = _outside(probabilities, tokens, sampling.top_p).nonzero()[:, 0]
+    for _ in range(_TRIES):
+        if not len(left):
+            return tokens
+        some = probabilities[left]
+        tokens[left] = _drawn(some, generator)
+        left = left[_outside(some, tokens[left], sampling.top_p)]
+    if len(left):
+        tokens[left] = _drawn(_nucleus(probabilities[left], sampling.top_p), generator)
+    return tokens
+
+
+def _drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """One token a row, by where a random number falls in the sums; (rows,)."""
+    import torch
+
+    summed = probabilities.cumsum(-1)
+    chance = torch.rand(len(summed), 1, generator=generator, device=summed.device)
+    at = torch.searchsorted(summed, chance * summed[:, -1:], right=True)
+    last = (summed < summed[:, -1:]).sum(-1, keepdim=True)  # that can be drawn, against rounding
+    return at.minimum(last)[:, 0]
+
+
+def _outside(probabilities: torch.Tensor, tokens: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Whether each token is outside its row's nucleus: likelier ones have ``top_p`` already.
+
+    Drawing again until a token is inside draws from the nucleus in its proportions, and takes two
+    passes over the vocabulary where sorting it takes as long as the rest of a small model's step.
+    """
+    own = probabilities.gather(1, tokens[:, None])
+    likelier = probabilities.masked_fill(probabilities <= own, 0.0).sum(-1)
+    return likelier >= top_p
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """The likeliest tokens that together have ``top_p``, all others 0; by sorting."""
+    ordered, order = probabilities.sort(dim=-1, descending=True)
+    # a token stays while the mass before it is under top_p, so the first always does
+    outside = ordered.cumsum(-1) - ordered >= top_p
+    return probabilities.scatter(-1, order, ordered.masked_fill(outside, 0.0))
 
 
 def cut_at_word(text: str, max_chars: int, after: int = 0) -> str:

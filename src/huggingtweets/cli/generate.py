@@ -72,7 +72,14 @@ def generate(
     text_column: options.TextColumn = None,
     yes: options.Yes = False,
     device: options.Device = None,
-    precision: options.Precision = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="bf16|fp32|int8",
+            help="The fastest that writes the same if not given.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write new posts in the author's voice; copies of real posts are drawn again."""
