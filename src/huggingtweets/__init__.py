@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from huggingtweets.generation import NewPost, Sampling
     from huggingtweets.pipeline import TrainOptions, curate, evaluate, resume, train
     from huggingtweets.posts import Post
+    from huggingtweets.research.compare import compare
+    from huggingtweets.research.compare_values import Comparison
     from huggingtweets.run import RunFolder, list_runs
     from huggingtweets.training import RECIPES, Recipe
 
@@ -32,6 +34,8 @@ _HOMES = {
     "generation": ("NewPost", "Sampling"),
     "pipeline": ("TrainOptions", "curate", "evaluate", "resume", "train"),
     "posts": ("Post",),
+    "research.compare": ("compare",),
+    "research.compare_values": ("Comparison",),
     "run": ("RunFolder", "list_runs"),
     "training": ("RECIPES", "Recipe"),
 }
@@ -40,6 +44,7 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 __all__ = [
     "RECIPES",
     "Bot",
+    "Comparison",
     "Curated",
     "CurationOptions",
     "HuggingTweetsError",
@@ -51,6 +56,7 @@ __all__ = [
     "RunFolder",
     "Sampling",
     "TrainOptions",
+    "compare",
     "curate",
     "evaluate",
     "list_runs",

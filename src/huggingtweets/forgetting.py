@@ -1,8 +1,9 @@
-"""Forgetting deleted posts: in runs, in downloads, and for good.
+"""Forgetting deleted posts: in runs, in sweeps, in downloads, and for good.
 
 In a run the posts leave its tables and whatever quotes them. What has learnt from them can't
 unlearn: a half-trained state is removed, a finished bot is marked out of date, and training starts
-over on what is left. Each step can be done again, so that the same call ends what was cut.
+over on what is left. A sweep can be read as before, but no more trials are added, as they would be
+judged by other posts. Each step can be done again, so that the same call ends what was cut.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import polars as pl
 
 from huggingtweets import atomic, dataset, evaluation, forgotten, publish
 from huggingtweets.curation import Curated
-from huggingtweets.errors import InputError
+from huggingtweets.errors import InputError, StorageError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.forgotten import PostIds
 from huggingtweets.novelty import CopyIndex
@@ -41,6 +42,7 @@ class Forgotten:
 
     Attributes:
         runs: posts removed from each run that held some.
+        sweeps: posts removed from each sweep's folder that held some.
         downloads: posts removed from each account's folder that held some.
         skipped: sentences on what could not be worked on.
         nowhere: ids that weren't found and that others' posts may have, too. They aren't
@@ -48,17 +50,21 @@ class Forgotten:
     """
 
     runs: dict[Path, int] = field(default_factory=dict)
+    sweeps: dict[Path, int] = field(default_factory=dict)
     downloads: dict[Path, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     nowhere: list[str] = field(default_factory=list)
 
 
-def forget(lines: frozenset[str], runs: Iterable[RunFolder]) -> Forgotten:
-    """Forget posts in runs and downloads, and remember that they are not to come back.
+def forget(
+    lines: frozenset[str], runs: Iterable[RunFolder], sweeps: Iterable[Path] = ()
+) -> Forgotten:
+    """Forget posts in runs, sweeps and downloads, and remember that they are not to come back.
 
     Args:
         lines: the posts, as :mod:`huggingtweets.forgotten` writes them.
         runs: to look through; one that another process works on is skipped.
+        sweeps: folders of sweeps, likewise.
 
     Raises:
         StorageError: nothing can be written down in the user's configuration.
@@ -69,6 +75,8 @@ def forget(lines: frozenset[str], runs: Iterable[RunFolder]) -> Forgotten:
     met: set[str] = set()
     for run in runs:
         _note(done.runs, run.path, done.skipped, partial(_in_run, run, ids, met))
+    for folder in sweeps:
+        _note(done.sweeps, folder, done.skipped, partial(_in_sweep, folder, ids, met))
     for file in sorted(downloads_folder().glob("*/*/posts.jsonl")):
         _note(done.downloads, file.parent, done.skipped, partial(_in_store, file.parent, ids, met))
     done.nowhere = sorted(i for i in ids.ids if not forgotten.is_unique(i) and i not in met)
@@ -89,6 +97,7 @@ def start_over(run: RunFolder) -> None:
     config = record.config
     kept = dataset.split(kept, holdout=config["holdout"], rule=config["split"], seed=config["seed"])
     run.replace_table("kept", kept)
+    run.human_file.unlink(missing_ok=True)  # people judged the bot that was
     left = set(kept["author"])
     state = "prepared" if record.state in ("trained", "done") else record.state
     authors = [author for author in record.authors if author in left]
@@ -189,6 +198,50 @@ def _json(file: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
         return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return None
+
+
+# -- sweeps ----------------------------------------------------------------------------------------
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (folder / "sweep.json").is_file()
+
+
+def list_sweeps(*places: Path) -> list[Path]:
+    """Folders of sweeps right in any of these places."""
+    there = (folder for place in places if place.is_dir() for folder in place.iterdir())
+    return sorted({folder for folder in there if folder.name[0] != "." and is_sweep(folder)})
+
+
+def _in_sweep(folder: Path, ids: PostIds, met: set[str]) -> int:
+    """Remove the posts from a sweep's folder; returns how many there were."""
+    file, settings_file = folder / "data" / "authors.parquet", folder / "sweep.json"
+    with atomic.locked(folder):
+        try:
+            table, settings = pl.read_parquet(file), json.loads(settings_file.read_text("utf-8"))
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            raise StorageError(f"{folder} is damaged, so nothing was forgotten in it.") from error
+        if "id" not in table.columns:
+            raise StorageError(
+                f"{folder} was made before sweeps kept the ids of posts, so they can't be found in "
+                "it; remove it."
+            )
+        chosen = ids.among(table)
+        gone = table.filter(chosen)
+        forgotten.remember(forgotten.lasting(*row) for row in gone["author", "id"].iter_rows())
+        met.update(gone["id"])
+        if gone.is_empty():
+            return 0
+        # the settings first: once the posts are gone, another call wouldn't find them
+        settings["forgotten"] = settings.get("forgotten", 0) + gone.height
+        atomic.write_json(settings_file, settings)
+        with atomic.replacing(file) as temporary:
+            try:
+                table.filter(~chosen).write_parquet(temporary)
+            except pl.exceptions.PolarsError as error:
+                raise atomic.as_os_error(error) from error
+    return gone.height
 
 
 # -- downloads -------------------------------------------------------------------------------------

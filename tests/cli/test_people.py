@@ -177,12 +177,13 @@ def test_forget_as_json(cli: CommandLine, finished: Path) -> None:
     assert json.loads(outcome.out) == {
         "ids": 3,
         "runs": {"runs/me": 1},
+        "sweeps": {},
         "downloads": {},
         "skipped": [],
         "not_remembered": ["999"],
     }
     again = cli("forget", "999,@gardener 3")
-    assert "No run and no download held any of these posts." in again.out
+    assert "No run, sweep or download held any of these posts." in again.out
     assert "999: others' posts may have such an id" in again.out
 
 

@@ -31,6 +31,7 @@ class Written:
     project: str = ""
     group: str = ""
     job_type: str = ""
+    sweep: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     made: list[Any] = field(default_factory=list)
@@ -52,7 +53,7 @@ def read_run(file: Path) -> Written:
         if kind == "run":
             of = record.run
             run.id, run.name, run.project = of.run_id, of.display_name, of.project
-            run.group, run.job_type = of.run_group, of.job_type
+            run.group, run.job_type, run.sweep = of.run_group, of.job_type, of.sweep_id
             run.config |= {item.key: json.loads(item.value_json) for item in of.config.update}
         elif kind == "history":
             run.history.append(_row(record.history))

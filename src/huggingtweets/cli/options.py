@@ -110,6 +110,17 @@ Precision = Annotated[
 ]
 
 
+def whole(given: str) -> int:
+    """A whole number, also as ``1024.0``, which is how W&B's agents may write one."""
+    try:
+        number = float(given)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(f"{given!r} is no whole number.")
+
+
 def post_ids(given: str | None) -> frozenset[str]:
     """The posts that ``--forget`` names.
 

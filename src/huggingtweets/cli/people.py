@@ -65,23 +65,28 @@ def forget(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RUN", help="Run folders; all those in --out if not given.", show_default=False
+            metavar="RUN",
+            help="Folders of runs or sweeps; all in --out, and sweeps beside it, if not given.",
+            show_default=False,
         ),
     ] = None,
     *,
     out: options.Out = Path("runs"),
     as_json: options.Json = False,
 ) -> None:
-    """Remove deleted posts from runs and downloads, and keep them from coming back."""
+    """Remove deleted posts from runs, sweeps and downloads, and keep them from coming back."""
     from huggingtweets import forgetting
     from huggingtweets.run import RunFolder, list_runs
 
     lines = options.post_ids(ids)
-    found = [RunFolder(path) for path in runs or ()] or list_runs(out)
-    for run in found if runs else ():
+    sweeps = [path for path in runs or () if forgetting.is_sweep(path)]
+    found = [RunFolder(path) for path in runs or () if path not in sweeps]
+    for run in found:
         run.record()  # a mistyped RUN is told before anything is done
+    if not runs:
+        found, sweeps = list_runs(out), forgetting.list_sweeps(out, out.parent)
     try:
-        done = forgetting.forget(lines, found)
+        done = forgetting.forget(lines, found, sweeps)
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped; the same command goes on from there.") from error
     if as_json:
@@ -89,6 +94,7 @@ def forget(
             {
                 "ids": len(lines),
                 "runs": {str(run): number for run, number in done.runs.items()},
+                "sweeps": {str(folder): number for folder, number in done.sweeps.items()},
                 "downloads": {str(folder): number for folder, number in done.downloads.items()},
                 "skipped": done.skipped,
                 "not_remembered": done.nowhere,
@@ -107,13 +113,15 @@ def _show(screen: Screen, done: "Forgotten") -> None:
     from huggingtweets.forgotten import memory_file
     from huggingtweets.run import RunFolder
 
-    for path, number in (done.runs | done.downloads).items():
+    for path, number in (done.runs | done.sweeps | done.downloads).items():
         screen.say(f"{path}: {number:,} post{'s' if number > 1 else ''} removed")
     for path in done.runs:
         if outdated := RunFolder(path).out_of_date():
             screen.say(f"{path} is {outdated}: {command(f'train --resume {path}')}", "yellow")
-    if not done.runs and not done.downloads:
-        screen.say("No run and no download held any of these posts.")
+    for path in done.sweeps:
+        screen.say(f"{path} can still be reported on, but takes no more trials.", "yellow")
+    if not (done.runs or done.sweeps or done.downloads):
+        screen.say("No run, sweep or download held any of these posts.")
     if done.nowhere:
         screen.say(
             f"{', '.join(done.nowhere[:10])}: others' posts may have such an id, so it isn't "

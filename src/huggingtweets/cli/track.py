@@ -1,7 +1,5 @@
 """``huggingtweets track`` and ``dashboard``: runs in trackio or W&B, and a look at trackio's."""
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, command
+from huggingtweets.cli.screen import Screen, command, has_display
 
 if TYPE_CHECKING:
     from huggingtweets.run import RunFolder
@@ -56,7 +54,7 @@ def dashboard(
 
     with Dashboard(project, port) as opened:
         Screen().say(f"trackio's dashboard is at {opened.address} (Ctrl-C ends it)")
-        opened.stay(browser=_has_display())
+        opened.stay(browser=has_display())
 
 
 def _over(run: "RunFolder") -> Callable[[], bool]:
@@ -70,11 +68,3 @@ def _over(run: "RunFolder") -> Callable[[], bool]:
         return False
 
     return over
-
-
-def _has_display() -> bool:
-    """Whether a browser could show anything, to somebody who is there."""
-    if not sys.stdout.isatty():
-        return False
-    shows = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
-    return bool(shows or os.environ.get("WAYLAND_DISPLAY"))

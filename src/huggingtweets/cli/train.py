@@ -35,6 +35,14 @@ def train(
         ),
     ] = None,
     *,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="A SOURCE again, for programs that can only give options, as W&B's agents.",
+            show_default=False,
+        ),
+    ] = None,
     base: Annotated[
         str, typer.Option("--base", help="pocket (built in), a model folder or a Hub id.")
     ] = "pocket",
@@ -44,7 +52,10 @@ def train(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the posts at most; the recipe's if not given.", show_default=False
+            metavar="<int>",
+            parser=options.whole,
+            help="Passes over the posts at most; the recipe's if not given.",
+            show_default=False,
         ),
     ] = None,
     learning_rate: Annotated[
@@ -54,7 +65,39 @@ def train(
     batch_tokens: Annotated[
         int | None,
         typer.Option(
-            help="Tokens in a step at most; the recipe's if not given.", show_default=False
+            metavar="<int>",
+            parser=options.whole,
+            help="Tokens in a step at most; the recipe's if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the steps in which the rate rises; the recipe's if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(help="Of AdamW; the recipe's if not given.", show_default=False),
+    ] = None,
+    beta2: Annotated[
+        float | None,
+        typer.Option("--beta2", help="Of AdamW; the recipe's if not given.", show_default=False),
+    ] = None,
+    clip: Annotated[
+        float | None,
+        typer.Option(
+            help="The gradient's norm at most; the recipe's if not given.", show_default=False
+        ),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="posts|blocks",
+            help="One post a row, or posts joined; the recipe's if not given.",
+            show_default=False,
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -85,6 +128,14 @@ def train(
     yes: options.Yes = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    compile_: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Whether to compile the model; where it pays if not given.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint_seconds: Annotated[
         float, typer.Option(help="At most so much training is lost when the machine dies.")
     ] = 30.0,
@@ -98,6 +149,7 @@ def train(
     from huggingtweets.pipeline import TrainOptions
     from huggingtweets.training import RECIPES
 
+    sources = [*(sources or ()), *(source or ())]
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
     screen = Screen(quiet=as_json)
     if resume is not None:
@@ -111,10 +163,19 @@ def train(
     else:
         if recipe not in RECIPES:
             raise InputError(f"There is no recipe {recipe!r}; choose {' or '.join(RECIPES)}.")
+        if rows not in (None, "posts", "blocks"):
+            raise InputError(f"--rows must be posts or blocks, not {rows!r}.")
         chosen = TrainOptions(
             base=base,
             recipe=RECIPES[recipe].changed(
-                epochs=epochs, learning_rate=learning_rate, batch_tokens=batch_tokens
+                epochs=epochs,
+                learning_rate=learning_rate,
+                batch_tokens=batch_tokens,
+                warmup=warmup,
+                weight_decay=weight_decay,
+                beta2=beta2,
+                clip=clip,
+                rows=rows,
             ),
             name=name,
             out=out,
@@ -128,12 +189,13 @@ def train(
             i_am_the_author=i_am_the_author,
             device=device,
             precision=precision,
+            compiled=compile_,
             checkpoint_seconds=checkpoint_seconds,
             forget=options.post_ids(forget),
             track=track,
             raw_artifacts=raw,
         )
-        run = train_with_screen(sources or [], chosen, screen, yes=yes)
+        run = train_with_screen(sources, chosen, screen, yes=yes)
     if as_json:
         print_json(outcome(run))
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from huggingtweets.errors import InputError
 from huggingtweets.publish.hub_errors import hub_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from huggingface_hub import HfApi
 
@@ -44,13 +46,26 @@ class Repository:
         return TAG in self.tags or not set(self.files) - _OF_EVERY_REPOSITORY
 
 
+_token: ContextVar[str | None] = ContextVar("token", default=None)
+
+
+@contextmanager
+def using(token: str) -> Iterator[None]:
+    """Use this token, and not the one of the machine, for what is done inside."""
+    before = _token.set(token)
+    try:
+        yield
+    finally:
+        _token.reset(before)
+
+
 def client() -> HfApi:
-    """The Hub's own client, which finds the token by itself."""
+    """The Hub's own client, which finds the token by itself unless :func:`using` gives one."""
     from huggingface_hub import HfApi, get_session
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     get_session().timeout = _SECONDS
-    return HfApi(library_name=TAG)
+    return HfApi(library_name=TAG, token=_token.get())
 
 
 def full_name(api: HfApi, repo: str) -> str:

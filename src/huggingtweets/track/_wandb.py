@@ -27,6 +27,7 @@ class WandbService:
     def __init__(self, project: str, folder: Path) -> None:
         os.environ.setdefault("WANDB_DATA_DIR", str(folder))  # tables wait there to be sent
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        self._asked = _asked_by_agent()
         self.module: Any = importlib.import_module("wandb")
         # Files of a run folder stay, so W&B need not copy them.
         self.adding: Mapping[str, Any] = {"policy": "immutable", "skip_cache": True}
@@ -81,6 +82,7 @@ class WandbService:
         return "online" if known else "offline"
 
     def _init(self, job: Job) -> Any:  # noqa: ANN401 - a run of wandb
+        asked = self._asked if job.kind == "train" else {}
         settings = self.module.Settings(
             silent=True,
             console="off",
@@ -94,10 +96,11 @@ class WandbService:
             x_disable_meta=True,
             x_disable_machine_info=True,
             x_save_requirements=False,
+            **{key: value for key, value in asked.items() if key == "sweep_id"},
         )
         return self.module.init(
             project=self._project,
-            id=job.id,
+            id=asked.get("run_id", job.id),
             name=job.name,
             group=job.group,
             job_type=job.kind,
@@ -106,3 +109,15 @@ class WandbService:
             resume="allow",
             settings=settings,
         )
+
+
+def _asked_by_agent() -> dict[str, str]:
+    """The sweep and the run that a ``wandb agent`` started this process for, if one did.
+
+    They leave the environment, where W&B would take every job of ours for the agent's one run.
+    """
+    names = {"WANDB_SWEEP_ID": "sweep_id", "WANDB_RUN_ID": "run_id", "WANDB_SWEEP_PARAM_PATH": ""}
+    found = {key: os.environ.pop(name, "") for name, key in names.items()}
+    return (
+        {key: value for key, value in found.items() if key and value} if found["sweep_id"] else {}
+    )

@@ -1,0 +1,261 @@
+"""``huggingtweets sweep``: which recipe is best for several authors."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from huggingtweets.cli import options, sweep_report
+from huggingtweets.cli.screen import Screen, command, print_json
+from huggingtweets.errors import InputError, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress
+
+    from huggingtweets.research.sweep import Sat
+    from huggingtweets.research.sweep_loop import Step
+
+_RUN = "run"
+
+
+class _WithDefault(TyperGroup):
+    """A group whose first word may be left out: ``sweep A B`` is ``sweep run A B``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - click's own types
+        """Find the command, which is ``run`` where none is named."""
+        if args and args[0] not in self.commands:
+            args = [_RUN, *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's own types
+        """Leave options to ``run`` where they come before any command."""
+        if args and args[0] not in {*self.commands, "--help", "-h"}:
+            args = [_RUN, *args]
+        return super().parse_args(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(
+        cls=_WithDefault,
+        no_args_is_help=True,
+        help="Find the recipe that is best for several authors: sweep AUTHORS... starts.",
+        epilog="Example: huggingtweets sweep me.zip friend.csv --minutes 60",
+    )
+    group.command(_RUN, epilog="Example: huggingtweets sweep me.zip friend.csv --minutes 60")(sweep)
+    sweep_report.register(group)
+    app.add_typer(group, name="sweep")
+
+
+def sweep(
+    authors: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="AUTHORS",
+            help="Any SOURCE of posts, as for train; one of several authors counts as that many.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    space: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML or JSON with what varies; if not given learning rate, epochs, batch, "
+            "warm-up, weight decay and beta2.",
+            show_default=False,
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop at so many in all; 50 if neither this nor --minutes is given.",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so long.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="local:N|ray|ray://HOST:PORT",
+            help="N processes that share this machine's cores, or a Ray cluster.",
+        ),
+    ] = "local:1",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Journal file, sqlite:///FILE or postgresql://...; several machines may share "
+            "it. A journal in the sweep's folder if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The sweep's folder.")] = Path("sweep"),
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Go on with this sweep instead.", show_default=False),
+    ] = None,
+    objective: Annotated[
+        str,
+        typer.Option(
+            metavar="robust|mean|median|worst",
+            help="Of the authors' bits per byte; robust is mean + 1 standard deviation.",
+        ),
+    ] = "robust",
+    posts: Annotated[
+        int | None,
+        typer.Option(
+            help="Only the newest training posts of each author, and as many to judge by, so that "
+            "a trial is short.",
+            show_default=False,
+        ),
+    ] = None,
+    base: Annotated[
+        str, typer.Option("--base", help="pocket (built in), a model folder or a Hub id.")
+    ] = "pocket",
+    holdout: Annotated[
+        float, typer.Option(help="Share of each author's posts, the newest, to judge by.")
+    ] = 0.2,
+    narrow: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="A second sweep, in the region of this share of the first one's trials, the best.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Try recipes, each on every author, and keep those that are good for all."""
+    from huggingtweets.research import sweep as sweeps
+    from huggingtweets.research.space import DEFAULT, read_space
+    from huggingtweets.training import Interrupt
+
+    if resume is not None and authors:
+        raise InputError("Give either AUTHORS or --resume SWEEP: a sweep has its authors already.")
+    if resume is None and not authors:
+        raise InputError("No AUTHORS were given: name archives or files with posts, or --resume.")
+    chosen = sweeps.SweepOptions(
+        space=read_space(space) if space else DEFAULT,
+        objective=objective,
+        base=base,
+        holdout=holdout,
+        posts=posts,
+        seed=seed,
+        out=resume or out,
+        storage=storage,
+        trials=trials,
+        minutes=minutes,
+        workers=workers,
+        narrow=narrow,
+    )
+    screen = Screen(quiet=as_json)
+    interrupt = Interrupt()
+    try:
+        with _showing(screen) as show:
+            if resume is not None:
+                sat = sweeps.resume(resume, chosen, show, interrupt)
+            else:
+                with screen.watching():
+                    sat = sweeps.sweep(authors or [], chosen, screen, show, interrupt)
+    except KeyboardInterrupt as error:  # while reading
+        raise Interrupted("Stopped; nothing was written.") from error
+    if as_json:
+        print_json({"sweep": str(sat.folder.path), "stopped": sat.stopped} | sat.result)
+    else:
+        _show_result(screen, sat)
+    if sat.stopped:
+        raise Interrupted(f"Stopped. Go on with: {command(f'sweep --resume {sat.folder.path}')}")
+
+
+@contextmanager
+def _showing(screen: Screen) -> "Iterator[_Show]":
+    show = _Show(screen)
+    try:
+        yield show
+    finally:
+        show.end()
+
+
+class _Show:
+    """A line for each trial, and on a terminal a bar under them."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self._bar: Progress | None = None
+
+    def __call__(self, step: "Step") -> None:
+        """Show a step."""
+        if step.line:
+            self.screen.say(step.line)
+        if self.screen.console.is_terminal:
+            self._draw(step)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _draw(self, step: "Step") -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        if self._bar is None:
+            self._bar = Progress(
+                "sweep",
+                BarColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                console=self.screen.console,
+            )
+            self._bar.add_task("", total=step.wanted, numbers="")
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=step.over, numbers=_numbers(step))
+
+
+def _numbers(step: "Step") -> str:
+    of = f" of {step.wanted}" if step.wanted is not None else ""
+    parts = [f"{step.over}{of} trials", f"{step.authors} trainings"]
+    if step.best is not None:
+        parts.append(f"best {step.best:.4f}")
+    if step.seconds_left is not None:
+        minutes, seconds = divmod(round(step.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
+    return " · ".join(parts)
+
+
+def _show_result(screen: Screen, sat: "Sat") -> None:
+    """The best recipe beside the default one."""
+    result = sat.result
+    counts = result["trials"]
+    screen.say(" · ".join(f"{number:,} {name}" for name, number in counts.items() if number))
+    best, default = result["best"], result["default"]
+    if best is None:
+        screen.say("No trial has come to all authors yet.")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", f"best (trial {best['trial']})", "default"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, value in best["recipe"].items():
+        if name not in ("name", "precision"):
+            table.add_row(name, _cell(value), _cell(default["recipe"][name]) if default else "")
+    for label, key in ((result["objective"], "objective"), ("mean bits per byte", "mean")):
+        if label != "mean":
+            table.add_row(label, f"{best[key]:.4f}", f"{default[key]:.4f}" if default else "")
+    screen.console.print()
+    screen.console.print(table)
+    if result["gain"] is not None:
+        screen.say(f"The best is {result['gain']:.1%} under the default recipe.")
+    screen.heading(f"The sweep is in {sat.folder.path}")
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - a recipe's
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,101 @@
+"""``huggingtweets sweep report`` and ``sweep export``: what was found, and its like elsewhere."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, print_json
+from huggingtweets.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Folder = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="SWEEP", help="The sweep's folder; sweep/ if not given.", show_default=False
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Where the sweep is kept, if its database asks for a password.",
+        show_default=False,
+    ),
+]
+
+
+def register(group: typer.Typer) -> None:
+    """Add both commands."""
+    group.command(epilog="Example: huggingtweets sweep report")(report)
+    group.command(epilog="Example: huggingtweets sweep export wandb")(export)
+
+
+def report(
+    folder: Folder = None, *, storage: Storage = None, as_json: options.Json = False
+) -> None:
+    """Make the page of a sweep: what decides, the best region, each author's best."""
+    from huggingtweets.research.sweep_report import latest, write_report
+
+    path = latest(folder)
+    found = write_report(path, storage)
+    if as_json:
+        print_json(found)
+        return
+    screen = Screen()
+    counts = found["counts"]
+    screen.say(" · ".join(f"{number:,} {name}" for name, number in counts.items() if number))
+    _importance(screen, found)
+    screen.heading(f"The report is {path / 'report' / 'sweep.html'}")
+
+
+def export(
+    service: Annotated[str, typer.Argument(metavar="wandb", help="Whose format to write.")],
+    folder: Folder = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="SWEEP/sweep.yaml if not given.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a sweep as another service's, whose agents then run `huggingtweets train`."""
+    from huggingtweets.research.sweep_report import latest
+    from huggingtweets.research.wandb_sweep import export as write
+
+    if service != "wandb":
+        raise InputError(f"A sweep can be exported to wandb, not to {service!r}.")
+    file = write(latest(folder), out)
+    screen = Screen()
+    screen.say(f"The sweep for W&B is {file}")
+    screen.say("Next:")
+    screen.commands([f"wandb sweep {file}", "wandb agent SWEEP_ID"])
+
+
+def _importance(screen: Screen, found: "Mapping[str, Any]") -> None:
+    """The table of importance and why not to believe it."""
+    from rich.table import Table
+
+    shares = found["importance"]
+    if shares["random_forest"]:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("importance")
+        table.add_column("random forest", justify="right")
+        table.add_column("fANOVA", justify="right")
+        for name, share in shares["random_forest"].items():
+            other = shares["fanova"].get(name)
+            table.add_row(name, f"{share:.0%}", "" if other is None else f"{other:.0%}")
+        screen.console.print()
+        screen.console.print(table)
+    for warning in found["trust"]["warnings"]:
+        screen.say(warning, "yellow")
+    gain = found["gain"]
+    if gain and gain["objective"] > 0:
+        screen.say(
+            f"The best recipe is {gain['objective']:.1%} under the default one, on the posts it "
+            "was picked by."
+        )
+    elif gain:
+        screen.say("No trial beat the default recipe.")

@@ -1,0 +1,100 @@
+"""``huggingtweets sweep`` and its reports as their users meet them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.research.landscape import LEVELS, Landscape, swept
+
+from huggingtweets.research import workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.program import CommandLine
+
+
+def test_the_report_for_people_and_for_scripts(cli: CommandLine, here: Path) -> None:
+    swept(here / "sweep", 12)
+    told = cli("sweep", "report")
+    assert told.code == 0, told.err
+    assert "complete" in told.out
+    assert "random forest" in told.out
+    assert "12 trials are few for 3 hyper-parameters" in " ".join(told.out.split())
+    assert "The report is sweep/report/sweep.html" in told.out
+    assert (here / "sweep" / "report" / "sweep.html").is_file()
+    found = cli("sweep", "report", "sweep", "--json")
+    assert found.code == 0, found.err
+    report = json.loads(found.out)
+    assert set(report["importance"]) == {"random_forest", "fanova"}
+    assert len(report["trials"]) == 12
+    assert report == json.loads((here / "sweep" / "report" / "sweep.json").read_text("utf-8"))
+
+
+def test_export(cli: CommandLine, here: Path) -> None:
+    swept(here / "sweep", 0)
+    told = cli("sweep", "export", "wandb")
+    assert told.code == 0, told.err
+    assert "wandb sweep sweep/sweep.yaml" in told.out
+    assert "result/best" in (here / "sweep" / "sweep.yaml").read_text("utf-8")
+    assert cli("sweep", "export", "wandb", "sweep", "--out", "mine.yaml").code == 0
+    assert (here / "mine.yaml").read_text("utf-8") == (here / "sweep" / "sweep.yaml").read_text()
+
+
+def test_going_on_shows_the_best_beside_the_default(
+    cli: CommandLine, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "open_workers", lambda *_: Landscape())
+    swept(here / "sweep", 0)
+    told = cli("sweep", "--resume", "sweep", "--trials", "6")
+    assert told.code == 0, told.err
+    assert "trial 0: " in told.out
+    assert "learning_rate" in told.out
+    assert "The sweep is in sweep" in told.out
+    found = cli("sweep", "--resume", "sweep", "--trials", "6", "--json")
+    result = json.loads(found.out)
+    assert sum(result["trials"].values()) == 6
+    assert result["default"]["bits_per_byte"] == pytest.approx(LEVELS, rel=0.01)
+    assert not result["stopped"]
+    assert 0 <= result["gain"] < 0.016
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["sweep", "--trials", "3"], ["No AUTHORS were given"]),
+        (["sweep", "a.csv", "--resume", "sweep"], ["either AUTHORS or --resume"]),
+        (["sweep", "--resume", "nowhere"], ["nowhere is no folder of a sweep"]),
+        (["sweep", "a.csv", "--space", "none.toml"], ["none.toml can't be read"]),
+        (["sweep", "a.csv"], ["a.csv"]),
+        (["sweep", "report"], ["There is no sweep in sweep; name its folder"]),
+        (["sweep", "report", "nowhere"], ["nowhere is no folder of a sweep"]),
+        (["sweep", "export", "mlflow"], ["exported to wandb, not to 'mlflow'"]),
+        (["sweep", "export", "wandb", "nowhere"], ["nowhere is no folder of a sweep"]),
+        (["train", "a.csv", "--rows", "lines"], ["--rows must be posts or blocks"]),
+        (["train", "a.csv", "--warmup", "2", "--beta2", "1"], ["warmup must be", "beta2 must be"]),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    cli: CommandLine, here: Path, args: list[str], words: list[str]
+) -> None:
+    assert cli(*args).refused(*words)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("epochs", ["1.5", "two", "inf"])
+def test_whole_numbers(cli: CommandLine, epochs: str) -> None:
+    outcome = cli("train", "a.csv", "--epochs", epochs)
+    assert outcome.code == 2
+    assert "is no whole number" in outcome.err
+
+
+def test_damaged_folders_are_one_sentence(cli: CommandLine, here: Path) -> None:
+    folder = swept(here / "sweep", 2)
+    assert cli("sweep", "report").code == 0
+    folder.settings_file.write_text('{"format": 99}')
+    assert cli("sweep", "report").refused("made by a newer huggingtweets")
+    folder.settings_file.write_text("{")
+    assert cli("sweep", "report").refused("sweep.json is damaged")

@@ -1,0 +1,161 @@
+"""A sweep as W&B's: the command line that an agent makes of it is one that ``train`` can do."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.helpers.posts import made_up_posts, write_csv
+from tests.helpers.wandb_files import Written, read_run
+
+from huggingtweets import atomic
+from huggingtweets.research.space import DEFAULT, space_of
+from huggingtweets.research.sweep_folder import Settings
+from huggingtweets.research.wandb_sweep import METRIC, as_wandb, export, yaml_of
+from huggingtweets.run import RunFolder
+
+pytestmark = pytest.mark.timeout(900)  # seconds, unless others work on the machine
+
+
+def settings_of(base: Path, sources: list[Path], **changed: Any) -> Settings:  # noqa: ANN401
+    values: dict[str, Any] = {
+        "name": "first tries",
+        "sources": [str(source) for source in sources],
+        "authors": [source.stem for source in sources],
+        "fingerprint": "",
+        "space": DEFAULT.as_json(),
+        "objective": "robust",
+        "base": str(base),
+        "holdout": 0.2,
+        "posts": None,
+        "seed": 3,
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    return Settings(**(values | changed))
+
+
+def test_the_file_is_what_it_was_made_from(tmp_path: Path) -> None:
+    space = {"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}, "epochs": [2, 3], "clip": 2}
+    settings = settings_of(
+        tmp_path, [tmp_path / "an, odd: #name.csv"], space=space, posts=40, objective="worst"
+    )
+    text = yaml_of(settings)
+    read = importlib.import_module("yaml").safe_load(text)
+    assert read == as_wandb(settings)
+    assert read["parameters"]["learning-rate"] == {
+        "distribution": "log_uniform_values",
+        "min": 1e-5,
+        "max": 1e-3,
+    }
+    assert read["parameters"]["epochs"] == {"values": [2, 3]}
+    assert read["parameters"]["clip"] == {"value": 2}
+    assert "newest 40 posts" in text
+    assert "objective was worst" in text
+
+
+def test_every_field_that_can_vary_is_an_option_of_train(tmp_path: Path) -> None:
+    import typer.main
+
+    from huggingtweets.cli import app
+
+    train = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
+    known = {option for parameter in train.params for option in parameter.opts}
+    space = space_of(DEFAULT.as_json() | {"clip": [0.5, 1.0], "rows": ["posts", "blocks"]})
+    made = as_wandb(settings_of(tmp_path, [], space=space.as_json()))
+    assert {f"--{name}" for name in made["parameters"]} <= known
+
+
+@pytest.fixture
+def exported(tiny_base: Path, tmp_path: Path) -> dict[str, Any]:
+    """The file of a sweep over Ann and Bob, as W&B would read it."""
+    sources = [
+        write_csv(tmp_path / f"{name}.csv", name, made_up_posts(60, seed))
+        for seed, name in enumerate(("ann", "bob"))
+    ]
+    folder = tmp_path / "sweep"
+    atomic.write_json(folder / "sweep.json", settings_of(tiny_base, sources).__dict__)
+    file = export(folder)
+    assert file == folder / "sweep.yaml"
+    read: dict[str, Any] = importlib.import_module("yaml").safe_load(file.read_text("utf-8"))
+    return read
+
+
+def chosen(parameter: dict[str, Any]) -> Any:  # noqa: ANN401 - any plain value
+    """A value that W&B could choose; logarithmic whole numbers may come with a point."""
+    if "value" in parameter:
+        return parameter["value"]
+    if "values" in parameter:
+        return parameter["values"][-1]
+    low = parameter["min"]
+    return float(low) if parameter["distribution"].startswith("q_") else low
+
+
+def command_of_an_agent(config: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """As wandb's agent puts it together (wandb_agent.py, ``_command_run``), with its own parts."""
+    pytest.importorskip("wandb")
+    utils = importlib.import_module("wandb.sdk.launch.sweeps.utils")
+    found = utils.create_sweep_command_args({"args": {k: {"value": v} for k, v in values.items()}})
+    found |= {"program": [config["program"]], "env": ["/usr/bin/env"]}
+    command: list[str] = []
+    for part in utils.create_sweep_command(list(config["command"])):
+        name = part[2:-1] if part.startswith("${") else ""
+        command += found[name] if name else [part]
+    return command
+
+
+def train_job(run: RunFolder) -> Written:
+    """The tracked training, once its tracker has written it all."""
+    until = time.monotonic() + 300
+    while time.monotonic() < until:
+        for file in (run.path / "track" / "wandb").glob("offline-run-*/*.wandb"):
+            written = read_run(file)
+            if written.job_type == "train" and written.exit_code is not None:
+                return written
+        time.sleep(0.3)
+    pytest.fail((run.path / "track" / "track.log").read_text("utf-8"))
+
+
+def test_an_agent_can_run_it(exported: dict[str, Any], tmp_path: Path) -> None:
+    values = {name: chosen(of) for name, of in exported["parameters"].items()}
+    command = command_of_an_agent(exported, values)
+    assert command[:3] == ["/usr/bin/env", "huggingtweets", "train"]
+    assert f"--batch-tokens={values['batch-tokens']}" in command
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    env |= {
+        "PATH": programs,
+        "HOME": str(tmp_path),
+        "WANDB_MODE": "offline",
+        "WANDB_SWEEP_ID": "abcd1234",
+        "WANDB_RUN_ID": "run00001",
+    }
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=500
+    )
+    assert done.returncode == 0, done.stderr
+    run = RunFolder(tmp_path / "runs" / "bob")
+    record = run.record()
+    recipe = record.config["recipe"]
+    assert recipe["batch_tokens"] == exported["parameters"]["batch-tokens"]["min"]
+    for name in ("learning-rate", "epochs", "warmup", "weight-decay", "beta2"):
+        assert recipe[name.replace("-", "_")] == values[name]
+    assert (record.config["seed"], record.config["holdout"]) == (3, 0.2)
+
+    job = train_job(run)
+    assert (job.id, job.sweep) == ("run00001", "abcd1234")
+    assert exported["metric"] == {"name": METRIC, "goal": "minimize"}
+    assert [row[METRIC] for row in job.history if METRIC in row] == [record.result["best"]]
+    others = [
+        read_run(file)
+        for file in (run.path / "track" / "wandb").glob("offline-run-*/*.wandb")
+        if job.folder not in file.parents
+    ]
+    assert others  # download and preprocess are runs of their own, and not the sweep's
+    assert all(of.id != job.id and not of.sweep for of in others)
