@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check install lock docs clean
+.PHONY: demo app test check install lock docs notebook clean
 
 demo: $(READY)  ## make a bot of the bundled NASA posts and let it write
 	@$(BIN)/huggingtweets demo
+
+app: $(READY)  ## open the web app
+	@$(BIN)/huggingtweets app
 
 install: $(READY)  ## only set up .venv
 
@@ -24,6 +27,9 @@ check: $(READY)
 docs: $(READY)  ## write the generated parts of docs/ anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r docs/reference.md
 	$(BIN)/python scripts/sources_table.py
+
+notebook: $(READY)  ## run notebooks/text/huggingtweets.py and write the .ipynb, in a few minutes
+	$(BIN)/python scripts/notebook.py
 
 lock:  ## resolve the newest fitting versions into requirements.lock
 	sh scripts/lock.sh

@@ -7,6 +7,7 @@ Each stage leaves its result in the run folder, so a run that was stopped goes o
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -38,6 +39,7 @@ from huggingtweets.errors import (
     Interrupted,
     StorageError,
 )
+from huggingtweets.evaluation import Human
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.generation import Sampling
 from huggingtweets.run import Record, RunFolder
@@ -78,6 +80,7 @@ class TrainOptions:
         i_am_the_author: read accounts although they ask not to be read.
         device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
         precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
+        compiled: whether to use ``torch.compile``; None where it pays.
         checkpoint_seconds: at most so much training is lost when the process dies.
         forget: posts to leave out, as lines of :mod:`huggingtweets.forgotten`.
         track: ``trackio``, ``wandb``, ``none`` or None for trackio where it is installed.
@@ -98,6 +101,7 @@ class TrainOptions:
     i_am_the_author: bool = False
     device: str | None = None
     precision: str | None = None
+    compiled: bool | None = None
     checkpoint_seconds: float = 30.0
     forget: frozenset[str] = frozenset()
     track: str | None = None
@@ -211,18 +215,60 @@ def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> Likene
         seed=record.config["seed"],
         listen=listen,
     )
-    real = [text for texts in held_out.values() for text in texts]
-    title = publish.title(record.authors)
-    atomic.write_json(found.report_json, measured.report.to_json())
-    atomic.write_json(found.generations_file, measured.generations)
-    atomic.write_text(
-        found.report_page, evaluation.render(measured.report, measured.generations, real, title)
-    )
+    report = replace(measured.report, human=_human(found))
+    _write_report(found, report, measured.generations, held_out)
     writer = bots.with_its_posts(bot.to(used), found).writer(Sampling(seed=record.config["seed"]))
     listen(Event(stage="evaluate", message="a picture of what it writes"))
     publish.write_picture(found, writer)  # before the card, which shows it
     publish.write_card(found, record)
-    return measured.report
+    return report
+
+
+def add_human(found: RunFolder, human: Human) -> LikenessReport:
+    """Put what people said in a quiz into a run's likeness report, beside what was said before.
+
+    Raises:
+        BotError: there is no report yet, or a part of the run is damaged.
+        StorageError: another process works on the run.
+    """
+    with found.locked():
+        before, record = _human(found), found.record()
+        human = before + human if before else human
+        report = replace(publish.read_report(found), human=human)
+        held_out = dataset.texts_by_author(found.table("kept"), "held_out", record.authors)
+        try:
+            generations = json.loads(found.generations_file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BotError(
+                f"{found.generations_file} is missing or damaged; make it anew with: "
+                f"huggingtweets evaluate {found.path}"
+            ) from error
+        atomic.write_json(found.human_file, asdict(human))
+        _write_report(found, report, generations, held_out)
+    return report
+
+
+def _human(found: RunFolder) -> Human | None:
+    """What people said of the bot so far."""
+    try:
+        return Human(**json.loads(found.human_file.read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise BotError(f"{found.human_file} is damaged; delete it.") from error
+
+
+def _write_report(
+    found: RunFolder,
+    report: LikenessReport,
+    generations: list[str],
+    held_out: dict[str, list[str]],
+) -> None:
+    real = [text for texts in held_out.values() for text in texts]
+    title = publish.title(report.authors)
+    atomic.write_json(found.report_json, report.to_json())
+    atomic.write_json(found.generations_file, generations)
+    atomic.write_text(found.report_page, evaluation.render(report, generations, real, title))
 
 
 def _several(specs: Specs) -> Sequence[str | Path]:
@@ -340,6 +386,7 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
         seed=config["seed"],
         checkpoint_file=found.checkpoint_file,
         checkpoint_seconds=config["checkpoint_seconds"],
+        compiled=config.get("compiled"),
         interrupt=interrupt,
     )
     _update(found, state="training", error=None)

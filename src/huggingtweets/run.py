@@ -10,6 +10,8 @@
       checkpoint/         state.safetensors: one file, so that one rename makes it whole
       bot/                what any Hugging Face tool loads, and all that would ever be published
       report/             likeness.json, likeness.html, generations.json
+                          human.json, what people said in quizzes
+      favourites.json     posts of the bot that somebody marked
       published.json      the repository on the Hub, once the bot was published
 
 A run folder appears in one rename once its posts are read, curated and found to be enough, so bad
@@ -126,6 +128,16 @@ class RunFolder:
     def generations_file(self) -> Path:
         """The unfiltered generations the report was made from."""
         return self.path / "report" / "generations.json"
+
+    @property
+    def human_file(self) -> Path:
+        """What people said in quizzes, if some played."""
+        return self.path / "report" / "human.json"
+
+    @property
+    def favourites_file(self) -> Path:
+        """Posts of the bot that somebody marked."""
+        return self.path / "favourites.json"
 
     @property
     def published_file(self) -> Path:

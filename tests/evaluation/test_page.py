@@ -15,6 +15,7 @@ from huggingtweets.evaluation.report import (
     BotAndBase,
     Copied,
     DiversityPair,
+    Human,
     LikenessReport,
     LongestCopiedRun,
     LossPoint,
@@ -107,6 +108,15 @@ def test_what_was_not_measured_is_left_out() -> None:
     found = Tags(render(bare, [], [], "bot"))
     assert found.tags.count("svg") == 3
     assert "The longest run" not in found.text
+
+
+def test_what_people_said_is_shown_where_somebody_was_asked() -> None:
+    asked = replace(report(), human=Human(quizzes=1, bot=4, bot_taken=1, real=4, real_taken=4))
+    found = Tags(render(asked, [], [], "bot"))
+    assert "Do people take it for the author?" in found.text
+    assert "25 %" in found.text
+    assert "From 1 quiz of" in found.text
+    assert "Do people" not in Tags(render(report(), [], [], "bot")).text
 
 
 def test_length_bars_follow_each_other() -> None:

@@ -12,6 +12,7 @@ from huggingtweets.evaluation.report import (
     BotAndBase,
     Copied,
     DiversityPair,
+    Human,
     LikenessReport,
     LongestCopiedRun,
     LossPoint,
@@ -42,9 +43,10 @@ BARE = replace(
     settings={},
     loss=(),
 )
+JUDGED = replace(REPORT, human=Human(quizzes=3, bot=14, bot_taken=7, real=16, real_taken=12))
 
 
-@pytest.mark.parametrize("report", [REPORT, BARE])
+@pytest.mark.parametrize("report", [REPORT, BARE, JUDGED])
 def test_json_round_trip(report: LikenessReport) -> None:
     assert LikenessReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
@@ -62,6 +64,7 @@ def test_json_shape() -> None:
         "seed",
         "settings",
         "loss",
+        "human",
     ]
     assert set(data["sizes"]) == {"train", "held_out", "held_out_bytes", "generated"}
     assert data["bits_per_byte"]["by_author"]["NASA"] == {"bot": 1.7, "base": 2.3}
@@ -91,6 +94,27 @@ def test_six_lines() -> None:
 def test_lines_fit_a_terminal(report: LikenessReport) -> None:
     assert len(report.lines()) == 6
     assert max(map(len, report.lines())) <= 80
+
+
+def test_what_people_said_is_a_seventh_line() -> None:
+    *six, people = JUDGED.lines()
+    assert six == REPORT.lines()
+    told = "taken for real 50 % real 75 % · 30 posts judged closer is better"
+    assert " ".join(people.split()) == told
+    assert len(people) <= 80
+
+
+def test_what_people_said_adds_up() -> None:
+    first, more = Human(1, 5, 2, 5, 4), Human(2, 9, 5, 11, 8)
+    assert first + more == JUDGED.human
+    nothing = Human(0, 0, 0, 0, 0)
+    assert (nothing.bot_share, nothing.real_share) == (None, None)
+
+
+def test_reports_of_before_there_were_quizzes_are_read() -> None:
+    old = REPORT.to_json()
+    del old["human"]
+    assert LikenessReport.from_json(old) == REPORT
 
 
 def test_what_was_not_measured_is_a_dash() -> None:

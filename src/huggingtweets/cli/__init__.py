@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli import (
+    compare,
     curate,
     demo,
     download,
@@ -22,8 +23,10 @@ from huggingtweets.cli import (
     publish,
     runs,
     share,
+    sweep,
     track,
     train,
+    web,
 )
 from huggingtweets.cli.screen import harmless
 from huggingtweets.errors import HuggingTweetsError, Interrupted
@@ -68,18 +71,21 @@ def _options(
 
 for module in (
     demo,
+    web,
     train,
     curate,
     download,
     generate,
     evaluate,
     runs,
+    compare,
     publish,
     picture,
     share,
     people,
     track,
     pretrain,
+    sweep,
 ):
     module.register(app)
 

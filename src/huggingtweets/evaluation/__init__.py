@@ -2,6 +2,6 @@
 
 from huggingtweets.evaluation.likeness import Measured, measure
 from huggingtweets.evaluation.page import render
-from huggingtweets.evaluation.report import LikenessReport
+from huggingtweets.evaluation.report import Human, LikenessReport
 
-__all__ = ["LikenessReport", "Measured", "measure", "render"]
+__all__ = ["Human", "LikenessReport", "Measured", "measure", "render"]

@@ -107,12 +107,47 @@ class LossPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Human:
+    """What people said of posts of which they weren't told who wrote them.
+
+    Attributes:
+        quizzes: how many were played to the end.
+        bot: posts of the bot they saw.
+        bot_taken: those of them that they took for the author's.
+        real: real held-out posts they saw.
+        real_taken: those of them that they took for the author's.
+    """
+
+    quizzes: int
+    bot: int
+    bot_taken: int
+    real: int
+    real_taken: int
+
+    @property
+    def bot_share(self) -> float | None:
+        """Share of the bot's posts taken for the author's; None where none was seen."""
+        return self.bot_taken / self.bot if self.bot else None
+
+    @property
+    def real_share(self) -> float | None:
+        """Share of real posts taken for the author's; None where none was seen."""
+        return self.real_taken / self.real if self.real else None
+
+    def __add__(self, other: Human) -> Human:
+        """Both together."""
+        mine, more = asdict(self), asdict(other)
+        return Human(**{name: mine[name] + more[name] for name in mine})
+
+
+@dataclass(frozen=True, slots=True)
 class LikenessReport:
     """How much a bot is like its author.
 
     Attributes:
         settings: how the generations were drawn, such as temperature and top_p.
         loss: the measurements of training, oldest first.
+        human: what people took for the author's, None where nobody was asked.
     """
 
     authors: tuple[str, ...]
@@ -125,6 +160,7 @@ class LikenessReport:
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     loss: tuple[LossPoint, ...] = ()
+    human: Human | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for ``json.dump``."""
@@ -151,10 +187,14 @@ class LikenessReport:
             seed=data["seed"],
             settings=dict(data["settings"]),
             loss=tuple(LossPoint(**point) for point in data["loss"]),
+            human=Human(**human) if (human := data.get("human")) else None,
         )
 
     def lines(self) -> list[str]:
-        """Tell the report in six lines that fit 80 columns, each number beside its anchors."""
+        """Tell the report in six lines that fit 80 columns, each number beside its anchors.
+
+        A seventh tells what people said, where some were asked.
+        """
         return [
             f"{label:<{_LABEL_WIDTH}} {value:>8}  {anchors:<28}  {direction}"
             for label, value, anchors, direction in self.rows()
@@ -203,7 +243,17 @@ class LikenessReport:
                 else "nobody to compare with",
                 "closer is better",
             ),
+            *([_people(self.human)] if self.human else []),
         ]
+
+
+def _people(human: Human) -> tuple[str, str, str, str]:
+    return (
+        "taken for real",
+        percent(human.bot_share),
+        f"real {percent(human.real_share)} · {human.bot + human.real} posts judged",
+        "closer is better",
+    )
 
 
 def percent(share: float | None) -> str:

@@ -1,0 +1,573 @@
+"""All that pages can ask for. Whatever a visitor names is checked here; the work is elsewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingtweets import atomic, pipeline, publish
+from huggingtweets.errors import BotError, HuggingTweetsError, InputError, StorageError
+from huggingtweets.generation import Sampling
+from huggingtweets.models import TEMPERATURE
+from huggingtweets.novelty import words
+from huggingtweets.run import RunFolder
+from huggingtweets.serving import finding, publishing, showing
+from huggingtweets.serving.desk import Desk
+from huggingtweets.serving.limits import Rate
+from huggingtweets.serving.open_bots import OpenBots
+from huggingtweets.serving.orders import ENDED, Job, Orders
+from huggingtweets.serving.places import Places
+from huggingtweets.serving.queue import Queue
+from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
+from huggingtweets.serving.staff import Staff
+from huggingtweets.serving.types import MOST_SOURCES, Status, Written
+from huggingtweets.serving.watching import Watcher
+from huggingtweets.serving.worker import options_of
+from huggingtweets.training import RECIPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from huggingtweets.generation import NewPost
+    from huggingtweets.serving.open_bots import Opened
+    from huggingtweets.serving.types import (
+        BotPage,
+        BotSummary,
+        Found,
+        Order,
+        Quiz,
+        RunState,
+        Settings,
+    )
+
+_MOST_FAVOURITES = 1_000
+_MOST_FOUND = 100
+_MOST_DEATHS = 3
+_LOOKS_AT_ONCE = 2
+_SECONDS_TO_STOP = 60.0
+_SWEEP_EVERY = 3600.0
+_LONGEST_POST = 2_000
+"""Characters of a post that is marked, drawn or shared."""
+
+
+class Service:
+    """A server's state and what can be done with it.
+
+    Every method raises the errors of :mod:`huggingtweets.errors`, whose sentence is to be shown. A
+    name that isn't the visitor's is answered as one that doesn't exist.
+
+    Args:
+        settings: of the server.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._places = Places(settings)
+        self._orders = Orders(self._places.home)
+        self._queue = Queue(self._places.home, settings.queue)
+        self._staff = Staff(settings, self._places.home, self._worker_died)
+        self.open_bots = OpenBots(settings.memory_gb * 1e9)
+        self._desk = Desk()
+        self._watcher = Watcher()
+        self._quizzes = Quizzes(pipeline.add_human)
+        self._rate = Rate(settings.requests_a_minute)
+        self._found: OrderedDict[tuple[str, Order], Found] = OrderedDict()
+        self._lock = threading.Lock()  # of the jobs
+        self._looks = threading.Semaphore(_LOOKS_AT_ONCE)
+        self._swept = 0.0
+
+    def start(self) -> None:
+        """Queue again what was unfinished; start the worker processes and the writing thread.
+
+        Raises:
+            StorageError: another server works in the same folder.
+        """
+        home = self._places.home
+        with atomic.storage_errors(home):
+            home.mkdir(parents=True, exist_ok=True)
+        self._home_lock = atomic.locked(home)
+        self._home_lock.__enter__()
+        with self._lock:
+            self._queue.empty()
+            for job in self._orders.unfinished():
+                if job.wanted == "run":
+                    again = self._orders.again(job, deaths=0)
+                    self._queue.put(again.id, again.turn, again.priority)
+        self._sweep()
+        self._desk.start()
+        self._staff.start()
+
+    def stop(self) -> None:
+        """Stop all of it; trainings are saved and go on at the next start."""
+        self._staff.stop()
+        self._desk.stop()
+        self._queue.close()
+        self._home_lock.__exit__(None, None, None)
+
+    def secret(self) -> bytes:
+        """32 random bytes that stay the same for this server, to sign cookies with."""
+        return self._places.secret()
+
+    # -- choose --------------------------------------------------------------------------------
+
+    def keep_upload(self, visitor: str, file: Path, name: str) -> Path:
+        """Move a file that was sent into the visitor's uploads; returns where it is now.
+
+        That path, as text, is a source of an :class:`Order`.
+
+        Raises:
+            InputError: it is too large, of no kind that is read, or there is no room for it.
+        """
+        self._rate.check(visitor)
+        self._sweep()
+        with self._plainly(visitor):
+            return self._places.keep_upload(visitor, file, name)
+
+    def inspect(self, visitor: str, order: Order) -> Found:
+        """Read and curate the sources of an order; nothing is kept but what was downloaded.
+
+        Raises:
+            InputError: a source can't be read, or something in the order can't be used.
+        """
+        self._rate.check(visitor)
+        with self._plainly(visitor):
+            specs = self._checked(visitor, order)
+            with self._looks:
+                runs = dict.fromkeys((self._places.runs(visitor), self._places.out))
+                base = order.base or self.settings.base
+                found = finding.find(specs, order, base, list(runs))
+            self._found[visitor, order] = found
+            while len(self._found) > _MOST_FOUND:
+                self._found.popitem(last=False)
+            return found
+
+    # -- train ---------------------------------------------------------------------------------
+
+    def submit(self, visitor: str, order: Order) -> str:
+        """Queue a training; returns the run's name at once.
+
+        Raises:
+            InputError: something in the order can't be used, or too many trainings wait.
+            StorageError: the name is taken.
+        """
+        self._rate.check(visitor)
+        with self._plainly(visitor), self._lock:
+            specs = self._checked(visitor, order)
+            number_of_mine = self._check_room(visitor)
+            name = self._free_name(visitor, order, specs)
+            job = Job(
+                visitor,
+                name,
+                replace(order, name=name),
+                turn=self._next_turn(visitor, name),
+                priority=-number_of_mine,
+                number=self._orders.next_number(),
+            )
+            self._orders.save(job)
+            self._queue.put(job.id, job.turn, job.priority)
+            return name
+
+    def status(self, visitor: str, name: str) -> Status:
+        """How far a run of this visitor is.
+
+        Raises:
+            BotError: there is none of this name.
+        """
+        run = RunFolder(self._places.own(visitor, name))
+        job = self._orders.find(Job(visitor, name, None).id)
+        if job is None:
+            return self._course(name, self._places.mine(visitor, name), None)
+        if self._orders.progress(job).state == "waiting" and job.wanted == "run":
+            waiting = [one.id for one in self._orders.waiting()]
+            place = waiting.index(job.id) + 1 if job.id in waiting else None
+            return replace(self._course(name, run, "waiting"), place=place)
+        progress = self._orders.progress(job)
+        state: RunState = "stopped" if progress.state == "waiting" else progress.state
+        told = self._course(name, run, state)
+        if state == "reading":
+            told = replace(told, done=progress.done, total=progress.total)
+        stopping = job.wanted == "stop" and state not in ENDED
+        return replace(
+            told,
+            message="stopping" if stopping else progress.message or told.message,
+            error=progress.error or told.error,
+            counts=told.counts or progress.counts,
+        )
+
+    def trainings(self, visitor: str) -> list[Status]:
+        """The unfinished trainings of a visitor, in the order they come."""
+        self._places.check_visitor(visitor)
+        mine = [job for job in self._orders.unfinished() if job.visitor == visitor]
+        return [self.status(visitor, job.name) for job in mine]
+
+    def stop_run(self, visitor: str, name: str) -> None:
+        """Save and stop; a waiting one leaves the queue.
+
+        Raises:
+            BotError: there is no unfinished run of this name.
+        """
+        self._places.own(visitor, name)
+        with self._lock:
+            job = self._orders.find(Job(visitor, name, None).id)
+            if job is None or not self._orders.is_unfinished(job):
+                raise BotError(f"No training called {name[:100]!r} is under way here.")
+            self._orders.save(replace(job, wanted="stop"))
+
+    def resume_run(self, visitor: str, name: str) -> None:
+        """Queue a stopped or failed run again; it goes on where it was.
+
+        Raises:
+            BotError: there is none of this name, or it is done or under way.
+            InputError: too many trainings wait.
+        """
+        self._rate.check(visitor)
+        run = RunFolder(self._places.own(visitor, name))
+        with self._lock:
+            job = self._orders.find(Job(visitor, name, None).id)
+            if job is None:
+                run = self._places.mine(visitor, name)
+            there = run.record_file.is_file()
+            if there and run.record().state == "done" and not run.record().forgotten:
+                raise BotError(f"{name} is done; there is nothing to resume.")
+            if (job and self._orders.is_unfinished(job)) or (there and run.is_live()):
+                raise BotError(f"{name} is under way already.")
+            priority, number = -self._check_room(visitor), self._orders.next_number()
+            if job is None:
+                job = Job(visitor, name, None, turn=0)
+            again = self._orders.again(job, priority=priority, number=number, deaths=0)
+            self._queue.put(again.id, again.turn, again.priority)
+
+    # -- play ----------------------------------------------------------------------------------
+
+    def write(  # noqa: PLR0917 - as pages call it
+        self,
+        visitor: str,
+        name: str,
+        prompt: str = "",
+        n: int = 10,
+        temperature: float = TEMPERATURE,
+        max_chars: int = 280,
+        seed: int | None = None,
+    ) -> Iterator[Written]:
+        """New posts as they finish; copies of real ones are drawn again.
+
+        Raises:
+            BotError: there is no such bot, or it isn't done.
+            InputError: at once, when a setting is out of range.
+        """
+        self._rate.check(visitor)
+        if not 1 <= n <= self.settings.most_posts:
+            raise InputError(f"Ask for 1 to {self.settings.most_posts} posts, not {n}.")
+        sampling = Sampling(temperature=temperature, max_chars=max_chars, seed=seed)
+        place = self._places.seen(visitor, name)
+        with self._plainly(visitor):
+            opened = self.open_bots.open(place.run)
+            posts = self._desk.write(opened, prompt, n, sampling)
+        return (_written(post, opened, quoting=place.mine) for post in posts)
+
+    def favourite(self, visitor: str, name: str, text: str, on: bool = True) -> None:
+        """Mark a post of one's own bot, or take the mark away."""
+        run = self._places.mine(visitor, name)
+        with self._lock:
+            showing.mark(run, _post(text), _MOST_FAVOURITES, on=on)
+
+    def set_picture(self, visitor: str, name: str, text: str, prompt: str = "") -> None:
+        """Draw the picture of one's own bot from one of its posts."""
+        self._rate.check(visitor)
+        run = self._places.mine(visitor, name)
+        if not run.bot.is_dir():
+            raise BotError(f"{name} has no bot yet.")
+        begun = prompt if text.startswith(prompt) else ""
+        publish.save(publish.Picture(run.record().authors, _post(text), begun), run.picture)
+
+    def share_links(self, visitor: str, name: str, text: str) -> list[tuple[str, str]]:
+        """Network and address that opens a ready post there; nothing is sent."""
+        run = self._places.seen(visitor, name).run
+        made = publish.drafts(_post(text), run.record().authors, publish.Sharing())
+        return [(draft.network, draft.url) for draft in made]
+
+    def new_quiz(self, visitor: str, name: str, size: int = 10) -> Quiz:
+        """Half real held-out posts, half new ones of one's own bot.
+
+        Raises:
+            BotError: there is no such bot, it isn't done, or it writes nothing but copies.
+            InputError: the size is out of range.
+        """
+        if not SMALLEST <= size <= LARGEST:
+            raise InputError(f"A quiz has {SMALLEST} to {LARGEST} questions, not {size}.")
+        run = self._places.mine(visitor, name)
+        if run.record().state != "done":
+            raise BotError(f"{name} isn't done yet.")
+        posts = [post.text for post in self.write(visitor, name, n=size // 2)]
+        return self._quizzes.new(visitor, run, posts, size)
+
+    def quiz(self, visitor: str, quiz_id: str) -> Quiz:
+        """Find a quiz again."""
+        return self._quizzes.find(visitor, quiz_id)
+
+    def answer(self, visitor: str, quiz_id: str, number: int, says_real: bool) -> tuple[bool, Quiz]:
+        """Whether that was right, and the quiz; the last answer adds it to the likeness report."""
+        return self._quizzes.answer(visitor, quiz_id, number, says_real=says_real)
+
+    # -- keep ----------------------------------------------------------------------------------
+
+    def gallery(self, visitor: str) -> list[BotSummary]:
+        """All bots to be seen: one's own, then those of others, each newest first."""
+        found = []
+        for name, place in self._places.all_seen(visitor):
+            with suppress(BotError, OSError):  # damaged, or deleted this moment
+                bot = showing.summary(name, place)
+                if place.mine or bot.state == "done":
+                    found.append(bot)
+        return found
+
+    def bot(self, visitor: str, name: str) -> BotPage:
+        """All about a bot."""
+        return showing.page(name, self._places.seen(visitor, name))
+
+    def picture(self, visitor: str, name: str) -> Path | None:
+        """The picture of a bot, None where there is none."""
+        picture = self._places.seen(visitor, name).run.picture
+        return picture if picture.is_file() else None
+
+    def report_page(self, visitor: str, name: str) -> Path | None:
+        """The likeness report as HTML; None for bots of others, as it quotes a real post."""
+        place = self._places.seen(visitor, name)
+        page = place.run.report_page
+        return page if place.mine and page.is_file() else None
+
+    def card(self, visitor: str, name: str) -> str:
+        """The card as Markdown, empty where there is none yet."""
+        try:
+            return (self._places.seen(visitor, name).run.bot / "README.md").read_text("utf-8")
+        except OSError:
+            return ""
+
+    def export(self, visitor: str, name: str) -> Path:
+        """A zip of one's own bot and its figures, without any real post.
+
+        It is in a folder of its own, to be deleted once it is sent; after a day it goes by itself.
+        """
+        self._rate.check(visitor)
+        self._sweep()
+        run = self._places.mine(visitor, name)
+        with self._plainly(visitor):
+            return showing.export(run, self._places.exports(visitor, name))
+
+    def publish(  # noqa: PLR0917 - as pages call it
+        self, visitor: str, name: str, repo: str, token: str, private: bool, consent: bool
+    ) -> str:
+        """Upload one's own bot to the Hub with one's own token; returns the address.
+
+        Raises:
+            InputError: no consent, no token, or it must not be published.
+            PublishError: the Hub can't be reached.
+        """
+        self._rate.check(visitor)
+        run = self._places.mine(visitor, name)
+        with self._plainly(visitor):
+            return publishing.publish(run, repo, token, private=private, consent=consent)
+
+    def delete(self, visitor: str, name: str) -> None:
+        """Delete a run of one's own, or what waits to become one, and all that belongs to it.
+
+        Raises:
+            BotError: there is none of this name.
+            StorageError: it can't be stopped or deleted just now.
+        """
+        path = self._places.own(visitor, name)
+        job = self._orders.find(Job(visitor, name, None).id)
+        if job is None:
+            self._places.mine(visitor, name)
+        run = RunFolder(path)
+        self._stop_and_wait(job, run)
+        self.open_bots.close(run)
+        self._quizzes.forget(run)
+        if job and job.order:
+            for source in job.order.sources:
+                self._places.forget_upload(Path(source))
+        if path.exists():
+            with atomic.storage_errors(path):
+                gone = path.with_name(f".{path.name}.deleted")
+                shutil.rmtree(gone, ignore_errors=True)
+                path.rename(gone)  # at once, so that nobody sees half of it
+                shutil.rmtree(gone)
+        shutil.rmtree(self._places.exports(visitor, name), ignore_errors=True)
+        self._orders.remove(Job(visitor, name, None).id)
+
+    # -- within --------------------------------------------------------------------------------
+
+    def _stop_and_wait(self, job: Job | None, run: RunFolder) -> None:
+        with self._lock:
+            if job and self._orders.is_unfinished(job):
+                self._orders.save(replace(job, wanted="stop"))
+        ends = time.monotonic() + _SECONDS_TO_STOP
+        while (job and self._orders.is_unfinished(self._orders.find(job.id) or job)) or (
+            run.path.is_dir() and run.is_live()
+        ):
+            if time.monotonic() > ends:
+                raise StorageError(f"{run.path.name} is still being worked on; try again soon.")
+            time.sleep(0.1)
+
+    def _checked(self, visitor: str, order: Order) -> list[str | Path]:
+        """What the pipeline reads for an order in which nothing is wrong."""
+        settings = self.settings
+        if not 1 <= len(order.sources) <= MOST_SOURCES:
+            raise InputError(f"Give 1 to {MOST_SOURCES} sources, not {len(order.sources)}.")
+        if order.recipe not in RECIPES:
+            raise InputError(
+                f"There is no recipe {order.recipe[:50]!r}; choose one of these: "
+                f"{', '.join(RECIPES)}."
+            )
+        specs = self._places.sources(visitor, order.sources)
+        options_of(order, settings, self._places.runs(visitor), order.name)
+        base = order.base or settings.base
+        if settings.shared:
+            if base not in (settings.base, *settings.bases):
+                choice = ", ".join(dict.fromkeys((settings.base, *settings.bases)))
+                raise InputError(f"This server makes bots from {choice}, not from {base[:80]!r}.")
+            if order.epochs is not None and order.epochs > settings.most_epochs:
+                raise InputError(f"At most {settings.most_epochs} epochs here, as others wait.")
+        return specs
+
+    def _check_room(self, visitor: str) -> int:
+        """How many unfinished trainings a visitor has; one more must be allowed."""
+        unfinished = self._orders.unfinished()
+        mine = sum(job.visitor == visitor for job in unfinished)
+        if mine >= self.settings.most_waiting:
+            raise InputError(
+                f"{mine} trainings of yours are under way or wait; let one end, or stop it."
+            )
+        if len(unfinished) >= self.settings.most_waiting_in_all:
+            raise InputError("Too many trainings wait on this server; try again later.")
+        return mine
+
+    def _free_name(self, visitor: str, order: Order, specs: list[str | Path]) -> str:
+        """The name an order asks for, or a free one made of the authors or sources."""
+
+        def taken(name: str) -> bool:
+            job = self._orders.find(Job(visitor, name, None).id)
+            ended = job is None or not self._orders.is_unfinished(job)
+            return self._places.own(visitor, name).exists() or not ended
+
+        if order.name:
+            if taken(order.name):
+                raise StorageError(f"There is a bot {order.name} already; choose another name.")
+            return order.name
+        found = self._found.get((visitor, order))
+        parts = found.authors if found and found.authors else [_stem(spec) for spec in specs]
+        wanted = "-and-".join(parts) if not order.author else order.author
+        plain = re.sub(r"[^\w.-]+", "_", wanted).strip("._-")[:80].strip("._-") or "bot"
+        names = (plain if i == 1 else f"{plain}-{i}" for i in range(1, 100_000))
+        return next(name for name in names if not taken(name))
+
+    def _next_turn(self, visitor: str, name: str) -> int:
+        """Above that of an earlier job of the same name, whose progress may still lie there."""
+        before = self._orders.find(Job(visitor, name, None).id)
+        return before.turn + 1 if before else 1
+
+    def _course(self, name: str, run: RunFolder, state: RunState | None) -> Status:
+        """What the run folder tells, if there is one."""
+        if not run.record_file.is_file():
+            return Status(name, state or "waiting")
+        record = run.record()
+        state = state or showing.state_of(run)
+        course = self._watcher.look(run)
+        last = course.last
+        training = state in ("training", "waiting", "stopped") and last.get("stage") == "train"
+        current = training or (state == "judging" and last.get("stage") == "evaluate")
+        return Status(
+            name,
+            state,
+            done=course.step if training else last.get("done", 0) if current else 0,
+            total=last.get("total", 0) if current else 0,
+            tokens_per_second=course.speed,
+            seconds_left=last.get("seconds_left") if state == "training" else None,
+            curve=tuple(course.curve),
+            held_out=tuple(course.held_out),
+            samples=tuple(course.samples),
+            message=self._places.without_paths(last.get("message", "")) if current else "",
+            error=self._places.without_paths(record.error) if record.error else None,
+            counts=record.counts,
+        )
+
+    def _worker_died(self, process: int) -> None:
+        """Queue what a dead worker had taken again, unless it keeps killing workers."""
+        with self._lock:
+            for job in self._orders.unfinished():
+                progress = self._orders.progress(job)
+                if progress.worker != process or job.wanted != "run":
+                    self._end_if_stopping(job, process)
+                elif job.deaths + 1 >= _MOST_DEATHS:
+                    error = (
+                        f"Its process died {_MOST_DEATHS} times; perhaps there was not enough "
+                        "memory. Resume it when there is more, or choose a smaller base."
+                    )
+                    self._orders.tell(job, replace(progress, state="failed", error=error))
+                else:
+                    again = self._orders.again(job, deaths=job.deaths + 1)
+                    self._queue.put(again.id, again.turn, again.priority)
+
+    def _end_if_stopping(self, job: Job, process: int) -> None:
+        progress = self._orders.progress(job)
+        if progress.worker == process and job.wanted == "stop":
+            self._orders.tell(job, replace(progress, state="stopped", message=""))
+
+    def _sweep(self) -> None:
+        """Now and then remove uploads and exports nobody came back for."""
+        if time.monotonic() - self._swept < _SWEEP_EVERY and self._swept:
+            return
+        self._swept = time.monotonic()
+        unfinished = self._orders.unfinished()
+        used = {Path(one) for job in unfinished if job.order for one in job.order.sources}
+        self._places.sweep(used)
+
+    @contextmanager
+    def _plainly(self, visitor: str) -> Iterator[None]:
+        """Tell of files by their names alone: paths are the server's business."""
+        self._places.check_visitor(visitor)
+        try:
+            yield
+        except HuggingTweetsError as error:
+            text = self._places.without_paths(str(error))
+            if text == str(error):
+                raise
+            raise type(error)(text) from error
+
+
+def _written(post: NewPost, opened: Opened, *, quoting: bool) -> Written:
+    index = opened.bot.index
+    count = len(words(post.text))
+    shared = post.copied_words
+    novelty = None if shared is None else 1 - shared / count if count else 1.0
+    nearest = index.longest_run(post.text).source if index and quoting and shared else None
+    return Written(
+        post.text,
+        post.prompt,
+        shared,
+        post.copied,
+        nearest or None,
+        None if novelty is None else round(max(0.0, novelty), 3),
+    )
+
+
+def _post(text: str) -> str:
+    if not text.strip():
+        raise InputError("The post is empty.")
+    if len(text) > _LONGEST_POST:
+        raise InputError(f"The post is longer than {_LONGEST_POST:,} characters.")
+    return text
+
+
+def _stem(spec: str | Path) -> str:
+    """What a source's bot may be called before its posts are read."""
+    if isinstance(spec, Path):
+        return spec.name.split(".")[0]
+    return spec.rstrip("/").split("/")[-1].split(":")[-1].lstrip("@")

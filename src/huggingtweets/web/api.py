@@ -1,0 +1,109 @@
+"""The endpoints for programs: the same service as the pages, plain values in and out.
+
+.. code-block:: python
+
+    from gradio_client import Client
+
+    client = Client("http://127.0.0.1:7860")  # a shared server: auth=("", PASSWORD)
+    name = client.predict(sources=["sample"], api_name="/submit")
+    client.predict(name=name, api_name="/status")["state"]
+    client.predict(name=name, prompt="My dream is", api_name="/write")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator  # noqa: TC003 - Gradio reads annotations
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import gradio as gr
+from gradio.events import api
+
+from huggingtweets.errors import HuggingTweetsError
+from huggingtweets.serving.types import Order
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from huggingtweets.web.backstage import Backstage
+
+
+def add(backstage: Backstage) -> None:
+    """Add them to the page under construction."""
+    service, visitor = backstage.service, backstage.visitor
+
+    def upload(request: gr.Request, file: gr.FileData) -> str:
+        """Send a file with posts; what comes back is a source for the others."""
+        return _told(lambda: _kept(backstage, request, file))
+
+    def inspect(request: gr.Request, sources: list[str], author: str = "") -> dict[str, Any]:
+        """What is in sources: counts, ten kept posts, what is left out, how long it would take."""
+        order = Order(sources=tuple(sources), author=author or None)
+        return _told(lambda: asdict(service.inspect(visitor(request), order)))
+
+    def submit(  # noqa: PLR0917 - Gradio calls by position
+        request: gr.Request,
+        sources: list[str],
+        base: str = "",
+        recipe: str = "fast",
+        epochs: int = 0,
+        name: str = "",
+        author: str = "",
+    ) -> str:
+        """Queue a training; the name it has is told at once."""
+        order = Order(
+            sources=tuple(sources),
+            base=base,
+            recipe=recipe,
+            epochs=epochs or None,
+            name=name or None,
+            author=author or None,
+        )
+        return _told(lambda: service.submit(visitor(request), order))
+
+    def status(request: gr.Request, name: str) -> dict[str, Any]:
+        """How far a run is."""
+        return _told(lambda: asdict(service.status(visitor(request), name)))
+
+    def write(  # noqa: PLR0917
+        request: gr.Request,
+        name: str,
+        prompt: str = "",
+        n: int = 10,
+        temperature: float = 0.7,
+        max_chars: int = 280,
+        seed: int = -1,
+    ) -> Iterator[list[dict[str, Any]]]:
+        """New posts, all so far each time one is finished; a seed of -1 draws anew."""
+        posts: list[dict[str, Any]] = []
+        wanted = seed if seed >= 0 else None
+        try:
+            for post in service.write(
+                visitor(request), name, prompt, n, temperature, max_chars, wanted
+            ):
+                posts = [*posts, asdict(post)]
+                yield posts
+        except HuggingTweetsError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def gallery(request: gr.Request) -> list[dict[str, Any]]:
+        """All bots, newest first."""
+        return _told(lambda: [asdict(bot) for bot in service.gallery(visitor(request))])
+
+    for function in (upload, inspect, submit, status, write, gallery):
+        api(function, api_name=function.__name__, concurrency_limit=None)
+
+
+def _kept(backstage: Backstage, request: gr.Request, file: Any) -> str:  # noqa: ANN401 - a dict
+    path = backstage.arrived(file["path"])  # whatever the annotation above promises
+    name = Path(file.get("orig_name") or path.name).name
+    return str(backstage.service.keep_upload(backstage.visitor(request), path, name))
+
+
+def _told(ask: Callable[[], T]) -> T:
+    """The answer, or the one sentence that says why there is none."""
+    try:
+        return ask()
+    except HuggingTweetsError as error:
+        raise gr.Error(str(error), print_exception=False) from error

@@ -1,0 +1,130 @@
+"""The loss curve as a small SVG of our own: no script, no library, readable in light and dark.
+
+Training loss is in nats a token, the held-out measure in bits per byte, so each has its own axis;
+what they share is the steps below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WIDTH, _HEIGHT = 640, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 14, 34
+_TICKS = 4
+
+
+def draw(
+    training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], last_step: int
+) -> Markup:
+    """The curve, empty where there is no point yet.
+
+    Args:
+        training: step and mean training loss, nats a token.
+        held_out: step and held-out bits per byte.
+        last_step: the training's last step, the right end.
+    """
+    if not training and not held_out:
+        return Markup()
+    right = max([last_step, 1, *(step for step, _ in (*training, *held_out))])
+    parts = [_steps(right)]
+    for values, side, name in ((training, "left", "train"), (held_out, "right", "held")):
+        if values:
+            low, high = _span([value for _, value in values])
+            parts.append(_axis(low, high, side))
+            parts.append(_line(values, low, high, right, name))
+    return Markup(
+        '<figure class="curve"><svg viewBox="0 0 {w} {h}" role="img" aria-label="{label}">{all}'
+        "</svg><figcaption>{legend}</figcaption></figure>"
+    ).format(
+        w=_WIDTH,
+        h=_HEIGHT,
+        label=_told(training, held_out),
+        all=Markup().join(parts),
+        legend=Markup(
+            '<span class="key train">training loss, nats a token (left)</span>'
+            '<span class="key held">held-out, bits per byte (right), lower is better</span>'
+        ),
+    )
+
+
+def _told(training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]]) -> str:
+    """The curve in words."""
+    said = []
+    if training:
+        said.append(
+            f"Training loss went from {training[0][1]:.2f} to {training[-1][1]:.2f} nats a token"
+            f" by step {training[-1][0]:.0f}."
+        )
+    if held_out:
+        values = ", ".join(f"{value:.3f} at step {step:.0f}" for step, value in held_out[-8:])
+        said.append(f"Held-out bits per byte: {values}.")
+    return " ".join(said)
+
+
+def _line(
+    values: Sequence[tuple[float, float]], low: float, high: float, right: float, name: str
+) -> Markup:
+    spots = [(_x(step, right), _y(value, low, high)) for step, value in values]
+    drawn = Markup('<polyline class="{}" points="{}"/>').format(
+        name, " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+    )
+    if name == "held":
+        for x, y in spots:
+            drawn += Markup('<circle class="held" cx="{}" cy="{}" r="4"/>').format(
+                f"{x:.1f}", f"{y:.1f}"
+            )
+    return drawn
+
+
+def _axis(low: float, high: float, side: str) -> Markup:
+    """Numbers at the side, and lines across for the left one."""
+    parts = []
+    for i in range(_TICKS):
+        value = low + (high - low) * i / (_TICKS - 1)
+        y = _y(value, low, high)
+        if side == "left":
+            parts.append(
+                Markup('<line class="grid" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
+                    _LEFT, _WIDTH - _RIGHT, y=f"{y:.1f}"
+                )
+            )
+        at, anchor = (_LEFT - 8, "end") if side == "left" else (_WIDTH - _RIGHT + 8, "start")
+        parts.append(
+            Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>').format(
+                side, at, f"{y + 4:.1f}", anchor, f"{value:.2f}"
+            )
+        )
+    return Markup().join(parts)
+
+
+def _steps(right: float) -> Markup:
+    """Numbers below."""
+    texts = []
+    for i in range(_TICKS + 1):
+        step = right * i / _TICKS
+        texts.append(
+            Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                f"{_x(step, right):.1f}", _HEIGHT - 12, f"{'step ' if i == 0 else ''}{step:,.0f}"
+            )
+        )
+    return Markup().join(texts)
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """The range shown, with a little air; never empty."""
+    low, high = min(values), max(values)
+    air = (high - low) * 0.06 or 0.1
+    return low - air, high + air
+
+
+def _x(step: float, right: float) -> float:
+    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * step / right
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low)

@@ -1,0 +1,152 @@
+"""A bot's own page: card, report, curve, lineage; download, publish, delete."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from huggingtweets.errors import HuggingTweetsError
+from huggingtweets.web import cards
+from huggingtweets.web.curve import draw
+from huggingtweets.web.html import render
+
+if TYPE_CHECKING:
+    from huggingtweets.web.backstage import Backstage
+
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+
+
+def build(backstage: Backstage, page: gr.Blocks) -> None:
+    """Lay the page out."""
+    gr.HTML(
+        backstage.header("bot", "One bot", "What it is, how alike, and what it was made from."),
+        apply_default_css=False,
+        js_on_load=None,
+    )
+    about = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="about")
+    note = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="note")
+    with gr.Column(visible=False) as tools:
+        _publish(backstage, note)
+        _delete(backstage, note, about)
+
+    def show(request: gr.Request) -> tuple[str, Any]:
+        visitor, name = backstage.visitor(request), backstage.asked(request, "name")
+        try:
+            return described(backstage, visitor, name)
+        except HuggingTweetsError as error:
+            return cards.message(str(error), error=True), gr.update(visible=False)
+
+    page.load(
+        show,
+        None,
+        [about, tools],
+        api_visibility="private",
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
+
+
+def described(backstage: Backstage, visitor: str, name: str) -> tuple[str, Any]:
+    """All about it, and whether the visitor may publish and delete it."""
+    page = backstage.service.bot(visitor, name)
+    done = page.summary.state == "done"
+    html = render(
+        "bot",
+        page=page,
+        curve=draw(
+            [(one.step, one.train_loss) for one in page.history if one.train_loss is not None],
+            [(one.step, one.held_out_bits_per_byte) for one in page.history],
+            0,
+        ),
+        card=card(backstage.service.card(visitor, name)) if done else "",
+        has_report=page.report is not None and page.summary.mine,
+        stamp=int(time.time()),  # so that a picture that was just changed is not the old one
+        picture_text=f"New posts of the {page.summary.title}, as a picture.",
+    )
+    return html, gr.update(visible=page.summary.mine)
+
+
+def card(markdown: str) -> Markup:
+    """The card as HTML: no markup of its own gets through, no picture, headings two levels down."""
+    from markdown_it import MarkdownIt
+
+    reader = (
+        MarkdownIt("commonmark", {"html": False})
+        .enable("table")
+        .disable(["image", "html_block", "html_inline"])
+    )
+    tokens = reader.parse(_FRONT_MATTER.sub("", markdown))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+    # a renderer that escapes all text; links to scripts are refused by its validator
+    return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
+
+
+def _publish(backstage: Backstage, note: gr.HTML) -> None:
+    with gr.Accordion("Publish on the Hugging Face Hub", open=False):
+        gr.HTML(
+            "<p>The bot and its card go up, never the posts. It says that it is an AI bot.</p>",
+            apply_default_css=False,
+            js_on_load=None,
+        )
+        repo = gr.Textbox(label="Repository", placeholder="you/nasa-bot", max_length=200)
+        token = gr.Textbox(
+            label="Your access token", type="password", info="It is used once and kept nowhere."
+        )
+        private = gr.Checkbox(value=True, label="Private")
+        consent = gr.Checkbox(label="I am the author, or the author agrees that I publish this bot")
+        button = gr.Button("Publish", elem_id="publish")
+
+    def publish(
+        request: gr.Request, repo: str, token: str, private: bool, consent: bool
+    ) -> tuple[str, str]:
+        try:
+            address = backstage.service.publish(
+                backstage.visitor(request),
+                backstage.asked(request, "name"),
+                repo.strip(),
+                token.strip(),
+                private,
+                consent,
+            )
+        except HuggingTweetsError as error:
+            return cards.message(str(error), error=True), ""
+        return cards.message(f"It is at {address}"), ""
+
+    button.click(
+        publish,
+        [repo, token, private, consent],
+        [note, token],
+        api_visibility="private",
+        concurrency_limit=None,
+    )
+
+
+def _delete(backstage: Backstage, note: gr.HTML, about: gr.HTML) -> None:
+    with gr.Accordion("Delete", open=False):
+        gr.HTML(
+            "<p>Everything of it goes: the posts it was made from, the bot, its report, its "
+            "picture. There is no way back.</p>",
+            apply_default_css=False,
+            js_on_load=None,
+        )
+        sure = gr.Checkbox(label="Yes, delete all of it", elem_id="sure")
+        button = gr.Button("Delete this bot", variant="stop", elem_id="delete")
+
+    def delete(request: gr.Request, sure: bool) -> tuple[str, Any]:
+        if not sure:
+            return cards.message(
+                "Say yes first, by the box above the button.", error=True
+            ), gr.skip()
+        try:
+            backstage.service.delete(backstage.visitor(request), backstage.asked(request, "name"))
+        except HuggingTweetsError as error:
+            return cards.message(str(error), error=True), gr.skip()
+        return cards.message("It is deleted.", go="/gallery", link="To the gallery"), ""
+
+    button.click(delete, sure, [note, about], api_visibility="private", concurrency_limit=None)

@@ -1,0 +1,48 @@
+"""All bots, with their pictures, likeness and base."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from huggingtweets.web.html import render
+
+if TYPE_CHECKING:
+    from huggingtweets.web.backstage import Backstage
+
+_STATES = {
+    "waiting": "waiting",
+    "reading": "reading",
+    "training": "learning",
+    "judging": "being judged",
+    "done": "ready",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+
+
+def build(backstage: Backstage, page: gr.Blocks) -> None:
+    """Lay the page out."""
+    gr.HTML(
+        backstage.header(
+            "gallery",
+            "Gallery",
+            "Every bot that was made here, the newest first. Likeness is held-out bits per byte: "
+            "the lower, the better the bot guesses posts it never saw.",
+        ),
+        apply_default_css=False,
+        js_on_load=None,
+    )
+    bots = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="gallery")
+
+    def show(request: gr.Request) -> str:
+        visitor = backstage.visitor(request)
+        under_way = backstage.service.trainings(visitor)
+        names = [one.name for one in under_way]
+        bots = [one for one in backstage.service.gallery(visitor) if one.name not in names]
+        return render("gallery", bots=bots, under_way=under_way, states=_STATES)
+
+    page.load(
+        show, None, bots, api_visibility="private", concurrency_limit=None, show_progress="hidden"
+    )

@@ -1,0 +1,110 @@
+"""Real or bot? Held-out posts of the author and new ones of the bot, mixed; the score is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from huggingtweets.errors import HuggingTweetsError
+from huggingtweets.web import cards
+from huggingtweets.web.html import link_to, render
+from huggingtweets.web.pages.play import chosen
+
+if TYPE_CHECKING:
+    from huggingtweets.serving.types import Quiz
+    from huggingtweets.web.backstage import Backstage
+
+
+def build(backstage: Backstage, page: gr.Blocks) -> None:
+    """Lay the page out."""
+    gr.HTML(
+        backstage.header(
+            "quiz",
+            "Real or bot?",
+            "Ten posts: some the author wrote after the bot had learnt, some the bot made up. "
+            "Your answers become part of its likeness report.",
+        ),
+        apply_default_css=False,
+        js_on_load=None,
+    )
+    bots = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="bots")
+    start = gr.Button("Start", variant="primary", elem_id="start")
+    note = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="note")
+    question = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="question")
+    quiz_id = gr.State("")
+    with gr.Row(visible=False) as answers:
+        real = gr.Button("The author wrote it", elem_id="real")
+        bot = gr.Button("The bot wrote it", elem_id="bot")
+
+    def show(request: gr.Request) -> str:
+        found = [one for one in backstage.playable(request) if one.mine]
+        mine = chosen(found, backstage.asked(request, "bot"))
+        return cards.chips(found, mine, lambda name: link_to("quiz", bot=name))
+
+    def begin(request: gr.Request) -> list[Any]:
+        found = [one for one in backstage.playable(request) if one.mine]
+        name = chosen(found, backstage.asked(request, "bot"))
+        try:
+            quiz = backstage.service.new_quiz(backstage.visitor(request), name)
+        except HuggingTweetsError as error:
+            return _fault(error)
+        return ["", asked(quiz), quiz.id, gr.update(visible=True), gr.update(value="Start again")]
+
+    def answer(request: gr.Request, id_of: str, *, says_real: bool) -> list[Any]:
+        visitor = backstage.visitor(request)
+        try:
+            quiz = backstage.service.quiz(visitor, id_of)
+            number = next((one.number for one in quiz.questions if one.said_real is None), 0)
+            right, quiz = backstage.service.answer(visitor, id_of, number, says_real)
+        except HuggingTweetsError as error:
+            return _fault(error)
+        more = quiz.answered < len(quiz.questions)
+        return ["", asked(quiz, right, says_real), id_of, gr.update(visible=more), gr.skip()]
+
+    def says_real(request: gr.Request, id_of: str) -> list[Any]:
+        return answer(request, id_of, says_real=True)
+
+    def says_bot(request: gr.Request, id_of: str) -> list[Any]:
+        return answer(request, id_of, says_real=False)
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+    shown = [note, question, quiz_id, answers, start]
+    page.load(show, None, bots, **quiet)
+    start.click(begin, None, shown, **quiet)
+    real.click(says_real, quiz_id, shown, show_progress="hidden", **quiet)
+    bot.click(says_bot, quiz_id, shown, show_progress="hidden", **quiet)
+
+
+def asked(quiz: Quiz, right: bool = False, said_real: bool | None = None) -> str:
+    """The next question, or the result.
+
+    Args:
+        quiz: as it stands.
+        right: whether the last answer was.
+        said_real: what it was; None before the first.
+    """
+    verdict = ""
+    if said_real is not None:
+        truth = "the author" if said_real == right else "the bot"
+        verdict = f"{'Right' if right else 'No'}: {truth} wrote it."
+    return render(
+        "question",
+        quiz=quiz,
+        question=next((one for one in quiz.questions if one.said_real is None), None),
+        verdict=verdict,
+        was_right=right,
+        closing=_closing(quiz),
+    )
+
+
+def _closing(quiz: Quiz) -> str:
+    if quiz.right >= 0.9 * max(1, quiz.answered):
+        return "You know the author well; the bot fooled you hardly ever."
+    if quiz.right >= 0.65 * quiz.answered:
+        return "Better than chance: the bot fooled you now and then."
+    return "About as good as tossing a coin: the bot writes well."
+
+
+def _fault(error: HuggingTweetsError) -> list[Any]:
+    return [cards.message(str(error), error=True), "", "", gr.update(visible=False), gr.skip()]

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from huggingtweets.errors import InputError, TrainingError
+from huggingtweets.generation import Sampling
+from huggingtweets.novelty import CopyIndex
+from huggingtweets.serving import desk as desks
+from huggingtweets.serving.desk import Desk, rows_at_once
+from huggingtweets.serving.drawing import Drawing
+from huggingtweets.serving.open_bots import OpenBots, Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from huggingtweets.run import RunFolder
+
+
+@pytest.fixture(scope="module")
+def opened(finished: RunFolder) -> Opened:
+    return OpenBots(1e9).open(finished)
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    made = Desk()
+    made.start()
+    yield made
+    made.stop()
+
+
+def texts(desk: Desk, opened: Opened, prompt: str = "", n: int = 5, seed: int = 1) -> set[str]:
+    return {post.text for post in desk.write(opened, prompt, n, Sampling(seed=seed))}
+
+
+def test_many_at_once_get_what_each_would_get_alone(desk: Desk, opened: Opened) -> None:
+    asked = [("The old cat", 3), ("", 4), ("We", 5), ("Nobody here found", 6), ("The old cat", 7)]
+    alone = [texts(desk, opened, prompt, seed=seed) for prompt, seed in asked]
+    found: dict[int, set[str]] = {}
+
+    def ask(number: int) -> None:
+        prompt, seed = asked[number]
+        found[number] = texts(desk, opened, prompt, seed=seed)
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(asked))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found[i] for i in range(len(asked))] == alone
+    assert alone[0] != alone[4]  # another seed
+
+
+def test_more_than_there_is_room_for_wait_and_change_nothing(
+    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = texts(desk, opened, n=12)
+    monkeypatch.setattr(desks, "MOST_ROWS", 3)
+    assert rows_at_once(opened.bot.model) == 3
+    assert texts(desk, opened, n=12) == whole
+
+
+def test_copies_are_drawn_again(desk: Desk, opened: Opened) -> None:
+    first = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
+    known = replace(opened, key=("known", 0, 0), bot=replace(opened.bot, index=CopyIndex(first)))
+    found = list(desk.write(known, "We", 6, Sampling(seed=2)))
+    assert len(found) == 6
+    assert not set(first) & {post.text for post in found}
+    assert not any(post.copied for post in found)
+
+
+def test_a_bot_that_only_copies_ends(desk: Desk, opened: Opened) -> None:
+    greedy = Sampling(seed=1, temperature=1e-9)
+    (only,) = {post.text for post in desk.write(opened, "We", 2, greedy)}
+    known = replace(opened, key=("known", 0, 0), bot=replace(opened.bot, index=CopyIndex([only])))
+    assert list(desk.write(known, "We", 2, greedy)) == []
+
+
+def test_who_goes_away_makes_room(desk: Desk, opened: Opened) -> None:
+    posts = desk.write(opened, "", 30, Sampling(seed=1))
+    next(posts)
+    posts.close()  # type: ignore[attr-defined]  # a generator
+    assert len(texts(desk, opened)) == 5
+    assert not desk._benches
+
+
+def test_a_fault_while_drawing_reaches_who_waits_and_nobody_else(
+    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Drawing) -> list[object]:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Drawing, "step", fail)
+        with pytest.raises(TrainingError, match="can't write: out of memory"):
+            list(desk.write(opened, "", 2, Sampling()))
+    assert len(texts(desk, opened)) == 5
+
+
+def test_what_can_t_be_written_is_told_at_once(desk: Desk, opened: Opened) -> None:
+    with pytest.raises(InputError, match="has 280 characters"):
+        desk.write(opened, "x" * 280, 1, Sampling())
+
+
+def test_who_waits_when_the_server_stops_is_told(opened: Opened) -> None:
+    stopped = Desk()
+    stopped.start()
+    posts = stopped.write(opened, "", 500, Sampling(seed=1))
+    stopped.stop()
+    with pytest.raises(InputError, match="stopping"):
+        list(posts)
+    with pytest.raises(InputError, match="stopping"):
+        stopped.write(opened, "", 1, Sampling())
+
+
+def test_models_that_can_t_share_write_one_after_the_other(
+    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "can_share", lambda _: False)
+    found = [post.text for post in desk.write(opened, "We", 3, Sampling(seed=4))]
+    plain = [post.text for post in opened.bot.generate("We", 3, seed=4)]
+    assert found == plain

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from huggingtweets import models
+from huggingtweets.generation import Sampling, Writer, start_of
+from huggingtweets.serving.drawing import Drawing, Row, can_share, chance_of, draw
+from huggingtweets.training import RECIPES, Fit, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from huggingtweets.machine import Machine
+    from huggingtweets.models import LanguageModel
+
+PROMPTS = ("The old cat", "", "We", "Nobody here painted the yellow kite", "I lost")
+
+
+@pytest.fixture(scope="module", params=["tiny_base", "dropout_base"])
+def lm(request: pytest.FixtureRequest, posts: list[str], cpu: Machine) -> LanguageModel:
+    """A Llama, whose positions are rotations, and a GPT-2, which has learnt them."""
+    trained = models.load(request.getfixturevalue(request.param))
+    recipe = RECIPES["fast"].changed(learning_rate=2e-2)
+    fit(Fit(trained, [posts[:280]], posts[280:], recipe, cpu))
+    trained.model.eval()
+    return trained
+
+
+def rows(
+    lm: LanguageModel,
+    prompts: Sequence[str],
+    seed: int = 0,
+    **sampling: Any,  # noqa: ANN401
+) -> list[Row]:
+    how = Sampling(**{"max_chars": 10_000, **sampling})
+    starts = [start_of(lm, prompt, how) for prompt in prompts]
+    return [Row(start, how, chance_of(seed, i), i) for i, start in enumerate(starts)]
+
+
+def finish(drawing: Drawing) -> dict[object, str]:
+    ended: dict[object, str] = {}
+    while drawing.rows:
+        ended |= {row.owner: text for row, text in drawing.step()}
+    return ended
+
+
+def test_the_likeliest_posts_are_those_that_are_drawn_alone(lm: LanguageModel) -> None:
+    together = Drawing(lm)
+    together.add(rows(lm, PROMPTS, temperature=1e-9))
+    found = finish(together)
+    greedy = Sampling(seed=1, temperature=1e-9, max_chars=10_000)
+    for i, prompt in enumerate(PROMPTS):
+        start = start_of(lm, prompt, greedy)
+        assert found[i] == next(Writer(lm, greedy)._draw(start, 1))
+    assert len({len(text) for text in found.values()}) > 1
+
+
+def test_a_row_is_the_same_in_any_company_and_whenever_it_joins(lm: LanguageModel) -> None:
+    alone: dict[object, str] = {}
+    for row in rows(lm, PROMPTS, seed=3):
+        drawing = Drawing(lm)
+        drawing.add([row])
+        alone |= finish(drawing)
+    crowd = Drawing(lm)
+    others = rows(lm, ["The old cat dreamt of the salty teapot"] * 9, seed=8)
+    for number, other in enumerate(others):
+        other.owner = f"other {number}"
+    mine = rows(lm, PROMPTS, seed=3)
+    crowd.add(others)
+    found: dict[object, str] = {}
+    for row in mine:  # one after the other, at different moments
+        crowd.add([row])
+        for _ in range(3):
+            found |= {row.owner: text for row, text in crowd.step()}
+    found |= finish(crowd)
+    assert {i: found[i] for i in range(len(PROMPTS))} == alone
+
+
+def test_lengths_and_temperatures_are_each_row_s_own(lm: LanguageModel) -> None:
+    short = rows(lm, ["The old cat"] * 4, seed=1, max_chars=20)
+    greedy = rows(lm, ["The old cat"] * 4, seed=2, temperature=1e-9)
+    wild = rows(lm, ["The old cat"] * 4, seed=3, temperature=2.0)
+    for kind, of_kind in (("short", short), ("greedy", greedy), ("wild", wild)):
+        for row in of_kind:
+            row.owner = (kind, row.owner)
+    drawing = Drawing(lm)
+    drawing.add([*short, *greedy, *wild])
+    found = finish(drawing)
+    assert all(len(found["short", i]) <= 20 for i in range(4))
+    assert len({found["greedy", i] for i in range(4)}) == 1
+    assert len({found["wild", i] for i in range(4)}) == 4
+
+
+def test_rows_that_are_dropped_leave_and_the_others_stay_what_they_are(lm: LanguageModel) -> None:
+    whole, part = Drawing(lm), Drawing(lm)
+    whole.add(rows(lm, PROMPTS, seed=5))
+    part.add(rows(lm, PROMPTS, seed=5))
+    before = {row.owner: text for row, text in part.step()}
+    part.drop(lambda row: row.owner in (0, 3))
+    found = before | finish(part)
+    expected = finish(whole)
+    assert {1, 2, 4} <= set(found)
+    assert all(text == expected[i] for i, text in found.items() if i not in (0, 3))
+    part.drop(lambda _: True)
+    assert not part.rows
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("vocabulary", [5, 300])
+def test_tokens_are_drawn_from_the_nucleus_in_its_proportions(
+    temperature: float, top_p: float, vocabulary: int
+) -> None:
+    import torch
+
+    logits = torch.randn(vocabulary, generator=torch.Generator().manual_seed(1))
+    probabilities = torch.softmax(logits / temperature, -1)
+    nucleus: list[int] = []
+    for token in probabilities.argsort(descending=True).tolist():
+        if sum(probabilities[nucleus].tolist()) < top_p:
+            nucleus.append(token)
+    expected = torch.zeros(vocabulary)
+    expected[nucleus] = probabilities[nucleus] / probabilities[nucleus].sum()
+
+    how = Sampling(temperature=temperature, top_p=top_p)
+    draws = 10_000
+    many = [Row([0], how, chance_of(1, i), i) for i in range(draws)]
+    drawn = draw(logits.repeat(draws, 1), many)
+    shares = torch.bincount(drawn, minlength=vocabulary) / draws
+    assert set(drawn.tolist()) <= set(nucleus)
+    error = (expected * (1 - expected) / draws).sqrt()
+    assert bool(((shares - expected).abs() <= 4.5 * error + 1e-9).all())
+
+
+def test_only_models_that_look_at_every_token_share_a_batch(tiny_base: Path) -> None:
+    lm = models.load(tiny_base)
+    assert can_share(lm)
+    lm.model.config.sliding_window = 16
+    lm.model.config.layer_types = ["full_attention", "sliding_attention"]
+    assert not can_share(lm)

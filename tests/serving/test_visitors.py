@@ -1,0 +1,544 @@
+"""Whose is what, with hostile names and files; nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.helpers.posts import made_up_posts, write_csv
+from tests.serving.conftest import ANN, BOB, copied
+
+from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError, StorageError
+from huggingtweets.serving.limits import Rate
+from huggingtweets.serving.open_bots import OpenBots
+from huggingtweets.serving.queue import Queue
+from huggingtweets.serving.types import ALONE, SAMPLE, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from huggingtweets.run import RunFolder
+    from huggingtweets.serving.service import Service
+
+    Serve = Callable[..., Service]
+
+HOSTILE_NAMES = (
+    "../ann",
+    "..",
+    ".",
+    "",
+    "ann/../ann",
+    "/etc",
+    "ann\x00",
+    ".app",
+    "a" * 200,
+    "ann~",
+)
+HOSTILE_VISITORS = ("", "me", "../" + ANN, ANN[:-1] + "/", "..", "short", ANN + "\n")
+
+
+def visitors_runs(out: Path, visitor: str) -> Path:
+    return out / ".app" / "visitors" / visitor / "runs"
+
+
+@pytest.fixture
+def shared(tmp_path: Path, serve: Serve, finished: RunFolder) -> Service:
+    """A server on which ann has a bot and bob has none."""
+    copied(finished, visitors_runs(tmp_path / "runs", ANN))
+    return serve(shared=True)
+
+
+def everything(service: Service, visitor: str, name: str) -> dict[str, Callable[[], object]]:
+    """All that can be done with a bot."""
+    return {
+        "status": lambda: service.status(visitor, name),
+        "stop": lambda: service.stop_run(visitor, name),
+        "resume": lambda: service.resume_run(visitor, name),
+        "write": lambda: service.write(visitor, name),
+        "favourite": lambda: service.favourite(visitor, name, "Hello there"),
+        "set_picture": lambda: service.set_picture(visitor, name, "Hello there"),
+        "share": lambda: service.share_links(visitor, name, "Hello there"),
+        "quiz": lambda: service.new_quiz(visitor, name),
+        "bot": lambda: service.bot(visitor, name),
+        "picture": lambda: service.picture(visitor, name),
+        "report": lambda: service.report_page(visitor, name),
+        "card": lambda: service.card(visitor, name),
+        "export": lambda: service.export(visitor, name),
+        "publish": lambda: service.publish(visitor, name, "a/b", "hf_token", True, True),
+        "delete": lambda: service.delete(visitor, name),
+    }
+
+
+def test_what_is_one_s_is_to_others_as_if_it_were_not_there(
+    tmp_path: Path, shared: Service
+) -> None:
+    assert [bot.name for bot in shared.gallery(ANN)] == ["ann"]
+    assert shared.gallery(BOB) == []
+    for what, ask in everything(shared, BOB, "ann").items():
+        with pytest.raises(BotError) as caught:
+            ask()
+        with pytest.raises(BotError) as of_nobody:
+            everything(shared, BOB, "zoe")[what]()
+        assert str(caught.value) == str(of_nobody.value).replace("zoe", "ann"), what
+    assert (visitors_runs(tmp_path / "runs", ANN) / "ann" / "bot" / "config.json").is_file()
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names_that_lead_elsewhere_are_no_bots(tmp_path: Path, shared: Service, name: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    for ask in everything(shared, ANN, name).values():
+        with pytest.raises(BotError):
+            ask()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("visitor", HOSTILE_VISITORS)
+def test_ids_that_lead_elsewhere_are_no_visitors(shared: Service, visitor: str) -> None:
+    for ask in everything(shared, visitor, "ann").values():
+        with pytest.raises(InputError, match="isn't known"):
+            ask()
+    with pytest.raises(InputError, match="isn't known"):
+        shared.gallery(visitor)
+    with pytest.raises(InputError, match="isn't known"):
+        shared.inspect(visitor, Order((SAMPLE,)))
+
+
+def test_alone_there_is_one_visitor(serve: Serve) -> None:
+    service = serve()
+    assert service.gallery(ALONE) == []
+    with pytest.raises(InputError, match="isn't known"):
+        service.gallery(ANN)
+
+
+def test_a_shared_gallery_shows_bots_but_no_real_post_and_lets_nobody_change_them(
+    tmp_path: Path, serve: Serve, finished: RunFolder
+) -> None:
+    out = tmp_path / "runs"
+    run = copied(finished, visitors_runs(out, ANN))
+    copied(finished, out, "owners")
+    service = serve(shared=True, share_gallery=True)
+    service.favourite(ANN, "ann", "Marked by ann")
+    owners, anns = sorted(service.gallery(BOB), key=lambda bot: bot.name, reverse=True)
+    assert (owners.name.split("~")[0], anns.name.split("~")[0]) == ("owners", "ann")
+    assert not owners.mine
+    assert not anns.mine
+    assert ANN not in anns.name
+
+    kept = run.table("kept")["text"].to_list()
+    (post,) = service.write(BOB, anns.name, "The old cat", 1, seed=1)
+    assert (post.nearest, post.copied) == (None, False)
+    (own,) = service.write(ANN, "ann", "The old cat", 1, seed=1)
+    assert own.text == post.text
+    assert own.nearest in kept
+    page = service.bot(BOB, anns.name)
+    told = repr(page)
+    assert page.favourites == ()
+    assert page.report is not None
+    assert "Sources" not in dict(page.lineage)
+    assert not any(text in told for text in kept)
+    assert service.report_page(BOB, anns.name) is None
+    assert service.picture(BOB, anns.name) is not None
+    assert "AI bot" in service.card(BOB, anns.name)
+    assert service.share_links(BOB, anns.name, post.text)
+    asked = everything(service, BOB, anns.name)
+    for what in ("status", "stop", "resume", "favourite", "set_picture", "quiz", "export"):
+        with pytest.raises(BotError, match=r"no bot|No training"):
+            asked[what]()
+    for what in ("publish", "delete"):
+        with pytest.raises(BotError, match="There is no bot"):
+            asked[what]()
+    assert run.path.is_dir()
+
+
+def test_uploads_get_safe_names_and_are_their_visitor_s_alone(
+    tmp_path: Path, shared: Service, csv: Path
+) -> None:
+    for hostile in (
+        "../../../etc/passwd.csv",
+        "C:\\secrets\\x.csv",
+        "..a.csv",
+        "\x00<b>.csv",
+    ):
+        sent = Path(shutil.copy(csv, tmp_path / "sent"))
+        kept = shared.keep_upload(ANN, sent, hostile)
+        assert kept.parent.parent == tmp_path / "runs/.app/visitors" / ANN / "uploads"
+        assert not sent.exists()
+        assert kept.stat().st_mode & 0o077 == 0
+        assert shared.inspect(ANN, Order((str(kept),))).counts["kept"] == 300
+    with pytest.raises(SourceError, match="no upload"):
+        shared.inspect(BOB, Order((str(kept),)))
+    inside = kept.parent / ".." / kept.parent.name / kept.name
+    with pytest.raises(SourceError, match="no upload"):
+        shared.inspect(ANN, Order((str(inside),)))
+
+
+@pytest.mark.parametrize(
+    "source", ["/etc/passwd", "../ann.csv", "ann.csv", "", "file:///etc/passwd"]
+)
+def test_files_of_the_server_are_no_sources(serve: Serve, csv: Path, source: str) -> None:
+    service = serve()
+    for given in (source, str(csv)):
+        with pytest.raises(SourceError, match="no upload"):
+            service.inspect(ALONE, Order((given,)))
+        with pytest.raises(SourceError, match="no upload"):
+            service.submit(ALONE, Order((given,)))
+
+
+def test_a_link_among_the_uploads_leads_nowhere(serve: Serve, csv: Path) -> None:
+    service = serve()
+    kept = service.keep_upload(ALONE, csv, "ann.csv")
+    link = kept.with_name("link.csv")
+    link.symlink_to("/etc/hosts")
+    with pytest.raises(SourceError, match="no upload"):
+        service.inspect(ALONE, Order((str(link),)))
+
+
+@pytest.mark.parametrize("source", ["x:@someone", "hf:someone/posts", "https://x.com/someone"])
+def test_nothing_is_read_with_the_owner_s_tokens_for_visitors(shared: Service, source: str) -> None:
+    with pytest.raises(SourceError, match="owner's token"):
+        shared.inspect(ANN, Order((source,)))
+
+
+def test_too_large_too_many_and_odd_files_are_refused(tmp_path: Path, serve: Serve) -> None:
+    service = serve(max_upload_mb=0.05, total_uploads_mb=0.08)
+
+    def send(size: int, name: str) -> Path:
+        sent = tmp_path / "sent"
+        sent.write_bytes(b"x" * size)
+        return service.keep_upload(ALONE, sent, name)
+
+    with pytest.raises(InputError, match=r"big.csv has 0 MB and this server takes at most 0"):
+        send(60_000, "big.csv")
+    with pytest.raises(InputError, match=r"evil\.exe is of no kind"):
+        send(10, "evil.exe")
+    send(45_000, "one.csv")
+    with pytest.raises(InputError, match="no room"):
+        send(45_000, "two.csv")
+
+
+def test_a_zip_bomb_is_refused(tmp_path: Path, serve: Serve) -> None:
+    service = serve()
+    bomb = tmp_path / "bomb.zip"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed,
+        packed.open("data/tweets.js", "w", force_zip64=True) as member,
+    ):
+        for _ in range(150):
+            member.write(b" " * 1_000_000)
+    kept = service.keep_upload(ALONE, bomb, "bomb.zip")
+    with pytest.raises(SourceError) as caught:
+        service.inspect(ALONE, Order((str(kept),)))
+    assert str(caught.value).startswith("bomb.zip")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_hostile_posts_pass_through_as_they_are(tmp_path: Path, serve: Serve) -> None:
+    service = serve()
+    hostile = [
+        "<script>alert(1)</script> is what I say",
+        "![see](https://evil.example/x.png) my picture of it",
+        "[click](javascript:alert(1)) this link of mine",
+        "{{ 7 * 7 }} {% raw %} and other braces here",
+    ]
+    source = write_csv(tmp_path / "eve.csv", "<b>eve</b>", hostile + made_up_posts(100))
+    kept = service.keep_upload(ALONE, source, "eve.csv")
+    found = service.inspect(ALONE, Order((str(kept),)))
+    assert found.counts["downloaded"] == 104
+    assert found.kept_examples[0] == hostile[0]
+    assert found.authors == ("<b>eve</b>",)
+    assert service.submit(ALONE, Order((str(kept),))) == "b_eve_b"
+
+
+def test_what_was_found_is_shown(serve: Serve, csv: Path) -> None:
+    service = serve()
+    found = service.inspect(ALONE, Order((SAMPLE,), base="pocket"))
+    assert found.authors == ("NASA",)
+    assert found.counts["downloaded"] == sum(
+        number for what, number in found.counts.items() if what != "downloaded"
+    )
+    assert len(found.kept_examples) == 10
+    assert len(set(found.kept_examples)) == 10
+    reasons = {one.reason: one for one in found.dropped}
+    assert set(reasons) == {"retweets", "short", "duplicates"}
+    assert (reasons["retweets"].example or "").startswith("RT @")
+    assert found.warning is None
+    assert 5 < (found.estimate_seconds or 0) < 3600
+    more = service.inspect(ALONE, Order((SAMPLE,), base="pocket", epochs=20))
+    assert (more.estimate_seconds or 0) > (found.estimate_seconds or 0)
+
+    little = write_csv(csv.with_name("bo.csv"), "bo", made_up_posts(100))
+    kept = str(service.keep_upload(ALONE, little, "bo.csv"))
+    assert "will be better with" in (service.inspect(ALONE, Order((kept,))).warning or "")
+    less = write_csv(csv.with_name("cy.csv"), "cy", made_up_posts(9))
+    kept = str(service.keep_upload(ALONE, less, "cy.csv"))
+    assert "at least 6,000 are needed" in (service.inspect(ALONE, Order((kept,))).warning or "")
+
+
+def test_orders_in_which_something_is_wrong_are_refused(shared: Service) -> None:
+    wrong = {
+        "1 to 3 sources": Order(()),
+        "not 4": Order((SAMPLE,) * 4),
+        "no recipe 'slow'": Order((SAMPLE,), recipe="slow"),
+        "--name must be": Order((SAMPLE,), name="../up"),
+        "epochs must be": Order((SAMPLE,), epochs=0),
+        "learning_rate": Order((SAMPLE,), learning_rate=7.0),
+        "makes bots from": Order((SAMPLE,), base="/etc"),
+        "At most 10 epochs": Order((SAMPLE,), epochs=11),
+    }
+    for sentence, order in wrong.items():
+        with pytest.raises(HuggingTweetsError, match=sentence):
+            shared.submit(ANN, order)
+    assert shared.trainings(ANN) == []
+
+
+def test_who_asks_too_often_waits(serve: Serve) -> None:
+    now = [0.0]
+    rate = Rate(3, lambda: now[0])
+    for visitor in (ANN, BOB):
+        for _ in range(3):
+            rate.check(visitor)
+    now[0] = 20.0
+    with pytest.raises(InputError, match="try again in 40 seconds"):
+        rate.check(ANN)
+    now[0] = 60.5
+    rate.check(ANN)
+
+    service = serve(requests_a_minute=2)
+    for _ in range(2):
+        with pytest.raises(BotError):
+            service.write(ALONE, "zoe")
+    with pytest.raises(InputError, match="more than 2 requests in a minute"):
+        service.write(ALONE, "zoe")
+
+
+def test_the_queue_is_fair_everybody_sees_their_place_and_there_is_an_end(serve: Serve) -> None:
+    service = serve(shared=True, most_waiting=3, most_waiting_in_all=5)
+    order = Order((SAMPLE,))
+    for _ in range(3):
+        service.submit(ANN, order)
+    with pytest.raises(InputError, match="3 trainings of yours"):
+        service.submit(ANN, order)
+    assert [service.submit(BOB, order) for _ in range(2)] == ["NASA", "NASA-2"]
+    with pytest.raises(InputError, match="Too many trainings wait on this server"):
+        service.submit("eve-0123456789abcdef", order)
+
+    def places(visitor: str) -> list[int | None]:
+        names = ("NASA", "NASA-2", "NASA-3")
+        return [service.status(visitor, name).place for name in names[: 3 if visitor == ANN else 2]]
+
+    assert (places(ANN), places(BOB)) == ([1, 3, 5], [2, 4])
+    service.stop_run(ANN, "NASA")
+    stopped = service.status(ANN, "NASA")
+    assert (stopped.state, stopped.place) == ("stopped", None)
+    assert places(BOB) == [1, 3]
+    service.delete(BOB, "NASA")
+    with pytest.raises(BotError):
+        service.status(BOB, "NASA")
+    assert [one.name for one in service.trainings(BOB)] == ["NASA-2"]
+    service.resume_run(ANN, "NASA")
+    assert service.status(ANN, "NASA").place == 4
+    with pytest.raises(BotError, match="under way already"):
+        service.resume_run(ANN, "NASA")
+
+
+def test_huey_hands_trainings_out_as_their_places_say(tmp_path: Path) -> None:
+    done: list[tuple[str, int]] = []
+    queue = Queue(tmp_path, None, lambda job, turn: done.append((job, turn)))
+    for job, priority in (("a1", 0), ("a2", -1), ("a3", -2), ("b1", 0), ("b2", -1)):
+        queue.put(job, 7, priority)
+    while queue.work_off_one():
+        pass
+    assert [job for job, _ in done] == ["a1", "b1", "a2", "b2", "a3"]
+    assert {turn for _, turn in done} == {7}
+    queue.put("a4", 1, 0)
+    queue.empty()
+    assert not queue.work_off_one()
+    queue.close()
+    with pytest.raises(InputError, match="must be a redis:// address"):
+        Queue(tmp_path, "amqp://user:secret@host")
+
+
+def test_a_quiz_ends_in_the_likeness_report(
+    tmp_path: Path, serve: Serve, finished: RunFolder
+) -> None:
+    run = copied(finished, tmp_path / "runs")
+    service = serve()
+    kept = set(run.table("kept").filter(split="held_out")["text"])
+    quiz = service.new_quiz(ALONE, "ann", 8)
+    assert len(quiz.questions) == 8
+    assert all(question.real is None for question in quiz.questions)
+    truth = [question.text in kept for question in quiz.questions]
+    assert sum(truth) == 4
+    says = [True, True, True, True, False, False, False, False]
+    for number, said in enumerate(says, 1):
+        assert service.quiz(ALONE, quiz.id) == quiz
+        assert service.bot(ALONE, "ann").human is None
+        right, quiz = service.answer(ALONE, quiz.id, number, said)
+        assert right == (said == truth[number - 1])
+        if number < 8:
+            with pytest.raises(InputError, match="answered already"):
+                service.answer(ALONE, quiz.id, number, said)
+    human = service.bot(ALONE, "ann").human
+    assert human is not None
+    assert (human.quizzes, human.bot, human.real) == (1, 4, 4)
+    assert human.bot_taken + human.real_taken == 4
+    assert quiz.right == human.real_taken + 4 - human.bot_taken
+    report = json.loads(run.report_json.read_text("utf-8"))
+    assert report["human"]["bot_taken"] == human.bot_taken
+    assert "Do people take it for the author?" in run.report_page.read_text("utf-8")
+    for _ in range(2):
+        quiz = service.new_quiz(ALONE, "ann", 2)
+        for number in (1, 2):
+            service.answer(ALONE, quiz.id, number, True)
+    human = service.bot(ALONE, "ann").human
+    assert human is not None
+    assert (human.quizzes, human.bot, human.real) == (3, 6, 6)
+    for wrong in (0, 3, -1):
+        fresh = service.new_quiz(ALONE, "ann", 2)
+        with pytest.raises(InputError, match="2 questions"):
+            service.answer(ALONE, fresh.id, wrong, True)
+    with pytest.raises(InputError, match="no such quiz"):
+        service.quiz(ALONE, "../" + quiz.id)
+
+
+def test_quizzes_are_their_visitor_s_alone(shared: Service) -> None:
+    quiz = shared.new_quiz(ANN, "ann", 2)
+    with pytest.raises(InputError, match="no such quiz"):
+        shared.quiz(BOB, quiz.id)
+    with pytest.raises(InputError, match="no such quiz"):
+        shared.answer(BOB, quiz.id, 1, True)
+
+
+def test_a_zip_holds_the_bot_and_no_post(tmp_path: Path, serve: Serve, finished: RunFolder) -> None:
+    run = copied(finished, tmp_path / "runs")
+    # as if the bot had written a real post, which the report quotes
+    real = run.table("kept")["text"].to_list()
+    report = json.loads(run.report_json.read_text("utf-8"))
+    report["longest_copied_run"] |= {"text": real[3], "source_text": real[3]}
+    run.report_json.write_text(json.dumps(report), "utf-8")
+    run.generations_file.write_text(json.dumps([real[3], "Something new by the bot"]), "utf-8")
+    (run.bot / "notes.txt").write_text(real[5], "utf-8")
+    service = serve()
+    service.favourite(ALONE, "ann", real[7])
+    made = service.export(ALONE, "ann")
+    with zipfile.ZipFile(made) as packed:
+        names = packed.namelist()
+        everything = b"\n".join(packed.read(name) for name in names)
+    assert {"ann/bot/model.safetensors", "ann/bot/config.json", "ann/bot/README.md"} <= set(names)
+    assert {"ann/report/likeness.html", "ann/report/likeness.json"} <= set(names)
+    assert not any("generations" in name or "notes" in name or "data" in name for name in names)
+    assert b"Something new by the bot" in everything
+    for text in real:
+        assert text.encode() not in everything
+        assert json.dumps(text).encode() not in everything
+        assert json.dumps(text, ensure_ascii=False).encode() not in everything
+
+
+def test_deleting_leaves_nothing(tmp_path: Path, serve: Serve, finished: RunFolder) -> None:
+    copied(finished, tmp_path / "runs", "other")
+    service = serve()
+    before = sorted(path for path in tmp_path.rglob("*") if "queue.db" not in path.name)
+    copied(finished, tmp_path / "runs")
+    list(service.write(ALONE, "ann", n=1))
+    service.favourite(ALONE, "ann", "Hello there")
+    service.export(ALONE, "ann")
+    service.new_quiz(ALONE, "ann", 2)
+    service.delete(ALONE, "ann")
+    left = [path for path in tmp_path.rglob("*") if "queue.db" not in path.name]
+    assert sorted(path for path in left if path.name not in ("exports", "jobs")) == before
+    with pytest.raises(BotError):
+        service.write(ALONE, "ann")
+    with pytest.raises(BotError):
+        service.delete(ALONE, "ann")
+    with pytest.raises(BotError):
+        service.delete(ALONE, ".app")
+
+
+def test_favourites_and_the_picture(tmp_path: Path, serve: Serve, finished: RunFolder) -> None:
+    run = copied(finished, tmp_path / "runs")
+    service = serve()
+    for text, on in (("one", True), ("two", True), ("one", True), ("two", False)):
+        service.favourite(ALONE, "ann", text, on)
+    assert service.bot(ALONE, "ann").favourites == ("one",)
+    before = run.picture.read_bytes()
+    service.set_picture(ALONE, "ann", "The old cat <b>sings</b>", "The old cat")
+    assert run.picture.read_bytes() != before
+    for text in ("", "x" * 3_000):
+        with pytest.raises(InputError, match="The post is"):
+            service.set_picture(ALONE, "ann", text)
+
+
+def test_publishing_asks_for_consent_and_the_visitor_s_own_token(
+    tmp_path: Path, serve: Serve, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_owner")
+    copied(finished, tmp_path / "runs")
+    service = serve()
+    with pytest.raises(InputError, match="only if the author agreed"):
+        service.publish(ALONE, "ann", "me/ann", "hf_mine", True, False)
+    with pytest.raises(InputError, match="Give a token"):
+        service.publish(ALONE, "ann", "me/ann", " ", True, True)
+
+
+def test_only_one_server_works_in_a_folder(serve: Serve) -> None:
+    serve()
+    with pytest.raises(StorageError, match="being worked on"):
+        serve()
+
+
+def test_the_secret_stays_and_is_nobody_else_s(tmp_path: Path, serve: Serve) -> None:
+    service = serve()
+    secret = service.secret()
+    assert len(secret) == 32
+    assert service.secret() == secret
+    assert (tmp_path / "runs/.app/secret").stat().st_mode & 0o077 == 0
+
+
+def test_old_uploads_go_unless_they_are_needed(serve: Serve, csv: Path, tmp_path: Path) -> None:
+    service = serve()
+    needed = service.keep_upload(ALONE, Path(shutil.copy(csv, tmp_path / "a")), "ann.csv")
+    lost = service.keep_upload(ALONE, Path(shutil.copy(csv, tmp_path / "b")), "ann.csv")
+    service.submit(ALONE, Order((str(needed),)))
+    old = time.time() - 2 * 86_400
+    for file in (needed, lost):
+        os.utime(file.parent, (old, old))
+    service._swept = 0.0
+    service.keep_upload(ALONE, csv, "ann.csv")
+    assert needed.exists()
+    assert not lost.exists()
+
+
+def test_bots_that_were_not_used_for_longest_are_closed(
+    tmp_path: Path, finished: RunFolder
+) -> None:
+    runs = [copied(finished, tmp_path, f"bot{i}") for i in range(4)]
+    size = OpenBots(1e9).open(runs[0]).size
+    bots = OpenBots(2.5 * size)
+    first, second = bots.open(runs[0]), bots.open(runs[1])
+    assert bots.open(runs[0]) is first
+    bots.open(runs[2])  # closes the second
+    assert len(bots) == 2
+    assert bots.size <= 2.5 * size
+    assert bots.open(runs[0]) is first
+    assert bots.open(runs[1]) is not second
+    tiny = OpenBots(1.0)
+    assert tiny.open(runs[3]).bot.index is not None
+    assert len(tiny) == 1
+
+
+def test_a_bot_that_was_trained_again_is_opened_again(tmp_path: Path, finished: RunFolder) -> None:
+    run = copied(finished, tmp_path)
+    bots = OpenBots(1e9)
+    before = bots.open(run)
+    shutil.copytree(run.bot, tmp_path / "new")
+    shutil.rmtree(run.bot)
+    (tmp_path / "new").rename(run.bot)
+    os.utime(run.bot)
+    assert bots.open(run) is not before
+    assert len(bots) == 1

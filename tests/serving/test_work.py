@@ -1,0 +1,223 @@
+"""Trainings in real worker processes, which are stopped and killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.helpers.posts import made_up_posts, write_csv
+from tests.serving.conftest import ANN, BOB, until
+
+from huggingtweets import pipeline
+from huggingtweets.run import RunFolder
+from huggingtweets.serving.orders import ENDED
+from huggingtweets.serving.types import ALONE, Order, Status
+from huggingtweets.training import RECIPES, Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from huggingtweets.serving.service import Service
+
+    Serve = Callable[..., Service]
+
+pytestmark = pytest.mark.timeout(1200)  # a busy machine starts a worker in half a minute
+LONG = 24
+"""Epochs: so many that there is time to kill a training of the smallest of models."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> float:
+    """What a long training ends with when nothing happens to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    source = write_csv(folder / "ann.csv", "ann", made_up_posts(300))
+    recipe = RECIPES["fast"].changed(epochs=LONG)
+    options = pipeline.TrainOptions(base=str(tiny_base), recipe=recipe, out=folder / "runs")
+    made = pipeline._prepare([source], options, lambda _: None)
+    pipeline._train(made, lambda _: None, Interrupt())
+    return float(made.record().result["best"])
+
+
+def long_order(service: Service, csv: Path, visitor: str = ALONE) -> Order:
+    return Order((str(service.keep_upload(visitor, csv, "ann.csv")),), epochs=LONG)
+
+
+def is_training(service: Service, name: str = "ann") -> Callable[[], bool]:
+    def far_enough() -> bool:
+        status = service.status(ALONE, name)
+        assert status.state not in ENDED, status
+        return status.state == "training" and status.done >= 8
+
+    return far_enough
+
+
+def ended(service: Service, name: str = "ann", visitor: str = ALONE) -> Status:
+    until(lambda: service.status(visitor, name).state in ENDED, f"the end of {name}")
+    return service.status(visitor, name)
+
+
+def test_a_bot_is_made_stopped_resumed_and_ends_as_if_nothing_had_been(
+    tmp_path: Path, serve: Serve, csv: Path, undisturbed: float
+) -> None:
+    service = serve(workers=1)
+    order = long_order(service, csv)
+    name = service.submit(ALONE, order)
+    assert name == "ann"
+    seen: set[str] = set()
+
+    def training() -> bool:
+        seen.add(service.status(ALONE, name).state)
+        return is_training(service)()
+
+    until(training, "training")
+    assert {"reading", "training"} <= seen <= {"waiting", "reading", "training"}
+    service.stop_run(ALONE, name)
+    stopped = ended(service)
+    assert stopped.state == "stopped"
+    assert 0 < stopped.done < stopped.total
+    assert stopped.curve
+    assert not list((tmp_path / "runs/.app/uploads").rglob("*.csv"))  # the run has its posts
+
+    service.resume_run(ALONE, name)
+    done = ended(service)
+    assert (done.state, done.error) == ("done", None)
+    assert min(point.bits_per_byte for point in done.held_out) == undisturbed
+    steps = [point.step for point in done.curve]
+    assert steps == sorted(steps)
+    assert done.samples
+    assert done.tokens_per_second
+    assert done.counts["kept"] == 300
+    assert service.trainings(ALONE) == []
+    assert len(list(service.write(ALONE, name, n=3))) == 3
+    assert (tmp_path / "runs/ann/report/likeness.html").is_file()
+
+
+def test_a_killed_worker_costs_nothing_but_time(
+    serve: Serve, csv: Path, undisturbed: float
+) -> None:
+    service = serve(workers=1)
+    name = service.submit(ALONE, long_order(service, csv))
+    until(is_training(service), "training")
+    (worker,) = service._staff.processes
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: service._staff.processes != [worker], "another worker")
+    done = ended(service)
+    assert (done.state, done.error) == ("done", None)
+    assert RunFolder(service.settings.out / name).record().result["best"] == undisturbed
+
+
+SERVER = """
+    import sys, time
+    from pathlib import Path
+    from huggingtweets.serving.service import Service
+    from huggingtweets.serving.types import Order, Settings
+
+    out, base, upload, epochs = sys.argv[1:]
+    service = Service(Settings(out=Path(out), base=base))
+    service.start()
+    kept = service.keep_upload("me", Path(upload), "ann.csv")
+    service.submit("me", Order((str(kept),), epochs=int(epochs)))
+    service.submit("me", Order((str(kept),), epochs=1, name="second"))
+    print(*service._staff.processes, flush=True)
+    time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path, tiny_base: Path, csv: Path) -> Iterator[subprocess.Popen[str]]:
+    """A server in a process of its own, which trains one bot while another waits."""
+    command = [sys.executable, "-c", textwrap.dedent(SERVER)]
+    arguments = [str(tmp_path / "runs"), str(tiny_base), str(csv), str(LONG)]
+    with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_a_killed_server_loses_nothing(
+    tmp_path: Path, serve: Serve, server: subprocess.Popen[str], undisturbed: float
+) -> None:
+    assert server.stdout is not None
+    worker = int(server.stdout.readline())
+    events = RunFolder(tmp_path / "runs/ann").events_file
+
+    def training() -> bool:
+        assert server.poll() is None
+        return events.exists() and events.read_text().count('"loss"') >= 2
+
+    until(training, "training")
+    server.kill()
+    server.wait()
+    until(lambda: not _is_there(worker), "the end of the worker")
+    assert (tmp_path / "runs/ann/checkpoint/state.safetensors").is_file()  # saved before it ended
+
+    service = serve(workers=1)
+    states = [(one.name, one.place) for one in service.trainings(ALONE)]
+    assert [name for name, _ in states] == ["ann", "second"]
+    done = ended(service)
+    assert (done.state, done.error) == ("done", None)
+    assert RunFolder(tmp_path / "runs/ann").record().result["best"] == undisturbed
+    assert ended(service, "second").state == "done"  # whose upload the first one left alone
+    assert not list((tmp_path / "runs/.app/uploads").rglob("*.csv"))
+
+
+def test_bots_are_made_in_a_fair_order_and_what_fails_says_why(
+    tmp_path: Path, serve: Serve
+) -> None:
+    before = serve(shared=True)
+    order = []
+    for visitor, name, posts in ((ANN, "one", 3), (ANN, "two", 3), (BOB, "three", 3)):
+        csv = write_csv(tmp_path / f"{name}.csv", name, made_up_posts(posts))
+        kept = before.keep_upload(visitor, csv, f"{name}.csv")
+        before.submit(visitor, Order((str(kept),), name=name))
+    before.stop()
+
+    service = serve(shared=True, workers=1)  # which finds what waits
+    everybody = ((ANN, "one"), (BOB, "three"), (ANN, "two"))
+
+    def all_ended() -> bool:
+        for visitor, name in everybody:
+            if name not in order and service.status(visitor, name).state in ENDED:
+                order.append(name)
+        return len(order) == 3
+
+    until(all_ended, "the end of all")
+    assert order.index("three") < order.index("two")
+    failed = service.status(ANN, "one")
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert failed.error.startswith("Only 3") or "characters in 3 posts" in failed.error
+    assert not (tmp_path / "runs/.app/visitors" / ANN / "runs" / "one").exists()
+    service.delete(ANN, "one")
+    jobs = [path.name for path in (tmp_path / "runs/.app/jobs").iterdir()]
+    assert not any("one" in name for name in jobs)
+
+
+def test_a_training_that_keeps_killing_its_worker_is_given_up(serve: Serve, csv: Path) -> None:
+    service = serve()
+    service.submit(ALONE, long_order(service, csv))
+    for died in (101, 102, 103):
+        (job,) = service._orders.unfinished()
+        progress = service._orders.progress(job)
+        service._orders.tell(job, replace(progress, state="training", worker=died))
+        assert service.status(ALONE, "ann").state == "training"
+        service._worker_died(died)
+    failed = service.status(ALONE, "ann")
+    assert failed.state == "failed"
+    assert "died 3 times" in (failed.error or "")
+    service.resume_run(ALONE, "ann")
+    assert service.status(ALONE, "ann").state == "waiting"
+
+
+def _is_there(process: int) -> bool:
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text("utf-8")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

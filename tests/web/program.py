@@ -1,0 +1,23 @@
+"""The app in a process of its own: python -m tests.web.program OUT BASE [PASSWORD [share]]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from huggingtweets.serving.types import Settings
+from huggingtweets.web import Options, serve
+
+if __name__ == "__main__":
+    out, base, *more = sys.argv[1:]
+    settings = Settings(
+        out=Path(out),
+        shared=bool(more),
+        share_gallery=more[1:] == ["share"],
+        base=base,
+        max_upload_mb=1.0,
+        most_epochs=1_000,
+        requests_a_minute=10_000,
+    )
+    password = more[0] if more else None
+    serve(Options(settings, port=0, password=password), lambda address: print(address, flush=True))

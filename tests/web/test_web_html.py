@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from tests.web.test_web_pages import HOSTILE
+
+from huggingtweets.serving.types import Dropped, Found, Question, Quiz, SampleAt, Status
+from huggingtweets.web import cards
+from huggingtweets.web.curve import draw
+from huggingtweets.web.html import duration, link_to
+from huggingtweets.web.pages.bot import card
+from huggingtweets.web.pages.quiz import asked
+from huggingtweets.web.pages.train import progress
+
+OURS = {"href", "class", "id", "aria-labelledby", "data-say", "style", "aria-hidden", "dir", "role",
+        "data-live", "data-run", "data-go", "aria-label", "max", "value"}  # fmt: skip
+
+
+class Tags(HTMLParser):
+    """Every tag and attribute of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_a_post_holds_stays_text(text: str) -> None:
+    pages = [
+        cards.message(text, error=True),
+        cards.found(
+            Found(
+                (text,), {"kept": 1}, {}, (text,) * 10, (Dropped("short", 1, text),), text, 9, 1.0
+            )
+        ),
+        progress(Status("me", "training", samples=(SampleAt(1, text, text),), message=text)),
+        progress(Status("me", "failed", error=text)),
+        asked(Quiz("q", "me", (Question(1, text),), 0, 0)),
+        asked(Quiz("q", "me", (Question(1, text, True, False),), 1, 0), False, True),
+    ]
+    for page in pages:
+        tags = Tags(page)
+        assert tags.names.isdisjoint({"script", "img", "iframe", "style", "b", "object"})
+        assert tags.attributes <= OURS
+        assert all(link.startswith("/") for link in tags.links)
+        assert "\u202e" not in page
+        assert "\x1b" not in page
+
+
+def test_a_card_s_own_markup_and_pictures_don_t_get_through() -> None:
+    html = card(
+        "---\ntags:\n- x\n---\n# Bot of <script>1</script>\n\n![x](https://evil.example/x.png)\n\n"
+        "<img src=x onerror=1>\n\n[a](javascript:alert(1)) [b](https://huggingface.co/x)\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    )
+    tags = Tags(html)
+    assert tags.names.isdisjoint({"script", "img", "h1", "h2"})
+    assert tags.links == ["https://evil.example/x.png", "https://huggingface.co/x"]  # links only
+    assert {"h3", "table"} <= tags.names
+    assert "tags:" not in html
+
+
+def test_a_name_can_t_leave_its_place_in_an_address() -> None:
+    assert link_to("bot", name="a&b=/../?#\"'<") == "/bot?name=a%26b%3D%2F..%2F%3F%23%22%27%3C"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, "unknown"), (0.2, "1 second"), (45, "45 seconds"), (180, "3 minutes"),
+     (4800, "80 minutes"), (9000, "2 h 30 min")],
+)  # fmt: skip
+def test_times_are_told_as_people_do(seconds: float | None, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_a_curve_is_drawn_and_told() -> None:
+    html = draw([(1, 5.0), (50, 3.0)], [(0, 2.3), (50, 1.8)], 100)
+    assert html.count("<circle") == 2
+    assert "from 5.00 to 3.00 nats a token by step 50" in html
+    assert "2.300 at step 0, 1.800 at step 50" in html
+    assert draw([], [], 10) == ""
+    assert "<circle" in draw([], [(0, 2.0)], 0)  # a single point has a place as well

@@ -1,0 +1,53 @@
+"""A server that dies without a word while a bot learns, and comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+from tests.web.running import PATIENCE, App, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.timeout(2_000)
+
+
+def test_a_run_goes_on_after_the_server_was_killed(
+    tmp_path: Path, tiny_base: Path, visit: Callable[..., Page]
+) -> None:
+    from gradio_client import Client
+
+    app = App(tmp_path / "runs", tiny_base).start()
+    try:
+        client = Client(app.address, verbose=False)
+        name = client.predict(sources=["sample"], epochs=5, name="lasting", api_name="/submit")
+        status = until(lambda: _at_least(client, name, 60))
+        client.close()
+        app.kill()
+
+        again = app.start()
+        page = visit(f"{again.address}/run/{name}")
+        live = page.locator("[data-live='training'], [data-live='judging'], [data-live='done']")
+        expect(live).to_be_visible(timeout=PATIENCE * 1000)
+        client = Client(again.address, verbose=False)
+        later = until(lambda: _at_least(client, name, status["done"]))
+        client.close()
+        assert later["total"] == status["total"] or later["state"] != "training"
+        expect(page.locator("[data-live='done']")).to_be_visible(timeout=PATIENCE * 1000)
+        events = (app.out / name / "events.jsonl").read_text("utf-8")
+        assert events.count('"done": 0, "total"') <= 2  # it never began anew
+    finally:
+        app.stop()
+
+
+def _at_least(client: object, name: str, step: int) -> dict[str, object] | None:
+    status: dict[str, object] = client.predict(name=name, api_name="/status")  # type: ignore[attr-defined]
+    assert status["state"] != "failed", status
+    done = status["done"]
+    far = isinstance(done, int) and status["state"] == "training" and done >= step
+    return status if far or status["state"] in ("judging", "done") else None

@@ -1,0 +1,313 @@
+"""A person in front of a browser: from the sample to the quiz, and all pages by all means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from playwright.sync_api import expect
+from tests.helpers.posts import made_up_posts, write_csv
+from tests.web.running import PATIENCE, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradio_client import Client
+    from playwright.sync_api import Page
+    from tests.web.running import App
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+PHONE = {"width": 390, "height": 844}
+pytestmark = pytest.mark.timeout(2_000)  # bots are trained, and others may use the machine
+PAGES = {  # and what is there once they show what they have to show
+    "": "#sample",
+    "train?run=space": "[data-live='done']",
+    "play?bot=space": ".bots",
+    "quiz?bot=space": ".bots",
+    "blend": ".bots",
+    "gallery": ".gallery",
+    "bot?name=space": "#likeness-title",
+}
+
+
+@pytest.fixture(autouse=True)
+def patient() -> None:
+    expect.set_options(timeout=PATIENCE * 1000)
+
+
+def made(page: Page) -> str:
+    """Order what was found, wait for it, and give the bot's name."""
+    page.locator("#make").click()
+    page.wait_for_url("**/train?run=*")
+    expect(page.locator("[data-live='done']")).to_be_visible()
+    return page.url.split("run=")[1]
+
+
+def written(page: Page, count: int = 10) -> None:
+    page.locator("#write").click()
+    expect(page.locator(f"[data-say='{count} posts written.']").first).to_be_visible()
+
+
+def test_from_the_sample_to_the_quiz(alone: App, visit: Callable[..., Page]) -> None:
+    page = visit(alone.address, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#sample").click()
+    found = page.locator(".found")
+    expect(found.get_by_text("2,402")).to_be_visible()
+    assert found.locator(".examples li").count() == 10
+    assert "770 retweets" in found.inner_text()
+    name = made(page)
+    live = page.locator("#live")
+    expect(live.locator("svg polyline.train")).to_have_count(1)
+    assert live.locator("svg circle.held").count() >= 2
+    assert live.locator(".sample").count() >= 2
+
+    page.get_by_role("link", name="Play with it").click()
+    page.wait_for_url(f"**/play?bot={name}")
+    page.locator("#prompt").get_by_role("textbox").fill("My dream is")
+    written(page)
+    cards = page.locator(".post")
+    assert cards.count() == 10
+    first = cards.first
+    assert "AI bot of @NASA" in " ".join(first.inner_text().split())
+    assert first.locator(".post-text").inner_text().startswith("My dream is")
+    first.get_by_role("button", name="Favourite").click()
+    expect(first.locator("[data-do=favourite]")).to_have_attribute("aria-pressed", "true")
+    first.get_by_role("button", name="Copy").click()
+    expect(first.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("My dream is")
+    first.locator(".share summary").click()
+    networks = first.locator(".share a").evaluate_all("all => all.map(a => new URL(a.href).host)")
+    assert networks == ["x.com", "bsky.app", "mastodon.social"]
+    badge = page.locator(".novelty:has(blockquote)").first
+    expect(badge.locator("blockquote")).to_be_hidden()
+    badge.locator("summary").click()
+    expect(badge.locator("blockquote")).to_be_visible()
+    first.get_by_role("button", name="Set as picture").click()
+    expect(first.get_by_role("button", name="Is the picture")).to_be_visible()
+
+    page.goto(f"{alone.address}/quiz?bot={name}")
+    page.locator("#start").click()
+    for number in range(1, 11):
+        expect(page.locator("#question-title")).to_have_text(f"Question {number} of 10")
+        page.locator("#real").click()
+    expect(page.locator("#score-title")).to_have_text("5 of 10 right")
+    page.get_by_role("link", name="the bot’s likeness report").click()
+    row = page.get_by_role("row", name="taken for real")
+    expect(row).to_contain_text("100 %")
+    expect(page.locator(".bot-picture")).to_be_visible()
+    assert "My dream is" in page.locator("section", has_text="Favourites").inner_text()
+
+
+def test_what_can_t_be_read_is_told_in_a_sentence(alone: App, visit: Callable[..., Page]) -> None:
+    page = visit(alone.address)
+    page.locator("#source textarea").fill("/etc/passwd")
+    page.locator("#source .submit-button").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert "root:" not in page.content()
+    page.goto(f"{alone.address}/run/nobody")
+    expect(page.get_by_role("alert")).to_contain_text("nobody")
+
+
+HOSTILE = (
+    "<script>window.hacked = 1</script> a script in a post",
+    "<img src=x onerror=\"window.hacked = 1; alert('x')\"> a picture that isn't there",
+    "![a picture](https://evil.example/a.png) in Markdown, from another host",
+    "[click me](javascript:window.hacked=1) is a link to a script",
+    "<a href='javascript:alert(1)'>a link</a> <iframe src=https://evil.example></iframe>",
+    "\x1b[31mred\x1b[0m for a terminal, \x1b]8;;https://evil.example\x07and a link",
+    "\u202eright to left from here \u2066on and on",
+    "W" * 400 + " is a very long word",
+    "{{ 7 * 7 }} ${window.hacked = 1} {% raw %} {{#if}} `${1}` <%= 1 %> braces of templates",
+    "'; DROP TABLE posts; -- \" ' onmouseover=alert(1) x=\" quotes that are left open",
+    "</p></section></script><style>* { display: none }</style> closing what isn't open",
+)
+
+
+def test_hostile_posts_stay_text(alone: App, visit: Callable[..., Page], tmp_path: Path) -> None:
+    posts = [f"{HOSTILE[i % len(HOSTILE)]} {text}" for i, text in enumerate(made_up_posts(220))]
+    file = tmp_path / "<img src=x onerror=alert(1)>.csv"
+    pl.DataFrame({"author": "<b>mallory</b>", "text": posts}).write_csv(file)
+    page = visit(alone.address)
+    page.add_init_script(  # what sets it, anywhere, is told to visit() as a dialog
+        "Object.defineProperty(window, 'hacked', {set() { alert('hacked'); }})"
+    )
+    page.reload()
+    page.locator("#source input[type=file]").set_input_files(file)
+    expect(page.locator("#source .thumbnail-item, #source .thumbnails").first).to_be_visible()
+    page.locator("#source .submit-button").click()
+    expect(page.locator("#found-title")).to_be_visible()
+    shown = page.locator(".found").inner_text()
+    assert "window.hacked" in shown or "<img src=x" in shown
+    name = made(page)
+    page.goto(f"{alone.address}/play?bot={name}")
+    page.locator("#prompt").get_by_role("textbox").fill("<img src=x onerror=alert(1)> ${7*7} {{x}}")
+    written(page)
+    assert (
+        "<img src=x onerror=alert(1)> ${7*7} {{x}}" in page.locator(".post-text").first.inner_text()
+    )
+    page.goto(f"{alone.address}/quiz?bot={name}")
+    page.locator("#start").click()
+    for number in range(1, 11):
+        expect(page.locator("#question-title")).to_have_text(f"Question {number} of 10")
+        page.locator("#bot").click()
+    expect(page.locator("#score-title")).to_be_visible()
+    assert "\u202e" not in page.locator("body").inner_text()
+    for address in (f"bot?name={name}", "gallery", f"report/{name}"):
+        page.goto(f"{alone.address}/{address}")
+        expect(page.get_by_text("mallory").first).to_be_visible()
+        assert page.locator("iframe").count() == 0
+
+
+def test_a_page_closed_while_it_learns_finds_its_run_again(
+    alone: App, visit: Callable[..., Page], client: Client
+) -> None:
+    name = client.predict(sources=["sample"], name="long", epochs=900, api_name="/submit")
+    page = visit(f"{alone.address}/run/{name}")
+    expect(page.locator("[data-live='training']")).to_be_visible()
+    page.close()
+    again = visit(f"{alone.address}/run/{name}")
+    expect(again.locator("[data-live='training']")).to_be_visible()
+    again.locator("#stop").click()
+    expect(again.locator("[data-live='stopped']")).to_be_visible()
+    again.locator("#resume").click()
+    expect(again.locator("[data-live='training']")).to_be_visible()
+    again.goto(f"{alone.address}/gallery")
+    expect(again.locator("#under-way-title")).to_be_visible()
+    _delete(again, alone, name)
+
+
+def _delete(page: Page, app: App, name: str) -> None:
+    page.goto(f"{app.address}/bot?name={name}")
+    page.get_by_role("button", name="Delete", exact=False).first.click()
+    page.locator("#delete").click()
+    expect(page.get_by_role("alert")).to_contain_text("Say yes first")
+    assert (app.out / name).exists()
+    page.locator("#sure input").check()
+    page.locator("#delete").click()
+    page.wait_for_url("**/gallery")
+    until(lambda: not (app.out / name).exists())
+
+
+def test_two_bots_side_by_side(
+    alone: App, visit: Callable[..., Page], space: str, client: Client, tmp_path: Path
+) -> None:
+    from gradio_client import handle_file
+
+    file = write_csv(tmp_path / "gardener.csv", "gardener", made_up_posts(200))
+    kept = client.predict(file=handle_file(str(file)), api_name="/upload")
+    other = client.predict(sources=[kept], api_name="/submit")
+    until(lambda: client.predict(name=other, api_name="/status")["state"] == "done")
+    page = visit(f"{alone.address}/blend?bot={space}&with={other}")
+    page.locator("#prompt").get_by_role("textbox").fill("The moon")
+    written(page, 5)
+    expect(page.locator("[data-say='5 posts written.']")).to_have_count(2)
+    for side, author in (("#left", "@NASA"), ("#right", "@gardener")):
+        texts = page.locator(f"{side} .post-text").all_inner_texts()
+        assert len(texts) == 5
+        assert all(text.startswith("The moon") for text in texts)
+        assert author in page.locator(f"{side} .by").first.inner_text()
+
+
+def settled(page: Page, path: str = "") -> Page:
+    """A page once it shows what it has to show."""
+    expect(page.locator("h1.headline")).to_be_visible()
+    expect(page.locator(PAGES[path]).first).to_be_visible()
+    return page
+
+
+WIDER = """() => [...document.querySelectorAll('body *')].filter(one => {
+  const box = one.getBoundingClientRect();
+  for (let at = one; at; at = at.parentElement) {
+    if (at !== one && ['auto', 'scroll'].includes(getComputedStyle(at).overflowX)) return false;
+  }
+  const shown = getComputedStyle(one).visibility != 'hidden';
+  return shown && box.width > 1 && box.right > innerWidth + 1;
+}).map(one => one.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_fit_a_phone(alone: App, space: str, visit: Callable[..., Page], path: str) -> None:
+    assert space
+    page = settled(visit(f"{alone.address}/{path}", viewport=PHONE), path)
+    if path.startswith("play"):
+        written(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate(WIDER) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious(
+    alone: App, space: str, visit: Callable[..., Page], path: str, scheme: str
+) -> None:
+    assert space
+    options: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"}
+    page = settled(visit(f"{alone.address}/{path}", bypass_csp=True, **options), path)
+    if path == "":
+        page.locator("#sample").click()
+        expect(page.locator("#found-title")).to_be_visible()
+        page.get_by_role("button", name="More").click()
+    elif path.startswith("play"):
+        written(page)
+        page.locator(".novelty summary").nth(1).click()
+        page.locator(".share summary").first.click()
+    elif path.startswith("quiz"):
+        page.locator("#start").click()
+        expect(page.locator("#question-title")).to_be_visible()
+    elif path.startswith("bot"):
+        page.locator("summary").last.click()
+        for name in ("Publish on", "Delete"):
+            page.get_by_role("button", name=re.compile(name)).first.click()
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    bad = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], [n["html"][:200] for n in one["nodes"]]) for one in bad] == []
+
+
+def tab_to(page: Page, wanted: str) -> None:
+    """Press Tab until what is wanted has the focus."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("one => document.activeElement.matches(one)", wanted):
+            return
+    raise AssertionError(f"Tab never comes to {wanted}")
+
+
+def test_by_keyboard_from_the_sample_to_written_posts(
+    alone: App, visit: Callable[..., Page]
+) -> None:
+    page = settled(visit(alone.address))
+    expect(page.locator("#sample")).to_be_visible()
+    tab_to(page, "#sample")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.locator("#found-title")).to_be_visible()
+    tab_to(page, "#make")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/train?run=*")
+    expect(page.locator("[data-live='done']")).to_be_visible()
+    tab_to(page, "a[href^='/play?bot=']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/play?bot=*")
+    expect(page.locator(".bots")).to_be_visible()
+    tab_to(page, "#prompt :is(input, textarea)")
+    page.keyboard.type("We")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-say='10 posts written.']")).to_be_visible()
+    tab_to(page, ".novelty summary")
+    page.keyboard.press("Enter")
+    assert page.locator(".novelty[open]").count() == 1
+
+
+def test_a_program_uses_the_same_service(client: Client, space: str) -> None:
+    found = client.predict(sources=["sample"], api_name="/inspect")
+    assert found["counts"]["kept"] == 2402
+    posts = client.predict(name=space, prompt="My dream is", n=3, seed=7, api_name="/write")
+    assert len(posts) == 3
+    assert all(post["text"].startswith("My dream is") for post in posts)
+    assert space in [bot["name"] for bot in client.predict(api_name="/gallery")]
+    with pytest.raises(Exception, match="nobody"):
+        client.predict(name="nobody", api_name="/status")
