@@ -14,8 +14,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
 CALL = re.compile(
-    r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show|publish|picture|share"
-    r"|opt-out|forget|track|dashboard|pretrain)\b"
+    r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show|compare|publish|picture"
+    r"|share|opt-out|forget|track|dashboard|pretrain|app"
+    r"|sweep report|sweep export|sweep)\b"
     r"([^`\n#]*)"
 )
 OPTION = re.compile(r"(?<!\S)(--[a-z-]+)")
@@ -38,9 +39,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_are_those_of_the_program(page: Path) -> None:
     group = typer.main.get_command(app)
+    commands = dict(group.commands)  # type: ignore[attr-defined]
+    for name, command in commands.pop("sweep").commands.items():
+        commands["sweep" if name == "run" else f"sweep {name}"] = command
     known = {
         name: {option for parameter in command.params for option in parameter.opts}
-        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for name, command in commands.items()
     }
     for name, rest in CALL.findall(page.read_text("utf-8")):
         for option in OPTION.findall(rest):
@@ -52,3 +56,5 @@ def test_every_command_is_in_the_readme() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
         assert re.search(rf"`[^`]*\b{command.name or command.callback.__name__}\b", readme)
+    for group in app.registered_groups:
+        assert re.search(rf"`[^`]*\b{group.name}\b", readme)
