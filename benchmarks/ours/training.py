@@ -16,9 +16,6 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.speed_process import answer
 
 from huggingtweets import dataset, machine, models, scoring
-
-# The pipeline's own choice, so that what is measured here is what a user gets.
-from huggingtweets.pipeline import _attention as attention_of
 from huggingtweets.run import RunFolder
 from huggingtweets.training import RECIPES, Fit, fit
 
@@ -36,7 +33,7 @@ def measure(task: Task) -> Answer:
     posts = json.loads(Path(task["posts"]).read_text("utf-8"))
     recipe = RECIPES["fast"].changed(epochs=task.get("epochs"))
     where = machine.choose_machine(task["device"], recipe.precision)
-    base = models.load(task["base"], attention=attention_of(recipe, where))
+    base = models.load(task["base"], attention=recipe.attention(where.device))
     watch = Watch(base, posts["held_out"], task.get("points", 0))
     with tempfile.TemporaryDirectory() as folder:
         todo = Fit(

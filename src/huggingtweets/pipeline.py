@@ -378,7 +378,7 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
     where = machine.choose_machine(config["device"], config["precision"])
     held_out = dataset.texts_by_author(kept, "held_out", record.authors)
     task = Fit(
-        base=models.load(config["base"], attention=_attention(recipe, where)),
+        base=models.load(config["base"], attention=recipe.attention(where.device)),
         train=list(dataset.texts_by_author(kept, "train", record.authors).values()),
         held_out=[text for texts in held_out.values() for text in texts],
         recipe=recipe,
@@ -399,14 +399,6 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
     record.seconds["train"] = trained.seconds
     found.save(record)
     shutil.rmtree(found.checkpoint_file.parent, ignore_errors=True)
-
-
-def _attention(recipe: Recipe, where: machine.Machine) -> str | None:
-    """Plain products beat the fused kernel on a CPU when rows are as short as posts.
-
-    Its backward pass takes a quarter of a training step with rows of 30 tokens.
-    """
-    return "eager" if where.device == "cpu" and recipe.rows == "posts" else None
 
 
 def _update(found: RunFolder, **values: Any) -> None:  # noqa: ANN401 - fields of Record

@@ -199,12 +199,24 @@ def test_too_large_a_file_is_refused(shared: App, ann: Client) -> None:
 
 def test_a_file_of_this_machine_is_not_an_upload(shared: App, ann: Client, tmp_path: Path) -> None:
     mine = tmp_path / "mine.csv"
-    for path in (mine, shared.out / ".app" / "secret"):
-        mine.write_text("text\nnot yours\n")
-        file = {"path": str(path), "orig_name": "posts.csv", "meta": {"_type": "gradio.FileData"}}
-        with pytest.raises(Exception, match=r"."):
-            ann.predict(file=file, api_name="/upload")
-        assert path.is_file()
+    mine.write_text("text\nnot yours, and long enough to be a post\n")
+    arriving = shared.out / ".app" / "arriving"
+    with web(ann, shared) as browser:
+        for path in (
+            str(mine),
+            str(shared.out / ".app" / "secret"),
+            f"{arriving}/../secret",
+            "https://evil.example/a.csv",
+        ):
+            file = {"path": path, "orig_name": "a.csv", "meta": {"_type": "gradio.FileData"}}
+            for address, body in (
+                ("call/upload", {"data": [file]}),
+                ("queue/join", {"data": [{"text": "", "files": [file]}], "fn_index": 0}),
+            ):
+                answer = browser.post(f"/gradio_api/{address}", json=body)
+                assert answer.status_code == 400, (path, address, answer.text)
+    assert mine.is_file()
+    assert not any(b"not yours" in file.read_bytes() for file in shared.out.rglob("*.csv"))
 
 
 def test_guessing_the_password_has_to_wait(shared: App) -> None:

@@ -75,7 +75,7 @@ def train_author(posts: AuthorPosts, job: Job) -> Outcome:
     recipe = Recipe(**job.recipe)
     where = machine.choose_machine(job.device, job.precision)
     task = Fit(
-        base=models.load(job.base, attention=_attention(recipe, where)),
+        base=models.load(job.base, attention=recipe.attention(where.device)),
         train=[posts.train],
         held_out=posts.held_out,
         recipe=recipe,
@@ -103,8 +103,3 @@ def answer(posts: AuthorPosts, job: Job) -> dict[str, Any]:
         return {"outcome": train_author(posts, job).as_json()}
     except HuggingTweetsError as error:
         return {"fault": str(error)}
-
-
-def _attention(recipe: Recipe, where: machine.Machine) -> str | None:
-    """As the pipeline chooses it: plain products for short rows on a CPU."""
-    return "eager" if where.device == "cpu" and recipe.rows == "posts" else None

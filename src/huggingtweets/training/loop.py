@@ -163,8 +163,11 @@ class _Loop:
         compiled = wanted and compiling.compile_blocks(task.base.model)
         how = "compiled, so the first steps take longer" if compiled else why_not
         picked = ", ".join(part for part in (task.machine.describe(), how) if part)
-        self.listen(Event(stage="train", total=self.steps, message=f"training on {picked}"))
+        self._say(f"training on {picked}")
         return compiled
+
+    def _say(self, message: str) -> None:
+        self.listen(Event("train", self.state.step, self.steps, message))
 
     def _epoch(self) -> None:
         state = self.state
@@ -213,8 +216,7 @@ class _Loop:
         compiling.forget_cache()
         self.weights.model.zero_grad()
         self.compiled = False
-        message = "compiling failed, so training goes on without it"
-        self.listen(Event(stage="train", total=self.steps, message=message))
+        self._say("compiling failed, so training goes on without it")
 
     def _measure(self, train_loss: float | None) -> None:
         """Held-out bits per byte now; the weights are kept if it is the lowest so far."""

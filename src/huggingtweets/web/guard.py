@@ -38,7 +38,7 @@ _CLOSED = re.compile(
     re.IGNORECASE,
 )
 _OPEN = re.compile(r"/(login|ui/[\w.-]+|favicon\.ico)")
-_UPLOADS = re.compile(r"/+gradio_api/+upload/*")
+UPLOADS = re.compile(r"/+gradio_api/+upload/*")
 _SMALL = 4_000_000  # bytes of any request but an upload
 _SCRIPT = re.compile(rb"<script(?=[\s>])")
 
@@ -105,7 +105,7 @@ class Guard:
             return 403, "This request came from another site."
         if _CLOSED.match(path):
             return 404, "There is nothing here."
-        limit = self._rules.most_bytes if _UPLOADS.fullmatch(path) else _SMALL
+        limit = self._rules.most_bytes if UPLOADS.fullmatch(path) else _SMALL
         if "transfer-encoding" in headers:
             return 411, "Say how long the request is."
         size = headers.get("content-length", "0")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
 from huggingtweets.serving.types import Settings
+from huggingtweets.web.arrivals import Arrivals
 from huggingtweets.web.backstage import Backstage, arriving
 from huggingtweets.web.guard import OWN_NAMES, Guard, Rules
 from huggingtweets.web.visitors import Door
@@ -92,7 +93,7 @@ def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an AS
     with warnings.catch_warnings():  # that it does without the server-side rendering we don't want
         warnings.simplefilter("ignore", UserWarning)
         _mount(gr, app, build(Backstage(service, options.settings)), options)
-    return Guard(app, door, _rules(options))
+    return Guard(Arrivals(app, arriving(options.settings)), door, _rules(options))
 
 
 def _mount(gr: Any, app: Any, site: Any, options: Options) -> None:  # noqa: ANN401 - heavy packages
