@@ -97,7 +97,7 @@ handles)."""
 FAST = Recipe(
     name="fast",
     epochs=2,
-    learning_rate=4e-4,
+    learning_rate=7e-4,
     warmup=0.05,
     batch_tokens=512,
     rows="posts",
