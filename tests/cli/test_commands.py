@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
 
 COMMANDS = (
-    *("demo", "train", "curate", "download", "generate", "evaluate", "runs", "show"),
-    *("publish", "picture", "share", "opt-out", "forget", "track", "dashboard", "pretrain"),
+    *("demo", "app", "train", "curate", "download", "generate", "evaluate", "runs", "show"),
+    *("compare", "publish", "picture", "share", "opt-out", "forget", "track", "dashboard"),
+    *("pretrain", "sweep"),
 )
 LIKENESS = (
     "bits per byte",
@@ -129,7 +130,8 @@ def test_train_from_posts_to_a_bot(cli: CommandLine, tiny_base: Path) -> None:
     lines = outcome.out.splitlines()
     assert lines[0].startswith("150 downloaded · 0 retweets")
     assert lines[1].startswith("warning: Only ")
-    assert lines[2].startswith("training: step ")
+    assert lines[2].startswith("training on ")
+    assert lines[3].startswith("training: step ")
     found = [line for line in lines if line.startswith(LIKENESS)]
     assert [line[:7] for line in found] == [name[:7] for name in LIKENESS]
     assert "The bot is in runs/me/bot" in lines

@@ -169,7 +169,8 @@ def test_ctrl_c_while_reading(terminal: Callable[..., Terminal]) -> None:
         for i in range(60):
             file.writelines(f"{text} {i}\n" for text in made_up_posts(20_000))
     shown = terminal("train", "long.txt")
-    time.sleep(2.5)
+    shown.wait_for("reading · ")
+    time.sleep(0.5)
     shown.type("\x03")
     assert shown.end() == 130
     assert "Stopped; nothing was written." in shown.text
