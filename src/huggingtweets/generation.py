@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets import dataset, models
-from huggingtweets.errors import InputError
+from huggingtweets.errors import BotError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -276,6 +276,9 @@ def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator)
 
     Returns:
         Token ids, (rows,).
+
+    Raises:
+        BotError: the logits are no numbers.
     """
     import torch
 
@@ -302,6 +305,10 @@ def _drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Ten
     import torch
 
     summed = probabilities.cumsum(-1)
+    if not summed[:, -1].isfinite().all():
+        raise BotError(
+            "What the bot computes is no number; its weights are damaged. Train it again."
+        )
     chance = torch.rand(len(summed), 1, generator=generator, device=summed.device)
     at = torch.searchsorted(summed, chance * summed[:, -1:], right=True)
     last = (summed < summed[:, -1:]).sum(-1, keepdim=True)  # that can be drawn, against rounding

@@ -19,7 +19,7 @@ from huggingtweets.research.sweep_folder import Settings, SweepFolder, load_optu
 from huggingtweets.research.sweep_loop import Limit, Loop
 from huggingtweets.research.trial import Outcome
 from huggingtweets.research.workers import WorkerDied
-from huggingtweets.training import Interrupt
+from huggingtweets.training import RECIPES, Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 AUTHORS = ["ann", "bob", "cleo", "dan", "eve"]
 LEVELS = dict(zip(AUTHORS, (1.2, 1.5, 1.9, 1.4, 1.6), strict=True))
+DEFAULT = RECIPES["fast"]
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
     "epochs": {"low": 1, "high": 4},
@@ -68,7 +69,7 @@ def bits_per_byte(recipe: Mapping[str, Any], author: str) -> float:
     off = math.log10(recipe["learning_rate"] / 3e-3) ** 2
     own = 0.01 * math.sin(len(author) * recipe["learning_rate"] * 1e3)  # a little of their own
     worse = 0.25 * max(0.0, off + own) + 0.004 * (4 - recipe["epochs"])
-    default = 0.25 * math.log10(1e-3 / 3e-3) ** 2 + 0.004 * 2
+    default = 0.25 * math.log10(DEFAULT.learning_rate / 3e-3) ** 2 + 0.004 * (4 - DEFAULT.epochs)
     return float(LEVELS[author] * max(1 + worse - default, 0.985))
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.research.landscape import AUTHORS, Landscape, bits_per_byte, died, settings_of
+from tests.research.landscape import (
+    AUTHORS,
+    DEFAULT,
+    SPACE,
+    Landscape,
+    bits_per_byte,
+    died,
+    settings_of,
+)
 
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.research import objective, sweep_study
@@ -72,7 +80,7 @@ def test_the_default_recipe_comes_first_and_is_never_pruned(tmp_path: Path) -> N
     run(study, settings, Landscape(), 3)
     first = study.trials[0]
     assert first.user_attrs["default"]
-    assert first.params == {"learning_rate": 1e-3, "epochs": 2, "warmup": 0.05}
+    assert first.params == {name: getattr(DEFAULT, name) for name in SPACE}
     assert first.state.name == "COMPLETE"
 
 

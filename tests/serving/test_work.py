@@ -105,9 +105,9 @@ def test_a_killed_worker_costs_nothing_but_time(
     service = serve(workers=1)
     name = service.submit(ALONE, long_order(service, csv))
     until(is_training(service), "training")
-    (worker,) = service._staff.processes
+    (worker,) = service._trainings._staff.processes
     os.kill(worker, signal.SIGKILL)
-    until(lambda: service._staff.processes != [worker], "another worker")
+    until(lambda: service._trainings._staff.processes != [worker], "another worker")
     done = ended(service)
     assert (done.state, done.error) == ("done", None)
     assert RunFolder(service.settings.out / name).record().result["best"] == undisturbed
@@ -125,7 +125,7 @@ SERVER = """
     kept = service.keep_upload("me", Path(upload), "ann.csv")
     service.submit("me", Order((str(kept),), epochs=int(epochs)))
     service.submit("me", Order((str(kept),), epochs=1, name="second"))
-    print(*service._staff.processes, flush=True)
+    print(*service._trainings._staff.processes, flush=True)
     time.sleep(3600)
 """
 
@@ -203,11 +203,11 @@ def test_a_training_that_keeps_killing_its_worker_is_given_up(serve: Serve, csv:
     service = serve()
     service.submit(ALONE, long_order(service, csv))
     for died in (101, 102, 103):
-        (job,) = service._orders.unfinished()
-        progress = service._orders.progress(job)
-        service._orders.tell(job, replace(progress, state="training", worker=died))
+        (job,) = service._trainings._orders.unfinished()
+        progress = service._trainings._orders.progress(job)
+        service._trainings._orders.tell(job, replace(progress, state="training", worker=died))
         assert service.status(ALONE, "ann").state == "training"
-        service._worker_died(died)
+        service._trainings._worker_died(died)
     failed = service.status(ALONE, "ann")
     assert failed.state == "failed"
     assert "died 3 times" in (failed.error or "")

@@ -49,7 +49,7 @@ def test_events_tell_rate_and_use(tiny_base: Path, posts: list[str], cpu: Machin
     events: list[Event] = []
     lm = models.load(tiny_base)
     result = fit(Fit(lm, [posts[:100]], posts[280:], RECIPE, cpu), events.append)
-    first, last = events[0], events[-1]
+    first, last = events[1], events[-1]  # before them comes what the machine is
     assert first.learning_rate is None
     assert last.learning_rate == RECIPE.rate(result.steps - 1, result.steps)
     assert last.memory_mb

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,7 +57,9 @@ def ask(
         return {"type": "http.request", "body": b"", "more_body": False}
 
     guard = Guard(app, Door(b"s" * 32, password), rules or Rules(hosts=OWN_NAMES))
-    asyncio.run(guard(scope, receive, send))
+    # A thread of its own: the browser of other tests leaves a loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, guard(scope, receive, send)).result()
     return Answer(sent)
 
 

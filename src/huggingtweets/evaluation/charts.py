@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from huggingtweets.plotting import ON_A_PAGE, svg
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import altair as alt
 
     from huggingtweets.evaluation.report import LossPoint
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 _WIDTH = 330
 # Room for labels is fixed: the reader's font may be wider than the one vl-convert measures with.
 _LABELS, _VALUES = 100, 40
-_BOT, _ANCHOR, _INK, _GRID = "var(--bot)", "var(--anchor)", "var(--ink)", "var(--grid)"
-_FONT = "system-ui, sans-serif"
+_BOT, _ANCHOR, _INK = "var(--bot)", "var(--anchor)", ON_A_PAGE.ink
 _BIN = 20  # characters
 _LAST_BIN = 300  # posts of this length and more share a bin
 
@@ -56,8 +55,9 @@ def bars(rows: Sequence[tuple[str, float | None]], form: str) -> str:
     numbers = base.mark_text(align="left", dx=5, color=_INK, fontSize=12).encode(
         text=alt.Text("value:Q", format=form)
     )
-    return _svg(
-        alt.layer(marks, numbers).properties(width=_WIDTH - _LABELS - 10, height=34 * len(values))
+    return svg(
+        alt.layer(marks, numbers).properties(width=_WIDTH - _LABELS - 10, height=34 * len(values)),
+        ON_A_PAGE,
     )
 
 
@@ -84,7 +84,7 @@ def curve(points: Sequence[LossPoint], base: float) -> str:
         .mark_rule(color=_ANCHOR, strokeDash=[5, 4], size=2)
         .encode(y="bits:Q")
     )
-    return _svg(alt.layer(rule, line).properties(width=_WIDTH - _VALUES - 30, height=180))
+    return svg(alt.layer(rule, line).properties(width=_WIDTH - _VALUES - 30, height=180), ON_A_PAGE)
 
 
 def lengths(generated: Sequence[str], real: Sequence[str]) -> str:
@@ -118,7 +118,9 @@ def lengths(generated: Sequence[str], real: Sequence[str]) -> str:
         .mark_line(color=_ANCHOR, strokeWidth=2.5)
         .encode(x="middle:Q", **encoding)
     )
-    return _svg(alt.layer(bot, author).properties(width=_WIDTH - _VALUES - 30, height=180))
+    return svg(
+        alt.layer(bot, author).properties(width=_WIDTH - _VALUES - 30, height=180), ON_A_PAGE
+    )
 
 
 def _bins(posts: Sequence[str]) -> list[dict[str, float]]:
@@ -134,26 +136,3 @@ def _bins(posts: Sequence[str]) -> list[dict[str, float]]:
         }
         for start, count in counts.items()
     ]
-
-
-def _svg(chart: alt.LayerChart | alt.FacetChart) -> str:
-    import vl_convert
-
-    styled = (
-        chart.properties(background="transparent", padding=4)
-        .configure(font=_FONT)
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=_INK,
-            titleColor=_INK,
-            gridColor=_GRID,
-            domainColor=_GRID,
-            tickColor=_GRID,
-            labelFontSize=12,
-            labelPadding=5,
-            labelFlush=False,
-            titleFontSize=12,
-            titleFontWeight="normal",
-        )
-    )
-    return str(vl_convert.vegalite_to_svg(styled.to_dict(), allowed_base_urls=[]))

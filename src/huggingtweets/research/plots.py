@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import atomic
+from huggingtweets import atomic, plotting
 from huggingtweets.errors import InputError
+from huggingtweets.plotting import ON_WHITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from huggingtweets.run import RunFolder
 
 BOT, PPMD, BASE, EQUAL = "#0a6ebd", "#d9822b", "#8a8f98", "#6a3fb5"
-_INK, _GRID = "#24292f", "#e3e6ea"
-_FONT = "Inter, system-ui, sans-serif"
 _WIDTH = 480
 _BIN = 20  # characters
 _LAST_BIN = 300  # posts of this length and more share a bin
@@ -43,12 +42,11 @@ class Plot:
 
     def svg(self) -> str:
         """The plot as SVG; text stays text."""
-        return str(_vl_convert().vegalite_to_svg(_styled(self.chart), allowed_base_urls=[]))
+        return plotting.svg(self.chart, ON_WHITE)
 
     def png(self) -> bytes:
         """The plot as PNG, two pixels a unit."""
-        drawn = _vl_convert().vegalite_to_png(_styled(self.chart), scale=2, allowed_base_urls=[])
-        return bytes(drawn)
+        return plotting.png(self.chart, ON_WHITE)
 
     def save(self, path: Path) -> None:
         """Write the plot, atomically, as the name's end says: ``.svg`` or ``.png``.
@@ -233,7 +231,7 @@ def _bars(values: Mapping[str, float], title: str, form: str) -> Plot:
         y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False)),
     )
     marks = base.mark_bar().encode(color=alt.Color("color:N", scale=None))
-    numbers = base.mark_text(align="left", dx=6, color=_INK, fontSize=12).encode(
+    numbers = base.mark_text(align="left", dx=6, color=ON_WHITE.ink, fontSize=12).encode(
         text=alt.Text("value:Q", format=form)
     )
     return Plot(
@@ -249,38 +247,3 @@ def _bins(posts: Iterable[str], kind: str) -> list[dict[str, Any]]:
         {"start": start, "end": start + _BIN, "posts": count, "kind": kind}
         for start, count in counts.items()
     ]
-
-
-def _styled(chart: alt.LayerChart | alt.FacetChart | alt.Chart) -> dict[str, Any]:
-    styled = (
-        chart.properties(background="white", padding=12)
-        .configure(font=_FONT)
-        .configure_view(stroke=None)
-        .configure_title(color=_INK, subtitleColor=_INK, fontSize=15, anchor="start", offset=12)
-        .configure_legend(orient="top", labelColor=_INK, labelFontSize=12, symbolSize=85)
-        .configure_axis(
-            labelColor=_INK,
-            titleColor=_INK,
-            gridColor=_GRID,
-            domainColor=_GRID,
-            tickColor=_GRID,
-            labelFontSize=12,
-            labelLimit=220,
-            labelFlush=False,
-            labelPadding=6,
-            titleFontSize=12,
-            titleFontWeight="normal",
-        )
-    )
-    described: dict[str, Any] = styled.to_dict()
-    return described
-
-
-def _vl_convert() -> Any:  # noqa: ANN401 - it has no types
-    """The drawing library, which then knows the package's own fonts."""
-    from importlib import resources
-
-    import vl_convert
-
-    vl_convert.register_font_directory(str(resources.files("huggingtweets").joinpath("fonts")))
-    return vl_convert

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from huggingtweets.plotting import ON_A_PAGE, svg
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import altair as alt
 
 _BEST, _SECOND, _OTHER = "var(--bot)", "var(--second)", "var(--anchor)"
-_INK, _GRID = "var(--ink)", "var(--grid)"
-_FONT = "system-ui, sans-serif"
+_INK = ON_A_PAGE.ink
 _WIDE = 830
 _SLICE = 215
 
@@ -70,7 +70,9 @@ def parallel(axes: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any
         for kind in reversed(KINDS)
         if any(line["kind"] == kind for line in lines)
     ]
-    return _svg(alt.layer(*drawn, rules, halo, labels).properties(width=_WIDE, height=280))
+    return svg(
+        alt.layer(*drawn, rules, halo, labels).properties(width=_WIDE, height=280), ON_A_PAGE
+    )
 
 
 def _line(
@@ -133,7 +135,7 @@ def importance(shares: Mapping[str, Mapping[str, float]]) -> str:
     numbers = base.mark_text(align="left", dx=4, fontSize=11, color=_INK).encode(
         text=alt.Text("share:Q", format=".0%")
     )
-    return _svg(alt.layer(marks, numbers).properties(width=240, height=40 * len(total)))
+    return svg(alt.layer(marks, numbers).properties(width=240, height=40 * len(total)), ON_A_PAGE)
 
 
 def slices(
@@ -209,7 +211,7 @@ def _slice(name: str, field: Mapping[str, Any], dots: Sequence[Mapping[str, Any]
             shape=shape, filled=filled, color=_COLOURS[kind], size=size, opacity=_OPACITY[kind]
         )
         layers.append(points.encode(x=x, y=y))
-    return _svg(alt.layer(*layers).properties(width=_SLICE, height=150))
+    return svg(alt.layer(*layers).properties(width=_SLICE, height=150), ON_A_PAGE)
 
 
 def distances(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -244,7 +246,7 @@ def distances(rows: Sequence[Mapping[str, Any]]) -> str:
             shape=shape, filled=True, color=colour, size=80, opacity=1
         )
         layers.append(points.encode(x=x, y=y))
-    return _svg(alt.layer(*layers).properties(width=330, height=alt.Step(24)))
+    return svg(alt.layer(*layers).properties(width=330, height=alt.Step(24)), ON_A_PAGE)
 
 
 def impatience(curves: Sequence[Mapping[str, Any]], title: str) -> str:
@@ -280,7 +282,7 @@ def impatience(curves: Sequence[Mapping[str, Any]], title: str) -> str:
                 detail="line:N",
             )
         )
-    return _svg(alt.layer(*layers).properties(width=300, height=200))
+    return svg(alt.layer(*layers).properties(width=300, height=200), ON_A_PAGE)
 
 
 def ticks(field: Mapping[str, Any]) -> list[float]:
@@ -314,27 +316,3 @@ def _label(values: Sequence[float]) -> str:
     middle = (values[0] + values[1]) / 2, (values[1] + values[2]) / 2
     later = f"datum.value < {middle[1]} ? '{second}' : '{third}'"
     return f"datum.value < {middle[0]} ? '{first}' : {later}"
-
-
-def _svg(chart: alt.LayerChart | alt.FacetChart) -> str:
-    import vl_convert
-
-    styled = (
-        chart.properties(background="transparent", padding=4)
-        .configure(font=_FONT)
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=_INK,
-            titleColor=_INK,
-            gridColor=_GRID,
-            domainColor=_GRID,
-            tickColor=_GRID,
-            labelFontSize=12,
-            labelLimit=200,
-            labelPadding=5,
-            labelFlush=False,
-            titleFontSize=12,
-            titleFontWeight="normal",
-        )
-    )
-    return str(vl_convert.vegalite_to_svg(styled.to_dict(), allowed_base_urls=[]))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import threading
 import time
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets import atomic, pipeline, publish
-from huggingtweets.errors import BotError, HuggingTweetsError, InputError, StorageError
+from huggingtweets.errors import BotError, HuggingTweetsError, InputError
 from huggingtweets.generation import Sampling
 from huggingtweets.models import TEMPERATURE
 from huggingtweets.novelty import words
@@ -22,18 +19,16 @@ from huggingtweets.serving import finding, publishing, showing
 from huggingtweets.serving.desk import Desk
 from huggingtweets.serving.limits import Rate
 from huggingtweets.serving.open_bots import OpenBots
-from huggingtweets.serving.orders import ENDED, Job, Orders
 from huggingtweets.serving.places import Places
-from huggingtweets.serving.queue import Queue
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
-from huggingtweets.serving.staff import Staff
-from huggingtweets.serving.types import MOST_SOURCES, Status, Written
-from huggingtweets.serving.watching import Watcher
+from huggingtweets.serving.trainings import Trainings
+from huggingtweets.serving.types import MOST_SOURCES, Written
 from huggingtweets.serving.worker import options_of
 from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from huggingtweets.generation import NewPost
     from huggingtweets.serving.open_bots import Opened
@@ -43,15 +38,13 @@ if TYPE_CHECKING:
         Found,
         Order,
         Quiz,
-        RunState,
         Settings,
+        Status,
     )
 
 _MOST_FAVOURITES = 1_000
 _MOST_FOUND = 100
-_MOST_DEATHS = 3
 _LOOKS_AT_ONCE = 2
-_SECONDS_TO_STOP = 60.0
 _SWEEP_EVERY = 3600.0
 _LONGEST_POST = 2_000
 """Characters of a post that is marked, drawn or shared."""
@@ -70,16 +63,13 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._places = Places(settings)
-        self._orders = Orders(self._places.home)
-        self._queue = Queue(self._places.home, settings.queue)
-        self._staff = Staff(settings, self._places.home, self._worker_died)
+        self._trainings = Trainings(settings, self._places)
         self.open_bots = OpenBots(settings.memory_gb * 1e9)
         self._desk = Desk()
-        self._watcher = Watcher()
         self._quizzes = Quizzes(pipeline.add_human)
         self._rate = Rate(settings.requests_a_minute)
         self._found: OrderedDict[tuple[str, Order], Found] = OrderedDict()
-        self._lock = threading.Lock()  # of the jobs
+        self._marking = threading.Lock()
         self._looks = threading.Semaphore(_LOOKS_AT_ONCE)
         self._swept = 0.0
 
@@ -94,21 +84,15 @@ class Service:
             home.mkdir(parents=True, exist_ok=True)
         self._home_lock = atomic.locked(home)
         self._home_lock.__enter__()
-        with self._lock:
-            self._queue.empty()
-            for job in self._orders.unfinished():
-                if job.wanted == "run":
-                    again = self._orders.again(job, deaths=0)
-                    self._queue.put(again.id, again.turn, again.priority)
+        self._trainings.queue_again()
         self._sweep()
         self._desk.start()
-        self._staff.start()
+        self._trainings.start()
 
     def stop(self) -> None:
         """Stop all of it; trainings are saved and go on at the next start."""
-        self._staff.stop()
+        self._trainings.stop()
         self._desk.stop()
-        self._queue.close()
         self._home_lock.__exit__(None, None, None)
 
     def secret(self) -> bytes:
@@ -158,21 +142,10 @@ class Service:
             StorageError: the name is taken.
         """
         self._rate.check(visitor)
-        with self._plainly(visitor), self._lock:
+        with self._plainly(visitor):
             specs = self._checked(visitor, order)
-            number_of_mine = self._check_room(visitor)
-            name = self._free_name(visitor, order, specs)
-            job = Job(
-                visitor,
-                name,
-                replace(order, name=name),
-                turn=self._next_turn(visitor, name),
-                priority=-number_of_mine,
-                number=self._orders.next_number(),
-            )
-            self._orders.save(job)
-            self._queue.put(job.id, job.turn, job.priority)
-            return name
+            found = self._found.get((visitor, order))
+            return self._trainings.submit(visitor, order, specs, found.authors if found else ())
 
     def status(self, visitor: str, name: str) -> Status:
         """How far a run of this visitor is.
@@ -180,32 +153,12 @@ class Service:
         Raises:
             BotError: there is none of this name.
         """
-        run = RunFolder(self._places.own(visitor, name))
-        job = self._orders.find(Job(visitor, name, None).id)
-        if job is None:
-            return self._course(name, self._places.mine(visitor, name), None)
-        if self._orders.progress(job).state == "waiting" and job.wanted == "run":
-            waiting = [one.id for one in self._orders.waiting()]
-            place = waiting.index(job.id) + 1 if job.id in waiting else None
-            return replace(self._course(name, run, "waiting"), place=place)
-        progress = self._orders.progress(job)
-        state: RunState = "stopped" if progress.state == "waiting" else progress.state
-        told = self._course(name, run, state)
-        if state == "reading":
-            told = replace(told, done=progress.done, total=progress.total)
-        stopping = job.wanted == "stop" and state not in ENDED
-        return replace(
-            told,
-            message="stopping" if stopping else progress.message or told.message,
-            error=progress.error or told.error,
-            counts=told.counts or progress.counts,
-        )
+        return self._trainings.status(visitor, name)
 
     def trainings(self, visitor: str) -> list[Status]:
         """The unfinished trainings of a visitor, in the order they come."""
         self._places.check_visitor(visitor)
-        mine = [job for job in self._orders.unfinished() if job.visitor == visitor]
-        return [self.status(visitor, job.name) for job in mine]
+        return self._trainings.unfinished(visitor)
 
     def stop_run(self, visitor: str, name: str) -> None:
         """Save and stop; a waiting one leaves the queue.
@@ -213,12 +166,7 @@ class Service:
         Raises:
             BotError: there is no unfinished run of this name.
         """
-        self._places.own(visitor, name)
-        with self._lock:
-            job = self._orders.find(Job(visitor, name, None).id)
-            if job is None or not self._orders.is_unfinished(job):
-                raise BotError(f"No training called {name[:100]!r} is under way here.")
-            self._orders.save(replace(job, wanted="stop"))
+        self._trainings.stop_run(visitor, name)
 
     def resume_run(self, visitor: str, name: str) -> None:
         """Queue a stopped or failed run again; it goes on where it was.
@@ -228,21 +176,7 @@ class Service:
             InputError: too many trainings wait.
         """
         self._rate.check(visitor)
-        run = RunFolder(self._places.own(visitor, name))
-        with self._lock:
-            job = self._orders.find(Job(visitor, name, None).id)
-            if job is None:
-                run = self._places.mine(visitor, name)
-            there = run.record_file.is_file()
-            if there and run.record().state == "done" and not run.record().forgotten:
-                raise BotError(f"{name} is done; there is nothing to resume.")
-            if (job and self._orders.is_unfinished(job)) or (there and run.is_live()):
-                raise BotError(f"{name} is under way already.")
-            priority, number = -self._check_room(visitor), self._orders.next_number()
-            if job is None:
-                job = Job(visitor, name, None, turn=0)
-            again = self._orders.again(job, priority=priority, number=number, deaths=0)
-            self._queue.put(again.id, again.turn, again.priority)
+        self._trainings.resume(visitor, name)
 
     # -- play ----------------------------------------------------------------------------------
 
@@ -275,7 +209,7 @@ class Service:
     def favourite(self, visitor: str, name: str, text: str, on: bool = True) -> None:
         """Mark a post of one's own bot, or take the mark away."""
         run = self._places.mine(visitor, name)
-        with self._lock:
+        with self._marking:
             showing.mark(run, _post(text), _MOST_FAVOURITES, on=on)
 
     def set_picture(self, visitor: str, name: str, text: str, prompt: str = "") -> None:
@@ -383,16 +317,12 @@ class Service:
             StorageError: it can't be stopped or deleted just now.
         """
         path = self._places.own(visitor, name)
-        job = self._orders.find(Job(visitor, name, None).id)
-        if job is None:
-            self._places.mine(visitor, name)
+        read = self._trainings.end(visitor, name)
         run = RunFolder(path)
-        self._stop_and_wait(job, run)
         self.open_bots.close(run)
         self._quizzes.forget(run)
-        if job and job.order:
-            for source in job.order.sources:
-                self._places.forget_upload(Path(source))
+        for source in read:
+            self._places.forget_upload(source)
         if path.exists():
             with atomic.storage_errors(path):
                 gone = path.with_name(f".{path.name}.deleted")
@@ -400,21 +330,9 @@ class Service:
                 path.rename(gone)  # at once, so that nobody sees half of it
                 shutil.rmtree(gone)
         shutil.rmtree(self._places.exports(visitor, name), ignore_errors=True)
-        self._orders.remove(Job(visitor, name, None).id)
+        self._trainings.forget(visitor, name)
 
     # -- within --------------------------------------------------------------------------------
-
-    def _stop_and_wait(self, job: Job | None, run: RunFolder) -> None:
-        with self._lock:
-            if job and self._orders.is_unfinished(job):
-                self._orders.save(replace(job, wanted="stop"))
-        ends = time.monotonic() + _SECONDS_TO_STOP
-        while (job and self._orders.is_unfinished(self._orders.find(job.id) or job)) or (
-            run.path.is_dir() and run.is_live()
-        ):
-            if time.monotonic() > ends:
-                raise StorageError(f"{run.path.name} is still being worked on; try again soon.")
-            time.sleep(0.1)
 
     def _checked(self, visitor: str, order: Order) -> list[str | Path]:
         """What the pipeline reads for an order in which nothing is wrong."""
@@ -437,97 +355,12 @@ class Service:
                 raise InputError(f"At most {settings.most_epochs} epochs here, as others wait.")
         return specs
 
-    def _check_room(self, visitor: str) -> int:
-        """How many unfinished trainings a visitor has; one more must be allowed."""
-        unfinished = self._orders.unfinished()
-        mine = sum(job.visitor == visitor for job in unfinished)
-        if mine >= self.settings.most_waiting:
-            raise InputError(
-                f"{mine} trainings of yours are under way or wait; let one end, or stop it."
-            )
-        if len(unfinished) >= self.settings.most_waiting_in_all:
-            raise InputError("Too many trainings wait on this server; try again later.")
-        return mine
-
-    def _free_name(self, visitor: str, order: Order, specs: list[str | Path]) -> str:
-        """The name an order asks for, or a free one made of the authors or sources."""
-
-        def taken(name: str) -> bool:
-            job = self._orders.find(Job(visitor, name, None).id)
-            ended = job is None or not self._orders.is_unfinished(job)
-            return self._places.own(visitor, name).exists() or not ended
-
-        if order.name:
-            if taken(order.name):
-                raise StorageError(f"There is a bot {order.name} already; choose another name.")
-            return order.name
-        found = self._found.get((visitor, order))
-        parts = found.authors if found and found.authors else [_stem(spec) for spec in specs]
-        wanted = "-and-".join(parts) if not order.author else order.author
-        plain = re.sub(r"[^\w.-]+", "_", wanted).strip("._-")[:80].strip("._-") or "bot"
-        names = (plain if i == 1 else f"{plain}-{i}" for i in range(1, 100_000))
-        return next(name for name in names if not taken(name))
-
-    def _next_turn(self, visitor: str, name: str) -> int:
-        """Above that of an earlier job of the same name, whose progress may still lie there."""
-        before = self._orders.find(Job(visitor, name, None).id)
-        return before.turn + 1 if before else 1
-
-    def _course(self, name: str, run: RunFolder, state: RunState | None) -> Status:
-        """What the run folder tells, if there is one."""
-        if not run.record_file.is_file():
-            return Status(name, state or "waiting")
-        record = run.record()
-        state = state or showing.state_of(run)
-        course = self._watcher.look(run)
-        last = course.last
-        training = state in ("training", "waiting", "stopped") and last.get("stage") == "train"
-        current = training or (state == "judging" and last.get("stage") == "evaluate")
-        return Status(
-            name,
-            state,
-            done=course.step if training else last.get("done", 0) if current else 0,
-            total=last.get("total", 0) if current else 0,
-            tokens_per_second=course.speed,
-            seconds_left=last.get("seconds_left") if state == "training" else None,
-            curve=tuple(course.curve),
-            held_out=tuple(course.held_out),
-            samples=tuple(course.samples),
-            message=self._places.without_paths(last.get("message", "")) if current else "",
-            error=self._places.without_paths(record.error) if record.error else None,
-            counts=record.counts,
-        )
-
-    def _worker_died(self, process: int) -> None:
-        """Queue what a dead worker had taken again, unless it keeps killing workers."""
-        with self._lock:
-            for job in self._orders.unfinished():
-                progress = self._orders.progress(job)
-                if progress.worker != process or job.wanted != "run":
-                    self._end_if_stopping(job, process)
-                elif job.deaths + 1 >= _MOST_DEATHS:
-                    error = (
-                        f"Its process died {_MOST_DEATHS} times; perhaps there was not enough "
-                        "memory. Resume it when there is more, or choose a smaller base."
-                    )
-                    self._orders.tell(job, replace(progress, state="failed", error=error))
-                else:
-                    again = self._orders.again(job, deaths=job.deaths + 1)
-                    self._queue.put(again.id, again.turn, again.priority)
-
-    def _end_if_stopping(self, job: Job, process: int) -> None:
-        progress = self._orders.progress(job)
-        if progress.worker == process and job.wanted == "stop":
-            self._orders.tell(job, replace(progress, state="stopped", message=""))
-
     def _sweep(self) -> None:
         """Now and then remove uploads and exports nobody came back for."""
         if time.monotonic() - self._swept < _SWEEP_EVERY and self._swept:
             return
         self._swept = time.monotonic()
-        unfinished = self._orders.unfinished()
-        used = {Path(one) for job in unfinished if job.order for one in job.order.sources}
-        self._places.sweep(used)
+        self._places.sweep(self._trainings.sources_in_use())
 
     @contextmanager
     def _plainly(self, visitor: str) -> Iterator[None]:
@@ -564,10 +397,3 @@ def _post(text: str) -> str:
     if len(text) > _LONGEST_POST:
         raise InputError(f"The post is longer than {_LONGEST_POST:,} characters.")
     return text
-
-
-def _stem(spec: str | Path) -> str:
-    """What a source's bot may be called before its posts are read."""
-    if isinstance(spec, Path):
-        return spec.name.split(".")[0]
-    return spec.rstrip("/").split("/")[-1].split(":")[-1].lstrip("@")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from huggingtweets.errors import InputError
+from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Sample
 from huggingtweets.generation import NewPost, Sampling, Writer
 from huggingtweets.novelty import CopyIndex, words
@@ -53,7 +53,7 @@ class Sampler:
         started = time.monotonic()
         try:
             return self._draw(step)
-        except (InputError, RuntimeError):  # no room for the prompt; weights that are no numbers
+        except (InputError, BotError):  # no room for the prompt; weights that are no numbers
             return None
         finally:
             self.spent += time.monotonic() - started

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003 - Gradio reads annotations
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -12,7 +12,7 @@ from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.cards import Wall
 from huggingtweets.web.html import link_to
-from huggingtweets.web.pages.play import chosen, settings
+from huggingtweets.web.pages.parts import QUIET, beginning, chosen, markup, settings
 
 if TYPE_CHECKING:
     from huggingtweets.serving.types import BotSummary
@@ -23,27 +23,23 @@ _POSTS = 5
 
 def build(backstage: Backstage, page: gr.Blocks) -> None:
     """Lay the page out."""
-    gr.HTML(
-        backstage.header(
+    markup(
+        html=backstage.header(
             "blend",
             "Two bots, one beginning",
             "Pick two and see what each makes of the same words.",
-        ),
-        apply_default_css=False,
-        js_on_load=None,
+        )
     )
-    bots = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="bots")
-    prompt = gr.Textbox(
-        label="Beginning", placeholder="My dream is", max_length=200, elem_id="prompt"
-    )
+    bots = markup("bots")
+    prompt = beginning()
     temperature, length = settings()
     button = gr.Button("Let both write", variant="primary", elem_id="write")
-    note = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="note")
+    note = markup("note")
     with gr.Row(elem_id="pair"):
         with gr.Column(min_width=260):
-            left = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="left")
+            left = markup("left")
         with gr.Column(min_width=260):
-            right = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="right")
+            right = markup("right")
 
     def show(request: gr.Request) -> str:
         found = backstage.playable(request)
@@ -76,14 +72,9 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         except HuggingTweetsError as error:
             yield cards.message(str(error), error=True), "", ""
 
-    quiet: dict[str, Any] = {
-        "api_visibility": "private",
-        "concurrency_limit": None,
-        "show_progress": "hidden",
-    }
-    page.load(show, None, bots, **quiet)
+    page.load(show, None, bots, **QUIET)
     given = [prompt, temperature, length]
-    gr.on([button.click, prompt.submit], write, given, [note, left, right], **quiet)
+    gr.on([button.click, prompt.submit], write, given, [note, left, right], **QUIET)
 
 
 def _pair(backstage: Backstage, bots: list[BotSummary], request: gr.Request) -> tuple[str, str]:

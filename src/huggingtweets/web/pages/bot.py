@@ -13,6 +13,7 @@ from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.curve import draw
 from huggingtweets.web.html import render
+from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
 
 if TYPE_CHECKING:
     from huggingtweets.web.backstage import Backstage
@@ -22,13 +23,11 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 def build(backstage: Backstage, page: gr.Blocks) -> None:
     """Lay the page out."""
-    gr.HTML(
-        backstage.header("bot", "One bot", "What it is, how alike, and what it was made from."),
-        apply_default_css=False,
-        js_on_load=None,
+    markup(
+        html=backstage.header("bot", "One bot", "What it is, how alike, and what it was made from.")
     )
-    about = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="about")
-    note = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="note")
+    about = markup("about")
+    note = markup("note")
     with gr.Column(visible=False) as tools:
         _publish(backstage, note)
         _delete(backstage, note, about)
@@ -40,14 +39,7 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         except HuggingTweetsError as error:
             return cards.message(str(error), error=True), gr.update(visible=False)
 
-    page.load(
-        show,
-        None,
-        [about, tools],
-        api_visibility="private",
-        concurrency_limit=None,
-        show_progress="hidden",
-    )
+    page.load(show, None, [about, tools], **QUIET)
 
 
 def described(backstage: Backstage, visitor: str, name: str) -> tuple[str, Any]:
@@ -89,10 +81,8 @@ def card(markdown: str) -> Markup:
 
 def _publish(backstage: Backstage, note: gr.HTML) -> None:
     with gr.Accordion("Publish on the Hugging Face Hub", open=False):
-        gr.HTML(
-            "<p>The bot and its card go up, never the posts. It says that it is an AI bot.</p>",
-            apply_default_css=False,
-            js_on_load=None,
+        markup(
+            html="<p>The bot and its card go up, never the posts. It says that it is an AI bot.</p>"
         )
         repo = gr.Textbox(label="Repository", placeholder="you/nasa-bot", max_length=200)
         token = gr.Textbox(
@@ -122,18 +112,15 @@ def _publish(backstage: Backstage, note: gr.HTML) -> None:
         publish,
         [repo, token, private, consent],
         [note, token],
-        api_visibility="private",
-        concurrency_limit=None,
+        **SHOWING,
     )
 
 
 def _delete(backstage: Backstage, note: gr.HTML, about: gr.HTML) -> None:
     with gr.Accordion("Delete", open=False):
-        gr.HTML(
-            "<p>Everything of it goes: the posts it was made from, the bot, its report, its "
-            "picture. There is no way back.</p>",
-            apply_default_css=False,
-            js_on_load=None,
+        markup(
+            html="<p>Everything of it goes: the posts it was made from, the bot, its report, its "
+            "picture. There is no way back.</p>"
         )
         sure = gr.Checkbox(label="Yes, delete all of it", elem_id="sure")
         button = gr.Button("Delete this bot", variant="stop", elem_id="delete")
@@ -149,4 +136,4 @@ def _delete(backstage: Backstage, note: gr.HTML, about: gr.HTML) -> None:
             return cards.message(str(error), error=True), gr.skip()
         return cards.message("It is deleted.", go="/gallery", link="To the gallery"), ""
 
-    button.click(delete, sure, [note, about], api_visibility="private", concurrency_limit=None)
+    button.click(delete, sure, [note, about], **SHOWING)

@@ -14,6 +14,7 @@ from huggingtweets.serving.types import MOST_SOURCES, SAMPLE, Order
 from huggingtweets.training import RECIPES
 from huggingtweets.web import cards
 from huggingtweets.web.html import link_to, render
+from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
 
 if TYPE_CHECKING:
     from huggingtweets.web.backstage import Backstage
@@ -58,16 +59,14 @@ class Fields:
 
 def build(backstage: Backstage, page: gr.Blocks) -> None:  # noqa: ARG001 - as all pages
     """Lay the page out."""
-    gr.HTML(
-        backstage.header(
+    markup(
+        html=backstage.header(
             "",
             "Whose words should it learn?",
             "Give a handle, or drop an archive of posts. Everything happens on this machine; the "
             "posts never leave it.",
             step=1,
-        ),
-        apply_default_css=False,
-        js_on_load=None,
+        )
     )
     box = gr.MultimodalTextbox(
         label=_FIRST, placeholder=_PLACEHOLDER, file_count="single", sources=["upload"],
@@ -76,12 +75,12 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:  # noqa: ARG001 - as a
     with gr.Row():
         sample = gr.Button("Use NASA’s posts, which come with this", elem_id="sample")
         again = gr.Button("Start over", visible=False, elem_id="again")
-    note = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="note")
-    sources = gr.HTML(apply_default_css=False, js_on_load=None)
+    note = markup("note")
+    sources = markup()
     with gr.Column(visible=False) as go:
         make = gr.Button("Make the bot", variant="primary", elem_id="make")
         options = _options(backstage)
-    found = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="found")
+    found = markup("found")
     fields = Fields(box, gr.State(Chosen()), note, sources, found, go, again, options)
     _wire(backstage, fields, sample, make)
 
@@ -187,17 +186,15 @@ class _Acts:
 
 def _wire(backstage: Backstage, fields: Fields, sample: gr.Button, make: gr.Button) -> None:
     acts = _Acts(backstage)
-    quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-    hidden = {**quiet, "show_progress": "hidden"}
     given = [fields.chosen, *fields.options]
-    fields.box.submit(acts.look, [fields.box, *given], fields.all, **hidden)
-    sample.click(acts.take_sample, given, fields.all, **hidden)
-    fields.again.click(lambda: _shown(Chosen()), None, fields.all, **hidden)
-    make.click(acts.train, given, fields.note, **quiet)
+    fields.box.submit(acts.look, [fields.box, *given], fields.all, **QUIET)
+    sample.click(acts.take_sample, given, fields.all, **QUIET)
+    fields.again.click(lambda: _shown(Chosen()), None, fields.all, **QUIET)
+    make.click(acts.train, given, fields.note, **SHOWING)
     for option in fields.options[:3] + fields.options[6:]:
-        option.input(acts.change, given, fields.all, **hidden)
+        option.input(acts.change, given, fields.all, **QUIET)
     for option in fields.options[4:6]:
-        option.submit(acts.change, given, fields.all, **hidden)
+        option.submit(acts.change, given, fields.all, **QUIET)
 
 
 def _order(chosen: Chosen, options: tuple[Value, ...]) -> Order:

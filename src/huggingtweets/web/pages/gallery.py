@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import gradio as gr
+import gradio as gr  # noqa: TC002 - Gradio reads annotations
 
 from huggingtweets.web.html import render
+from huggingtweets.web.pages.parts import QUIET, markup
 
 if TYPE_CHECKING:
     from huggingtweets.web.backstage import Backstage
@@ -24,17 +25,15 @@ _STATES = {
 
 def build(backstage: Backstage, page: gr.Blocks) -> None:
     """Lay the page out."""
-    gr.HTML(
-        backstage.header(
+    markup(
+        html=backstage.header(
             "gallery",
             "Gallery",
             "Every bot that was made here, the newest first. Likeness is held-out bits per byte: "
             "the lower, the better the bot guesses posts it never saw.",
-        ),
-        apply_default_css=False,
-        js_on_load=None,
+        )
     )
-    bots = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="gallery")
+    bots = markup("gallery")
 
     def show(request: gr.Request) -> str:
         visitor = backstage.visitor(request)
@@ -43,6 +42,4 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         bots = [one for one in backstage.service.gallery(visitor) if one.name not in names]
         return render("gallery", bots=bots, under_way=under_way, states=_STATES)
 
-    page.load(
-        show, None, bots, api_visibility="private", concurrency_limit=None, show_progress="hidden"
-    )
+    page.load(show, None, bots, **QUIET)

@@ -9,7 +9,7 @@ import gradio as gr
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.html import link_to, render
-from huggingtweets.web.pages.play import chosen
+from huggingtweets.web.pages.parts import QUIET, SHOWING, chosen, markup
 
 if TYPE_CHECKING:
     from huggingtweets.serving.types import Quiz
@@ -18,20 +18,18 @@ if TYPE_CHECKING:
 
 def build(backstage: Backstage, page: gr.Blocks) -> None:
     """Lay the page out."""
-    gr.HTML(
-        backstage.header(
+    markup(
+        html=backstage.header(
             "quiz",
             "Real or bot?",
             "Ten posts: some the author wrote after the bot had learnt, some the bot made up. "
             "Your answers become part of its likeness report.",
-        ),
-        apply_default_css=False,
-        js_on_load=None,
+        )
     )
-    bots = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="bots")
+    bots = markup("bots")
     start = gr.Button("Start", variant="primary", elem_id="start")
-    note = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="note")
-    question = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="question")
+    note = markup("note")
+    question = markup("question")
     quiz_id = gr.State("")
     with gr.Row(visible=False) as answers:
         real = gr.Button("The author wrote it", elem_id="real")
@@ -68,12 +66,11 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
     def says_bot(request: gr.Request, id_of: str) -> list[Any]:
         return answer(request, id_of, says_real=False)
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
     shown = [note, question, quiz_id, answers, start]
-    page.load(show, None, bots, **quiet)
-    start.click(begin, None, shown, **quiet)
-    real.click(says_real, quiz_id, shown, show_progress="hidden", **quiet)
-    bot.click(says_bot, quiz_id, shown, show_progress="hidden", **quiet)
+    page.load(show, None, bots, **SHOWING)
+    start.click(begin, None, shown, **SHOWING)
+    real.click(says_real, quiz_id, shown, **QUIET)
+    bot.click(says_bot, quiz_id, shown, **QUIET)
 
 
 def asked(quiz: Quiz, right: bool = False, said_real: bool | None = None) -> str:

@@ -14,6 +14,7 @@ from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.curve import draw
 from huggingtweets.web.html import duration, render
+from huggingtweets.web.pages.parts import QUIET, markup
 
 if TYPE_CHECKING:
     from huggingtweets.serving.types import Status
@@ -35,18 +36,16 @@ _UNDER_WAY = ("waiting", "reading", "training", "judging")
 
 def build(backstage: Backstage, page: gr.Blocks) -> None:
     """Lay the page out."""
-    gr.HTML(
-        backstage.header(
+    markup(
+        html=backstage.header(
             "train",
             "It reads, and learns to write",
             "Close this page whenever you like: the training goes on, and its link finds it again.",
             step=2,
-        ),
-        apply_default_css=False,
-        js_on_load=None,
+        )
     )
-    live = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="live")
-    note = gr.HTML(apply_default_css=False, js_on_load=None, elem_id="note")
+    live = markup("live")
+    note = markup("note")
     with gr.Row():
         stop = gr.Button("Stop", visible=False, elem_id="stop")
         resume = gr.Button("Go on", variant="primary", visible=False, elem_id="resume")
@@ -85,15 +84,10 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
             return cards.message(str(error), error=True)
         return cards.message(done)
 
-    quiet: dict[str, Any] = {
-        "api_visibility": "private",
-        "concurrency_limit": None,
-        "show_progress": "hidden",
-    }
     shown = [live, stop, resume, timer]
-    gr.on([page.load, timer.tick], show, None, shown, **quiet)
-    stop.click(halt, None, note, **quiet)
-    resume.click(go_on, None, [note, timer], **quiet)
+    gr.on([page.load, timer.tick], show, None, shown, **QUIET)
+    stop.click(halt, None, note, **QUIET)
+    resume.click(go_on, None, [note, timer], **QUIET)
 
 
 def progress(status: Status) -> str:
