@@ -53,7 +53,7 @@ def _state(client: Client, name: str) -> str:
     return str(status["state"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there a loop runs, and other tests want their own
 def chromium() -> Iterator[Browser]:
     """A headless browser."""
     if not CHROMIUM.is_file():

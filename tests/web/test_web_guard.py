@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,9 +56,7 @@ def ask(
         return {"type": "http.request", "body": b"", "more_body": False}
 
     guard = Guard(app, Door(b"s" * 32, password), rules or Rules(hosts=OWN_NAMES))
-    # A thread of its own: the browser of other tests leaves a loop running in this one.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, guard(scope, receive, send)).result()
+    asyncio.run(guard(scope, receive, send))
     return Answer(sent)
 
 
