@@ -15,12 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from huggingtweets.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from filelock import FileLock
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and try again",
@@ -99,6 +99,8 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         StorageError: another process holds it.
     """
+    from filelock import Timeout
+
     lock = lock_of(folder)
     with storage_errors(folder):
         try:
@@ -113,6 +115,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def lock_of(folder: Path) -> FileLock:
     """The lock that :func:`locked` takes; it never waits."""
+    from filelock import FileLock
+
     return FileLock(folder / ".lock", blocking=False)
 
 

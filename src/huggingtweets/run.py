@@ -28,8 +28,6 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import Timeout
-
 from huggingtweets import atomic
 from huggingtweets.errors import BotError, StorageError
 
@@ -219,6 +217,8 @@ class RunFolder:
 
     def is_live(self) -> bool:
         """Whether some process works on this run right now."""
+        from filelock import Timeout
+
         try:
             with atomic.lock_of(self.path):
                 return False

@@ -10,28 +10,12 @@ from typing import Annotated
 
 import typer
 
-from huggingtweets.cli import (
-    compare,
-    curate,
-    demo,
-    download,
-    evaluate,
-    generate,
-    people,
-    picture,
-    pretrain,
-    publish,
-    runs,
-    share,
-    sweep,
-    track,
-    train,
-    web,
-)
+from huggingtweets.cli.commands import Group
 from huggingtweets.cli.screen import harmless
 from huggingtweets.errors import HuggingTweetsError, Interrupted
 
 app = typer.Typer(
+    cls=Group,
     help="Small language models that write like one person, made on the machine in front of you.",
     epilog="Try: huggingtweets demo",
     no_args_is_help=True,
@@ -67,27 +51,6 @@ def _options(
 ) -> None:
     global _debug  # noqa: PLW0603 - read by main() once the command has failed
     _debug = debug
-
-
-for module in (
-    demo,
-    web,
-    train,
-    curate,
-    download,
-    generate,
-    evaluate,
-    runs,
-    compare,
-    publish,
-    picture,
-    share,
-    people,
-    track,
-    pretrain,
-    sweep,
-):
-    module.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,105 @@
+"""What others see of a shared gallery, and publishing a bot from its page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+from tests.helpers.runs import finished_run
+from tests.servers.hub import HubServer
+from tests.web.running import PATIENCE, App
+
+from huggingtweets.publish import write_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+PASSWORD = "open, sesame"  # noqa: S105
+TOKEN = "hf_secret"  # noqa: S105 - opens nothing
+pytestmark = pytest.mark.timeout(2_000)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A Hub where ``me`` has an account; servers that are started use it and have no token."""
+    with HubServer({TOKEN: "me"}) as server:
+        for name, value in server.environment(tmp_path / "hf").items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def start(tmp_path: Path, tiny_base: Path) -> Iterator[Callable[..., App]]:
+    """Start a server whose owner has a bot called nasa."""
+    write_card(finished_run(tmp_path / "runs" / "nasa", tiny_base))
+    running: list[App] = []
+
+    def started(*more: str) -> App:
+        running.append(App(tmp_path / "runs", tiny_base, more))
+        return running[-1].start()
+
+    yield started
+    for app in running:
+        app.stop()
+
+
+def test_a_bot_is_published_from_its_page(
+    hub: HubServer, start: Callable[..., App], visit: Callable[..., Page]
+) -> None:
+    app = start()
+    page = visit(f"{app.address}/bot?name=nasa")
+    page.get_by_role("button", name="Publish on the Hugging Face Hub").click()
+    page.get_by_label("Repository").fill("me/nasa-bot")
+    page.get_by_label("Your access token").fill(TOKEN)
+    page.locator("#publish").click()
+    expect(page.get_by_role("alert")).to_contain_text("only if the author agreed")
+    assert not hub.repos
+
+    page.get_by_label("Your access token").fill(TOKEN)
+    page.get_by_label("I am the author").check()
+    page.locator("#publish").click()
+    expect(page.get_by_text("It is at")).to_contain_text(f"{hub.url}/me/nasa-bot")
+    expect(page.get_by_label("Your access token")).to_have_value("")
+    repo = hub.repos["models", "me/nasa-bot"]
+    assert repo.readers == frozenset({"me"})  # private
+    files = repo.commits[repo.refs["main"]]
+    assert {"README.md", "config.json", "model.safetensors"} <= set(files)
+    assert not [name for name in files if name.endswith((".parquet", ".csv", ".jsonl"))]
+    kept = [path.read_bytes() for path in app.out.rglob("*") if path.is_file()]
+    assert not [one for one in kept if TOKEN.encode() in one]
+    assert TOKEN not in app.log()
+
+
+def test_a_shared_gallery_can_be_played_with_and_shows_no_real_post(
+    start: Callable[..., App], visit: Callable[..., Page]
+) -> None:
+    app = start(PASSWORD, "share")
+    page = visit(f"{app.address}/login?next=/gallery")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    bot = page.locator(".bot-card")
+    expect(bot).to_have_count(1, timeout=PATIENCE * 1000)
+    expect(bot).to_contain_text("shared")
+    expect(bot.get_by_role("link", name="Quiz")).to_have_count(0)
+    bot.get_by_role("link").first.click()
+    expect(page.locator("#likeness-title")).to_be_visible()
+    for name in ("Download", "Full report", "Real or bot?"):
+        expect(page.locator("#about").get_by_role("link", name=name)).to_have_count(0)
+    expect(page.locator("#delete")).to_have_count(0)
+    expect(page.locator("#publish")).to_have_count(0)
+
+    page.locator("#about").get_by_role("link", name="Play").click()
+    page.locator("#prompt").get_by_role("textbox").fill("My dream is")
+    page.locator("#write").click()
+    expect(page.locator("[data-say$='posts written.']")).to_have_count(1)
+    assert page.locator(".post-text").first.inner_text().startswith("My dream is")
+    page.locator(".novelty summary").first.click()
+    expect(
+        page.get_by_text("Real posts are shown to the one whose bot this is").first
+    ).to_be_visible()
+    expect(page.locator(".novelty blockquote")).to_have_count(0)
+    expect(page.get_by_role("button", name="Favourite")).to_have_count(0)
