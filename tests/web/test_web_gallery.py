@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 from playwright.sync_api import expect
+from tests.helpers.posts import made_up_posts
 from tests.helpers.runs import finished_run
 from tests.servers.hub import HubServer
 from tests.web.running import PATIENCE, App
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+expect.set_options(timeout=120_000)
 PASSWORD = "open, sesame"  # noqa: S105
 TOKEN = "hf_secret"  # noqa: S105 - opens nothing
 pytestmark = pytest.mark.timeout(2_000)
@@ -35,7 +38,11 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 @pytest.fixture
 def start(tmp_path: Path, tiny_base: Path) -> Iterator[Callable[..., App]]:
     """Start a server whose owner has a bot called nasa."""
-    write_card(finished_run(tmp_path / "runs" / "nasa", tiny_base))
+    run = finished_run(tmp_path / "runs" / "nasa", tiny_base)
+    texts = made_up_posts(20)
+    table = pl.DataFrame({"author": "NASA", "text": texts, "split": "train", "lang": "en"})
+    table.write_parquet(run.path / "data" / "kept.parquet")
+    write_card(run)
     running: list[App] = []
 
     def started(*more: str) -> App:
@@ -62,7 +69,7 @@ def test_a_bot_is_published_from_its_page(
     page.get_by_label("Your access token").fill(TOKEN)
     page.get_by_label("I am the author").check()
     page.locator("#publish").click()
-    expect(page.get_by_text("It is at")).to_contain_text(f"{hub.url}/me/nasa-bot")
+    expect(page.locator("#note")).to_contain_text(f"It is at {hub.url}/me/nasa-bot")
     expect(page.get_by_label("Your access token")).to_have_value("")
     repo = hub.repos["models", "me/nasa-bot"]
     assert repo.readers == frozenset({"me"})  # private
