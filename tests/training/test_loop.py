@@ -154,12 +154,30 @@ def test_tokens_are_those_of_the_posts(
     assert result.tokens == 2 * sum(len(ids) + 1 for ids in lm.encode_all(posts[:270]))
 
 
+def test_what_was_too_much_is_taken_back(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
+    lm = models.load(tiny_base)
+    fit(Fit(lm, [posts[:200]], posts[270:], FAST.changed(learning_rate=1e-2, epochs=1), cpu))
+    known = lm.model.state_dict()
+    found = {}
+    for way_back in (False, True):
+        lm = models.load(tiny_base)
+        lm.model.load_state_dict(known)
+        recipe = FAST.changed(learning_rate=3e-2, epochs=2, way_back=way_back)
+        found[way_back] = fit(Fit(lm, [posts[200:240]], posts[270:], recipe, cpu))
+    measured = [point["held_out_bits_per_byte"] or 0.0 for point in found[True].history]
+    assert measured[-1] > min(measured)
+    assert found[False].way is None
+    assert found[True].way in (0.25, 0.4, 0.55, 0.7, 0.85)
+    assert found[True].best < found[False].best == min(measured[: len(found[False].history)])
+    assert scoring.bits_per_byte(lm, posts[270:]) == pytest.approx(found[True].best, rel=1e-3)
+
+
 def test_training_stops_when_it_no_longer_falls_and_the_best_weights_stay(
     tiny_base: Path, posts: list[str], cpu: Machine
 ) -> None:
     lm = models.load(tiny_base)
     few, other = posts[:10], [post.upper() for post in posts[270:]]
-    recipe = FAST.changed(learning_rate=3e-2, epochs=40, batch_tokens=256)
+    recipe = FAST.changed(learning_rate=3e-2, epochs=40, batch_tokens=256, way_back=False)
     result = fit(Fit(lm, [few], other, recipe, cpu))
     measured = [point["held_out_bits_per_byte"] for point in result.history]
     assert result.stopped_early

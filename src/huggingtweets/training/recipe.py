@@ -26,6 +26,7 @@ class Recipe:
         beta2: of AdamW.
         clip: the gradient's norm at most.
         precision: None takes what the machine is fastest with.
+        way_back: at the end, go back towards the base as far as held-out posts get likelier.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Recipe:
     beta2: float = 0.999
     clip: float = 1.0
     precision: Literal["bf16", "fp32"] | None = None
+    way_back: bool = False
 
     def __post_init__(self) -> None:
         faults = [
@@ -103,6 +105,7 @@ FAST = Recipe(
     rows="posts",
     weight_decay=0.2,
     beta2=0.99,
+    way_back=True,
 )
 """Ours; docs/sweeps.md tells how it was found and what it gives."""
 

@@ -48,7 +48,7 @@ class Weights:
         self.separate = halved
         self.clip = recipe.clip
         self.optimizer = _adamw(self.masters, machine, recipe)
-        self.best = self._stored()
+        self.best = self.base = self._stored()
 
     def update(self, learning_rate: float) -> None:
         """One optimizer step from the gradients of the model, which are then cleared."""
@@ -68,6 +68,21 @@ class Weights:
     def keep_best(self) -> None:
         """Remember the weights as they are now."""
         self.best = self._stored()
+
+    def at_the_end(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights as they are now; no step can follow, the moments are gone."""
+        self.optimizer.state.clear()
+        return {name: weight.detach().clone() for name, weight in self.masters.items()}
+
+    def go(self, share: float, end: dict[str, torch.Tensor]) -> None:
+        """Take the weights that lie so far on the straight way from the base to others."""
+        import torch
+
+        with torch.no_grad():
+            for name, weight in self.masters.items():
+                base = self.base[name].to(weight.device, torch.float32)
+                weight.copy_(torch.lerp(base, end[name], share))
+        self._copy_to_model()
 
     def load_best(self) -> None:
         """Put the best weights into the model, in the precision they will be saved in."""
@@ -101,12 +116,12 @@ class Weights:
         import torch
 
         torch.set_rng_state(tensors["rng"])
+        self.best = {name: tensors[f"best.{name}"] for name in self.masters}
         if (device := self.model.device).type != "cpu" and "device_rng" in tensors:
             torch.get_device_module(device).set_rng_state(tensors["device_rng"])
         for name, weight in self.masters.items():
             with torch.no_grad():
                 weight.copy_(tensors[f"weight.{name}"])
-            self.best[name] = tensors[f"best.{name}"]
             if f"exp_avg.{name}" in tensors:
                 self.optimizer.state[weight] = {
                     key: tensors[f"{key}.{name}"].to(weight.device)
