@@ -190,6 +190,10 @@ def test_show(cli: CommandLine, finished: Path, source: Path) -> None:
     assert outcome.code == 0
     for part in ("me: done", "@gardener: 300 downloaded", str(source), "recipe fast", *LIKENESS):
         assert part in outcome.out, part
+    record = json.loads((finished / "run.json").read_text())
+    record["result"] |= {"way": 0.55, "best": 1.25}
+    (finished / "run.json").write_text(json.dumps(record))
+    assert "kept 55% of the way from the base: held-out 1.250 bits" in cli("show", finished).out
 
 
 @pytest.mark.parametrize("bot", ["runs/me", "runs/me/bot", "alone"])

@@ -176,6 +176,13 @@ def test_the_body_holds_all_of_the_runs_figures() -> None:
     assert "SECRET" not in card
 
 
+def test_weights_between_base_and_end_are_told() -> None:
+    record = done_record("NASA")
+    between = replace(facts(), record=replace(record, result={**record.result, "way": 0.55}))
+    assert "| weights kept | 55 % of the way from the base to the last |" in render_card(between)
+    assert "weights kept" not in render_card(facts())
+
+
 def test_nothing_of_the_run_is_typed_by_hand() -> None:
     other = replace(
         facts(),

@@ -96,6 +96,11 @@ def show(
             f"after epoch {point['epoch']}: held-out {point['held_out_bits_per_byte']:.3f} "
             "bits per byte"
         )
+    if way := record.result.get("way"):
+        screen.say(
+            f"kept {way:.0%} of the way from the base: held-out {record.result['best']:.3f} "
+            "bits per byte"
+        )
     if found.report_json.exists():
         from huggingtweets.cli.train import show_likeness
 
