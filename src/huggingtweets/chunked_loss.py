@@ -75,7 +75,7 @@ def _make() -> Any:  # noqa: ANN401 - an autograd function
             wanted: bool,
         ) -> torch.Tensor:
             to_hidden = torch.empty_like(hidden) if wanted else None
-            to_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted else None
+            to_weight = torch.empty_like(weight, dtype=torch.float32) if wanted else None
             total = hidden.new_zeros((), dtype=torch.float32)
             size = max(1, LOGITS_AT_ONCE // len(weight))
             for start in range(0, len(hidden), size):
@@ -86,7 +86,7 @@ def _make() -> Any:  # noqa: ANN401 - an autograd function
                 if to_hidden is not None and to_weight is not None:
                     gradient = logits.to(hidden.dtype)
                     torch.mm(gradient, weight, out=to_hidden[start : start + size])
-                    to_weight += gradient.T @ some
+                    _add_product(to_weight, gradient.T, some, first=start == 0)
             if to_hidden is not None and to_weight is not None:
                 ctx.save_for_backward(to_hidden, to_weight.to(weight.dtype))
             return total
@@ -94,19 +94,33 @@ def _make() -> Any:  # noqa: ANN401 - an autograd function
         @staticmethod
         def backward(ctx: Any, above: torch.Tensor) -> Any:  # noqa: ANN401 - torch's context
             to_hidden, to_weight = ctx.saved_tensors
-            return to_hidden * above, to_weight * above, None, None
+            # in place: a copy of the head's gradient takes 154 MB with GPT-2 small
+            return to_hidden.mul_(above), to_weight.mul_(above), None, None
 
     return Chunked
 
 
+def _add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, first: bool) -> None:
+    """Add ``a @ b`` to ``total``, or put it there, without a pass more over so large a matrix."""
+    if total.dtype == a.dtype:
+        total.addmm_(a, b, beta=0 if first else 1)
+    elif first:
+        total.copy_(a @ b)
+    else:
+        total += a @ b
+
+
 def _loss_and_gradient(logits: torch.Tensor, labels: torch.Tensor, *, wanted: bool) -> torch.Tensor:
     """Summed loss of a chunk; where ``wanted``, ``logits`` become their own gradient."""
+    import torch
+
     counts = labels >= 0
     goals = labels.clamp_min(0)[:, None]
-    norm = logits.logsumexp(-1)
-    loss = ((norm - logits.gather(1, goals)[:, 0]) * counts).sum()
+    # one pass in place of logsumexp's several, each over all that memory
+    log_chances = logits.log_softmax(-1)
+    loss = -(log_chances.gather(1, goals)[:, 0] * counts).sum()
     if wanted:
-        logits.sub_(norm[:, None]).exp_()
+        torch.exp(log_chances, out=logits)
         logits.scatter_add_(1, goals, logits.new_full(goals.shape, -1.0))
         logits.mul_(counts[:, None])
     return loss

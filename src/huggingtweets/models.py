@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from huggingtweets import atomic
+from huggingtweets import atomic, fused
 from huggingtweets.errors import BaseModelError
 
 if TYPE_CHECKING:
@@ -83,6 +83,14 @@ class LanguageModel:
     def parameters(self) -> int:
         """How many weights the model has, tied ones counted once."""
         return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def width(self) -> int:
+        """Numbers in a hidden state of one token."""
+        text = self.model.config.get_text_config()
+        embeddings: Any = self.model.get_input_embeddings()
+        width: int = getattr(text, "hidden_size", None) or embeddings.embedding_dim
+        return width
 
     @property
     def device(self) -> torch.device:
@@ -158,6 +166,7 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
         model = AutoModelForCausalLM.from_pretrained(location, dtype="auto", **options, **chosen)
     except Exception as error:  # damaged files make the libraries raise anything
         raise BaseModelError(_explain(str(source), error)) from error
+    fused.fuse_activations(model)
     return LanguageModel(
         model=model.eval(),
         tokenizer=tokenizer,

@@ -317,6 +317,7 @@ def _prepare(
             curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
         )
     base = models.load(options.base)
+    options = replace(options, recipe=options.recipe.for_base(base.width))
     _check_space(options.out, base.parameters)
     read = posts["author"].unique(maintain_order=True)
     authors = read.filter(read.is_in(kept["author"].unique().to_list())).to_list()
@@ -443,10 +444,10 @@ def _config(
 def _check_space(out: Path, parameters: int) -> None:
     """Refuse a run that the disk has no room for before anything is written.
 
-    A checkpoint holds fp32 weights, two moments and the best weights, up to 16 bytes a parameter,
-    and stands twice while it is replaced; the bot takes up to 4.
+    A checkpoint holds fp32 weights and two moments, 12 bytes a parameter, the best weights take up
+    to 4, and both stand twice while they are replaced; base and bot take up to 4 each.
     """
-    needed = parameters * (2 * 16 + 4)
+    needed = parameters * (2 * (12 + 4) + 4 + 4)
     existing = next(
         folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
     )

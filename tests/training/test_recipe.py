@@ -106,3 +106,13 @@ def test_changing_a_recipe() -> None:
     assert FAST.changed(epochs=7).epochs == 7
     with pytest.raises(InputError, match="A recipe has no momentum"):
         FAST.changed(momentum=0.9)
+
+
+def test_wider_bases_get_a_lower_rate_unless_one_is_named() -> None:
+    assert FAST.for_base(256) == FAST.changed(learning_rate=7e-4)
+    gpt2 = FAST.for_base(768)
+    assert (gpt2.learning_rate, gpt2.base_width) == (2.33e-4, 0)
+    assert gpt2.for_base(256) == gpt2
+    assert FAST.changed(learning_rate=1e-3).for_base(768).learning_rate == 1e-3
+    assert FAST.changed(epochs=3).for_base(128).learning_rate == 1.4e-3
+    assert CLASSIC.for_base(64) == CLASSIC

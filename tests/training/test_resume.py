@@ -170,6 +170,38 @@ def test_stopped_in_every_epoch_ends_the_same(
     )
 
 
+def test_stopped_on_the_way_back_ends_the_same(task: Fit) -> None:
+    task = replace(task, recipe=RECIPE.changed(learning_rate=0.05))
+    undisturbed = fit(replace(again(task), checkpoint_file=None))
+    assert undisturbed.way, undisturbed.history
+    to_stop = again(task)
+
+    def press_ctrl_c(event: Event) -> None:
+        if event.held_out_bits_per_byte is not None and event.done == undisturbed.steps:
+            to_stop.interrupt.requested = True
+
+    with pytest.raises(Interrupted, match=rf"Stopped at step {undisturbed.steps} of"):
+        fit(to_stop, press_ctrl_c)
+    ended = fit(again(task))
+    assert (ended.best, ended.way) == (undisturbed.best, undisturbed.way)
+    assert ended.history == undisturbed.history
+
+
+def test_the_best_weights_of_an_older_checkpoint_are_kept(stopped: Fit) -> None:
+    """They once were in the checkpoint itself."""
+    import torch
+
+    file = stopped.checkpoint_file
+    assert file
+    progress, tensors = checkpoint.load(file, Progress) or pytest.fail("no checkpoint")
+    weights = {n: w for n, w in tensors.items() if n.startswith("weight.")}
+    best = {n.replace("weight.", "best."): torch.full_like(w, 0.5) for n, w in weights.items()}
+    progress.best = 0.0
+    checkpoint.save(file, progress, tensors | best)
+    fit(stopped)
+    assert all((w == 0.5).all() for w in stopped.base.model.parameters())
+
+
 def test_a_training_that_is_not_stopped_after_all_goes_on(task: Fit) -> None:
     asked = []
 
@@ -258,5 +290,5 @@ except StorageError as error:
     )
     assert done.stdout.startswith(f"Can't write {file}: the file would be larger than")
     assert file.read_bytes() == before
-    assert list(file.parent.iterdir()) == [file]
+    assert {each.name for each in file.parent.iterdir()} == {file.name, "base.safetensors"}
     assert file.parent.parent == tmp_path

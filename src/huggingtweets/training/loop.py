@@ -19,7 +19,7 @@ from huggingtweets import checkpoint, dataset, scoring
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.machine import Machine, tune_allocator
-from huggingtweets.training import compiling
+from huggingtweets.training import compiling, dropout
 from huggingtweets.training.clock import Clock
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.progress import Progress
@@ -126,10 +126,13 @@ class _Loop:
     """State of one fit; ``run`` is the order of things."""
 
     def __init__(self, task: Fit, listen: Listener) -> None:
-        self.task, self.recipe = task, task.recipe
+        self.task, self.recipe = task, task.recipe.for_base(task.base.width)
         self.data = _Data(task)
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
-        self.weights = Weights(task.base.model, task.machine, task.recipe)
+        file = task.checkpoint_file
+        self.weights = Weights(
+            task.base.model, task.machine, self.recipe, file.parent if file else None
+        )
         self.state = Progress(plan=self._plan())
         self.listen = listen
         self._resume()
@@ -169,6 +172,8 @@ class _Loop:
             task.compiled, task.machine, task.base.parameters, tokens
         )
         compiled = wanted and compiling.compile_blocks(task.base.model)
+        if not compiled:  # what is compiled draws its own
+            dropout.quicken(task.base.model)
         how = "compiled, so the first steps take longer" if compiled else why_not
         picked = ", ".join(part for part in (task.machine.describe(), how) if part)
         self._say(f"training on {picked}")
@@ -239,7 +244,8 @@ class _Loop:
         )
         if value < state.best:
             state.best = value
-            self.weights.keep_best()
+            if state.step:  # the base's are kept already
+                self.weights.keep_best()
         with self.clock.stopped(), self._uncompiled():
             samples = self.sampler.draw(state.step, self.clock.seconds())
         self.clock.tell(state, held_out=value, samples=samples)
@@ -258,17 +264,22 @@ class _Loop:
         much is taken back.
         """
         state, kept = self.state, None
-        end, before = self.weights.at_the_end(), math.inf
+        end, before, lowest = self.weights.at_the_end(), math.inf, state.best
         for share in _WAYS:
             self.weights.go(share, end)
             value = self._held_out()
-            if value < state.best:
-                state.best, kept = value, share
-                self.weights.keep_best()
+            if self.task.interrupt.requested:
+                self.weights.go(1.0, end)
+                self._stop_if_confirmed()
+            if value < lowest:
+                lowest, kept = value, share
             if value > before:
                 break
             before = value
         if kept:
+            state.best = lowest
+            self.weights.go(kept, end)
+            self.weights.keep_best()
             self._say(
                 f"keeping {kept:.0%} of the way from the base: held-out posts are likelier so"
             )
@@ -292,8 +303,9 @@ class _Loop:
         """Fingerprint of all that decides the course of training."""
         weights = [(name, list(w.shape)) for name, w in self.weights.computing.items()]
         recipe = asdict(self.recipe)
-        if not recipe["way_back"]:
-            del recipe["way_back"]  # runs from before there was one can be resumed
+        for newer in ("way_back", "base_width"):
+            if not recipe[newer]:
+                del recipe[newer]  # runs from before there was one can be resumed
         how = [recipe, self.task.seed, self.task.machine.precision]
         parts = [self.data.rows, self.data.held_out, weights, how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -302,6 +314,7 @@ class _Loop:
         started = time.monotonic()
         if self.task.checkpoint_file is not None:
             self.state.seconds = self.clock.seconds()
+            self.state.best_weights = self.weights.best
             checkpoint.save(self.task.checkpoint_file, self.state, self.weights.tensors())
         self.saved_at = time.monotonic()
         self.saving_takes = self.saved_at - started
@@ -318,7 +331,7 @@ class _Loop:
                 "train the bot anew under another --name."
             )
         self.state = progress
-        self.weights.restore(tensors)
+        self.weights.restore(tensors, progress.best_weights)
 
 
 class _Data:

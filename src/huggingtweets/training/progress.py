@@ -18,6 +18,7 @@ class Progress:
         loss_sum: summed training loss of this epoch, nats.
         loss_tokens: tokens that sum is over.
         best: lowest held-out bits per byte so far.
+        best_weights: which of the weights kept beside the checkpoint have it, ``base`` or ``best``.
         history: one entry a measurement: epoch, step, train_loss, held_out_bits_per_byte.
         plan: fingerprint of data, recipe and seed; a checkpoint of another plan isn't used.
     """
@@ -31,4 +32,5 @@ class Progress:
     loss_sum: float = 0.0
     loss_tokens: int = 0
     best: float = float("inf")
+    best_weights: str = "base"
     history: list[dict[str, float | None]] = field(default_factory=list)

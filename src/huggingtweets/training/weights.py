@@ -11,13 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from huggingtweets import models
+from huggingtweets.training.kept import Kept
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from transformers import PreTrainedModel
 
     from huggingtweets.machine import Machine
     from huggingtweets.training.recipe import Recipe
+
+_BASE, _BEST = "base", "best"
 
 
 class Weights:
@@ -27,9 +32,19 @@ class Weights:
         model: moved to the machine's device and precision, in place.
         machine: device and precision.
         recipe: the optimizer's settings.
+        folder: where the base's and the best weights are kept; None keeps them in memory.
+
+    Raises:
+        StorageError: the folder can't be written.
     """
 
-    def __init__(self, model: PreTrainedModel, machine: Machine, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        machine: Machine,
+        recipe: Recipe,
+        folder: Path | None = None,
+    ) -> None:
         import torch
 
         self.model = model
@@ -48,7 +63,10 @@ class Weights:
         self.separate = halved
         self.clip = recipe.clip
         self.optimizer = _adamw(self.masters, machine, recipe)
-        self.best = self.base = self._stored()
+        self.kept = Kept(folder)
+        self.kept.put(_BASE, self._stored())
+        self.best = _BASE
+        """Name of the best set of weights among those kept."""
 
     def update(self, learning_rate: float) -> None:
         """One optimizer step from the gradients of the model, which are then cleared."""
@@ -67,7 +85,8 @@ class Weights:
 
     def keep_best(self) -> None:
         """Remember the weights as they are now."""
-        self.best = self._stored()
+        self.kept.put(_BEST, self._stored())
+        self.best = _BEST
 
     def at_the_end(self) -> dict[str, torch.Tensor]:
         """A copy of the weights as they are now; no step can follow, the moments are gone."""
@@ -78,24 +97,26 @@ class Weights:
         """Take the weights that lie so far on the straight way from the base to others."""
         import torch
 
+        base = self.kept.take(_BASE)
         with torch.no_grad():
             for name, weight in self.masters.items():
-                base = self.base[name].to(weight.device, torch.float32)
-                weight.copy_(torch.lerp(base, end[name], share))
+                begin = base[name].to(weight.device, torch.float32)
+                weight.copy_(torch.lerp(begin, end[name], share))
         self._copy_to_model()
 
     def load_best(self) -> None:
         """Put the best weights into the model, in the precision they will be saved in."""
         import torch
 
+        best = self.kept.take(self.best)
         models.convert(self.model, self.model.device, self.stored_dtype)
         with torch.no_grad():
             for name, weight in self.model.named_parameters():
-                weight.copy_(self.best[name])
+                weight.copy_(best[name])
         self.model.eval()
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All that is needed to go on: weights, moments, best weights, dropout's generator."""
+        """All that is needed to go on but the weights kept: weights, moments, the generator."""
         import torch
 
         found = {"rng": torch.get_rng_state()}
@@ -105,10 +126,10 @@ class Weights:
             found[f"weight.{name}"] = weight.detach()
             for key, value in self.optimizer.state[weight].items():
                 found[f"{key}.{name}"] = value
-        return found | {f"best.{name}": weight for name, weight in self.best.items()}
+        return found
 
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take back what :meth:`tensors` gave.
+    def restore(self, tensors: dict[str, torch.Tensor], best: str) -> None:
+        """Take back what :meth:`tensors` gave, and which of the weights kept were the best.
 
         Raises:
             KeyError: a weight is missing.
@@ -116,7 +137,10 @@ class Weights:
         import torch
 
         torch.set_rng_state(tensors["rng"])
-        self.best = {name: tensors[f"best.{name}"] for name in self.masters}
+        self.best = best
+        if before := {n: tensors[f"best.{n}"] for n in self.masters if f"best.{n}" in tensors}:
+            self.kept.put(_BEST, before)  # checkpoints once held them
+            self.best = _BEST
         if (device := self.model.device).type != "cpu" and "device_rng" in tensors:
             torch.get_device_module(device).set_rng_state(tensors["device_rng"])
         for name, weight in self.masters.items():
@@ -139,7 +163,7 @@ class Weights:
 
     def _stored(self) -> dict[str, torch.Tensor]:
         return {
-            name: weight.detach().to("cpu", self.stored_dtype, copy=True)
+            name: weight.detach().to("cpu", self.stored_dtype)
             for name, weight in self.masters.items()
         }
 
