@@ -46,6 +46,7 @@ def measure(task: Task) -> Answer:
         )
         watch.start()
         trained = fit(todo, watch)
+        watch.finish(trained.best)
     return watch.answer() | {
         "tokens": trained.tokens,
         "steps": trained.steps,
@@ -105,17 +106,23 @@ class Watch:
         self.curve.append((now, scoring.nats_to_bits_per_byte(nats, self.held_out)))
         self.spent += time.perf_counter() - before
 
+    def finish(self, best: float) -> None:
+        """It is over; going back towards the base may have found lower ones than all it told of."""
+        now = time.perf_counter() - self.started - self.spent
+        self.kept.append((now, best))
+        self.curve.append((now, best))
+
     def tokens_per_second(self, tokens: int) -> float:
         """From the end of the first step that was told to that of the last one, of ``tokens``."""
         if len(self.steps) < 2:  # over in less time than lies between two events
-            return tokens / (self.kept[-1][0] - self.begun)
+            return tokens / (self.kept[-2][0] - self.begun)
         (begun, before), (ended, after) = self.steps[0], self.steps[-1]
         return ((after or tokens) - (before or 0)) / (ended - begun)
 
     def answer(self) -> dict[str, Any]:
         """Seconds from the call on: to the first step's end, to the last one's."""
-        first = self.steps[0][0] if self.steps else self.kept[-1][0]
-        last = self.steps[-1][0] if self.steps else self.kept[-1][0]
+        first = self.steps[0][0] if self.steps else self.kept[-2][0]
+        last = self.steps[-1][0] if self.steps else self.kept[-2][0]
         return {
             "warm_up_seconds": first,
             "seconds": last,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import altair as alt
 
+    Chart = alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.Chart
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -36,18 +38,18 @@ ON_WHITE = Look("#24292f", "#e3e6ea", "white", "Inter, system-ui, sans-serif", 1
 """By itself, as nobody knows where it will be shown."""
 
 
-def svg(chart: alt.LayerChart | alt.FacetChart | alt.Chart, look: Look) -> str:
+def svg(chart: Chart, look: Look) -> str:
     """The chart as SVG; text stays text."""
     return str(_drawing().vegalite_to_svg(_styled(chart, look), allowed_base_urls=[]))
 
 
-def png(chart: alt.LayerChart | alt.FacetChart | alt.Chart, look: Look) -> bytes:
+def png(chart: Chart, look: Look) -> bytes:
     """The chart as PNG, two pixels a unit."""
     drawn = _drawing().vegalite_to_png(_styled(chart, look), scale=2, allowed_base_urls=[])
     return bytes(drawn)
 
 
-def _styled(chart: alt.LayerChart | alt.FacetChart | alt.Chart, look: Look) -> dict[str, Any]:
+def _styled(chart: Chart, look: Look) -> dict[str, Any]:
     styled = (
         chart.properties(background=look.background, padding=look.padding)
         .configure(font=look.font)

@@ -1,0 +1,129 @@
+"""One training step of ours, taken apart: the seconds of each kind of operation."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.speed_process import answer
+
+from huggingtweets import dataset, machine, models, scoring
+from huggingtweets.training import RECIPES, dropout
+from huggingtweets.training.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.speed_process import Answer, Task
+
+    from huggingtweets.dataset import Batch
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm"),
+    "optimizer": ("aten::_fused_adamw_",),
+    "clipping gradients": ("aten::linalg_vector_norm", "aten::_foreach_mul_", "aten::stack"),
+    "dropout": ("aten::random_", "aten::bernoulli_", "aten::ge", "aten::where", "aten::div_"),
+    "activations": ("aten::gelu", "aten::gelu_backward", "aten::silu", "aten::silu_backward"),
+    "softmax and loss": (
+        "aten::_log_softmax",
+        "aten::exp",
+        "aten::_softmax",
+        "aten::_softmax_backward_data",
+        "aten::gather",
+        "aten::scatter_add_",
+    ),
+    "norms": (
+        "aten::native_layer_norm",
+        "aten::native_layer_norm_backward",
+        "aten::rsqrt",
+        "aten::mean",
+    ),
+    "filling and copying memory": (
+        "aten::fill_",
+        "aten::copy_",
+        "aten::cat",
+        "aten::index_select",
+        "aten::embedding_dense_backward",
+    ),
+    "sums and scaling": (
+        "aten::add",
+        "aten::add_",
+        "aten::mul",
+        "aten::mul_",
+        "aten::sum",
+        "aten::sub_",
+    ),
+}
+"""Operations of torch by what they are for; those not named here are told as ``the rest``."""
+
+
+def measure(task: Task) -> Answer:
+    """Seconds a step of each kind, and those of a step that nobody watches."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    machine.tune_allocator()
+    torch.manual_seed(0)
+    where = machine.choose_machine("cpu")
+    base = models.load(task["base"], attention=RECIPES["fast"].attention("cpu"))
+    recipe = RECIPES["fast"].for_base(base.width)
+    dropout.quicken(base.model)
+    weights = Weights(base.model, where, recipe)
+    batches = _batches(base, json.loads(Path(task["posts"]).read_text("utf-8"))["train"])
+    step = _stepping(weights)
+    warm_up, steps = batches[:2], batches[2 : 2 + task["steps"]]
+    for batch in warm_up:
+        step(batch)
+    plain = _seconds(step, steps)
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        _seconds(step, steps)
+    spent = {e.key: e.self_cpu_time_total / 1e6 / len(steps) for e in watched.key_averages()}
+    return {
+        "kinds": by_kind(spent),
+        "seconds": plain / len(steps),
+        "tokens": sum(batch.tokens for batch in steps) / len(steps),
+        "parameters": base.parameters,
+        "precision": where.precision,
+        "matmul_flops": machine.matmul_flops(where),
+        "cores": where.cores,
+        "processor": where.processor,
+    }
+
+
+def by_kind(spent: dict[str, float]) -> dict[str, float]:
+    """Seconds of each kind of operation, from those of each operation."""
+    kinds = {kind: sum(spent.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
+    return kinds | {"the rest": sum(spent.values()) - sum(kinds.values())}
+
+
+def _batches(base: models.LanguageModel, posts: list[str]) -> list[Batch]:
+    rows = dataset.rows_of(base.encode_all(posts), base.separator, base.context)
+    order = dataset.epoch_order([[len(row) - 1 for row in rows]], 0, 0)
+    groups = dataset.batches_by_length(rows, order, RECIPES["fast"].batch_tokens, 0, 0)
+    return [dataset.to_batch([rows[i] for i in group]) for group in groups]
+
+
+def _stepping(weights: Weights) -> Callable[[Batch], Any]:
+    """What :func:`huggingtweets.training.fit` does for a batch."""
+
+    def step(batch: Batch) -> float:
+        weights.model.train()
+        loss = scoring.negative_log_likelihood(weights.model, batch) / batch.tokens
+        loss.backward()  # type: ignore[no-untyped-call]
+        weights.update(1e-4)
+        return loss.item()
+
+    return step
+
+
+def _seconds(step: Callable[[Batch], Any], batches: list[Batch]) -> float:
+    started = time.perf_counter()
+    for batch in batches:
+        step(batch)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    answer(measure)
