@@ -7,9 +7,11 @@ long post doesn't make the short ones wait.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import dataset, models
+from huggingtweets import dataset, kv_cache, models
 from huggingtweets.errors import BotError, InputError
 
 if TYPE_CHECKING:
@@ -106,6 +108,8 @@ class Writer:
         self.rejected = 0
         """Copies drawn again so far."""
         self._context = lm.encode_all(context)
+        takes = signature(lm.model.forward).parameters
+        self._only_last = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._generator = torch.Generator(device=lm.device)
         if sampling.seed is None:
             self._generator.seed()
@@ -161,30 +165,26 @@ class Writer:
     def _draw(self, start: Row, rows: int, before: Sequence[int] = ()) -> Iterator[str]:
         """Sample ``rows`` posts that begin with the tokens ``start``; give each when it ends.
 
-        The tokens ``before`` are read once, as they are the same for all rows.
+        What comes before the first token is read once, as it is the same for all rows.
         """
         import torch
 
-        inputs = torch.tensor([start] * rows, device=self.lm.device)
         written: list[list[int]] = [list(start[1:]) for _ in range(rows)]
         prompt = len(self.lm.decode(start[1:]))
-        cache: Any = None
-        if before:
-            _, cache = self._forward(torch.tensor([before], device=self.lm.device), None)
-            cache.batch_repeat_interleave(rows)
-        most = self.lm.context - len(before)
-        step = 0
-        while written:
-            logits, cache = self._forward(inputs, cache)
-            tokens = sample(logits, self.sampling, self._generator)
-            step += 1
+        most, max_chars = self.lm.context - len(before), self.sampling.max_chars
+        end = self.lm.separator
+        logits, cache = self._forward(torch.tensor([[*before, *start]]).to(self.lm.device), None)
+        cache.batch_repeat_interleave(rows)
+        kv_cache.give_room(cache)
+        for step in count(1):
+            # a single row of logits, at first, is that of all posts
+            tokens = sample(logits.expand(len(written), -1), self.sampling, self._generator)
             going = []
             for i, token in enumerate(tokens.tolist()):
-                if token != self.lm.separator:
+                if token != end:
                     written[i].append(token)
-                if token == self.lm.separator or self._is_long_enough(written[i], step, most):
-                    text = self.lm.decode(written[i])
-                    yield cut_at_word(text, self.sampling.max_chars, after=prompt)
+                if token == end or is_long_enough(self.lm, written[i], step, max_chars, most):
+                    yield cut_at_word(self.lm.decode(written[i]), max_chars, after=prompt)
                 else:
                     going.append(i)
             if len(going) < len(written):
@@ -194,18 +194,17 @@ class Writer:
                 kept = torch.tensor(going, device=self.lm.device)
                 cache.batch_select_indices(kept)
                 tokens = tokens[kept]
-            inputs = tokens[:, None]
+            logits, cache = self._forward(tokens[:, None], cache)
 
     def _forward(self, inputs: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:  # noqa: ANN401 - transformers' cache classes have no common typed base
         """Logits of the next token, (rows, vocabulary) in fp32, and the cache."""
         import torch
 
         with torch.inference_mode():
-            out = self.lm.model(input_ids=inputs, past_key_values=cache, use_cache=True)
+            out = self.lm.model(
+                input_ids=inputs, past_key_values=cache, use_cache=True, **self._only_last
+            )
             return out.logits[:, -1].float(), out.past_key_values
-
-    def _is_long_enough(self, ids: list[int], step: int, most: int) -> bool:
-        return is_long_enough(self.lm, ids, step, self.sampling.max_chars, most)
 
 
 def start_of(lm: LanguageModel, prompt: str, sampling: Sampling) -> Row:
@@ -280,11 +279,9 @@ def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator)
     Raises:
         BotError: the logits are no numbers.
     """
-    import torch
-
     # from the highest down, so that a temperature near 0 gives no infinity
-    below = logits - logits.max(dim=-1, keepdim=True).values
-    probabilities = torch.softmax(below / max(sampling.temperature, 1e-30), dim=-1)
+    below = logits - logits.amax(dim=-1, keepdim=True)
+    probabilities = below.div_(max(sampling.temperature, 1e-30)).softmax(dim=-1)
     tokens = _drawn(probabilities, generator)
     if sampling.top_p == 1:
         return tokens
@@ -305,13 +302,14 @@ def _drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Ten
     import torch
 
     summed = probabilities.cumsum(-1)
-    if not summed[:, -1].isfinite().all():
+    whole = summed[:, -1:].contiguous()
+    if not whole.isfinite().all():
         raise BotError(
             "What the bot computes is no number; its weights are damaged. Train it again."
         )
     chance = torch.rand(len(summed), 1, generator=generator, device=summed.device)
-    at = torch.searchsorted(summed, chance * summed[:, -1:], right=True)
-    last = (summed < summed[:, -1:]).sum(-1, keepdim=True)  # that can be drawn, against rounding
+    at = torch.searchsorted(summed, chance * whole, right=True)
+    last = torch.searchsorted(summed, whole)  # that can be drawn, against rounding
     return at.minimum(last)[:, 0]
 
 
@@ -321,9 +319,12 @@ def _outside(probabilities: torch.Tensor, tokens: torch.Tensor, top_p: float) ->
     Drawing again until a token is inside draws from the nucleus in its proportions, and takes two
     passes over the vocabulary where sorting it takes as long as the rest of a small model's step.
     """
+    import torch
+
     own = probabilities.gather(1, tokens[:, None])
-    likelier = probabilities.masked_fill(probabilities <= own, 0.0).sum(-1)
-    return likelier >= top_p
+    # compared into numbers at once, as a mask would take several times as long
+    likelier = torch.gt(probabilities, own, out=torch.empty_like(probabilities))
+    return likelier.mul_(probabilities).sum(-1) >= top_p
 
 
 def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:

@@ -146,22 +146,22 @@ def _layer() -> Any:  # noqa: ANN401 - a class that needs torch
             whole = (weight / self.scale[:, None]).round().to(torch.int8).contiguous()
             self.packed = torch.ops.onednn.qlinear_prepack(whole, None)
             self.zeros = torch.zeros(len(weight), dtype=torch.int32)
+            self.least = torch.tensor(1e-12)  # a scale, where all of a row is 0
             self.bias = None if bias is None else bias.detach()
 
         def forward(self, given: torch.Tensor) -> torch.Tensor:
             """The layer's outputs, (..., outputs), of ``given``, (..., inputs)."""
             rows = given.flatten(0, -2)
-            scale = (rows.abs().amax(1, keepdim=True) / 127).clamp_min(1e-12)
-            # oneDNN takes activations from 0 to 255, with what stands for zero told beside
-            whole = (rows / scale).round_().add_(128).to(torch.uint8)
+            scale = torch.add(self.least, rows.abs().amax(1, keepdim=True), alpha=1 / 127)
+            # oneDNN takes activations from 0 to 255, with what stands for zero told beside; the
+            # half makes cutting off the fraction a rounding
+            whole = (rows / scale).add_(128.5).to(torch.uint8)
             sums = torch.ops.onednn.qlinear_pointwise(
                 whole, 1.0, 128, self.packed, self.scale, self.zeros,
                 None, 1.0, 0, torch.float32, "none", [], "",
             )  # fmt: skip
-            out: torch.Tensor = sums * scale
-            if self.bias is not None:
-                out += self.bias
-            return out.reshape(*given.shape[:-1], -1)
+            out: torch.Tensor = sums.mul_(scale).view(*given.shape[:-1], -1)
+            return out if self.bias is None else out.add_(self.bias)
 
     _made.append(Linear8)
     return Linear8
