@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from huggingtweets.curation import Curated, CurationOptions, clean, count_words, curate
 from huggingtweets.curation._clean import _mojibake
 from huggingtweets.curation._duplicates import find_duplicates
+from huggingtweets.curation._unicode import NOT_INERT, normalise
+from huggingtweets.curation._words import FEWEST_WORDS, are_short
 from huggingtweets.errors import InputError
 from huggingtweets.posts import Kind, Post, posts_table
 
@@ -260,6 +263,31 @@ def test_scrub_leaves_other_numbers(text: str) -> None:
 )
 def test_count_words(text: str, expected: int) -> None:
     assert words(text) == expected
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_short_posts_are_those_of_few_words(text: str) -> None:
+    assert are_short(pl.Series([text])).to_list() == [words(text) < FEWEST_WORDS]
+
+
+def test_inert_characters_are_changed_by_no_neighbour() -> None:
+    everything = pl.Series([chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000])
+    inert = everything.filter(~everything.str.contains(NOT_INERT)).to_list()
+    decompositions = (unicodedata.decomposition(character).split() for character in everything)
+    second = {chr(int(d[1], 16)) for d in decompositions if len(d) == 2 and d[0][0] != "<"}
+    conjoining = {chr(code) for code in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
+    assert not (second | conjoining) & set(inert)
+    assert not any(unicodedata.combining(character) for character in inert)
+    assert all(unicodedata.normalize("NFC", character) == character for character in inert)
+    changed = [one for one in inert if unicodedata.normalize("NFKC", one) != one]
+    assert changed == ["…"]
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_normal_form_where_it_is_needed(text: str) -> None:
+    assert normalise(pl.Series([text]), "NFC")[0] == pl.Series([text]).str.normalize("NFC")[0]
 
 
 def test_reasons() -> None:

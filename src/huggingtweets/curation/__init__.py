@@ -27,7 +27,7 @@ import polars as pl
 from huggingtweets.curation._clean import clean
 from huggingtweets.curation._duplicates import find_duplicates
 from huggingtweets.curation._options import CurationOptions
-from huggingtweets.curation._words import FEWEST_WORDS, count_words
+from huggingtweets.curation._words import FEWEST_WORDS, are_short, count_words
 from huggingtweets.posts import SCHEMA
 
 __all__ = ["Curated", "CurationOptions", "clean", "count_words", "curate"]
@@ -92,7 +92,7 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     own = own.with_columns(text=clean(own["text"], options, authors))
     # What only showed once a link or a NUL byte before it was gone.
     is_retweet = own["text"].str.starts_with(_RETWEET)
-    is_short = (count_words(own["text"]) < FEWEST_WORDS) & ~is_retweet
+    is_short = are_short(own["text"]) & ~is_retweet
     rest = own.filter(~(is_retweet | is_short))
     duplicates = _describe_duplicates(rest, posts, options.near_duplicates)
     rest = rest.join(duplicates.select(_ROW), on=_ROW, how="anti", maintain_order="left")

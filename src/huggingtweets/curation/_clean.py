@@ -2,8 +2,8 @@
 
 Each rule is one function over a column of texts and touches only the posts it concerns. One rule
 can make work for another (``&amp;lt;`` hides an entity, a removed NUL byte completes a link), so
-the rules run until nothing changes any more: that makes cleaning idempotent for any input, and the
-second round costs little because every rule tests before it replaces.
+the rules run until nothing changes any more: that makes cleaning idempotent for any input. The
+second round costs little: one search tells the few texts in which any rule could find something.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import polars as pl
 
 from huggingtweets.curation._options import CurationOptions
 from huggingtweets.curation._scripts import BIDI_CONTROLS, RIGHT_TO_LEFT, UNSPACED
-from huggingtweets.curation._scrub import scrub
+from huggingtweets.curation._scrub import MAY_CONCERN, scrub
 from huggingtweets.curation._slices import change_where, in_slices
+from huggingtweets.curation._unicode import NOT_INERT, beyond_ascii, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,6 +48,9 @@ Zero-width joiner (family emoji, Indic scripts), non-joiner (Persian), variation
 tag characters of flags do have one and stay.
 """
 
+_BIDI_CONTROL = f"[{BIDI_CONTROLS}]"
+_UNSEEN = rf"{_INVISIBLE}|{_BIDI_CONTROL}"
+
 _IN_LINK = rf"""[^\s()<>"“”«»、。！？，「」{UNSPACED}{BIDI_CONTROLS}]"""
 _LINK_END = rf"""[{_IN_LINK}--[.,:;!?'’‘*~|\[\]{{}}]]"""
 _LINK = (
@@ -66,6 +70,12 @@ nothing stands before the link."""
 _MAY_HOLD_LINK = r"(?i)https?://|pic\.(?:twitter|x)\.com/|www\.|t\.co/|ht[tps:/]*…$"
 
 _LINE_BREAK = r"\r\n|[\r\x0B\x0C\x{85}\x{2028}\x{2029}]"
+
+_ROUGH_SPACE = r"\s{2,}|[^\S ]|^\s|\s$"
+"""What :func:`_collapse` changes."""
+
+_ROUGH_SPACE_AND_NEWLINES = r"[^\S\n ]| {2,}| \n|\n |\n{3,}|^\s|\s$"
+"""What :func:`_collapse_but_newlines` changes."""
 
 
 def clean(
@@ -88,10 +98,8 @@ def clean(
     options = options or CurationOptions()
     rules: list[Callable[[pl.Series], pl.Series]] = [
         _unescape,
-        _repair_encoding,
-        _compose,
-        _remove_invisible,
-        _remove_bidi_controls,
+        _mend_characters,
+        _remove_unseen,
         _remove_separator,
         _remove_links,
         _collapse_but_newlines if options.keep_newlines else _collapse,
@@ -99,11 +107,21 @@ def clean(
     if options.scrub:
         handles = frozenset(author.lower() for author in authors)
         rules.insert(-1, partial(scrub, authors=handles))
-    pieces = in_slices(texts.cast(pl.String).fill_null(""), partial(_until_settled, rules=rules))
-    return pl.concat(pieces, rechunk=True)
+    settle = partial(_until_settled, rules=rules, unsettled=_unsettled(options))
+    return pl.concat(in_slices(texts.cast(pl.String).fill_null(""), settle), rechunk=True)
 
 
-def _until_settled(texts: pl.Series, rules: list[Callable[[pl.Series], pl.Series]]) -> pl.Series:
+def _unsettled(options: CurationOptions) -> str:
+    """Write what any of the rules looks for as one pattern: what it isn't found in is clean."""
+    space = _ROUGH_SPACE_AND_NEWLINES if options.keep_newlines else _ROUGH_SPACE
+    parts = [_ENTITY, _mojibake(), NOT_INERT, _UNSEEN, re.escape(SEPARATOR), _MAY_HOLD_LINK, space]
+    parts += [MAY_CONCERN] if options.scrub else []
+    return "|".join(f"(?:{part})" for part in parts)
+
+
+def _until_settled(
+    texts: pl.Series, rules: list[Callable[[pl.Series], pl.Series]], unsettled: str
+) -> pl.Series:
     changed = texts
     rows: pl.Series | None = None  # None stands for all
     for _ in range(_MOST_ROUNDS):
@@ -112,6 +130,7 @@ def _until_settled(texts: pl.Series, rules: list[Callable[[pl.Series], pl.Series
             changed = rule(changed)
         texts = changed if rows is None else texts.clone().scatter(rows, changed)
         moved = (changed != before).arg_true()
+        moved = moved.filter(changed.gather(moved).str.contains(unsettled))
         if moved.is_empty():
             break
         rows = moved if rows is None else rows.gather(moved)
@@ -163,6 +182,14 @@ def _class_member(character: str) -> str:
     return character if is_syntax else rf"\x{{{ord(character):x}}}"
 
 
+def _mend_characters(texts: pl.Series) -> pl.Series:
+    return change_where(
+        texts,
+        beyond_ascii(texts),  # broken encoding shows in nothing else
+        lambda chosen: normalise(_repair_encoding(chosen), "NFC"),
+    )
+
+
 def _repair_encoding(texts: pl.Series) -> pl.Series:
     def repair(chosen: pl.Series) -> pl.Series:
         import ftfy
@@ -185,23 +212,18 @@ def _repair_encoding(texts: pl.Series) -> pl.Series:
     return change_where(texts, texts.str.contains(_mojibake()), repair)
 
 
-def _compose(texts: pl.Series) -> pl.Series:
-    not_ascii = texts.str.len_bytes() != texts.str.len_chars()
-    return change_where(texts, not_ascii, lambda chosen: chosen.str.normalize("NFC"))
+def _remove_unseen(texts: pl.Series) -> pl.Series:
+    # One search for both kinds: it takes longer than what is done to the few texts that hold any.
+    def remove(chosen: pl.Series) -> pl.Series:
+        return _remove_bidi_controls(chosen.str.replace_all(_INVISIBLE, ""))
 
-
-def _remove_invisible(texts: pl.Series) -> pl.Series:
-    invisible = texts.str.contains(_INVISIBLE)
-    return change_where(texts, invisible, lambda chosen: chosen.str.replace_all(_INVISIBLE, ""))
+    return change_where(texts, texts.str.contains(_UNSEEN), remove)
 
 
 def _remove_bidi_controls(texts: pl.Series) -> pl.Series:
     # X wraps mentions in isolates on some phones; they mean something beside right-to-left text.
-    controls = f"[{BIDI_CONTROLS}]"
-    rows = texts.str.contains(controls)
-    if rows.any():
-        rows &= ~texts.str.contains(f"[{RIGHT_TO_LEFT}]")
-    return change_where(texts, rows, lambda chosen: chosen.str.replace_all(controls, ""))
+    rows = ~texts.str.contains(f"[{RIGHT_TO_LEFT}]")
+    return change_where(texts, rows, lambda chosen: chosen.str.replace_all(_BIDI_CONTROL, ""))
 
 
 def _remove_separator(texts: pl.Series) -> pl.Series:

@@ -17,7 +17,7 @@ from huggingtweets.curation._slices import change_where
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MAY_CONCERN = r"@|\d(?:\D{0,3}\d){8}"
+MAY_CONCERN = r"@|\d(?:\D{0,3}\d){8}"
 """An address or mention, or nine digits close together (the fewest of any phone number here)."""
 
 # A handle of X (@nasa), Mastodon (@nasa@mastodon.social) or Bluesky (@nasa.bsky.social). What
@@ -63,7 +63,7 @@ def scrub(texts: pl.Series, authors: frozenset[str]) -> pl.Series:
     def mask_all(chosen: pl.Series) -> pl.Series:
         return pl.Series(chosen.name, [mask(text) for text in chosen], dtype=pl.String)
 
-    return change_where(texts, texts.str.contains(_MAY_CONCERN), mask_all)
+    return change_where(texts, texts.str.contains(MAY_CONCERN), mask_all)
 
 
 def _mask_unless_author(authors: frozenset[str]) -> Callable[[re.Match[str]], str]:

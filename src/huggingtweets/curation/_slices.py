@@ -21,17 +21,19 @@ _ROWS = 20_000
 _T = TypeVar("_T")
 
 
-def in_slices(texts: pl.Series, function: Callable[[pl.Series], _T]) -> list[_T]:
+def in_slices(texts: pl.Series, function: Callable[[pl.Series], _T], rows: int = _ROWS) -> list[_T]:
     """Call a function on consecutive slices of a column; its results in the slices' order.
 
     An empty column is one empty slice.
     """
-    return list(each_slice(texts, function))
+    return list(each_slice(texts, function, rows))
 
 
-def each_slice(texts: pl.Series, function: Callable[[pl.Series], _T]) -> Iterator[_T]:
+def each_slice(
+    texts: pl.Series, function: Callable[[pl.Series], _T], rows: int = _ROWS
+) -> Iterator[_T]:
     """Yield what :func:`in_slices` returns, so that no result has to be kept."""
-    slices = [texts.slice(start, _ROWS) for start in range(0, max(len(texts), 1), _ROWS)]
+    slices = [texts.slice(start, rows) for start in range(0, max(len(texts), 1), rows)]
     if len(slices) == 1:
         yield function(slices[0])
         return

@@ -22,6 +22,9 @@ _NOT_OWN_WORDS = r"[@＠#＃][\w.@-]*\w(?:['’]\w+)?"
 _EMOJI_LIKE_LETTERS = r"[0-9#*ℹ]\x{FE0F}\x{20E3}?|[0-9#*]\x{20E3}"
 """Keycaps such as 1️⃣ and the information sign are digits and a letter to Unicode."""
 
+_PLAINLY_ENOUGH = rf"(?:^| ){' '.join(['[A-Za-z]+'] * FEWEST_WORDS)}(?: |$)"
+"""As many words in a row that are nothing but letters: most posts have them, near the beginning."""
+
 _UNSPACED_CHARACTER = rf"[[{UNSPACED}]&&[\p{{L}}\p{{N}}]]"
 _WORD = r"\S*[\p{L}\p{N}]\S*"
 _CHARACTERS_A_WORD = 2
@@ -36,6 +39,17 @@ def count_words(texts: pl.Series) -> pl.Series:
     without spaces.
     """
     return pl.concat(in_slices(texts, _count))
+
+
+def are_short(texts: pl.Series) -> pl.Series:
+    """Whether each text has fewer than :data:`FEWEST_WORDS` words as :func:`count_words` counts."""
+    return pl.concat(in_slices(texts, _are_short))
+
+
+def _are_short(texts: pl.Series) -> pl.Series:
+    unclear = ~texts.str.contains(_PLAINLY_ENOUGH)
+    rows = unclear.arg_true()
+    return unclear.scatter(rows, _count(texts.gather(rows)) < FEWEST_WORDS)
 
 
 def _count(texts: pl.Series) -> pl.Series:
