@@ -130,6 +130,15 @@ def tune_allocator() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
+def give_memory_back() -> None:
+    """Let the system have what this process freed, once :func:`tune_allocator` made glibc keep it.
+
+    Elsewhere than on glibc nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _has_mps(torch_: Any) -> bool:  # noqa: ANN401 - a module
     return bool(torch_.backends.mps.is_available())
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from huggingtweets import machine as machines
 from huggingtweets import models
 from huggingtweets.training.kept import Kept
 
@@ -90,7 +91,7 @@ class Weights:
 
     def at_the_end(self) -> dict[str, torch.Tensor]:
         """A copy of the weights as they are now; no step can follow, the moments are gone."""
-        self.optimizer.state.clear()
+        self._drop_moments()
         return {name: weight.detach().clone() for name, weight in self.masters.items()}
 
     def go(self, share: float, end: dict[str, torch.Tensor]) -> None:
@@ -105,9 +106,13 @@ class Weights:
         self._copy_to_model()
 
     def load_best(self) -> None:
-        """Put the best weights into the model, in the precision they will be saved in."""
+        """Put the best weights into the model, in the precision they will be saved in.
+
+        No step can follow.
+        """
         import torch
 
+        self._drop_moments()
         best = self.kept.take(self.best)
         models.convert(self.model, self.model.device, self.stored_dtype)
         with torch.no_grad():
@@ -152,6 +157,11 @@ class Weights:
                     for key in ("step", "exp_avg", "exp_avg_sq")
                 }
         self._copy_to_model()
+
+    def _drop_moments(self) -> None:
+        """Make room for a set of weights kept, so that it isn't the end that takes most memory."""
+        self.optimizer.state.clear()
+        machines.give_memory_back()
 
     def _copy_to_model(self) -> None:
         import torch
