@@ -15,7 +15,7 @@ app: $(READY)  ## open the web app
 install: $(READY)  ## only set up .venv
 
 test: check  ## lint, types, import rules, docs, then the tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -25,9 +25,18 @@ os.environ["HUGGINGTWEETS_TRACK"] = "none"  # it takes a second a run; tests/tra
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+SLOW_FIRST = ("web", "serving", "training", "research", "test_notebook.py")
+"""Folders and files with minutes of work in one file, so that none begins when all else is done."""
+
 CONTEXT = 64
 VOCABULARY = 512
 SEPARATOR = "<|endoftext|>"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Hand out the slow files first, with ``--no-loadscope-reorder``."""
+    tests = config.rootpath / "tests"
+    items.sort(key=lambda item: item.path.relative_to(tests).parts[0] not in SLOW_FIRST)
 
 
 @pytest.fixture(scope="session", autouse=True)
