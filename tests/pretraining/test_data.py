@@ -3,10 +3,13 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.curation import CurationOptions
@@ -22,13 +25,14 @@ from huggingtweets.pretraining.corpus import (
 )
 from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, prepare
 from huggingtweets.pretraining.seen import Seen
-from huggingtweets.pretraining.tokenizer import SEPARATOR, train_tokenizer
+from huggingtweets.pretraining.tokenizer import SEPARATOR, parts, train_tokenizer
 from huggingtweets.pretraining.tokens import Mix, Stream, encode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+    from transformers import PreTrainedTokenizerFast
 
 
 def test_weights_are_read_from_the_end_of_a_path(tmp_path: Path) -> None:
@@ -144,6 +148,11 @@ def test_runs_hold_consecutive_posts_of_one_author(size: int) -> None:
     assert runs != grouped(piece, size, seed=2)
 
 
+@cache
+def small_tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(made_up_posts(300), 400, longest=64)
+
+
 STRANGE = [
     "naïve café 👩‍👩‍👧",
     "مرحبا",
@@ -168,6 +177,41 @@ def test_the_tokenizer_writes_everything(tmp_path: Path) -> None:
         assert 0 not in ids
         assert again.decode(ids, clean_up_tokenization_spaces=False) == text
         assert encode(again, 0, [text]).tolist() == [0, *ids]
+
+
+def one_by_one(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[int]:
+    """Token ids as ``tokenizers`` tells them of the whole texts."""
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = True
+    found = backend.encode_batch_fast(texts, add_special_tokens=False)
+    return [token for one in found for token in (0, *one.ids)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.one_of(st.sampled_from([*STRANGE, " ", "'s", "1"]), st.text()))))
+def test_parts_have_the_tokens_of_the_whole(pieces: list[list[str]]) -> None:
+    tokenizer = small_tokenizer()
+    texts = ["".join(some) for some in pieces] + [" ".join(some) for some in pieces] + [""]
+    assert encode(tokenizer, 0, texts).tolist() == one_by_one(tokenizer, texts)
+
+
+def test_every_character_at_which_texts_are_cut_has_the_tokens_it_had() -> None:
+    tokenizer = small_tokenizer()
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    texts = pl.Series([f"a{character}b {character}1{character}'s" for character in characters])
+    cut = texts.filter(parts(tokenizer, texts).list.len() > 1)
+    assert len(cut) > 30_000
+    assert encode(tokenizer, 0, cut).tolist() == one_by_one(tokenizer, cut.to_list())
+
+
+def test_texts_stay_whole_for_a_tokenizer_that_splits_otherwise() -> None:
+    from tokenizers import pre_tokenizers
+
+    tokenizer = train_tokenizer(made_up_posts(300), 400, longest=64)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    texts = ["one two 2024", "three"]
+    assert parts(tokenizer, pl.Series(texts)).to_list() == [["one two 2024"], ["three"]]
+    assert encode(tokenizer, 0, texts).tolist() == one_by_one(tokenizer, texts)
 
 
 def test_digits_are_tokens_of_their_own() -> None:

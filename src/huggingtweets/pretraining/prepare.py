@@ -246,7 +246,7 @@ class _Builder:
     ) -> Iterator[NDArray[np.uint16]]:
         done = 0
         for file in sorted(self._pieces(number).glob("*.parquet")):
-            texts = pl.read_parquet(file)["text"].to_list()
+            texts = pl.read_parquet(file)["text"]
             yield encode(tokenizer, tokenizer.eos_token_id, texts)
             done += len(texts)
             total = self.counts[number].kept

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _BITS = 2**30
 _HASHES = 4
 
+_BETWEEN_WORDS = r"(?: *[^\p{L}\p{N} ])+ *| {2,}"
+"""All that stands between two words unless it is one space, which needn't be replaced by itself."""
+
 
 class Seen:
     """Remembers texts, up to case, punctuation and spacing.
@@ -40,7 +43,7 @@ class Seen:
         Returns:
             Booleans. Of equal texts in one call the first is fresh.
         """
-        keys = texts.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+        keys = texts.str.to_lowercase().str.replace_all(_BETWEEN_WORDS, " ").str.strip_chars()
         positions = self._positions(keys)
         known = self._read(positions)
         self._remember(positions)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from huggingtweets.errors import InputError
+from huggingtweets.pretraining.tokenizer import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,17 +28,51 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 2**16
 
+_AT_ONCE = 10_000
+"""Texts whose parts are there at a time: those of 50,000 long posts would take 500 MB."""
+
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, separator: int, texts: Sequence[str]
+    tokenizer: PreTrainedTokenizerFast, separator: int, texts: Sequence[str] | pl.Series
 ) -> NDArray[np.uint16]:
-    """Token ids of texts, a separator before each."""
+    """Token ids of texts, a separator before each.
+
+    Each different part of the texts is encoded once. Slices are cut twice, as to keep the parts of
+    all of them would take many times the memory of the texts.
+    """
+    import numpy as np
+
+    column = pl.Series(texts, dtype=pl.String)
+    slices = [column.slice(start, _AT_ONCE) for start in range(0, len(column), _AT_ONCE)]
+    different = pl.concat([parts(tokenizer, one).explode().unique() for one in slices]).unique()
+    known = _encode_each(tokenizer, different.drop_nulls())
+    known.extend(pl.DataFrame({"part": [None], "ids": [[separator]]}, schema=known.schema))
+    return np.concatenate([_look_up(parts(tokenizer, one), known) for one in slices])
+
+
+def _encode_each(tokenizer: PreTrainedTokenizerFast, parts: pl.Series) -> pl.DataFrame:
+    """Texts, in the column ``part``, and their token ids; texts without any are left out."""
     import numpy as np
 
     backend = tokenizer.backend_tokenizer
     backend.encode_special_tokens = True  # a separator in a post is text like any other
-    encoded = backend.encode_batch_fast(list(texts), add_special_tokens=False)
-    return np.concatenate([np.array([separator, *one.ids], np.uint16) for one in encoded])
+    encoded = [
+        one.ids for one in backend.encode_batch_fast(parts.to_list(), add_special_tokens=False)
+    ]
+    # Polars takes fifteen times as long for a list of lists.
+    row = np.repeat(np.arange(len(encoded)), [len(ids) for ids in encoded])
+    flat = pl.Series(list(chain.from_iterable(encoded)), dtype=pl.UInt16)
+    lists = pl.DataFrame({"row": row, "ids": flat}).group_by("row", maintain_order=True).agg("ids")
+    return lists.select(parts.gather(lists["row"]).alias("part"), "ids")
+
+
+def _look_up(cut: pl.Series, known: pl.DataFrame) -> NDArray[np.uint16]:
+    """Token ids of texts that were cut into parts, those of null before each."""
+    begun = pl.concat_list(pl.lit(None, pl.String), "part")
+    inside = pl.DataFrame({"part": cut}).select(part=begun).explode("part", empty_as_null=False)
+    found = inside.join(known, on="part", how="inner", nulls_equal=True, maintain_order="left")
+    ids: NDArray[np.uint16] = found["ids"].explode(empty_as_null=False).to_numpy()
+    return ids
 
 
 def append(path: Path, ids: Iterable[NDArray[np.uint16]]) -> int:
