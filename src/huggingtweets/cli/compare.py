@@ -30,7 +30,7 @@ def compare(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN",
+            metavar="RUN...",
             help="Run folders of two bots or more, or of one bot of several authors.",
             show_default=False,
         ),

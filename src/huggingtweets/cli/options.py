@@ -10,7 +10,7 @@ from huggingtweets.errors import InputError
 Sources = Annotated[
     list[str],
     typer.Argument(
-        metavar="SOURCE",
+        metavar="SOURCE...",
         help="An X archive (zip, folder or tweets.js), a Mastodon export (zip, tar.gz or "
         "outbox.json), a Telegram result.json, a .csv, .json, .jsonl, .parquet or .txt file; an "
         "account (x:@HANDLE, bsky:HANDLE, mastodon:@USER@SERVER); or hf:OWNER/NAME, a dataset on "

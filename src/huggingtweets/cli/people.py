@@ -23,7 +23,7 @@ def opt_out(
     handles: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="HANDLE",
+            metavar="HANDLE...",
             help="Who asked not to be imitated: @name, name.bsky.social, @user@instance; shows "
             "the list if not given.",
             show_default=False,
@@ -65,7 +65,7 @@ def forget(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RUN",
+            metavar="RUN...",
             help="Folders of runs or sweeps; all in --out, and sweeps beside it, if not given.",
             show_default=False,
         ),

@@ -23,7 +23,7 @@ def pretrain(
     corpora: Annotated[
         list[str],
         typer.Argument(
-            metavar="CORPUS",
+            metavar="CORPUS...",
             help="Any SOURCE of posts, or a folder of Parquet files; path:2 reads it twice as "
             "often, path:0.5 half as often. Or one folder made by --encode-only.",
             show_default=False,

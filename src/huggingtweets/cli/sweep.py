@@ -55,7 +55,7 @@ def sweep(
     authors: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="AUTHORS",
+            metavar="AUTHORS...",
             help="Any SOURCE of posts, as for train; one of several authors counts as that many.",
             show_default=False,
         ),

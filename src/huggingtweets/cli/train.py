@@ -27,7 +27,7 @@ def train(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE",
+            metavar="SOURCE...",
             help="X archives (zip, folder, tweets.js), Mastodon exports (zip, tar.gz, "
             "outbox.json), Telegram's result.json, or .csv, .json, .jsonl, .parquet, .txt files; "
             "several make one bot of several authors, or of one with --as.",
