@@ -158,7 +158,7 @@ def _options() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--only", nargs="+", choices=FAMILIES, metavar="NAME", help=f"of {', '.join(FAMILIES)}")
     add("--repeats", type=int, default=3, help="processes of each side (%(default)s)")
-    add("--seconds", type=float, help="cut a peer's training off after so many")
+    add("--seconds", type=float, help="cut a peer's training of GPT-2 off after so many")
     add("--authors", type=int, help="how many of them have a bot made (all)")
     add("--cores", type=int, default=2, help="that each process may use (%(default)s)")
     add("--data", type=Path, default=DATA, help="folder with bench/ (%(default)s)")

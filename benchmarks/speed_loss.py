@@ -63,7 +63,8 @@ def _author(plan: Plan, source: Path) -> Runs:
         replace(plan, repeats=1),
         {
             "ours": (OURS, task | {"points": OUR_POINTS}),
-            "classic": (CLASSIC, task | {"points": THEIR_POINTS, "seconds": plan.seconds}),
+            # never cut off: where it ends is what is asked
+            "classic": (CLASSIC, task | {"points": THEIR_POINTS}),
         },
     )
 
@@ -86,8 +87,6 @@ def _soonest(found: dict[str, tuple[Answer, Answer]], runs: Runs) -> Result:
     row.notes.append(f"median over {', '.join(chosen)}, of the seconds and of the ratios")
     if never:
         row.notes.append(f"never as low: {', '.join(never)}")
-    if any(peer["cut"] for _, peer in chosen.values()):
-        row.notes.append("**the peer was cut off by --seconds, before the loss it ends with**")
     return stamped(row)
 
 

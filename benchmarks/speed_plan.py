@@ -78,7 +78,7 @@ class Plan:
         prepared: base models and machine, as :mod:`benchmarks.speed_prepare` tells them.
         folder: for files that are gone afterwards.
         sources: of posts, one an author.
-        seconds: after which a peer's training is cut off, None for never.
+        seconds: after which a peer's training of GPT-2 is cut off, None for never.
     """
 
     start: Start

@@ -247,7 +247,7 @@ def test_when_and_how_low_a_loss_falls() -> None:
 def test_the_rows_of_the_loss_are_made_of_all_authors() -> None:
     def author(start: float, peer: float) -> tuple[Answer, Answer]:
         mine = {"curve": [(1.0, 2.0), (2.0, start)], "kept": [(1.0, 2.0), (4.0, start)]}
-        return mine, {"curve": [(10.0, peer)], "seconds": 10.0, "cut": False}
+        return mine, {"curve": [(10.0, peer)], "seconds": 10.0}
 
     found = {"SenSanders": author(1.0, 1.5), "Someone": author(1.6, 1.5)}
     soonest, lowest = speed_loss._soonest(found, Runs()), speed_loss._lowest(found, Runs())

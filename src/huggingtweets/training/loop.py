@@ -39,7 +39,7 @@ _WAYS = (0.85, 0.7, 0.55, 0.4, 0.25)
 """Shares of the way from the base to the end of training that are tried, one after the other."""
 
 _SHARE_FOR_CHECKPOINTS = 0.05
-"""Of the time at most: GPT-2 small's are two gigabytes, which some disks take ten seconds for."""
+"""Of the time at most: GPT-2 small's are 1.5 GB, which some disks take seven seconds for."""
 
 
 @dataclass(frozen=True)
