@@ -62,6 +62,5 @@ def answer_of(times: Any, *, curve: bool = False) -> Answer:  # noqa: ANN401 - m
         "steps": len(times.ends),
         "tokens": after,
         "tokens_per_second": (after - before) / (ended - begun),
-        "cut": times.cut,
     }
     return found | {"curve": times.curve} if curve else found
