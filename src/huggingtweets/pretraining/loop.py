@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingtweets import checkpoint, scoring
 from huggingtweets.errors import BotError, Interrupted, TrainingError
+from huggingtweets.pretraining import eight_bit
 from huggingtweets.pretraining.optimizers import Optimizers
 from huggingtweets.pretraining.progress import Clock, Progress
 from huggingtweets.pretraining.tokens import Mix
@@ -48,6 +49,7 @@ class Pretrain:
         plan: fingerprint of data and shape; a checkpoint of another isn't used.
         taken: rows of each stream that an earlier training of these weights has read.
         compiled: whether to use ``torch.compile``.
+        eight_bit: whether linear layers train in 8 bits.
         device_tokens: tokens that one device computes at once; a larger step goes through in
             several parts whose gradients are added up.
         checkpoint_seconds: at most so much training is lost when the process dies.
@@ -66,6 +68,7 @@ class Pretrain:
     plan: str
     taken: list[int]
     compiled: bool
+    eight_bit: bool
     device_tokens: int
     checkpoint_seconds: float
     measure_seconds: float
@@ -81,7 +84,7 @@ def pretrain(task: Pretrain, listen: Listener) -> Progress:
         BotError: the state is damaged or of other data or another shape.
         StorageError: a checkpoint can't be written.
     """
-    with task.interrupt.watching():
+    with task.interrupt.watching(), eight_bit.products(task.lm.model, wanted=task.eight_bit):
         return _Loop(task, listen).run()
 
 

@@ -24,6 +24,7 @@ from huggingtweets import atomic, machine, models
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.models import LanguageModel
+from huggingtweets.pretraining import eight_bit
 from huggingtweets.pretraining.card import draw_curve, render_base_card
 from huggingtweets.pretraining.corpus import parse_corpora
 from huggingtweets.pretraining.loop import Pretrain, pretrain
@@ -54,7 +55,7 @@ class PretrainOptions:
         about: Markdown for the card on where the data is from and under which licences.
         seed: of weights and order.
         device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
-        precision: ``bf16``, ``fp32`` or None for the machine's.
+        precision: ``bf16``, ``fp32`` or None for the machine's, where products may be in 8 bits.
         encode_only: stop once the corpora are encoded, for training elsewhere.
         compiled: use ``torch.compile``; None where there is a compiler.
         device_tokens: tokens that one device computes at once.
@@ -195,6 +196,7 @@ class _Making:
             plan=_plan(data, preset, lm.parameters, options),
             taken=_read_before(before, data, options),
             compiled=compiled,
+            eight_bit=options.precision is None and eight_bit.pays(self.machine, compiled=compiled),
             device_tokens=options.device_tokens,
             checkpoint_seconds=options.checkpoint_seconds,
             measure_seconds=options.measure_seconds,
@@ -240,6 +242,7 @@ class _Making:
             "seed": self.options.seed,
             "taken": progress.taken,
             "compiled": task.compiled,
+            "eight_bit": task.eight_bit,
             "machine": self.machine.as_dict()
             | {
                 "processes": self.accelerator.num_processes,

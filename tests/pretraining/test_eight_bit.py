@@ -1,0 +1,86 @@
+"""Training in 8 bits is the same training, and leaves the model as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from huggingtweets import int8, machine
+from huggingtweets.pretraining import eight_bit
+from huggingtweets.pretraining.presets import Preset
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaForCausalLM
+
+SHAPE = Preset("shape", vocabulary=512, width=64, layers=2, heads=2, hidden=128, context=64, row=64)
+
+
+@pytest.fixture
+def model() -> LlamaForCausalLM:
+    import torch
+
+    torch.manual_seed(0)
+    built = SHAPE.build(512, 0)
+    built.train()
+    return built
+
+
+def loss_and_gradients(model: LlamaForCausalLM) -> tuple[float, dict[str, torch.Tensor]]:
+    import torch
+
+    tokens = torch.randint(0, 512, (4, 64), generator=torch.Generator().manual_seed(1))
+    model.zero_grad()
+    loss = model(input_ids=tokens, labels=tokens).loss
+    loss.backward()
+    return loss.item(), {
+        n: w.grad.clone() for n, w in model.named_parameters() if w.grad is not None
+    }
+
+
+def test_loss_and_gradients_are_those_of_fp32_to_some_percent(model: LlamaForCausalLM) -> None:
+    loss, gradients = loss_and_gradients(model)
+    with eight_bit.products(model):
+        rounded_loss, rounded = loss_and_gradients(model)
+    assert rounded_loss == pytest.approx(loss, rel=1e-3)
+    assert rounded_loss != loss
+    assert rounded.keys() == gradients.keys()
+    for name, exact in gradients.items():
+        assert (rounded[name] - exact).norm() < 0.06 * exact.norm(), name
+
+
+def test_scoring_between_steps_is_exact(model: LlamaForCausalLM) -> None:
+    import torch
+
+    tokens = torch.arange(1, 33)[None]
+    with torch.no_grad():
+        before = model.eval()(input_ids=tokens).logits
+        with eight_bit.products(model):
+            assert torch.equal(model(input_ids=tokens).logits, before)
+
+
+def test_layers_are_plain_again_whatever_happens(model: LlamaForCausalLM) -> None:
+    import torch
+
+    kinds = [type(module) for module in model.modules()]
+    names = list(model.state_dict())
+    with pytest.raises(KeyboardInterrupt), eight_bit.products(model):
+        assert type(model.lm_head) is not torch.nn.Linear
+        assert list(model.state_dict()) == names
+        raise KeyboardInterrupt
+    assert [type(module) for module in model.modules()] == kinds
+    with eight_bit.products(model, wanted=False):
+        assert [type(module) for module in model.modules()] == kinds
+
+
+def test_it_is_for_compiled_training_in_fp32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "is_quick_here", lambda: True)
+    cpu = replace(machine.choose_machine("cpu", "fp32"), device="cpu")
+    assert eight_bit.pays(cpu, compiled=True)
+    assert not eight_bit.pays(cpu, compiled=False)
+    assert not eight_bit.pays(replace(cpu, precision="bf16"), compiled=True)
+    assert not eight_bit.pays(replace(cpu, device="cuda"), compiled=True)
+    monkeypatch.setattr(int8, "is_quick_here", lambda: False)
+    assert not eight_bit.pays(cpu, compiled=True)
