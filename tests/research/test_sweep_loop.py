@@ -84,6 +84,13 @@ def test_the_default_recipe_comes_first_and_is_never_pruned(tmp_path: Path) -> N
     assert first.state.name == "COMPLETE"
 
 
+def test_the_default_recipe_has_the_rate_that_its_base_would_get(tmp_path: Path) -> None:
+    study, _ = opened(tmp_path, settings_of(base_width=768))
+    (queued,) = study.trials
+    rate = queued.system_attrs["fixed_params"]["learning_rate"]
+    assert rate == DEFAULT.for_base(768).learning_rate < DEFAULT.learning_rate
+
+
 def test_the_same_seed_asks_for_the_same_recipes(tmp_path: Path) -> None:
     asked = []
     for name, sittings in (("once", [16]), ("in parts", [3, 9, 16])):

@@ -97,13 +97,17 @@ class Space:
         fixed = {n: f for n, f in self.fields.items() if not isinstance(f, Range | Choice)}
         return RECIPES["fast"].changed(**fixed, **chosen)
 
-    def default(self) -> dict[str, Any]:
+    def default(self, width: int) -> dict[str, Any]:
         """The varied fields of the recipe that ``train`` uses unless told otherwise.
+
+        Args:
+            width: of the base's hidden states.
 
         Raises:
             InputError: a choice doesn't hold it.
         """
-        values = {name: getattr(RECIPES["fast"], name) for name in self.varied}
+        usual = RECIPES["fast"].for_base(width)
+        values = {name: getattr(usual, name) for name in self.varied}
         for name, field in self.varied.items():
             if isinstance(field, Choice) and values[name] not in field.values:
                 raise InputError(

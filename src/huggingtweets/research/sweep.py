@@ -97,7 +97,6 @@ class SweepOptions:
         if faults:
             raise InputError("; ".join(faults) + ".")
         objective.checked(self.objective)
-        self.space.default()
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,8 @@ def _prepare(
         raise InputError(f"--narrow goes on from a first sweep, and {folder.path} holds none yet.")
     storage = kept_storage(options.storage)
     posts = read_authors(specs, holdout=options.holdout, newest=options.posts, listen=listen)
-    models.load(options.base)
+    width = models.load(options.base).width
+    options.space.default(width)  # one that lacks it must not leave a folder behind
     where = machine.choose_machine()
     settings = Settings(
         name=folder.path.absolute().name,
@@ -176,6 +176,7 @@ def _prepare(
         space=options.space.as_json(),
         objective=options.objective,
         base=_absolute([options.base])[0] if options.base != models.POCKET else options.base,
+        base_width=width,
         holdout=options.holdout,
         posts=options.posts,
         seed=options.seed,

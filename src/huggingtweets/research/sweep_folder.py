@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets import atomic
 from huggingtweets.errors import BotError, InputError, StorageError
+from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
     import optuna
@@ -50,6 +51,7 @@ class Settings:
         space: see :mod:`huggingtweets.research.space`.
         objective: robust, mean, median or worst.
         base: what bots start from.
+        base_width: of its hidden states, which the default recipe's rate goes by.
         holdout: share of each author's posts that recipes are judged by.
         posts: the newest training posts of each author that are used; None for all.
         seed: of trainings and of the search.
@@ -73,6 +75,7 @@ class Settings:
     seed: int
     device: str
     precision: str
+    base_width: int = RECIPES["fast"].base_width
     storage: str = "journal.log"
     owner: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     forgotten: int = 0
@@ -80,7 +83,7 @@ class Settings:
 
     def shared(self) -> dict[str, Any]:
         """What must be the same on all machines that work on one study."""
-        own = ("name", "sources", "storage", "owner", "device", "forgotten")
+        own = ("name", "sources", "storage", "owner", "device", "forgotten", "base_width")
         return {key: value for key, value in asdict(self).items() if key not in own}
 
 

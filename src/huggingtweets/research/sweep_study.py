@@ -39,7 +39,9 @@ def open_study(
     )
     _check_same(study, settings)
     if "settings" not in study.user_attrs:
-        study.enqueue_trial(space.default(), {"default": True}, skip_if_exists=True)
+        study.enqueue_trial(
+            space.default(settings.base_width), {"default": True}, skip_if_exists=True
+        )
         _describe(study, settings, space)
     return study
 
