@@ -85,6 +85,11 @@ def test_from_the_sample_to_the_quiz(alone: App, visit: Callable[..., Page]) -> 
     expect(badge.locator("blockquote")).to_be_hidden()
     badge.locator("summary").click()
     expect(badge.locator("blockquote")).to_be_visible()
+    # cards are drawn anew, as when one more post arrives
+    page.locator(".posts").evaluate(
+        "all => (all.outerHTML = all.outerHTML.replace(' open=\"\"', ''))"
+    )
+    expect(badge.locator("blockquote")).to_be_visible(timeout=10_000)
     first.get_by_role("button", name="Set as picture").click()
     expect(first.get_by_role("button", name="Is the picture")).to_be_visible()
 

@@ -56,10 +56,26 @@
     acts[button.dataset.do](button, card).catch((error) => answer(button, error.message));
   });
 
+  // All cards are drawn anew when one more post arrives; what was opened on them stays open.
+  const opened = new Set();
+  const nameOf = (folded) => `${folded.className} ${folded.closest(".post").dataset.text}`;
+  document.addEventListener(
+    "toggle",
+    ({ target: folded }) => {
+      if (!folded.matches?.(".post details")) return;
+      if (folded.open) opened.add(nameOf(folded));
+      else opened.delete(nameOf(folded));
+    },
+    true,
+  );
+
   // Say what changed to those who can't see it, and go where the server leads.
   let gone = false;
   function look() {
     if (!status.isConnected && document.body) document.body.append(status);
+    for (const folded of opened.size ? document.querySelectorAll(".post details") : []) {
+      if (opened.has(nameOf(folded))) folded.open = true;
+    }
     const told = [...document.querySelectorAll("[data-say]")].filter((one) => one.offsetParent);
     const text = told.map((one) => one.dataset.say).join(" ");
     if (text !== look.last) say((look.last = text));
