@@ -9,6 +9,7 @@ soon as it is done and the same command goes on from there; table, plot and samp
 in the file come without any training. ``--quick`` tries the whole command in a minute.
 
 With several bases each has a table, and files of its own: the base's name is put into FILE.
+``--beside FILE.json`` shows posts of a base measured before beside those of this one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
 from benchmarks import likeness_pictures as pictures
+from benchmarks import likeness_samples as texts
 from benchmarks import likeness_tables as tables
 from benchmarks.likeness_measure import Plan, fingerprint, identity, make_and_measure, slug
-from benchmarks.likeness_results import DEMO, Result, Results, Setup, load_results
+from benchmarks.likeness_results import DEMO, Result, Results, Setup, load_results, read_results
 
 from huggingtweets import atomic, machine, models, pipeline
 from huggingtweets.errors import BaseModelError, HuggingTweetsError, InputError, Interrupted
@@ -63,6 +65,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Everything that can be refused is refused before the first bot is trained."""
     if chosen.markdown:
         tables.check_markers(chosen.markdown)
+    others = [read_results(file) for file in chosen.beside]
     plan = planned(chosen)
     peers = PEERS if chosen.peers else ()
     asked = list(dict.fromkeys([*(chosen.base or [models.POCKET]), *peers]))
@@ -88,7 +91,10 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.markdown:
         tables.put_markdown(chosen.markdown, all_results)
     if chosen.samples:
-        atomic.write_text(chosen.samples, pictures.samples(all_results, chosen.sample_authors))
+        shown = texts.samples([*all_results, *others], chosen.sample_authors)
+        atomic.write_text(chosen.samples, shown)
+    if chosen.card:
+        texts.put_card(chosen.card, [*all_results, *others], chosen.sample_authors)
 
 
 def measured(
@@ -191,6 +197,8 @@ def _options() -> argparse.ArgumentParser:
     add("--plot", type=Path, metavar="FILE.svg", help="draw all authors")
     add("--samples", type=Path, metavar="FILE.md", help="write unpicked posts")
     add("--sample-authors", nargs="+", metavar="AUTHOR", default=list(SAMPLE_AUTHORS))
+    add("--beside", type=Path, action="append", default=[], metavar="FILE.json")
+    add("--card", type=Path, metavar="README.md", help="put the results into the base's card")
     add("--quick", action="store_true", help=f"NASA's first {QUICK_POSTS} posts, one epoch")
     return parser
 

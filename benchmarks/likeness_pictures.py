@@ -1,14 +1,10 @@
-"""The likeness benchmark as a dot plot, and as posts to read."""
+"""The likeness benchmark as a dot plot."""
 
 from __future__ import annotations
 
-import html
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from benchmarks.likeness_results import Result, Results
 
 _KINDS = ("bot", "PPMd, one stream", "untouched base")
@@ -75,30 +71,6 @@ def dots(results: Results) -> str:
     return str(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]))
 
 
-def samples(all_results: Sequence[Results], authors: Sequence[str]) -> str:
-    """A Markdown document of unpicked posts, the bot's beside markovify's.
-
-    An author without a result is left out.
-    """
-    parts = [
-        "# Unpicked posts",
-        "Written by AI bots: **nobody named here said or wrote any of this**, and most of it is "
-        "untrue.",
-        "The first posts of seed 0, whatever they are: ten that begin with the prompt *My dream "
-        "is*, ten without a prompt. Markovify takes no prompt. **(copy)** marks posts that the "
-        "copy rule catches; a bot in use draws those again.",
-    ]
-    for results in all_results:
-        parts.append(f"## Base `{results.setup.base['name']}`")
-        parts += [
-            _posts_of(result)
-            for author in authors
-            for result in results.reports
-            if author in result.report.authors
-        ]
-    return "\n\n".join(parts) + "\n"
-
-
 def _dots_of(result: Result) -> list[dict[str, Any]]:
     bits = result.report.bits_per_byte
     values = (bits.bot, result.ppmd_stream, bits.base)
@@ -107,28 +79,3 @@ def _dots_of(result: Result) -> list[dict[str, Any]]:
         for kind, value in zip(_KINDS, values, strict=True)
         if value is not None
     ]
-
-
-def _posts_of(result: Result) -> str:
-    """A section that opens with a click where the reader's program can do that."""
-    bot, markov = (list(result.samples.get(who, ())) for who in ("bot", "markovify"))
-    missing: dict[str, Any] = {"text": "–"}
-    longest = max(len(bot), len(markov))
-    pairs = zip(
-        bot + [missing] * (longest - len(bot)),
-        markov + [missing] * (longest - len(markov)),
-        strict=True,
-    )
-    lines = [f"| {_cell(ours)} | {_cell(theirs)} |" for ours, theirs in pairs]
-    heading = f"<details><summary>{html.escape(result.name)}</summary>"
-    rows = "\n".join(["| bot | markovify |", "|---|---|", *lines])
-    return f"{heading}\n\n{rows}\n\n</details>"
-
-
-def _cell(post: Mapping[str, Any]) -> str:
-    return _escaped(post["text"]) + (" **(copy)**" if post.get("copied") else "")
-
-
-def _escaped(text: str) -> str:
-    """One line in which nothing is taken for Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))

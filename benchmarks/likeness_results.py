@@ -158,6 +158,20 @@ class Results:
         )
 
 
+def read_results(file: Path) -> Results:
+    """What ``file`` holds, whatever its setup.
+
+    Raises:
+        InputError: the file is not one of this benchmark.
+    """
+    try:
+        return Results.from_json(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} doesn't hold results of this benchmark; name another file."
+        ) from error
+
+
 def load_results(file: Path | None, setup: Setup) -> Results:
     """What ``file`` holds of the same setup; nothing where there is no file.
 
@@ -168,12 +182,7 @@ def load_results(file: Path | None, setup: Setup) -> Results:
     """
     if file is None or not file.exists():
         return Results(setup)
-    try:
-        found = Results.from_json(json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{file} doesn't hold results of this benchmark; name another --json file."
-        ) from error
+    found = read_results(file)
     if found.setup.key() == setup.key():
         return found
     stamp = re.sub(r"[^\dT]", "", found.date[:19])

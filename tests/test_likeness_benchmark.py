@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks import likeness, likeness_measure, likeness_pictures, likeness_tables
+from benchmarks import (
+    likeness,
+    likeness_measure,
+    likeness_pictures,
+    likeness_samples,
+    likeness_tables,
+)
 from benchmarks.likeness_results import TEST_ONLY, Result, Results, Setup, load_results
 
 from huggingtweets import models
@@ -139,13 +145,37 @@ def test_the_plot_has_a_row_an_author_the_best_first() -> None:
     assert "bits per byte of held-out posts (lower is better)" in texts
 
 
-def test_samples_stand_side_by_side_and_nothing_in_them_is_markup() -> None:
-    bot = [{"text": "My *dream* is | <b>\nyou", "copied": False}, {"text": "b", "copied": True}]
+def with_posts(base: str, *texts: str) -> Results:
+    bot = [{"text": text, "copied": text == "b"} for text in texts]
     found = results(made_up("NASA", 1.0, samples={"bot": bot, "markovify": [{"text": "#m"}]}))
-    text = likeness_pictures.samples([found], ["NASA", "nobody"])
-    assert r"| My \*dream\* is \| \<b\> you | \#m |" in text
-    assert "| b **(copy)** | – |" in text
+    return replace(found, setup=replace(SETUP, base={"name": base, "sha256": None}))
+
+
+def test_samples_stand_side_by_side_and_nothing_in_them_is_markup() -> None:
+    found = with_posts("pocket", "My *dream* is | <b>\nyou", "b")
+    text = likeness_samples.samples([found, with_posts("some/first", "c")], ["NASA", "nobody"])
+    assert "| bot from `pocket` | bot from `first` | markovify |" in text
+    assert r"| My \*dream\* is \| \<b\> you | c | \#m |" in text
+    assert "| b **(copy)** | – | – |" in text
     assert text.count("<details>") == text.count("</details>") == 1
+
+
+def test_the_card_of_a_base_gets_results_and_keeps_the_rest(tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    card.write_text("# A base\n\nread\n\n## What it must not be used for\n\nposing\n")
+    for text in ("one", "other"):
+        likeness_samples.put_card(card, [with_posts("pocket", text)], ["NASA"])
+    told = card.read_text()
+    assert told.startswith("# A base\n\nread\n\n## Results\n")
+    assert told.endswith("## What it must not be used for\n\nposing\n")
+    assert "| author | posts | base | bot | PPMd, each post alone | gain | copied |" in told
+    assert "| NASA | 1,000 | 1.500 | 1.000 | 2.000 | +50.0 % | 0 % |" in told
+    assert "| other |" in told
+    assert "| one |" not in told
+    card.write_text("something else")
+    with pytest.raises(InputError, match="no card of a base"):
+        likeness_samples.put_card(card, [with_posts("pocket", "one")], ["NASA"])
+    assert card.read_text() == "something else"
 
 
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
