@@ -88,8 +88,12 @@ def pretrain(
         ),
     ] = None,
     device_tokens: Annotated[
-        int, typer.Option(help="Tokens computed at once; fewer need less memory.")
-    ] = 32_768,
+        int | None,
+        typer.Option(
+            help="Tokens computed at once; 1,024 on a CPU, 32,768 elsewhere if not given.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint_seconds: Annotated[
         float, typer.Option(help="At most so much training is lost when the machine dies.")
     ] = 90.0,

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 RECORD = "pretrain.json"
+_AT_ONCE = {"cpu": 1024}
+"""Tokens: more of them don't stay in a CPU's caches; other devices take 32,768."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class PretrainOptions:
         precision: ``bf16``, ``fp32`` or None for the machine's, where products may be in 8 bits.
         encode_only: stop once the corpora are encoded, for training elsewhere.
         compiled: use ``torch.compile``; None where there is a compiler.
-        device_tokens: tokens that one device computes at once.
+        device_tokens: tokens that one device computes at once; None takes what suits it.
         checkpoint_seconds: at most so much training is lost when the process dies.
         measure_seconds: between two measurements of held-out posts.
     """
@@ -74,7 +76,7 @@ class PretrainOptions:
     precision: str | None = None
     encode_only: bool = False
     compiled: bool | None = None
-    device_tokens: int = 32_768
+    device_tokens: int | None = None
     checkpoint_seconds: float = 90.0
     measure_seconds: float = 300.0
 
@@ -197,7 +199,7 @@ class _Making:
             taken=_read_before(before, data, options),
             compiled=compiled,
             eight_bit=options.precision is None and eight_bit.pays(self.machine, compiled=compiled),
-            device_tokens=options.device_tokens,
+            device_tokens=options.device_tokens or _AT_ONCE.get(self.machine.device, 32_768),
             checkpoint_seconds=options.checkpoint_seconds,
             measure_seconds=options.measure_seconds,
             interrupt=self.interrupt,
