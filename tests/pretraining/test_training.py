@@ -177,6 +177,9 @@ def test_finished_weights_are_trained_further(corpus: str, tmp_path: Path) -> No
     make_base([corpus], chosen)
     tokenizer = (tmp_path / "base" / "tokenizer.json").read_bytes()
     ended = bits(tmp_path / "base")[-1]
+    older = record(tmp_path / "base")
+    del older["sittings"][0]["eight_bit"]  # as it was before there was such a thing
+    (tmp_path / "base" / "pretrain.json").write_text(json.dumps(older))
     make_base([corpus], replace(chosen, resume=True))
     assert len(record(tmp_path / "base")["sittings"]) == 2
     again = bits(tmp_path / "base")

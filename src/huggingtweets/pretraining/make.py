@@ -216,6 +216,10 @@ class _Making:
         """Write the base in bfloat16 and how it was made; then the state is of no more use."""
         import torch
 
+        sittings = [] if before is None else before["sittings"]
+        sittings = [*sittings, self._sitting(lm, data, progress, task)]
+        card = render_base_card(sittings, len(lm.tokenizer), self.options.about)
+        curve = draw_curve(sittings)
         models.convert(lm.model, torch.device("cpu"), torch.bfloat16)
         lm.model.config.dtype = torch.bfloat16
         out = self.options.out
@@ -223,11 +227,8 @@ class _Making:
             lm.save(temporary)
         for file in sorted((self.work / "model").iterdir()):
             os.replace(file, out / file.name)  # noqa: PTH105 - each whole, the weights among the last
-        sittings = [] if before is None else before["sittings"]
-        sittings = [*sittings, self._sitting(lm, data, progress, task)]
-        card = render_base_card(sittings, len(lm.tokenizer), self.options.about)
         atomic.write_text(out / "README.md", card)
-        atomic.write_text(out / "curve.svg", draw_curve(sittings))
+        atomic.write_text(out / "curve.svg", curve)
         atomic.write_json(out / RECORD, {"format": 1, "sittings": sittings})
         task.state_file.unlink(missing_ok=True)
 
