@@ -82,15 +82,20 @@ def _make() -> tuple[type, type]:
         sums: torch.Tensor = torch._int_mm(a, b)  # noqa: SLF001 - torch's only one for the CPU
         return sums.float()
 
+    def rounded_product(x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The product, then what it was made of: numbers and scales of both."""
+        x8, x_scale = _rounded(x, 1)
+        w8, w_scale = _rounded(weight, 1)
+        return product(x8, w8.t()) * x_scale * w_scale.t(), x8, x_scale, w8, w_scale
+
     class Product(torch.autograd.Function):
         """``x @ weight.T`` of ``x``, (tokens, inputs), and ``weight``, (outputs, inputs)."""
 
         @staticmethod
         def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-            x8, x_scale = _rounded(x, 1)
-            w8, w_scale = _rounded(weight, 1)
-            ctx.save_for_backward(x8, x_scale, w8, w_scale)
-            return product(x8, w8.t()) * x_scale * w_scale.t()
+            out, *parts = rounded_product(x, weight)
+            ctx.save_for_backward(*parts)
+            return out
 
         @staticmethod
         def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
@@ -111,9 +116,7 @@ def _make() -> tuple[type, type]:
         @staticmethod
         def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
             ctx.save_for_backward(x, weight)
-            x8, x_scale = _rounded(x, 1)
-            w8, w_scale = _rounded(weight, 1)
-            return product(x8, w8.t()) * x_scale * w_scale.t()
+            return rounded_product(x, weight)[0]
 
         @staticmethod
         def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
