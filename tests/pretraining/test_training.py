@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -219,6 +220,19 @@ def test_two_processes_learn_as_one_does(made: Path, corpus: str, tmp_path: Path
 def test_a_step_in_parts_is_the_same_step(made: Path, corpus: str, tmp_path: Path) -> None:
     make_base([corpus], replace(options(tmp_path / "base"), device_tokens=64))
     assert bits(tmp_path / "base") == pytest.approx(bits(made), abs=0.01)
+
+
+def test_settings_that_mean_nothing_are_refused_together(tmp_path: Path) -> None:
+    wrong: dict[str, Any] = {
+        "device_tokens": 0,
+        "checkpoint_seconds": math.nan,
+        "measure_seconds": -1.0,
+        "seed": -1,
+    }
+    with pytest.raises(InputError) as refused:
+        replace(options(tmp_path / "base"), **wrong)
+    for name in ("--device-tokens", "--checkpoint-seconds", "--measure-seconds", "--seed"):
+        assert name in str(refused.value)
 
 
 def test_minutes_end_a_training(corpus: str, tmp_path: Path) -> None:

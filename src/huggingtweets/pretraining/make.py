@@ -80,6 +80,24 @@ class PretrainOptions:
     checkpoint_seconds: float = 90.0
     measure_seconds: float = 300.0
 
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} must be {wanted}"
+            for name, wanted, fine in (
+                (
+                    "--device-tokens",
+                    "at least 1",
+                    self.device_tokens is None or self.device_tokens > 0,
+                ),
+                ("--checkpoint-seconds", "at least 0", self.checkpoint_seconds >= 0),
+                ("--measure-seconds", "at least 0", self.measure_seconds >= 0),
+                ("--seed", "from 0 to 2^63 - 1", 0 <= self.seed < 2**63),
+            )
+            if not fine
+        ]
+        if faults:
+            raise InputError("These settings can't be used: " + "; ".join(faults) + ".")
+
 
 def make_base(
     specs: Sequence[str],
