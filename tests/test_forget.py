@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from tests.cli.program import CommandLine
 from tests.helpers.posts import made_up_posts, write_csv
 from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
@@ -270,6 +271,7 @@ def _quote(run: RunFolder, text: str) -> None:
     run.report_json.write_text(json.dumps(report))
     written = json.loads(run.generations_file.read_text())
     run.generations_file.write_text(json.dumps([text, *written[1:]]))
+    run.favourites_file.write_text(json.dumps(["new", text]))
     run.report_page.write_text(f"<p>{text}</p>")
     sample = {"prompt": "", "post": text, "novelty": 0.0, "copied": True}
     run.append_event({"stage": "train", "samples": [sample, sample | {"post": "new"}]})
@@ -291,7 +293,7 @@ def _holding(folder: Path, text: str) -> list[str]:
 def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder) -> None:
     texts = made_up_posts(200)
     _quote(done, texts[3])
-    assert len(_holding(done.path, texts[3])) >= 6
+    assert len(_holding(done.path, texts[3])) >= 7
     before = done.record()
     found = forgetting.forget(LEARNT | {JUDGED, "@ann 200", "@ann 999"}, [done])
     assert (found.runs, found.skipped, found.nowhere) == ({done.path: 4}, [], [])
@@ -318,11 +320,28 @@ def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder)
     word = max(re.findall(r"\w+", generations[0]), key=len)
     assert word in done.report_page.read_text()
     assert done.events()[-1]["samples"][1]["post"] == "new"
+    assert json.loads(done.favourites_file.read_text()) == ["new"]
     bot = bots.open_bot(done.path)
     assert bot.warning == done.out_of_date()
     assert bot.index is not None
     assert not set(bot.index.posts) & {texts[3], texts[5]}
     assert len(list(bot.generate(n=1, seed=1))) == 1
+
+
+def test_what_a_tracker_was_told_is_named_and_nothing_more_is_sent(
+    done: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unsent = done.path / "track" / "wandb" / "offline-run-1"
+    unsent.mkdir(parents=True)
+    (unsent / "run.wandb").write_text(made_up_posts(200)[3])
+    told = {"id": "1", "to": "wandb", "message": "send it: wandb sync there"}
+    (done.path / "track" / "track.json").write_text(json.dumps(told))
+    ids = ",".join(sorted(LEARNT))
+    outcome = CommandLine(monkeypatch, capsys)("forget", ids, done.path)
+    assert outcome.code == 0
+    assert "was tracked with wandb, where what it was told stays" in outcome.out
+    assert not unsent.exists()
+    assert json.loads((done.path / "track" / "track.json").read_text()) == told | {"message": ""}
 
 
 def test_forgetting_twice_changes_nothing(done: RunFolder) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from huggingtweets import atomic, dataset, evaluation, forgotten, publish
+from huggingtweets import atomic, dataset, evaluation, forgotten, publish, track
 from huggingtweets.curation import Curated
 from huggingtweets.errors import InputError, StorageError
 from huggingtweets.evaluation import LikenessReport
@@ -47,6 +47,8 @@ class Forgotten:
         skipped: sentences on what could not be worked on.
         nowhere: ids that weren't found and that others' posts may have, too. They aren't
             remembered, as nobody could tell whose posts they mean.
+        tracked: the tracker (``trackio``, ``wandb``) that a run of ``runs`` was told to; what that
+            has, its user must delete there.
     """
 
     runs: dict[Path, int] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Forgotten:
     downloads: dict[Path, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     nowhere: list[str] = field(default_factory=list)
+    tracked: dict[Path, str] = field(default_factory=dict)
 
 
 def forget(
@@ -75,6 +78,8 @@ def forget(
     met: set[str] = set()
     for run in runs:
         _note(done.runs, run.path, done.skipped, partial(_in_run, run, ids, met))
+        if run.path in done.runs and (tracker := track.note(run).get("to")):
+            done.tracked[run.path] = str(tracker)
     for folder in sweeps:
         _note(done.sweeps, folder, done.skipped, partial(_in_sweep, folder, ids, met))
     for file in sorted(downloads_folder().glob("*/*/posts.jsonl")):
@@ -131,6 +136,7 @@ def _in_run(run: RunFolder, ids: PostIds, met: set[str]) -> int:
         if texts := gone["kept"]["text"].to_list():
             _unquote(run, record, texts, left["kept"])
             shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)
+            track.drop_unsent(run)
         for name in _TABLES:
             if not gone[name].is_empty():
                 run.replace_table(name, left[name])
@@ -154,13 +160,11 @@ def _mark(run: RunFolder, record: Record, curated: Curated, lost: int) -> None:
 
 
 def _unquote(run: RunFolder, record: Record, gone: Sequence[str], kept: pl.DataFrame) -> None:
-    """Take posts, and what copies them, out of the report and the log of training."""
+    """Take posts, and what copies them, out of the report, the favourites and the log."""
     copies = CopyIndex(gone).is_copy
     _unquote_events(run, copies)
-    written = [str(text) for text in _json(run.generations_file) or ()]
-    generations = [text for text in written if not copies(text)]
-    if len(generations) < len(written):
-        atomic.write_json(run.generations_file, generations)
+    _unquote_list(run.favourites_file, copies)
+    generations = _unquote_list(run.generations_file, copies)
     report = _report(run)
     real = kept.filter(pl.col("split") == "held_out")["text"].to_list()
     if report is None or not generations or not real:
@@ -173,6 +177,15 @@ def _unquote(run: RunFolder, record: Record, gone: Sequence[str], kept: pl.DataF
             atomic.write_json(run.report_json, report.to_json())
         page = evaluation.render(report, generations, real, publish.title(record.authors))
         atomic.write_text(run.report_page, page)
+
+
+def _unquote_list(file: Path, copies: Callable[[str], bool]) -> list[str]:
+    """Take what copies a post out of a file of generated ones; returns those that stay."""
+    written = [str(text) for text in _json(file) or ()]
+    left = [text for text in written if not copies(text)]
+    if len(left) < len(written):
+        atomic.write_json(file, left)
+    return left
 
 
 def _unquote_events(run: RunFolder, copies: Callable[[str], bool]) -> None:

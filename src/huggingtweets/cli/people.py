@@ -96,6 +96,7 @@ def forget(
                 "runs": {str(run): number for run, number in done.runs.items()},
                 "sweeps": {str(folder): number for folder, number in done.sweeps.items()},
                 "downloads": {str(folder): number for folder, number in done.downloads.items()},
+                "tracked": {str(run): tracker for run, tracker in done.tracked.items()},
                 "skipped": done.skipped,
                 "not_remembered": done.nowhere,
             }
@@ -118,6 +119,11 @@ def _show(screen: Screen, done: "Forgotten") -> None:
     for path in done.runs:
         if outdated := RunFolder(path).out_of_date():
             screen.say(f"{path} is {outdated}: {command(f'train --resume {path}')}", "yellow")
+    for path, tracker in done.tracked.items():
+        screen.say(
+            f"{path} was tracked with {tracker}, where what it was told stays until you delete it.",
+            "yellow",
+        )
     for path in done.sweeps:
         screen.say(f"{path} can still be reported on, but takes no more trials.", "yellow")
     if not (done.runs or done.sweeps or done.downloads):

@@ -15,6 +15,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
@@ -48,6 +49,13 @@ def note(run: RunFolder) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def drop_unsent(run: RunFolder) -> None:
+    """Remove what W&B has yet to be sent: it may quote posts, and tracking writes it anew."""
+    shutil.rmtree(folder(run) / "wandb", ignore_errors=True)
+    if values := note(run):
+        atomic.write_json(folder(run) / "track.json", values | {"message": ""})
 
 
 def is_installed(tracker: str) -> bool:
