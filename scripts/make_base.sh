@@ -5,7 +5,7 @@
 # The base in the package had three sittings on two cores (its pretrain.json has all of it):
 #   sh scripts/make_base.sh DATA --minutes 97
 #   sh scripts/make_base.sh DATA --resume --minutes 84 --seed 1
-#   sh scripts/make_base.sh DATA --resume --minutes 88 --seed 1 --learning-rate 0.0025 \
+#   sh scripts/make_base.sh DATA --resume --minutes 133 --seed 1 --learning-rate 0.0025 \
 #      --batch-tokens 8192
 set -eu
 
