@@ -179,6 +179,7 @@ def test_forget_as_json(cli: CommandLine, finished: Path) -> None:
         "runs": {"runs/me": 1},
         "sweeps": {},
         "downloads": {},
+        "tracked": {},
         "skipped": [],
         "not_remembered": ["999"],
     }
