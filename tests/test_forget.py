@@ -328,15 +328,15 @@ def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder)
     assert len(list(bot.generate(n=1, seed=1))) == 1
 
 
+@pytest.mark.parametrize("ids", ["@ann 3,@ann 5", "@ann 200"], ids=["learnt", "only dropped"])
 def test_what_a_tracker_was_told_is_named_and_nothing_more_is_sent(
-    done: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    done: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ids: str
 ) -> None:
     unsent = done.path / "track" / "wandb" / "offline-run-1"
     unsent.mkdir(parents=True)
     (unsent / "run.wandb").write_text(made_up_posts(200)[3])
     told = {"id": "1", "to": "wandb", "message": "send it: wandb sync there"}
     (done.path / "track" / "track.json").write_text(json.dumps(told))
-    ids = ",".join(sorted(LEARNT))
     outcome = CommandLine(monkeypatch, capsys)("forget", ids, done.path)
     assert outcome.code == 0
     assert "was tracked with wandb, where what it was told stays" in outcome.out

@@ -136,7 +136,8 @@ def _in_run(run: RunFolder, ids: PostIds, met: set[str]) -> int:
         if texts := gone["kept"]["text"].to_list():
             _unquote(run, record, texts, left["kept"])
             shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)
-            track.drop_unsent(run)
+        if found.height:
+            track.drop_unsent(run)  # where posts go along, those that were dropped do, too
         for name in _TABLES:
             if not gone[name].is_empty():
                 run.replace_table(name, left[name])
