@@ -13,7 +13,8 @@ from tests.cli.program import as_the_demo, contents
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
-from huggingtweets.cli.screen import harmless
+from huggingtweets.cli.screen import Screen, harmless
+from huggingtweets.generation import NewPost
 
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
@@ -206,6 +207,12 @@ def test_generate(cli: CommandLine, finished: Path, bot: str) -> None:
     assert ("no training posts beside this bot" in outcome.out) == (bot == "alone")
     assert cli("generate", bot, "-n", "3", "--seed", "1").out == outcome.out
     assert cli("generate", bot, "-n", "3", "--seed", "2").out != outcome.out
+
+
+def test_posts_in_a_file_keep_their_lines_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "word " * 50 + "end"
+    Screen().posts(iter([NewPost(long), NewPost("one\n\ntwo", copied=True)]))
+    assert capsys.readouterr().out == f" • {long}\n • one\n   \n   two  (a copy)\n"
 
 
 def test_generate_with_the_built_in_base(cli: CommandLine) -> None:

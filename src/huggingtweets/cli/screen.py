@@ -57,15 +57,19 @@ class Screen:
         self.say(" · ".join(f"{number:,} {name}" for name, number in counts.items()))
 
     def posts(self, posts: "Iterator[NewPost]") -> "list[NewPost]":
-        """Print posts as they come."""
+        """Print posts as they come; into a file or a pipe, their lines stay whole."""
         shown = []
         for post in posts:
             text = Text(harmless(post.text))
             if post.copied:
                 text.append("  (a copy)", style="yellow")
-            bullet = Table.grid(padding=(0, 1))  # wrapped lines start under the text
-            bullet.add_row(" •", text)
-            self.console.print(bullet)
+            if self.console.is_terminal:
+                bullet = Table.grid(padding=(0, 1))  # wrapped lines start under the text
+                bullet.add_row(" •", text)
+                self.console.print(bullet)
+            else:
+                lines = Text("\n   ").join(text.split("\n", allow_blank=True))
+                self.console.print(Text(" • ") + lines, soft_wrap=True)
             shown.append(post)
         return shown
 
