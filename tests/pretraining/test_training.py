@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.helpers.posts import made_up_posts
 from tests.pretraining.test_data import corpus_file
 
 from huggingtweets import models
 from huggingtweets.errors import BotError, InputError, Interrupted, StorageError, TrainingError
 from huggingtweets.pretraining import Budget, Preset, PretrainOptions, make_base
+from huggingtweets.pretraining.averaging import average_with, held_out_bits
+from huggingtweets.pretraining.progress import Progress
 from huggingtweets.pretraining.tokenizer import SEPARATOR
 from huggingtweets.training import Interrupt
 
@@ -190,6 +193,40 @@ def test_finished_weights_are_trained_further(corpus: str, tmp_path: Path) -> No
     assert second["taken"][0] == 2 * first["taken"][0] > 0  # reads on where the first one stopped
     assert (tmp_path / "base" / "tokenizer.json").read_bytes() == tokenizer
     assert (tmp_path / "base" / "README.md").read_text().count("steps of 256") == 2
+
+
+def test_weights_are_averaged_with_those_before_where_that_is_better(
+    made: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    lm = models.load(made)
+    models.convert(lm.model, torch.device("cpu"), torch.float32)
+    begin = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
+    torch.manual_seed(0)
+    with torch.no_grad():  # an end that went astray
+        for weight in lm.model.parameters():
+            weight.add_(torch.randn_like(weight), alpha=0.05)
+    end = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
+    posts = {"c": made_up_posts(30)}
+    worst = held_out_bits(lm, posts)
+    progress = Progress("", 7, 99, curve=[{"tokens": 99, "held_out_bits_per_byte": worst}])
+    assert average_with(made, lm, posts, progress) == 0.4
+    for name, weight in lm.model.named_parameters():
+        torch.testing.assert_close(weight, 0.6 * begin[name] + 0.4 * end[name])
+    kept = progress.curve[-1]["held_out_bits_per_byte"]
+    assert kept == pytest.approx(held_out_bits(lm, posts), abs=1e-4)
+    assert kept["all"] < worst["all"]
+    assert [point["tokens"] for point in progress.curve] == [99, 99]
+
+    lm.save(tmp_path / "astray")  # and an end that is better than any way back
+    with torch.no_grad():
+        for name, weight in lm.model.named_parameters():
+            weight.copy_(begin[name])
+    progress.curve = [{"tokens": 99, "held_out_bits_per_byte": held_out_bits(lm, posts)}]
+    assert average_with(tmp_path / "astray", lm, posts, progress) is None
+    assert all(torch.equal(w, begin[n]) for n, w in lm.model.named_parameters())
+    assert len(progress.curve) == 1
 
 
 def test_a_base_is_fine_tuned_like_any_other(made: Path) -> None:

@@ -8,9 +8,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from huggingtweets import checkpoint, scoring
+from huggingtweets import checkpoint
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.pretraining import eight_bit
+from huggingtweets.pretraining.averaging import held_out_bits
 from huggingtweets.pretraining.optimizers import Optimizers
 from huggingtweets.pretraining.progress import Clock, Progress
 from huggingtweets.pretraining.tokens import Mix
@@ -188,14 +189,8 @@ class _Loop:
         """Held-out bits per byte of each corpus' posts and of all, each post alone."""
         p, lm = self.progress, self.task.lm
         with self.clock.paused():
-            nats = {name: _nats(lm, posts) for name, posts in self.task.held_out.items()}
+            bits = held_out_bits(lm, self.task.held_out)
             lm.model.train()
-        posts = self.task.held_out
-        bits = {
-            name: scoring.nats_to_bits_per_byte(value, posts[name]) for name, value in nats.items()
-        }
-        everything = [post for one in posts.values() for post in one]
-        bits["all"] = scoring.nats_to_bits_per_byte(sum(nats.values()), everything)
         loss = p.loss_sum / p.loss_steps if p.loss_steps else None
         p.curve.append(
             {
@@ -257,13 +252,6 @@ def _loss_of(model: PreTrainedModel, task: Pretrain) -> Any:  # noqa: ANN401 - t
         return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
 
     return torch.compile(loss) if task.compiled else loss
-
-
-def _nats(lm: LanguageModel, posts: list[str]) -> float:
-    from huggingtweets import dataset
-
-    rows = dataset.rows_of(lm.encode_all(posts), lm.separator, lm.context)
-    return scoring.summed_nats(lm.model, rows)
 
 
 def _weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:

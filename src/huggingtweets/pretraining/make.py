@@ -25,6 +25,7 @@ from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.models import LanguageModel
 from huggingtweets.pretraining import eight_bit
+from huggingtweets.pretraining.averaging import average_with
 from huggingtweets.pretraining.card import draw_curve, render_base_card
 from huggingtweets.pretraining.corpus import parse_corpora
 from huggingtweets.pretraining.loop import Pretrain, pretrain
@@ -168,7 +169,10 @@ class _Making:
         task = self._task(lm, data, before)
         progress = pretrain(task, self.listen)
         if self.accelerator.is_main_process:
-            self._save(lm, data, progress, task, before)
+            kept = self._average(lm, data, progress) if before is not None else None
+            sitting = self._sitting(lm, data, progress, task) | {"kept": kept}
+            sittings = [*(before["sittings"] if before is not None else []), sitting]
+            self._save(lm, sittings, task.state_file)
         self.accelerator.wait_for_everyone()
         return self.options.out
 
@@ -223,19 +227,20 @@ class _Making:
             interrupt=self.interrupt,
         )
 
-    def _save(
-        self,
-        lm: LanguageModel,
-        data: Prepared,
-        progress: Progress,
-        task: Pretrain,
-        before: dict[str, Any] | None,
-    ) -> None:
+    def _average(self, lm: LanguageModel, data: Prepared, progress: Progress) -> float | None:
+        """Share of the way from the weights in ``out`` to those trained further that is kept."""
+        self.listen(Event("encode", message="averaging with the weights before"))
+        kept = average_with(self.options.out, lm, data.held_out(), progress)
+        if kept is not None:
+            bits = progress.curve[-1]["held_out_bits_per_byte"]["all"]
+            said = f"keeping {kept:.0%} of the way from the weights before: held-out {bits:.3f}"
+            self.listen(Event("train", message=said))
+        return kept
+
+    def _save(self, lm: LanguageModel, sittings: list[dict[str, Any]], state: Path) -> None:
         """Write the base in bfloat16 and how it was made; then the state is of no more use."""
         import torch
 
-        sittings = [] if before is None else before["sittings"]
-        sittings = [*sittings, self._sitting(lm, data, progress, task)]
         card = render_base_card(sittings, len(lm.tokenizer), self.options.about)
         curve = draw_curve(sittings)
         models.convert(lm.model, torch.device("cpu"), torch.bfloat16)
@@ -248,7 +253,7 @@ class _Making:
         atomic.write_text(out / "README.md", card)
         atomic.write_text(out / "curve.svg", curve)
         atomic.write_json(out / RECORD, {"format": 1, "sittings": sittings})
-        task.state_file.unlink(missing_ok=True)
+        state.unlink(missing_ok=True)
 
     def _sitting(
         self, lm: LanguageModel, data: Prepared, progress: Progress, task: Pretrain
