@@ -24,7 +24,8 @@ def main() -> None:
     """Draw ten posts, unpicked, from one seed."""
     bot, target = sys.argv[1], Path(sys.argv[2])
     screen = Screen()
-    screen.console = Console(record=True, width=92, file=io.StringIO(), highlight=False)
+    text = io.StringIO()
+    screen.console = Console(record=True, width=92, file=text, force_terminal=True, highlight=False)
     writer = bots.open_bot(bot).writer(Sampling(seed=SEED))
     for prompt, n in PROMPTS:
         screen.say(prompt or "(no prompt)", "bold")
