@@ -229,7 +229,7 @@ class _Making:
 
     def _average(self, lm: LanguageModel, data: Prepared, progress: Progress) -> float | None:
         """Share of the way from the weights in ``out`` to those trained further that is kept."""
-        self.listen(Event("encode", message="averaging with the weights before"))
+        self.listen(Event("train", message="averaging with the weights before"))
         kept = average_with(self.options.out, lm, data.held_out(), progress)
         if kept is not None:
             bits = progress.curve[-1]["held_out_bits_per_byte"]["all"]
