@@ -286,7 +286,6 @@ def choices(*corpora: Corpus, **values: object) -> Choices:
         "author_context": 3,
         "vocabulary": 300,
         "context": 64,
-        "seed": 0,
     }
     return Choices(corpora, **(given | values))  # type: ignore[arg-type]
 

@@ -254,6 +254,17 @@ def test_two_processes_learn_as_one_does(made: Path, corpus: str, tmp_path: Path
     assert sitting["tokens"] == 256 * 40
 
 
+def test_another_seed_holds_out_the_same_posts(corpus: str, tmp_path: Path) -> None:
+    """A sitting of another seed on the same weights has read none of those it is measured by."""
+    held_out = [
+        (make_base([corpus], replace(options(tmp_path / f"{seed}"), seed=seed, encode_only=True)))
+        / "held-out.parquet"
+        for seed in (0, 1)
+    ]
+    assert held_out[0] != held_out[1]
+    assert held_out[0].read_bytes() == held_out[1].read_bytes()
+
+
 def test_a_step_in_parts_is_the_same_step(made: Path, corpus: str, tmp_path: Path) -> None:
     make_base([corpus], replace(options(tmp_path / "base"), device_tokens=64))
     assert bits(tmp_path / "base") == pytest.approx(bits(made), abs=0.01)

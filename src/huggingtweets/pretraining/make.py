@@ -138,7 +138,6 @@ def _choices(specs: Sequence[str], options: PretrainOptions, tokenizer: Path | N
         author_context=options.preset.author_context,
         vocabulary=options.preset.vocabulary,
         context=options.preset.context,
-        seed=options.seed,
         tokenizer=tokenizer,
     )
 

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 _SAMPLE_BYTES = 64_000_000
 """Text that the tokenizer is trained on: more doesn't change 8,192 tokens."""
 
+_ORDER = 0
+"""Seed of the order of posts, always the same: it decides which are held out, and those that a
+later sitting is measured by must not have been read in an earlier one of another seed."""
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -51,7 +55,6 @@ class Choices:
         author_context: posts of one author in a row.
         vocabulary: tokens of the tokenizer to train.
         context: of the model, in tokens.
-        seed: of the order of posts.
         tokenizer: folder of a tokenizer to use instead of training one, or None.
         opted_out: those who asked not to be imitated, who are left out as well.
         forgotten: posts that are left out because they were deleted.
@@ -62,14 +65,13 @@ class Choices:
     author_context: int
     vocabulary: int
     context: int
-    seed: int
     tokenizer: Path | None = None
     opted_out: OptOut = field(default_factory=optout.load)
     forgotten: frozenset[str] = field(default_factory=forgotten.remembered)
 
     def fingerprint(self) -> str:
         """Changes when the encoded data would; weights only matter to a tokenizer to be trained."""
-        parts: list[Any] = [sorted(self.excluded), self.author_context, self.seed]
+        parts: list[Any] = [sorted(self.excluded), self.author_context, _ORDER]
         parts += [(str(Path(c.spec).absolute()), c.weight, _stamps(c.spec)) for c in self.corpora]
         parts += [self.vocabulary, self.context] if self.tokenizer is None else []
         # where there are none, data that was encoded before they could be is still good
@@ -189,7 +191,7 @@ class _Builder:
         )
         self._pieces(number).mkdir(parents=True)
         for i, piece in enumerate(pieces):
-            seed = self.choices.seed + i
+            seed = _ORDER + i
             runs = corpora_.grouped(piece, self.choices.author_context, seed)
             runs, aside = corpora_.set_aside(runs, corpora_.HELD_OUT_PER_CORPUS - counts.held_out)
             texts = [text for run in runs for text in run]
@@ -227,7 +229,7 @@ class _Builder:
             share = min(1.0, weight * _SAMPLE_BYTES / whole)
             for file in sorted(self._pieces(number).glob("*.parquet")):
                 texts = pl.read_parquet(file)["text"]
-                yield from texts.sample(fraction=share, seed=self.choices.seed).to_list()
+                yield from texts.sample(fraction=share, seed=_ORDER).to_list()
 
     def _encode(self, number: int, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
         corpus = self.choices.corpora[number]
