@@ -1,10 +1,13 @@
-"""Pre-training in 8 bits and in fp32, the same weights on the same rows, step by step in turn.
+"""What speeds a pre-training step up, with it and without: same weights, same rows, in turn.
 
-    python benchmarks/eight_bit.py --data runs/base/work/data [--base BASE] [--steps 70]
+    python benchmarks/pretrain_step.py attention --data runs/base/work/data
+    python benchmarks/pretrain_step.py eight-bit --data runs/base/work/data --steps 70
 
-``--data`` is what ``huggingtweets pretrain --encode-only`` made; its longest corpus is read.
-Printed are tokens a second, the mean training loss, and the loss of rows that neither has seen, in
-fp32 for both. The rate falls from ``--learning-rate`` to 0.
+``attention`` is attention in pieces beside torch's fused kernel, in the precision that the machine
+is fastest with; ``eight-bit`` is products in 8 bits beside fp32. ``--data`` is what ``huggingtweets
+pretrain --encode-only`` made; its longest corpus is read. Printed are tokens a second, the mean
+training loss, and the loss of rows that neither has seen, in fp32 for both. The rate falls from
+``--learning-rate`` to 0.
 """
 
 from __future__ import annotations
@@ -17,26 +20,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets import machine, models
-from huggingtweets.pretraining import PRESETS, eight_bit
+from huggingtweets.pretraining import PRESETS, attention, eight_bit
 from huggingtweets.pretraining.optimizers import Optimizers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     import torch
 
-_PART = 4
-"""Rows computed at once: 1,024 tokens stay in the cache."""
+_PARTS = {"fp32": 4, "bf16": 16}
+"""Rows computed at once, as ``pretrain`` does."""
+
+WAYS: dict[str, Callable[..., AbstractContextManager[None]]] = {
+    "attention": attention.in_pieces,
+    "eight-bit": eight_bit.products,
+}
+NAMES = {"attention": ("fused", "in pieces"), "eight-bit": ("fp32", "8 bits")}
 
 
 def main() -> None:
     """Train both, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=sorted(WAYS))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--base", default=models.POCKET)
     parser.add_argument("--steps", type=int, default=70)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     chosen = parser.parse_args()
     machine.tune_allocator()
-    ways = [_Way(chosen.base, wanted=wanted) for wanted in (False, True)]
+    where = machine.choose_machine("cpu", "fp32" if chosen.what == "eight-bit" else None)
+    ways = [_Way(chosen.what, chosen.base, where, wanted=wanted) for wanted in (False, True)]
     preset = PRESETS["pocket"]
     step = preset.batch_tokens // preset.row
     rows = _rows(chosen.data, preset.row, (chosen.steps + 4) * step)
@@ -44,9 +58,10 @@ def main() -> None:
         some = rows[number * step : (number + 1) * step]
         for way in ways:
             way.step(some, chosen.learning_rate * (1 - number / chosen.steps))
-    print("| products in | tokens/s | training loss, nats a token | loss of unseen rows |")
+    columns = (f"{chosen.what}, {where.precision}", "tokens/s", "training loss, nats a token")
+    print(f"| {' | '.join(columns)} | loss of unseen rows |")
     print("|---|---:|---:|---:|")
-    for way, name in zip(ways, ("fp32", "8 bits"), strict=True):
+    for way, name in zip(ways, NAMES[chosen.what], strict=True):
         speed = preset.batch_tokens / statistics.median(way.seconds)
         unseen = way.unseen(rows[chosen.steps * step :])
         print(f"| {name} | {speed:,.0f} | {statistics.mean(way.losses):.4f} | {unseen:.4f} |")
@@ -55,12 +70,13 @@ def main() -> None:
 class _Way:
     """One of the two trainings."""
 
-    def __init__(self, base: str, *, wanted: bool) -> None:
+    def __init__(self, what: str, base: str, where: machine.Machine, *, wanted: bool) -> None:
         import torch
 
+        self.what, self.where = what, where
         self.model = copy.deepcopy(models.load(base).model).float().train()
         self.wanted = wanted
-        self.optimizers = Optimizers(self.model, PRESETS["pocket"], machine.choose_machine("cpu"))
+        self.optimizers = Optimizers(self.model, PRESETS["pocket"], where)
         self.loss = torch.compile(self._loss)
         self.losses: list[float] = []
         self.seconds: list[float] = []
@@ -71,8 +87,8 @@ class _Way:
 
         started = time.perf_counter()
         total = 0.0
-        with eight_bit.products(self.model, wanted=self.wanted):
-            for part in torch.split(rows, _PART):
+        with WAYS[self.what](self.model, wanted=self.wanted):
+            for part in torch.split(rows, _PARTS[self.where.precision]):
                 loss = self.loss(part[:, :-1], part[:, 1:]) * (len(part) / len(rows))
                 loss.backward()
                 total += float(loss.detach())
@@ -90,10 +106,13 @@ class _Way:
             return statistics.mean(float(self._loss(r[:, :-1], r[:, 1:])) for r in parts)
 
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> Any:  # noqa: ANN401 - a scalar
+        import torch
         import torch.nn.functional as F  # noqa: N812 - its usual name
 
-        logits = self.model(input_ids=inputs, use_cache=False).logits
-        return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        halved = self.model.training and self.where.precision == "bf16"
+        with torch.autocast("cpu", torch.bfloat16, enabled=halved):
+            logits = self.model(input_ids=inputs, use_cache=False).logits
+        return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
 
 
 def _rows(data: Path, length: int, count: int) -> torch.Tensor:

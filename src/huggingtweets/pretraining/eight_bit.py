@@ -5,7 +5,7 @@ as fast as fp32 ones. Weights, activations and gradients are rounded to 8 bits o
 product, sums are exact, everything else stays fp32 ("SwitchBack", Wortsman et al. 2023, arXiv
 2304.13013, section 2.2, here with the weights' gradient in 8 bits too). The rounding shifts a
 gradient by some percent, a small part of what the choice of a batch does;
-``benchmarks/eight_bit.py`` trains the same weights both ways and prints losses and speeds.
+``benchmarks/pretrain_step.py`` trains the same weights both ways and prints losses and speeds.
 """
 
 from __future__ import annotations

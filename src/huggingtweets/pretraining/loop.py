@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingtweets import checkpoint
 from huggingtweets.errors import BotError, Interrupted, TrainingError
-from huggingtweets.pretraining import eight_bit
+from huggingtweets.pretraining import attention, eight_bit
 from huggingtweets.pretraining.averaging import held_out_bits
 from huggingtweets.pretraining.optimizers import Optimizers
 from huggingtweets.pretraining.progress import Clock, Progress
@@ -85,7 +85,11 @@ def pretrain(task: Pretrain, listen: Listener) -> Progress:
         BotError: the state is damaged or of other data or another shape.
         StorageError: a checkpoint can't be written.
     """
-    with task.interrupt.watching(), eight_bit.products(task.lm.model, wanted=task.eight_bit):
+    with (
+        task.interrupt.watching(),
+        eight_bit.products(task.lm.model, wanted=task.eight_bit),
+        attention.in_pieces(task.lm.model, wanted=task.compiled and task.machine.device == "cpu"),
+    ):
         return _Loop(task, listen).run()
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 RECORD = "pretrain.json"
-_AT_ONCE = {"cpu": 1024}
+_AT_ONCE = {("cpu", "fp32"): 1024, ("cpu", "bf16"): 4096}
 """Tokens: more of them don't stay in a CPU's caches; other devices take 32,768."""
 
 
@@ -220,11 +220,14 @@ class _Making:
             taken=_read_before(before, data, options),
             compiled=compiled,
             eight_bit=options.precision is None and eight_bit.pays(self.machine, compiled=compiled),
-            device_tokens=options.device_tokens or _AT_ONCE.get(self.machine.device, 32_768),
+            device_tokens=options.device_tokens or self._at_once(),
             checkpoint_seconds=options.checkpoint_seconds,
             measure_seconds=options.measure_seconds,
             interrupt=self.interrupt,
         )
+
+    def _at_once(self) -> int:
+        return _AT_ONCE.get((self.machine.device, self.machine.precision), 32_768)
 
     def _average(self, lm: LanguageModel, data: Prepared, progress: Progress) -> float | None:
         """Share of the way from the weights in ``out`` to those trained further that is kept."""
