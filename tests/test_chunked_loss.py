@@ -78,9 +78,13 @@ def test_loss_and_gradients_are_those_of_transformers(
         torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-5)
 
 
-def test_in_bfloat16_both_are_as_far_from_fp32() -> None:
+@pytest.mark.parametrize("at_once", [7 * 300, 10_000 * 300])
+def test_in_bfloat16_both_are_as_far_from_fp32(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
 
+    monkeypatch.setattr(chunked_loss, "LOGITS_AT_ONCE", at_once)
     model = model_of("llama")
     exact, wanted = loss_and_gradients(model, plain=True)
     loss, gradients = loss_and_gradients(model.to(torch.bfloat16), plain=False)

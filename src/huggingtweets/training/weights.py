@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets import machine as machines
 from huggingtweets import models
+from huggingtweets.training import piecewise
 from huggingtweets.training.kept import Kept
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Weights:
         models.convert(model, device, torch.bfloat16 if halved else torch.float32)
         self.computing = dict(model.named_parameters())
         self.masters: dict[str, torch.Tensor] = (
-            {name: weight.clone().requires_grad_() for name, weight in full.items()}
+            {name: weight.requires_grad_() for name, weight in full.items()}
             if halved
             else dict(self.computing)
         )
@@ -73,12 +74,15 @@ class Weights:
         """One optimizer step from the gradients of the model, which are then cleared."""
         import torch
 
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        if self.separate and self.model.device.type == "cpu":
+            piecewise.step(self.optimizer, self.masters, self.computing, self.clip)
+            return
         if self.separate:
             for name, weight in self.computing.items():
                 self.masters[name].grad = None if weight.grad is None else weight.grad.float()
                 weight.grad = None
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         torch.nn.utils.clip_grad_norm_(list(self.masters.values()), self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -178,9 +182,7 @@ class Weights:
         }
 
 
-def _adamw(
-    weights: dict[str, torch.Tensor], machine: Machine, recipe: Recipe
-) -> torch.optim.Optimizer:
+def _adamw(weights: dict[str, torch.Tensor], machine: Machine, recipe: Recipe) -> torch.optim.AdamW:
     """AdamW with weight decay on matrices only."""
     import torch
 
