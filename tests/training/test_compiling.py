@@ -114,26 +114,30 @@ def test_without_a_compiler_training_starts_at_once_and_says_so(
 
 
 @pytest.mark.parametrize(
-    ("changes", "parameters", "expected"),
+    ("changes", "model", "expected"),
     [
-        ({"precision": "bf16"}, 124_000_000, True),
-        ({"precision": "bf16"}, 7_000_000, False),  # over before it would pay
-        ({"precision": "fp32"}, 124_000_000, False),
-        ({"precision": "bf16", "device": "cuda"}, 124_000_000, False),
+        ({"precision": "bf16"}, (124_000_000, False), True),
+        ({"precision": "bf16"}, (124_000_000, True), False),  # slower than quick dropout
+        ({"precision": "bf16"}, (7_000_000, False), False),  # over before it would pay
+        ({"precision": "fp32"}, (124_000_000, False), False),
+        ({"precision": "bf16", "device": "cuda"}, (124_000_000, False), False),
     ],
 )
 def test_it_compiles_by_itself_only_where_it_pays(
     cpu: Machine,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
-    parameters: int,
+    model: tuple[int, bool],
     expected: bool,
 ) -> None:
     monkeypatch.setattr(compiling, "has_compiler", lambda: True)
-    where, tokens = replace(cpu, **changes), 100_000
-    assert compiling.decide(None, where, parameters, tokens) == (expected, "")
-    assert not compiling.decide(False, where, parameters, tokens)[0]
-    assert compiling.decide(True, where, parameters, tokens)[0]
+    (parameters, drops), where, tokens = model, replace(cpu, **changes), 100_000
+    found = [
+        compiling.decide(wanted, where, parameters, tokens, drops=drops)
+        for wanted in (None, False, True)
+    ]
+    assert found[0] == (expected, "")
+    assert [compiled for compiled, _ in found[1:]] == [False, True]
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

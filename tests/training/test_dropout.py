@@ -22,6 +22,13 @@ def quick(rate: float) -> torch.nn.Module:
     return model[1]
 
 
+def test_a_model_with_dropout_is_told_from_one_without() -> None:
+    import torch
+
+    assert dropout.is_in(quick(0.1))
+    assert not dropout.is_in(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(0.0)))
+
+
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.5, 0.9])
 def test_as_many_are_dropped_as_asked_and_the_mean_stays(rate: float) -> None:
     import torch

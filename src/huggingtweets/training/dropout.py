@@ -15,6 +15,13 @@ _STEPS = 1 << 16
 """Values of the 16 bits that decide for an activation: the rate is off by 8e-6 at most."""
 
 
+def is_in(model: torch.nn.Module) -> bool:
+    """Whether a model drops anything in training."""
+    import torch
+
+    return any(isinstance(one, torch.nn.Dropout) and one.p > 0 for one in model.modules())
+
+
 def quicken(model: torch.nn.Module) -> None:
     """Replace a model's dropout layers by quicker ones that do the same, in place."""
     import torch

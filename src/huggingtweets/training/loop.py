@@ -169,7 +169,11 @@ class _Loop:
         task = self.task
         tokens = sum(map(sum, self.data.sizes)) * self.recipe.epochs
         wanted, why_not = compiling.decide(
-            task.compiled, task.machine, task.base.parameters, tokens
+            task.compiled,
+            task.machine,
+            task.base.parameters,
+            tokens,
+            drops=dropout.is_in(task.base.model),
         )
         compiled = wanted and compiling.compile_blocks(task.base.model)
         if not compiled:  # what is compiled draws its own
