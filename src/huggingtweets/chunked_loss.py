@@ -18,8 +18,8 @@ LOGITS_AT_ONCE = 1 << 23
 """Logits in a chunk at most: 32 MB in fp32."""
 
 _HALVED = 4
-"""Times as many in bfloat16, where the head's gradient has to be summed up over chunks in fp32: a
-batch of GPT-2 small is one chunk so, which saves a sixth of its step."""
+"""Chunks whose gradients are gathered in bfloat16 before the head's is computed: that would have to
+be summed up in fp32 over chunks, which took a sixth of a step of GPT-2 small."""
 
 _PLAIN_HEADS = frozenset(
     {"gpt2", "gpt_neox", "llama", "mistral", "olmo2", "qwen2", "qwen3", "smollm3"}
@@ -78,20 +78,17 @@ def _make() -> Any:  # noqa: ANN401 - an autograd function
             labels: torch.Tensor,
             wanted: bool,
         ) -> torch.Tensor:
-            size = _positions_at_once(weight)
-            single = size >= len(hidden)
+            size, together = _positions_at_once(weight)
             to_hidden = torch.empty_like(hidden) if wanted else None
-            sums = weight.dtype if single else torch.float32
+            sums = weight.dtype if together >= len(hidden) else torch.float32
             to_weight = torch.empty_like(weight, dtype=sums) if wanted else None
             total = hidden.new_zeros((), dtype=torch.float32)
-            for start in range(0, len(hidden), size):
-                some, goals = hidden[start : start + size], labels[start : start + size]
-                # in bfloat16 the sum over the vocabulary would lose the third digit
-                logits = (some @ weight.T).float()
-                total += _loss_and_gradient(logits, goals, wanted=wanted)
-                if to_hidden is not None and to_weight is not None:
-                    gradient = logits.to(hidden.dtype)
-                    torch.mm(gradient, weight, out=to_hidden[start : start + size])
+            for start in range(0, len(hidden), together):
+                some, goals = hidden[start : start + together], labels[start : start + together]
+                loss, gradient = _loss_of(some, weight, goals, size, wanted=wanted)
+                total += loss
+                if to_hidden is not None and to_weight is not None and gradient is not None:
+                    torch.mm(gradient, weight, out=to_hidden[start : start + together])
                     _add_product(to_weight, gradient.T, some, first=start == 0)
             if to_hidden is not None and to_weight is not None:
                 ctx.save_for_backward(to_hidden, to_weight.to(weight.dtype))
@@ -106,10 +103,41 @@ def _make() -> Any:  # noqa: ANN401 - an autograd function
     return Chunked
 
 
-def _positions_at_once(weight: torch.Tensor) -> int:
-    """How many positions' logits are computed at once with a head, (vocabulary, width)."""
-    logits = LOGITS_AT_ONCE * (_HALVED if weight.element_size() == 2 else 1)
-    return max(1, logits // len(weight))
+def _positions_at_once(weight: torch.Tensor) -> tuple[int, int]:
+    """How many positions' logits are in memory at once, in fp32, and how many's gradients are.
+
+    Args:
+        weight: the head, (vocabulary, width).
+    """
+    size = max(1, LOGITS_AT_ONCE // len(weight))
+    return size, size * (_HALVED if weight.element_size() == 2 else 1)
+
+
+def _loss_of(
+    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, size: int, *, wanted: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Summed loss and, where ``wanted``, its gradient by the logits in ``hidden``'s precision.
+
+    Args:
+        hidden: last hidden states, (positions, width).
+        weight: the head, (vocabulary, width).
+        labels: (positions,).
+        size: positions whose logits are computed at once.
+        wanted: whether there is to be a gradient.
+    """
+    total = hidden.new_zeros(()).float()
+    several = len(hidden) > size
+    gradient = hidden.new_empty(len(hidden), len(weight)) if wanted and several else None
+    for start in range(0, len(hidden), size):
+        here = slice(start, start + size)
+        # in bfloat16 the sum over the vocabulary would lose the third digit
+        logits = (hidden[here] @ weight.T).float()
+        total += _loss_and_gradient(logits, labels[here], wanted=wanted)
+        if gradient is not None:
+            gradient[here] = logits
+        elif wanted:
+            gradient = logits.to(hidden.dtype)
+    return total, gradient
 
 
 def _add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, first: bool) -> None:
