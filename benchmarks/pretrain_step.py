@@ -33,7 +33,7 @@ _PARTS = {"fp32": 4, "bf16": 16}
 """Rows computed at once, as ``pretrain`` does."""
 
 WAYS: dict[str, Callable[..., AbstractContextManager[None]]] = {
-    "attention": attention.in_pieces,
+    "attention": lambda model, *, wanted: attention.causal(model, "cpu", wanted=wanted),
     "eight-bit": eight_bit.products,
 }
 NAMES = {"attention": ("fused", "in pieces"), "eight-bit": ("fp32", "8 bits")}

@@ -1,4 +1,4 @@
-"""Attention in pieces is transformers' attention, and leaves the model as it was."""
+"""Each device's attention is transformers' attention, and leaves the model as it was."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ def loss_and_gradients(model: LlamaForCausalLM, time: int) -> tuple[float, list[
     return loss.item(), [w.grad.clone() for w in model.parameters() if w.grad is not None]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])  # whose way it is; both run anywhere
 # one piece, exactly two, a last one that is shorter
 @pytest.mark.parametrize("time", [5, 256, 300])
-def test_loss_and_gradients_are_those_of_transformers(model: LlamaForCausalLM, time: int) -> None:
+def test_loss_and_gradients_are_those_of_transformers(
+    model: LlamaForCausalLM, time: int, device: str
+) -> None:
     import torch
 
     loss, gradients = loss_and_gradients(model, time)
-    with attention.in_pieces(model):
+    with attention.causal(model, device):
         ours, our_gradients = loss_and_gradients(model, time)
     assert ours == pytest.approx(loss, rel=1e-6)
     for one, other in zip(our_gradients, gradients, strict=True):
@@ -55,7 +58,7 @@ def test_no_position_sees_a_later_one(model: LlamaForCausalLM) -> None:
     tokens = torch.randint(1, 64, (1, 200), generator=torch.Generator().manual_seed(1))
     changed = tokens.clone()
     changed[0, 150] = (changed[0, 150] + 1) % 64
-    with torch.no_grad(), attention.in_pieces(model):
+    with torch.no_grad(), attention.causal(model, "cpu"):
         before, after = model(input_ids=tokens).logits, model(input_ids=changed).logits
     assert torch.equal(before[0, :150], after[0, :150])
     assert not torch.equal(before[0, 150:], after[0, 150:])
@@ -63,9 +66,9 @@ def test_no_position_sees_a_later_one(model: LlamaForCausalLM) -> None:
 
 def test_the_model_attends_as_before_afterwards(model: LlamaForCausalLM) -> None:
     way = model.config._attn_implementation
-    with pytest.raises(KeyboardInterrupt), attention.in_pieces(model):
+    with pytest.raises(KeyboardInterrupt), attention.causal(model, "cpu"):
         assert model.config._attn_implementation != way
         raise KeyboardInterrupt
     assert model.config._attn_implementation == way
-    with attention.in_pieces(model, wanted=False):
+    with attention.causal(model, "cpu", wanted=False):
         assert model.config._attn_implementation == way

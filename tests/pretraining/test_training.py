@@ -327,13 +327,15 @@ def test_a_folder_in_use_is_left_alone(corpus: str, tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_with_a_sentence(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torch
+
     from huggingtweets.pretraining import loop
 
     def broken(_model: object, task: Pretrain) -> object:
         def loss(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             del inputs, labels
-            weight: torch.Tensor = task.lm.model.lm_head.weight
-            return (weight * float("nan")).sum()
+            weights = torch.cat([weight.flatten() for weight in task.lm.model.parameters()])
+            return (weights * float("nan")).sum()
 
         return loss
 

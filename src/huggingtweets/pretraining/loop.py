@@ -88,7 +88,7 @@ def pretrain(task: Pretrain, listen: Listener) -> Progress:
     with (
         task.interrupt.watching(),
         eight_bit.products(task.lm.model, wanted=task.eight_bit),
-        attention.in_pieces(task.lm.model, wanted=task.compiled and task.machine.device == "cpu"),
+        attention.causal(task.lm.model, task.machine.device, wanted=task.compiled),
     ):
         return _Loop(task, listen).run()
 
@@ -105,6 +105,7 @@ class _Loop:
         self.mix = Mix(task.streams, self.progress.taken)
         self.loss = _loss_of(self.model, task)
         self.rows = _rows_of_a_step(task)
+        self.ahead = self.mix.batch(self.rows)
         self.clock = Clock(self.progress)
         self.saved_at = self.measured_at = time.monotonic()
 
@@ -158,22 +159,24 @@ class _Loop:
 
     def _step(self, rate: float) -> None:
         p, accelerator = self.progress, self.task.accelerator
-        rows = self.mix.batch(self.rows)
+        rows = self.ahead
+        p.taken = list(self.mix.taken)
         mine = rows[accelerator.process_index :: accelerator.num_processes]
-        value = self._gradients(mine.to(accelerator.device))
+        loss = self._gradients(mine.to(accelerator.device))
+        self.optimizers.step(rate)
+        self.ahead = self.mix.batch(self.rows)  # a GPU is still at work on all the above
+        value = float(loss)
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss is no longer a number at step {p.step + 1}; "
                 "try again with a lower --learning-rate."
             )
-        self.optimizers.step(rate)
         p.step += 1
         p.tokens += rows[:, 1:].numel()
-        p.taken = self.mix.taken
         p.loss_sum += value
         p.loss_steps += 1
 
-    def _gradients(self, rows: torch.Tensor) -> float:
+    def _gradients(self, rows: torch.Tensor) -> torch.Tensor:
         """Forward and backward, part by part; returns the mean loss over all processes."""
         import torch
 
@@ -187,7 +190,8 @@ class _Loop:
                 loss = self.loss(part[:, :-1], part[:, 1:]) * (len(part) / len(rows))
                 accelerator.backward(loss)
             total += loss.detach()
-        return float(accelerator.reduce(total, "mean"))
+        mean: torch.Tensor = accelerator.reduce(total, "mean")
+        return mean
 
     def _measure(self) -> None:
         """Held-out bits per byte of each corpus' posts and of all, each post alone."""

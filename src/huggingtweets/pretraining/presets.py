@@ -115,9 +115,10 @@ POCKET_GPU = Preset(
     layers=7,
     heads=8,
     hidden=1408,
-    row=1024,
-    context=1024,
-    batch_tokens=131_072,
+    row=512,
+    context=512,
+    batch_tokens=98_304,
+    weight_decay=0.2,
 )
 """31M parameters, for a GPU and about a billion tokens."""
 
