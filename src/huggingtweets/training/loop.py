@@ -19,7 +19,7 @@ from huggingtweets import checkpoint, dataset, scoring
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.machine import Machine, tune_allocator
-from huggingtweets.training import compiling, dropout
+from huggingtweets.training import compiling, dropout, graphs
 from huggingtweets.training.clock import Clock
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.progress import Progress
@@ -139,6 +139,7 @@ class _Loop:
         self.clock = Clock(self.state, self.recipe, self.steps, listen)
         self.sampler = Sampler(task.base, task.train, task.seed)
         self.compiled = self._pick()
+        self.replay = self._replay()
         self.saved_at, self.saving_takes = time.monotonic(), 0.0
 
     def run(self) -> Trained:
@@ -183,6 +184,14 @@ class _Loop:
         self._say(f"training on {picked}")
         return compiled
 
+    def _replay(self) -> graphs.Replay | None:
+        """What replays steps as CUDA graphs, where that can be."""
+        base, epochs, budget = self.task.base, self.recipe.epochs, self.recipe.batch_tokens
+        if not graphs.usable(self.task.machine, self.recipe, base.model, compiled=self.compiled):
+            return None
+        batches = (rows for epoch in range(epochs) for rows in self.data.epoch(epoch))
+        return graphs.Replay(self.weights, budget, base.context, batches, self._say)
+
     def _say(self, message: str) -> None:
         self.listen(Event("train", self.state.step, self.steps, message))
 
@@ -203,14 +212,19 @@ class _Loop:
 
     def _step(self, batch: Batch) -> None:
         state = self.state
-        self.weights.model.train()
-        value = self._loss_and_gradients(batch)
+        rate = self.recipe.rate(state.step, self.steps)
+        if self.replay:
+            value = self.replay.step(batch, rate)
+        else:
+            self.weights.model.train()
+            value = self._loss_and_gradients(batch)
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss is no longer a number at step {state.step + 1}; "
                 "try again with a lower --learning-rate."
             )
-        self.weights.update(self.recipe.rate(state.step, self.steps))
+        if not self.replay:
+            self.weights.update(rate)
         state.step += 1
         state.tokens += batch.tokens
         state.loss_sum += value * batch.tokens

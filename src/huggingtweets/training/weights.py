@@ -8,6 +8,7 @@ compiler this is 1.6 times as fast on a CPU as autocast, which casts every weigh
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from huggingtweets import machine as machines
@@ -16,6 +17,7 @@ from huggingtweets.training import piecewise
 from huggingtweets.training.kept import Kept
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
@@ -72,21 +74,48 @@ class Weights:
 
     def update(self, learning_rate: float) -> None:
         """One optimizer step from the gradients of the model, which are then cleared."""
+        self.set_rate(learning_rate)
+        self.apply()
+
+    def set_rate(self, learning_rate: float) -> None:
+        """Set the learning rate of the next steps; on CUDA where captured steps read it."""
         import torch
 
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
+    def apply(self) -> None:
+        """:meth:`update` at the rate set; on CUDA nothing in it waits for the device."""
+        import torch
+
         if self.separate and self.model.device.type == "cpu":
             piecewise.step(self.optimizer, self.masters, self.computing, self.clip)
             return
         if self.separate:
-            for name, weight in self.computing.items():
-                self.masters[name].grad = None if weight.grad is None else weight.grad.float()
-                weight.grad = None
+            self._take_gradients()
         torch.nn.utils.clip_grad_norm_(list(self.masters.values()), self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._copy_to_model()
+
+    @contextmanager
+    def capturable(self) -> Iterator[None]:
+        """Let steps be captured; only then, as the optimizer warns of it otherwise."""
+        for group in self.optimizer.param_groups:
+            group["capturable"] = True
+        try:
+            yield
+        finally:
+            for group in self.optimizer.param_groups:
+                group["capturable"] = False
+
+    def drop_gradients(self) -> None:
+        """Forget gradients of a step that isn't taken."""
+        for weight in (*self.computing.values(), *self.masters.values()):
+            weight.grad = None
 
     def keep_best(self) -> None:
         """Remember the weights as they are now."""
@@ -167,13 +196,26 @@ class Weights:
         self.optimizer.state.clear()
         machines.give_memory_back()
 
+    def _take_gradients(self) -> None:
+        """Move the model's gradients to the masters, in fp32."""
+        import torch
+
+        found = {n: w.grad for n, w in self.computing.items() if w.grad is not None}
+        gradients = list(found.values())
+        taken = [torch.empty_like(self.masters[name]) for name in found]
+        torch._foreach_copy_(taken, gradients)  # few kernels for all weights
+        for weight in self.computing.values():
+            weight.grad = None
+        for name, gradient in zip(found, taken, strict=True):
+            self.masters[name].grad = gradient
+
     def _copy_to_model(self) -> None:
         import torch
 
         if self.separate:
+            masters = [self.masters[name] for name in self.computing]
             with torch.no_grad():
-                for name, weight in self.computing.items():
-                    weight.copy_(self.masters[name])
+                torch._foreach_copy_(list(self.computing.values()), masters)
 
     def _stored(self) -> dict[str, torch.Tensor]:
         return {
@@ -188,12 +230,14 @@ def _adamw(weights: dict[str, torch.Tensor], machine: Machine, recipe: Recipe) -
 
     matrices = [weight for weight in weights.values() if weight.ndim >= 2]
     vectors = [weight for weight in weights.values() if weight.ndim < 2]
+    rate = recipe.learning_rate
+    on_cuda = machine.device == "cuda"  # there captured steps read it from memory
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": recipe.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ],
-        lr=recipe.learning_rate,
+        lr=torch.tensor(rate, device="cuda") if on_cuda else rate,
         betas=(0.9, recipe.beta2),
         fused=machine.device in ("cpu", "cuda"),
     )

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from huggingtweets import dataset, models, scoring
+from huggingtweets.machine import Machine, choose_machine
+from huggingtweets.training import Fit, Trained, fit, graphs
+from huggingtweets.training.recipe import CLASSIC, FAST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from huggingtweets.dataset import Batch
+    from huggingtweets.events import Event
+
+
+def has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.mark.parametrize(
+    ("shape", "budget", "longest", "wanted"),
+    [
+        ((8, 64), 512, 1024, (8, 64)),
+        ((3, 60), 512, 1024, (8, 64)),  # the last batch of a block of posts
+        ((9, 56), 512, 1024, (12, 64)),
+        ((1, 700), 512, 1024, (1, 704)),
+        ((1, 95), 512, 100, (5, 96)),
+        ((5, 97), 512, 100, (5, 100)),
+        ((1, 1), 0, 1024, (1, 16)),
+    ],
+)
+def test_batches_are_padded_to_few_shapes(
+    shape: tuple[int, int], budget: int, longest: int, wanted: tuple[int, int]
+) -> None:
+    assert graphs.padded_shape(shape, budget, longest) == wanted
+    assert graphs.padded_shape(wanted, budget, longest) == wanted
+
+
+def test_all_full_batches_have_a_dozen_shapes_and_none_shrinks() -> None:
+    shapes = [(512 // width, width) for width in range(17, 97)]
+    padded = [graphs.padded_shape(shape, 512, 1024) for shape in shapes]
+    assert len(set(padded)) <= 14
+    for (rows, width), (high, wide) in zip(shapes, padded, strict=True):
+        assert rows <= high <= rows * 2
+        assert width <= wide < width + 16
+
+
+def loss_and_gradients(base: Path, batch: Batch) -> tuple[float, dict[str, Any]]:
+    model = models.load(base).model
+    loss = scoring.negative_log_likelihood(model, batch) / batch.tokens
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item(), {name: weight.grad for name, weight in model.named_parameters()}
+
+
+def test_padding_changes_neither_loss_nor_gradients(dropout_base: Path, posts: list[str]) -> None:
+    import torch
+
+    lm = models.load(dropout_base)
+    batch = dataset.to_batch(dataset.rows_of(lm.encode_all(posts[:5]), 0, lm.context))
+    padded = graphs.padded(batch, 512, lm.context)
+    assert padded.tokens == batch.tokens
+    assert padded.inputs.shape == padded.labels.shape
+    assert padded.inputs.numel() > batch.inputs.numel()
+
+    loss, gradients = loss_and_gradients(dropout_base, batch)
+    also, others = loss_and_gradients(dropout_base, padded)
+    assert also == pytest.approx(loss, rel=1e-6)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("base", ["tiny_base", "dropout_base"])
+def test_attention_without_a_mask_is_causal_too(base: str, request: pytest.FixtureRequest) -> None:
+    import torch
+
+    model = models.load(request.getfixturevalue(base), attention="sdpa").model
+    inputs = torch.arange(24).view(2, 12)
+    with torch.no_grad():
+        plain = model(input_ids=inputs, use_cache=False).logits
+        with graphs._unmasked(model):
+            assert model.config._attn_implementation != "sdpa"
+            unmasked = model(input_ids=inputs, use_cache=False).logits
+    assert model.config._attn_implementation == "sdpa"
+    torch.testing.assert_close(unmasked, plain, rtol=1e-4, atol=1e-6)
+
+
+def test_used_on_cuda_for_posts_only(dropout_base: Path, cpu: Machine) -> None:
+    model, gpu = models.load(dropout_base, attention="sdpa").model, replace(cpu, device="cuda")
+    assert graphs.usable(gpu, FAST, model, compiled=False)
+    assert not graphs.usable(gpu, FAST, model, compiled=True)
+    assert not graphs.usable(gpu, CLASSIC, model, compiled=False)
+    assert not graphs.usable(cpu, FAST, model, compiled=False)
+    eager = models.load(dropout_base, attention="eager").model
+    assert not graphs.usable(gpu, FAST, eager, compiled=False)
+    model.config.sliding_window = 16
+    assert not graphs.usable(gpu, FAST, model, compiled=False)
+
+
+def fitted(
+    base: Path, posts: list[str], precision: str, *, drops: bool = False
+) -> tuple[Trained, list[Event]]:
+    lm, events = models.load(base), list[Any]()
+    if not drops:
+        for module in lm.model.modules():
+            vars(module).update({"p": 0.0} if hasattr(module, "p") else {})
+    recipe = FAST.changed(learning_rate=1e-3, epochs=3)
+    machine = choose_machine("cuda", precision)
+    return fit(Fit(lm, [posts[:270]], posts[270:], recipe, machine), events.append), events
+
+
+@pytest.mark.skipif(not has_cuda(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("precision", "near"), [("fp32", 1e-3), ("bf16", 1e-2)])
+def test_replayed_steps_are_those_launched(
+    dropout_base: Path,
+    posts: list[str],
+    precision: str,
+    near: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replayed, said = fitted(dropout_base, posts, precision)
+    assert not any("aren't replayed" in event.message for event in said)
+    monkeypatch.setattr(graphs, "usable", lambda *_, **__: False)
+    launched, _ = fitted(dropout_base, posts, precision)
+    assert replayed.steps == launched.steps
+    for one, other in zip(replayed.history, launched.history, strict=True):
+        for key in ("train_loss", "held_out_bits_per_byte"):
+            assert one[key] == pytest.approx(other[key], rel=near)
+
+
+@pytest.mark.skipif(not has_cuda(), reason="needs a CUDA device")
+def test_where_capturing_fails_training_goes_on(
+    dropout_base: Path, posts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    launched = graphs.Replay._compute
+
+    def waits(self: graphs.Replay, batch: Batch) -> None:
+        launched(self, batch)
+        if torch.cuda.is_current_stream_capturing():
+            self.loss.item()
+
+    whole, _ = fitted(dropout_base, posts, "fp32", drops=True)
+    monkeypatch.setattr(graphs.Replay, "_compute", waits)
+    failed, said = fitted(dropout_base, posts, "fp32", drops=True)
+    assert sum("aren't replayed" in event.message for event in said) == 1
+    assert failed.steps == whole.steps
+    assert failed.best == pytest.approx(whole.best, rel=1e-3)
