@@ -2,7 +2,7 @@
 
 GPT-2 small is the real one where the Hugging Face cache of this machine has it, else its
 architecture with random weights from a fixed seed, made once and kept as safetensors: speed does
-not depend on what the weights are. Those have the embedded base's tokenizer, whose 8,192 tokens
+not depend on what the weights are. Those have the embedded base's tokenizer, whose 16,384 tokens
 are followed by made-up ones up to GPT-2's 50,257, so that the logits cost the same and every token
 that is drawn is text.
 """
@@ -81,7 +81,7 @@ def _random_gpt2(cache: Path, *, tiny: bool) -> Path:
     if (folder / "config.json").is_file():
         return folder
     small: dict[str, Any] = {"n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2}
-    sizes = small | {"vocab_size": 8_300} if tiny else {}
+    sizes = small | {"vocab_size": 16_500} if tiny else {}
     config = GPT2Config(bos_token_id=0, eos_token_id=0, **sizes)
     with atomic.replacing_folder(folder) as temporary, torch.random.fork_rng(devices=[]):
         _write_tokenizer(temporary, config.vocab_size, config.n_positions)

@@ -98,7 +98,7 @@ plots.lengths(posts["text"], curated.kept["text"])
 # ## 3. Train
 #
 # The newest tenth of the posts is held out: the bot is judged on what it could not know. `pocket`,
-# the base that comes with the package, has 7 million weights; name another one with `base=`, such as
+# the base that comes with the package, has 31 million weights; name another one with `base=`, such as
 # `base="gpt2"` (better on a GPU).
 
 

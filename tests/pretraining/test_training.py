@@ -344,6 +344,19 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(
         make_base([corpus], options(tmp_path / "base"))
 
 
+def test_a_base_that_learnt_its_corpora_by_heart_is_told() -> None:
+    def progress(*bits: float) -> Progress:
+        points = enumerate(bits)
+        return Progress(
+            "", curve=[{"tokens": n, "held_out_bits_per_byte": {"all": b}} for n, b in points]
+        )
+
+    said = progress(3.7, 1.35, 1.34, 1.45).learnt_by_heart()
+    assert said is not None
+    assert "after 2 tokens (1.340" in said
+    assert progress(3.7, 1.35, 1.345, 1.346).learnt_by_heart() is None
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 AUTHORS = ["ann", "bob", "cleo", "dan", "eve"]
 LEVELS = dict(zip(AUTHORS, (1.2, 1.5, 1.9, 1.4, 1.6), strict=True))
 DEFAULT = RECIPES["fast"]
+BEST = 4 * DEFAULT.learning_rate
 SPACE: dict[str, Any] = {
-    "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+    "learning_rate": {"low": BEST / 30, "high": BEST * 3, "log": True},
     "epochs": {"low": 1, "high": 4},
     "warmup": {"low": 0.0, "high": 0.3},
 }
@@ -62,14 +63,14 @@ def settings_of(**changed: Any) -> Settings:  # noqa: ANN401
 
 
 def bits_per_byte(recipe: Mapping[str, Any], author: str) -> float:
-    """Best around a learning rate of 3e-3, a little better with more epochs; warm-up is nothing.
+    """Best around a learning rate of BEST, a little better with more epochs; warm-up is nothing.
 
     Nothing is more than 1.5 % under the default recipe, so nothing beats what pruning assumes.
     """
-    off = math.log10(recipe["learning_rate"] / 3e-3) ** 2
+    off = math.log10(recipe["learning_rate"] / BEST) ** 2
     own = 0.01 * math.sin(len(author) * recipe["learning_rate"] * 1e3)  # a little of their own
     worse = 0.25 * max(0.0, off + own) + 0.004 * (4 - recipe["epochs"])
-    default = 0.25 * math.log10(DEFAULT.learning_rate / 3e-3) ** 2 + 0.004 * (4 - DEFAULT.epochs)
+    default = 0.25 * math.log10(DEFAULT.learning_rate / BEST) ** 2 + 0.004 * (4 - DEFAULT.epochs)
     return float(LEVELS[author] * max(1 + worse - default, 0.985))
 
 

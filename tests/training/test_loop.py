@@ -155,14 +155,15 @@ def test_tokens_are_those_of_the_posts(
 
 
 def test_what_was_too_much_is_taken_back(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
+    fast = FAST.changed(batch_tokens=512)
     lm = models.load(tiny_base)
-    fit(Fit(lm, [posts[:200]], posts[270:], FAST.changed(learning_rate=1e-2, epochs=1), cpu))
+    fit(Fit(lm, [posts[:200]], posts[270:], fast.changed(learning_rate=1e-2, epochs=1), cpu))
     known = lm.model.state_dict()
     found = {}
     for way_back in (False, True):
         lm = models.load(tiny_base)
         lm.model.load_state_dict(known)
-        recipe = FAST.changed(learning_rate=3e-2, epochs=2, way_back=way_back)
+        recipe = fast.changed(learning_rate=3e-2, epochs=2, way_back=way_back)
         found[way_back] = fit(Fit(lm, [posts[200:240]], posts[270:], recipe, cpu))
     measured = [point["held_out_bits_per_byte"] or 0.0 for point in found[True].history]
     assert measured[-1] > min(measured)

@@ -109,10 +109,18 @@ def test_changing_a_recipe() -> None:
 
 
 def test_wider_bases_get_a_lower_rate_unless_one_is_named() -> None:
-    assert FAST.for_base(256) == FAST.changed(learning_rate=7e-4)
+    assert FAST.for_base(512) == FAST.changed(learning_rate=2e-4)
     gpt2 = FAST.for_base(768)
-    assert (gpt2.learning_rate, gpt2.base_width) == (2.33e-4, 0)
+    assert (gpt2.learning_rate, gpt2.base_width) == (1.33e-4, 0)
     assert gpt2.for_base(256) == gpt2
     assert FAST.changed(learning_rate=1e-3).for_base(768).learning_rate == 1e-3
-    assert FAST.changed(epochs=3).for_base(128).learning_rate == 1.4e-3
+    assert FAST.changed(epochs=3).for_base(128).learning_rate == 8e-4
     assert CLASSIC.for_base(64) == CLASSIC
+
+
+def test_many_posts_are_read_once_and_few_twice_unless_epochs_are_named() -> None:
+    assert FAST.for_steps(150).epochs == 1
+    assert FAST.for_steps(149).epochs == FAST.epochs == 2
+    assert FAST.for_steps(149).for_steps(150).epochs == 2
+    assert FAST.changed(epochs=2).for_steps(10_000).epochs == 2
+    assert CLASSIC.for_steps(10_000) == CLASSIC

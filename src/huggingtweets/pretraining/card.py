@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _NO_ORIGIN = "*Say here where the text is from and under which licences (`--about FILE`).*"
 _MOST_POINTS = 12
 """Rows of the curve's table; the plot shows all."""
+_FEWEST_POINTS = 3
+"""With fewer there is no line after the first."""
 
 
 def render_base_card(sittings: Sequence[dict[str, Any]], vocabulary: int, about: str | None) -> str:
@@ -61,7 +63,8 @@ def draw_curve(sittings: Sequence[dict[str, Any]]) -> str:
             values += [
                 {"corpus": name, "tokens": tokens, "bits": bits}
                 for name, bits in point["held_out_bits_per_byte"].items()
-                if point["step"]  # random weights would flatten all the rest
+                # random weights would flatten all the rest, where there is one
+                if point["step"] or len(sitting["curve"]) < _FEWEST_POINTS
             ]
         before += sitting["tokens"]
     chart = (

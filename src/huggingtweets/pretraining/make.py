@@ -167,6 +167,8 @@ class _Making:
         lm = self._model(data, before)
         task = self._task(lm, data, before)
         progress = pretrain(task, self.listen)
+        if before is None and (warning := progress.learnt_by_heart()):
+            self.listen(Event("train", message=warning))
         if self.accelerator.is_main_process:
             kept = self._average(lm, data, progress) if before is not None else None
             sitting = self._sitting(lm, data, progress, task) | {"kept": kept}

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_EVENTS = 1.0
 
+_RISEN = 1.01
+"""Times the lowest held-out loss from which on it isn't chance that the last one is higher."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -66,6 +69,18 @@ class Progress:
     curve: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_steps: int = 0
+
+    def learnt_by_heart(self) -> str | None:
+        """A sentence where held-out posts got less likely towards the end, else None."""
+        best = min(self.curve, key=lambda point: float(point["held_out_bits_per_byte"]["all"]))
+        lowest, last = (p["held_out_bits_per_byte"]["all"] for p in (best, self.curve[-1]))
+        if last <= lowest * _RISEN:
+            return None
+        return (
+            f"held-out posts were likelier after {best['tokens']:,} tokens ({lowest:.3f} bits per "
+            f"byte) than at the end ({last:.3f}): the corpora were read too often, and a base of "
+            "half as many --tokens should be better"
+        )
 
 
 class Clock:

@@ -126,8 +126,9 @@ class _Loop:
     """State of one fit; ``run`` is the order of things."""
 
     def __init__(self, task: Fit, listen: Listener) -> None:
-        self.task, self.recipe = task, task.recipe.for_base(task.base.width)
-        self.data = _Data(task)
+        recipe = task.recipe.for_base(task.base.width)
+        self.task, self.data = task, _Data(task)
+        self.recipe = recipe.for_steps(len(self.data.epoch(0)))
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
         file = task.checkpoint_file
         self.weights = Weights(
@@ -321,7 +322,7 @@ class _Loop:
         """Fingerprint of all that decides the course of training."""
         weights = [(name, list(w.shape)) for name, w in self.weights.computing.items()]
         recipe = asdict(self.recipe)
-        for newer in ("way_back", "base_width"):
+        for newer in ("way_back", "base_width", "enough_steps"):
             if not recipe[newer]:
                 del recipe[newer]  # runs from before there was one can be resumed
         how = [recipe, self.task.seed, self.task.machine.precision]

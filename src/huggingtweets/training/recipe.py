@@ -18,6 +18,7 @@ class Recipe:
     Attributes:
         name: ``fast``, ``classic``.
         epochs: passes over the posts at most; fewer when the held-out loss no longer falls.
+        enough_steps: an epoch of so many steps is the only one; 0 for never.
         learning_rate: at its peak, of a base as wide as ``base_width``.
         warmup: share of the steps over which the learning rate rises from 0.
         batch_tokens: positions in a batch at most, padding included (0: one block).
@@ -43,6 +44,7 @@ class Recipe:
     precision: Literal["bf16", "fp32"] | None = None
     way_back: bool = False
     base_width: int = 0
+    enough_steps: int = 0
 
     def __post_init__(self) -> None:
         faults = [
@@ -56,6 +58,7 @@ class Recipe:
                 ("beta2", "from 0 to under 1", 0 <= self.beta2 < 1),
                 ("clip", "over 0", self.clip > 0),
                 ("base_width", "0 or more", self.base_width >= 0),
+                ("enough_steps", "0 or more", self.enough_steps >= 0),
             )
             if not fine
         ]
@@ -70,14 +73,16 @@ class Recipe:
             raise InputError(f"A recipe has no {', '.join(unknown)}.")
         if "learning_rate" in given:
             given = {"base_width": 0} | given  # who names a rate means it
+        if "epochs" in given:
+            given = {"enough_steps": 0} | given
         return replace(self, **given)
 
     def for_base(self, width: int) -> Recipe:
         """The recipe for a base of a width: the wider, the lower the rate, in proportion.
 
         Under AdamW the best rate of a matrix falls with its inputs (Yang et al. 2022, arXiv
-        2203.03466, table 8). What suits the embedded base, 256 wide, becomes 2.3e-4 for GPT-2
-        small; the published sweep found 1.4e-4 there.
+        2203.03466, table 8). What suits the embedded base, 512 wide, becomes 1.33e-4 for GPT-2
+        small; the published sweep found 1.37e-4 there.
 
         Args:
             width: of the base's hidden states.
@@ -86,6 +91,17 @@ class Recipe:
             return self
         rate = float(f"{self.learning_rate * self.base_width / width:.3g}")
         return replace(self, learning_rate=rate, base_width=0)
+
+    def for_steps(self, steps: int) -> Recipe:
+        """The recipe for posts that are so many steps in each epoch.
+
+        A base that has read much learns a few thousand posts by heart when it reads them twice; of
+        a few hundred it learns more the second time (docs/sweeps.md).
+        """
+        if not self.enough_steps:
+            return self
+        epochs = 1 if steps >= self.enough_steps else self.epochs
+        return replace(self, epochs=epochs, enough_steps=0)
 
     def attention(self, device: str) -> str | None:
         """The implementation to train with on a device; None for transformers' default.
@@ -120,14 +136,15 @@ handles)."""
 FAST = Recipe(
     name="fast",
     epochs=2,
-    learning_rate=7e-4,
+    learning_rate=2e-4,
     warmup=0.05,
-    batch_tokens=512,
+    batch_tokens=256,
     rows="posts",
     weight_decay=0.2,
     beta2=0.99,
     way_back=True,
-    base_width=256,
+    base_width=512,
+    enough_steps=150,
 )
 """Ours; docs/sweeps.md tells how it was found and what it gives."""
 
