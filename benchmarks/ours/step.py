@@ -101,7 +101,8 @@ def by_kind(spent: dict[str, float]) -> dict[str, float]:
 def _batches(base: models.LanguageModel, posts: list[str]) -> list[Batch]:
     rows = dataset.rows_of(base.encode_all(posts), base.separator, base.context)
     order = dataset.epoch_order([[len(row) - 1 for row in rows]], 0, 0)
-    groups = dataset.batches_by_length(rows, order, RECIPES["fast"].batch_tokens, 0, 0)
+    budget = RECIPES["fast"].for_base(base.width).batch_tokens
+    groups = dataset.batches_by_length(rows, order, budget, 0, 0)
     return [dataset.to_batch([rows[i] for i in group]) for group in groups]
 
 

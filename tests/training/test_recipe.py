@@ -37,8 +37,10 @@ def test_classic_takes_a_step_for_each_full_block_of_the_context(
     task = Fit(lm, [posts[:60]], posts[60:70], CLASSIC, cpu)
     tokens = sum(len(post) + 1 for post in lm.encode_all(posts[:60])) + 1
     blocks = tokens // lm.context
-    assert [[len(row) for row in batch] for batch in _Data(task).epoch(0)] == [[64]] * blocks
-    assert _Data(task).epoch(0) != _Data(task).epoch(1)  # shuffled anew
+    assert [[len(row) for row in batch] for batch in _Data(task, CLASSIC).epoch(0)] == [
+        [64]
+    ] * blocks
+    assert _Data(task, CLASSIC).epoch(0) != _Data(task, CLASSIC).epoch(1)  # shuffled anew
     trained = fit(task)
     assert (trained.steps, trained.history[-1]["epoch"]) == (4 * blocks, 4)
     assert trained.tokens == 4 * blocks * 63  # each label but the first of a block
@@ -49,7 +51,7 @@ def test_classic_keeps_a_post_longer_than_the_context_in_one_piece(
 ) -> None:
     lm = models.load(tiny_base)
     long = " ".join(posts[:5])
-    data = _Data(Fit(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu))
+    data = _Data(Fit(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu), CLASSIC)
     ids = [lm.separator, *lm.encode(long), lm.separator]
     assert len(ids) > lm.context + 1
     order = [token for batch in data.epoch(0) for row in batch for token in row]
@@ -109,13 +111,23 @@ def test_changing_a_recipe() -> None:
 
 
 def test_wider_bases_get_a_lower_rate_unless_one_is_named() -> None:
-    assert FAST.for_base(512) == FAST.changed(learning_rate=2e-4)
+    assert FAST.for_base(512) == FAST.changed(
+        learning_rate=2e-4, batch_tokens=256, enough_steps=150
+    )
     gpt2 = FAST.for_base(768)
     assert (gpt2.learning_rate, gpt2.base_width) == (1.33e-4, 0)
     assert gpt2.for_base(256) == gpt2
     assert FAST.changed(learning_rate=1e-3).for_base(768).learning_rate == 1e-3
     assert FAST.changed(epochs=3).for_base(128).learning_rate == 8e-4
     assert CLASSIC.for_base(64) == CLASSIC
+
+
+def test_wider_bases_take_more_tokens_in_a_step_unless_they_are_named() -> None:
+    assert FAST.for_base(768).batch_tokens == 384
+    assert FAST.for_base(256).batch_tokens == FAST.for_base(512).batch_tokens == 256
+    assert FAST.changed(learning_rate=1e-3).for_base(768).batch_tokens == 384
+    named = FAST.changed(batch_tokens=100).for_base(768)
+    assert (named.batch_tokens, named.learning_rate) == (100, 1.33e-4)
 
 
 def test_many_posts_are_read_once_and_few_twice_unless_epochs_are_named() -> None:

@@ -127,7 +127,7 @@ class _Loop:
 
     def __init__(self, task: Fit, listen: Listener) -> None:
         recipe = task.recipe.for_base(task.base.width)
-        self.task, self.data = task, _Data(task)
+        self.task, self.data = task, _Data(task, recipe)
         self.recipe = recipe.for_steps(len(self.data.epoch(0)))
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
         file = task.checkpoint_file
@@ -322,7 +322,7 @@ class _Loop:
         """Fingerprint of all that decides the course of training."""
         weights = [(name, list(w.shape)) for name, w in self.weights.computing.items()]
         recipe = asdict(self.recipe)
-        for newer in ("way_back", "base_width", "enough_steps"):
+        for newer in ("way_back", "base_width", "batch_width", "enough_steps"):
             if not recipe[newer]:
                 del recipe[newer]  # runs from before there was one can be resumed
         how = [recipe, self.task.seed, self.task.machine.precision]
@@ -356,9 +356,9 @@ class _Loop:
 class _Data:
     """Rows of a fit and the batches of its epochs."""
 
-    def __init__(self, task: Fit) -> None:
+    def __init__(self, task: Fit, recipe: Recipe) -> None:
         lm = task.base
-        self.recipe, self.seed, self.lm = task.recipe, task.seed, lm
+        self.recipe, self.seed, self.lm = recipe, task.seed, lm
         # blocks are cut after shuffling, so there a long post stays in one piece until then
         longest = lm.context if self.recipe.rows == "posts" else sys.maxsize
         by_author = [

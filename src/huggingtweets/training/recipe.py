@@ -18,7 +18,6 @@ class Recipe:
     Attributes:
         name: ``fast``, ``classic``.
         epochs: passes over the posts at most; fewer when the held-out loss no longer falls.
-        enough_steps: an epoch of so many steps is the only one; 0 for never.
         learning_rate: at its peak, of a base as wide as ``base_width``.
         warmup: share of the steps over which the learning rate rises from 0.
         batch_tokens: positions in a batch at most, padding included (0: one block).
@@ -30,6 +29,8 @@ class Recipe:
         way_back: at the end, go back towards the base as far as held-out posts get likelier.
         base_width: the width that the learning rate is for, as :meth:`for_base` needs it; 0 where
             it is to be taken as it is.
+        batch_width: the same for ``batch_tokens``.
+        enough_steps: an epoch of so many steps is the only one; 0 for never.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recipe:
     precision: Literal["bf16", "fp32"] | None = None
     way_back: bool = False
     base_width: int = 0
+    batch_width: int = 0
     enough_steps: int = 0
 
     def __post_init__(self) -> None:
@@ -58,6 +60,7 @@ class Recipe:
                 ("beta2", "from 0 to under 1", 0 <= self.beta2 < 1),
                 ("clip", "over 0", self.clip > 0),
                 ("base_width", "0 or more", self.base_width >= 0),
+                ("batch_width", "0 or more", self.batch_width >= 0),
                 ("enough_steps", "0 or more", self.enough_steps >= 0),
             )
             if not fine
@@ -73,6 +76,8 @@ class Recipe:
             raise InputError(f"A recipe has no {', '.join(unknown)}.")
         if "learning_rate" in given:
             given = {"base_width": 0} | given  # who names a rate means it
+        if "batch_tokens" in given:
+            given = {"batch_width": 0} | given
         if "epochs" in given:
             given = {"enough_steps": 0} | given
         return replace(self, **given)
@@ -82,15 +87,18 @@ class Recipe:
 
         Under AdamW the best rate of a matrix falls with its inputs (Yang et al. 2022, arXiv
         2203.03466, table 8). What suits the embedded base, 512 wide, becomes 1.33e-4 for GPT-2
-        small; the published sweep found 1.37e-4 there.
+        small; the published sweep found 1.37e-4 there. A wider base takes more tokens in a step as
+        well, since a step costs what its weights are, however few: 384 for GPT-2 small.
 
         Args:
             width: of the base's hidden states.
         """
-        if not self.base_width:
-            return self
-        rate = float(f"{self.learning_rate * self.base_width / width:.3g}")
-        return replace(self, learning_rate=rate, base_width=0)
+        rate, tokens = self.learning_rate, self.batch_tokens
+        if self.base_width:
+            rate = float(f"{rate * self.base_width / width:.3g}")
+        if self.batch_width:
+            tokens = max(tokens, round(tokens * width / self.batch_width))
+        return replace(self, learning_rate=rate, batch_tokens=tokens, base_width=0, batch_width=0)
 
     def for_steps(self, steps: int) -> Recipe:
         """The recipe for posts that are so many steps in each epoch.
@@ -144,6 +152,7 @@ FAST = Recipe(
     beta2=0.99,
     way_back=True,
     base_width=512,
+    batch_width=512,
     enough_steps=150,
 )
 """Ours; docs/sweeps.md tells how it was found and what it gives."""
