@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=70)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     chosen = parser.parse_args()
+    if not list(chosen.data.glob("*.u16")):
+        parser.error(f"{chosen.data} holds no encoded corpora; make some with --encode-only")
     machine.tune_allocator()
     where = machine.choose_machine("cpu", "fp32" if chosen.what == "eight-bit" else None)
     ways = [_Way(chosen.what, chosen.base, where, wanted=wanted) for wanted in (False, True)]
