@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import machine, models
-from huggingtweets.pretraining import PRESETS, attention, eight_bit
+from huggingtweets import attention, machine, models
+from huggingtweets.pretraining import PRESETS, eight_bit
 from huggingtweets.pretraining.optimizers import Optimizers
 
 if TYPE_CHECKING:

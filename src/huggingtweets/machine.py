@@ -92,12 +92,12 @@ def matmul_flops(machine: Machine, size: int | None = None) -> float:
 
     Args:
         machine: where.
-        size: of the smaller matrix, which is square; None takes 1,024 on a CPU and 8,192 elsewhere,
-            as a GPU is not full with less: an H200 did 190 TFLOP/s where training did 310.
+        size: of the smaller matrix, which is square; None takes 8,192 on CUDA and 1,024 elsewhere,
+            as such a GPU is not full with less: an H200 did 190 TFLOP/s where training did 310.
     """
     import torch
 
-    size = size or (1024 if machine.device == "cpu" else 8192)
+    size = size or (8192 if machine.device == "cuda" else 1024)
     dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
     a, b = (torch.randn(4 * size, size, device=machine.device, dtype=dtype) for _ in range(2))
     best = float("inf")

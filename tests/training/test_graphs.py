@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import dataset, models, scoring
+from huggingtweets import attention, dataset, models, scoring
 from huggingtweets.machine import Machine, choose_machine
 from huggingtweets.training import Fit, Trained, fit, graphs
 from huggingtweets.training.recipe import CLASSIC, FAST
@@ -83,7 +83,7 @@ def test_attention_without_a_mask_is_causal_too(base: str, request: pytest.Fixtu
     inputs = torch.arange(24).view(2, 12)
     with torch.no_grad():
         plain = model(input_ids=inputs, use_cache=False).logits
-        with graphs._unmasked(model):
+        with attention.causal(model, "cuda"):
             assert model.config._attn_implementation != "sdpa"
             unmasked = model(input_ids=inputs, use_cache=False).logits
     assert model.config._attn_implementation == "sdpa"

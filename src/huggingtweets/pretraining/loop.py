@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from huggingtweets import checkpoint
+from huggingtweets import attention, checkpoint
 from huggingtweets.errors import BotError, Interrupted, TrainingError
-from huggingtweets.pretraining import attention, eight_bit
+from huggingtweets.pretraining import eight_bit
 from huggingtweets.pretraining.averaging import held_out_bits
 from huggingtweets.pretraining.optimizers import Optimizers
 from huggingtweets.pretraining.progress import Clock, Progress

@@ -9,10 +9,9 @@ what goes in and out is shared with the other graphs, as one runs at a time.
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from huggingtweets import chunked_loss, dataset, scoring
+from huggingtweets import attention, chunked_loss, dataset, scoring
 from huggingtweets.dataset import Batch
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ _WIDTHS, _ROWS = 16, 4
 
 _WORTH_IT = 3
 """Times that a shape comes in a training from which on a graph of it pays."""
-
-_UNMASKED = "huggingtweets_unmasked"
 
 
 def usable(machine: Machine, recipe: Recipe, model: PreTrainedModel, *, compiled: bool) -> bool:
@@ -142,7 +139,7 @@ class Replay:
     def _compute(self, batch: Batch) -> None:
         """A whole step, launched or captured; nothing in it may wait for the device."""
         model = self.weights.model.train()
-        with _unmasked(model):
+        with attention.causal(model, "cuda"):
             loss = scoring.negative_log_likelihood(model, batch) / self.tokens
         loss.backward()  # type: ignore[no-untyped-call]
         self.loss.copy_(loss.detach())
@@ -179,22 +176,3 @@ class Replay:
             finally:
                 graph.capture_end()
         return graph, static
-
-
-@contextmanager
-def _unmasked(model: PreTrainedModel) -> Iterator[None]:
-    """Have no attention mask made: transformers looks for several texts in a row, and waits for it.
-
-    While capturing it can't look, and makes a mask that keeps attention from its fastest kernel.
-    """
-    from transformers import AttentionInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    AttentionInterface.register(_UNMASKED, sdpa_attention_forward)
-    config = model.config
-    before = config._attn_implementation  # noqa: SLF001 - the public way looks at all modules
-    config._attn_implementation = _UNMASKED  # noqa: SLF001
-    try:
-        yield
-    finally:
-        config._attn_implementation = before  # noqa: SLF001

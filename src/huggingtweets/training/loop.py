@@ -214,22 +214,24 @@ class _Loop:
     def _step(self, batch: Batch) -> None:
         state = self.state
         rate = self.recipe.rate(state.step, self.steps)
-        if self.replay:
-            value = self.replay.step(batch, rate)
-        else:
-            self.weights.model.train()
-            value = self._loss_and_gradients(batch)
+        step = self.replay.step if self.replay else self._launch
+        value = step(batch, rate)
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss is no longer a number at step {state.step + 1}; "
                 "try again with a lower --learning-rate."
             )
-        if not self.replay:
-            self.weights.update(rate)
         state.step += 1
         state.tokens += batch.tokens
         state.loss_sum += value * batch.tokens
         state.loss_tokens += batch.tokens
+
+    def _launch(self, batch: Batch, rate: float) -> float:
+        """Update the weights; returns the mean loss of the batch before that, in nats."""
+        self.weights.model.train()
+        value = self._loss_and_gradients(batch)
+        self.weights.update(rate)
+        return value
 
     def _loss_and_gradients(self, batch: Batch) -> float:
         """Mean loss of a batch in nats, its gradients in the model; uncompiled if need be."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets.pretraining import attention
+from huggingtweets import attention
 from huggingtweets.pretraining.presets import Preset
 
 if TYPE_CHECKING:

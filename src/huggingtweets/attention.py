@@ -7,7 +7,8 @@ step is 1.4 times as fast (9,300 and 13,000 tokens/s on two cores with AVX-512 B
 ``benchmarks/pretrain_step.py``).
 
 On a GPU the fused kernel is the quickest there is, as long as it is told "causal" and not given a
-mask, which transformers makes when it is compiled by torch before 2.14.
+mask. transformers makes one while a CUDA graph is captured and when torch before 2.14 compiles it;
+otherwise it looks for several texts in a row, for which the GPU has to be waited for.
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ def causal(model: PreTrainedModel, device: str, *, wanted: bool = True) -> Itera
     Args:
         model: its rows have padding only at their end, if any, and it keeps no cache meanwhile;
             as many keys as queries in each layer.
-        device: ``cpu`` attends in pieces, others at once.
+        device: ``cpu`` attends in pieces, which leaves out dropout; others by the fused kernel.
         wanted: False changes nothing.
     """
     if not wanted:
         yield
         return
     from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    way = _in_pieces if device == "cpu" else _at_once
+    way = _in_pieces if device == "cpu" else sdpa_attention_forward
     name = _NAME.format(way.__name__)
     AttentionInterface.register(name, way)
     AttentionMaskInterface.register(name, _no_mask)
@@ -78,19 +80,3 @@ def _in_pieces(
         scores = torch.where(before, scores.float(), float("-inf"))
         pieces.append(torch.softmax(scores, -1).to(value.dtype) @ value[:, :, :end])
     return torch.cat(pieces, 2).transpose(1, 2).contiguous(), None
-
-
-def _at_once(
-    _module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    _mask: torch.Tensor | None,
-    scaling: float,
-    **_: Any,  # noqa: ANN401
-) -> tuple[torch.Tensor, None]:
-    """The same by torch's fused kernel."""
-    import torch.nn.functional as F  # noqa: N812 - its usual name
-
-    found = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
-    return found.transpose(1, 2).contiguous(), None
