@@ -5,7 +5,8 @@ r"""How fast we are beside what a user would take instead: the project's speed b
 Us and the peers in turn, every measured thing in a process of its own, on the same posts and the
 same weights, several times; medians and ratios. With --json every row is written as soon as it is
 measured, and rows of the same machine, versions and settings that are there stay: ``--only`` can
-measure them one family at a time. ``--quick`` tries the whole command with tiny sizes.
+measure them one family at a time, and a ``loss`` that was stopped goes on after its last author.
+``--quick`` tries the whole command with tiny sizes.
 
 Peers need ``pip install -e '.[bench]'``; a row whose peer is missing says so, as does that of a
 GPU where there is none. Numbers need a machine that does nothing else: where others kept it busy
@@ -18,6 +19,7 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,12 +90,16 @@ def run(chosen: argparse.Namespace, start: Start) -> Results:
     with tempfile.TemporaryDirectory() as folder:
         plan = planned(chosen, start, Path(folder), sources)
         results = load_results(chosen.json, new_results(chosen, plan))
-        for family in dict.fromkeys(chosen.only or FAMILIES):
-            print(f"{family}:", file=sys.stderr, flush=True)
-            found = measured(plan, family)
+
+        def keep(found: Sequence[Result]) -> None:
             results.put(found)
             if chosen.json:
                 atomic.write_json(chosen.json, results.to_json())
+
+        plan = replace(plan, earlier=tuple(results.rows), keep=keep)
+        for family in dict.fromkeys(chosen.only or FAMILIES):
+            print(f"{family}:", file=sys.stderr, flush=True)
+            keep(measured(plan, family))
     names = {claim.name for claim in CLAIMS if claim.family in (chosen.only or FAMILIES)}
     shown = [claim for claim in CLAIMS if claim.name in names]
     rows = [row for row in results.rows if row.name in names]

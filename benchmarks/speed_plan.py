@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -79,6 +79,8 @@ class Plan:
         folder: for files that are gone afterwards.
         sources: of posts, one an author.
         seconds: after which a peer's training of GPT-2 is cut off, None for never.
+        earlier: rows that were measured before, with the same settings on the same machine.
+        keep: writes rows that are not all there yet, so that what they took hours for lasts.
     """
 
     start: Start
@@ -89,6 +91,8 @@ class Plan:
     folder: Path
     sources: list[Path]
     seconds: float | None = None
+    earlier: Sequence[Result] = ()
+    keep: Callable[[Sequence[Result]], None] = lambda _: None
 
     def once(self, module: str, task: Task) -> Answer:
         """One process of something that isn't timed."""

@@ -30,6 +30,8 @@ from huggingtweets.errors import InputError
 from huggingtweets.events import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.speed_plan import Start
     from benchmarks.speed_process import Answer, Task
 
@@ -250,12 +252,40 @@ def test_the_rows_of_the_loss_are_made_of_all_authors() -> None:
         return mine, {"curve": [(10.0, peer)], "seconds": 10.0}
 
     found = {"SenSanders": author(1.0, 1.5), "Someone": author(1.6, 1.5)}
-    soonest, lowest = speed_loss._soonest(found, Runs()), speed_loss._lowest(found, Runs())
+    soonest, lowest = speed_loss._soonest(found, Runs()), speed_loss._lowest(found, Runs(), 2)
     assert (soonest.ours, soonest.theirs, soonest.value) == (2.0, 10.0, 5.0)
     assert "SenSanders" in soonest.notes[0]
     assert "Someone" not in soonest.notes[0]  # settings may have been chosen on it
     assert lowest.value == 1
     assert "not lower: Someone" in lowest.notes
+    unfinished = speed_loss._lowest(found, Runs(), 15)
+    assert (unfinished.value, unfinished.reached) == (None, None)
+    assert unfinished.why_not.startswith("lower for 1 of 2 authors")
+
+
+def test_a_loss_that_was_stopped_goes_on_after_its_last_author(tmp_path: Path) -> None:
+    curve = [(1.0, 2.0), (2.0, 1.0)]
+    asked: list[str] = []
+
+    def start(module: str, task: Task, _cores: int | None) -> Answer:
+        if module != "benchmarks.speed_prepare":
+            asked.append(Path(task["posts"]).stem)
+            if len(asked) == 4:
+                raise KeyboardInterrupt
+        return {"curve": curve, "kept": curve, "seconds": 2.0}
+
+    kept: list[Sequence[Result]] = []
+    names = [Path("A.parquet"), Path("B.parquet"), Path("C.parquet")]
+    plan = Plan(start, 3, 2, QUICK, {"pocket": ""}, tmp_path, names, keep=kept.append)
+    with pytest.raises(KeyboardInterrupt):
+        speed_loss.measure(plan)
+    assert asked == ["A", "A", "B", "B"]
+    saved = [Result.from_json(json.loads(json.dumps(row.to_json()))) for row in kept[-1]]
+    soonest, lowest = speed_loss.measure(replace(plan, earlier=saved))
+    assert asked[4:] == ["B", "B", "C", "C"]
+    assert set(soonest.runs) == {f"{side}, {name}" for side in speed_loss.SIDES for name in "ABC"}
+    assert lowest.value == 0  # none is lower than the same
+    assert speed_loss.earlier(replace(plan, earlier=[soonest])) == {}  # all there: anew
 
 
 def test_distributions_are_told_apart() -> None:

@@ -15,7 +15,9 @@ each character is a word.
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from huggingtweets.curation._slices import change_where, each_slice, in_slices
 from huggingtweets.curation._unicode import beyond_ascii, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     import rensa
@@ -78,8 +80,18 @@ def _normalise(texts: pl.Series) -> pl.Series:
     keys = normalise(texts, "NFKC").str.to_lowercase().str.replace_many(["'", "’"], ["", ""])
     keys = keys.str.replace_all(_BETWEEN_WORDS, " ").str.strip_chars()
     keys = change_where(keys, beyond_ascii(keys), _space_out_where_unspaced)
-    numbers = keys.str.contains(r" \p{N}")
-    return change_where(keys, numbers, lambda chosen: chosen.str.replace_all(r" (\p{N})", "_${1}"))
+    # Digits first, then the few texts with others: ten times as fast as a search for any number.
+    keys = _join_numbers_where(keys, " [0-9]")
+    others = partial(_join_numbers_where, pattern=r" \p{N}")
+    return change_where(keys, beyond_ascii(keys), others)
+
+
+def _join_numbers_where(keys: pl.Series, pattern: str) -> pl.Series:
+    return change_where(
+        keys,
+        keys.str.contains(pattern),
+        lambda chosen: chosen.str.replace_all(r" (\p{N})", "_${1}"),
+    )
 
 
 def _space_out_where_unspaced(keys: pl.Series) -> pl.Series:
@@ -104,19 +116,35 @@ def _near_duplicates(rows: pl.Series, keys: pl.Series, threshold: float) -> pl.D
     candidates = _candidates(keys, _rows_of_a_band(threshold))
     position = candidates["position"]
     table = [rows.gather(position), keys.gather(position), candidates["buckets"]]
-    for row, key, buckets in pl.DataFrame(table).iter_rows():
-        words = frozenset(key.split(" "))
-        alike = {other for bucket in buckets for other in kept_in[bucket]}
-        match = _first_match(words, sorted(alike), words_of, threshold)
-        if match is not None:
-            found.append((row, *match))
-            continue
-        words_of[row] = words
-        for bucket in buckets:
-            if len(kept_in[bucket]) < _MOST_COMPARED:
-                kept_in[bucket].append(row)
+    with _uncollected():
+        for row, key, buckets in pl.DataFrame(table).iter_rows():
+            words = frozenset(key.split(" "))
+            alike = {other for bucket in buckets for other in kept_in[bucket]}
+            match = _first_match(words, sorted(alike), words_of, threshold)
+            if match is not None:
+                found.append((row, *match))
+                continue
+            words_of[row] = words
+            for bucket in buckets:
+                if len(kept_in[bucket]) < _MOST_COMPARED:
+                    kept_in[bucket].append(row)
     schema = {"row": rows.dtype, "of": rows.dtype, "similarity": pl.Float64()}
     return pl.DataFrame(found, schema=schema, orient="row")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from searching all those sets and lists, none in a cycle, for garbage.
+
+    It would do so again and again as they become more, for half of the loop's time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _first_match(
@@ -196,22 +224,21 @@ def _hash_all_words(keys: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.uin
     """Return the hashes of all words one after another, and where each key's begin and end."""
     import numpy as np
 
-    counts = np.concatenate(in_slices(keys, _count_words))
-    ends = np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts, dtype=np.uint64)])
-    # A slice at a time: all of them beside the whole would be twice the memory, 0.3 GB.
-    hashes = np.empty(int(ends[-1]), np.uint64)
-    done = 0
-    for piece in each_slice(keys, _hash_words):
-        hashes[done : done + len(piece)] = piece
-        done += len(piece)
-    return hashes, ends
+    # Words have a byte at least and a space between them. What of this stays empty takes no memory,
+    # while pieces to be joined at the end would be there twice, 0.3 GB.
+    most = int(keys.str.len_bytes().sum()) // 2 + len(keys)
+    hashes = np.empty(most, np.uint64)
+    ends = np.zeros(len(keys) + 1, np.uint64)
+    words = posts = 0
+    for counts, piece in each_slice(keys, _hash_words):
+        ends[posts + 1 : posts + 1 + len(counts)] = words + np.cumsum(counts, dtype=np.uint64)
+        hashes[words : words + len(piece)] = piece
+        posts, words = posts + len(counts), words + len(piece)
+    return hashes[:words], ends
 
 
-def _count_words(keys: pl.Series) -> NDArray[np.uint32]:
-    return keys.str.count_matches(" ", literal=True).to_numpy() + 1
-
-
-def _hash_words(keys: pl.Series) -> NDArray[np.uint64]:
-    """Return the hashes of all words one after another."""
+def _hash_words(keys: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
+    """Return how many words each key has, and the hashes of all words one after another."""
     words = keys.str.split(" ")
-    return words.explode(empty_as_null=False).hash(seed=_SEED).to_numpy()
+    hashes = words.explode(empty_as_null=False).hash(seed=_SEED)
+    return words.list.len().to_numpy(), hashes.to_numpy()

@@ -15,24 +15,29 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_ROWS = 20_000
-"""Rows of a slice: some 4 MB of posts, many slices for each core, little overhead for each."""
+_FEWEST, _MOST = 10_000, 75_000
+"""Rows of a slice: each pattern is made ready for each slice anew, and what a slice leaves in
+between takes memory."""
 
 _T = TypeVar("_T")
 
 
-def in_slices(texts: pl.Series, function: Callable[[pl.Series], _T], rows: int = _ROWS) -> list[_T]:
+def in_slices(
+    texts: pl.Series, function: Callable[[pl.Series], _T], rows: int | None = None
+) -> list[_T]:
     """Call a function on consecutive slices of a column; its results in the slices' order.
 
-    An empty column is one empty slice.
+    Without ``rows``, a core has at least one slice of its own unless they would be tiny. An empty
+    column is one empty slice.
     """
     return list(each_slice(texts, function, rows))
 
 
 def each_slice(
-    texts: pl.Series, function: Callable[[pl.Series], _T], rows: int = _ROWS
+    texts: pl.Series, function: Callable[[pl.Series], _T], rows: int | None = None
 ) -> Iterator[_T]:
     """Yield what :func:`in_slices` returns, so that no result has to be kept."""
+    rows = rows or min(max(_FEWEST, -(-len(texts) // pl.thread_pool_size())), _MOST)
     slices = [texts.slice(start, rows) for start in range(0, max(len(texts), 1), rows)]
     if len(slices) == 1:
         yield function(slices[0])
