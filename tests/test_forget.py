@@ -16,22 +16,11 @@ from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
 from huggingtweets import atomic, bots, forgetting, forgotten, pipeline
 from huggingtweets.cli.screen import Screen
-from huggingtweets.errors import HuggingTweetsError, InputError, SourceError, TooLittleText
+from huggingtweets.errors import HuggingTweetsError, TooLittleText
 from huggingtweets.events import Event
-from huggingtweets.forgotten import PostIds, lasting, wanted
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.research import sweep as sweeps
-from huggingtweets.research.space import DEFAULT
-from huggingtweets.research.sweep_folder import Settings, SweepFolder
-from huggingtweets.research.sweep_posts import (
-    fingerprint,
-    load_authors,
-    read_authors,
-    save_authors,
-)
 from huggingtweets.run import RunFolder
-from huggingtweets.sources import Reading, open_source, read_posts
-from huggingtweets.sources.post_ids import read_ids
+from huggingtweets.sources import open_source, read_posts
 from huggingtweets.sources.store import Store
 from huggingtweets.training import Interrupt
 
@@ -40,169 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 X = "1234567890123456789"
-KEY = "3kabcdefghij2"
-AT = f"at://did:plc:abc/app.bsky.feed.post/{KEY}"
 LEARNT = frozenset({"@ann 3", "@ann 5"})
 JUDGED = "@ann 199"
-
-
-# -- which posts -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("written", "means"),
-    [
-        (X, X),
-        (f" {X}\t", X),
-        ("@Ann  12", "@ann 12"),
-        ("@Ada Lovelace 12", "@ada lovelace 12"),
-        (f"https://x.com/ann/status/{X}?s=20", X),
-        (f"https://bsky.app/profile/ann.example/post/{KEY}/", KEY),
-        (AT, AT),
-        ("-100/12", "-100/12"),
-        ("6.03275E+17", None),
-        ("12.0", None),
-        ("@ann", None),
-        ("two words", None),
-        ("", None),
-        ("x" * 301, None),
-    ],
-)
-def test_what_means_a_post(written: str, means: str | None) -> None:
-    assert wanted(written) == means
-
-
-def test_posts_are_told_by_their_ids() -> None:
-    ids = PostIds.of([X, KEY, "uuid-1", "12", "@ann 7"])
-    assert ids.has("bob", X)
-    assert ids.has("bob", AT)
-    assert ids.has("bob", "https://server.example/objects/uuid-1")
-    assert ids.has("bob", "12")
-    assert ids.has("Ann", "7")
-    assert not ids.has("bob", "7")
-    assert not ids.has("ann", "2")
-    assert not ids.has("ann", "-100/12")
-    assert not PostIds.of([])
-    table = pl.DataFrame({"author": ["ann", "bob"], "id": ["7", "7"]})
-    assert ids.among(table).to_list() == [True, False]
-
-
-@pytest.mark.parametrize("name", [X, AT, KEY, "0123456789abcdef", "https://a.example/1"])
-def test_ids_that_only_one_post_has_are_told_alone(name: str) -> None:
-    assert lasting("Ann", name) == name
-    assert forgotten.is_unique(name)
-
-
-def test_ids_that_others_may_have_are_told_with_their_author() -> None:
-    assert lasting("Ann", "12") == "@ann 12"
-    assert forgotten.is_unique("@ann 12")
-    assert not forgotten.is_unique("12")
-
-
-FILES = {
-    "a.txt": f"{X}\n\n# mine\n{AT}\n",
-    "list.csv": f"{X}\n{AT}\n",
-    "a.csv": f"author,id,text\nann,{X},hello\nann,{AT},you\n",
-    "a.jsonl": json.dumps({"delete": {"status": {"id": int(X), "id_str": X, "user_id": 9}}})
-    + "\n"
-    + json.dumps({"uri": AT, "cid": "x"}),
-    "b.jsonl": f'{{"id": "{X}", "action": "delete"}}\n{{"tweet_id": "{AT}"}}\n',
-    "a.json": json.dumps([{"id": int(X)}, AT]),
-    "ids": f"{X}\r\n{AT}\r\n",
-}
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_files_of_ids(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text(FILES[name], newline="")
-    assert read_ids(str(tmp_path / name)) == {X, AT}
-
-
-def test_ids_in_a_row_and_a_table_of_short_ones(tmp_path: Path) -> None:
-    assert read_ids(f"{X}, @Ann 12,{AT}") == {X, "@ann 12", AT}
-    assert len(read_ids(",".join(str(10**18 + i) for i in range(1000)))) == 1000
-    (tmp_path / "a.csv").write_text("user,id\n@Ann,12\n,13\n")
-    assert read_ids(str(tmp_path / "a.csv")) == {"@ann 12", "13"}
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("gone.txt", None, "There is no file .*gone.txt of post ids"),
-        ("a.txt", "", "holds no ids of posts"),
-        ("a.csv", "author,id\n", "holds no ids of posts"),
-        ("a.txt", "12\nthree four\n", "Line 2 of .*a.txt is no post's id"),
-        ("a.csv", "id\n6.03275E+17\n", "Line 2 of .* is no post's id .'6.03275E.17'"),
-        ("a.jsonl", '{"id": "1"}\n{"text": "x"}\n', "Line 2 of .* is no post's id"),
-        ("a.jsonl", '{"id": 1', "is broken JSON"),
-        ("a.json", "[1, 2.5]", "Line 2 of .* is no post's id"),
-        ("a.txt", b"\xff\xfe", "is not UTF-8"),
-    ],
-)
-def test_files_that_hold_none(
-    tmp_path: Path, name: str, content: str | bytes | None, words: str
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InputError, match=words):
-        read_ids(str(tmp_path / name))
-
-
-def test_a_row_with_a_gap() -> None:
-    with pytest.raises(InputError, match="Number 2 of these ids is no post's id"):
-        read_ids(f"{X},,{AT}")
-
-
-# -- for good --------------------------------------------------------------------------------------
-
-
-def test_what_is_forgotten_is_remembered_once(config: Path) -> None:
-    assert forgotten.remembered() == frozenset()
-    assert not config.exists()
-    assert forgotten.remember([X, "@ann 12"]) == 2
-    assert forgotten.remember([X]) == 0
-    assert forgotten.remember([AT]) == 1
-    assert forgotten.remembered() == {X, "@ann 12", AT}
-    assert forgotten.memory_file().read_text().count("\n") == 3
-
-
-def test_a_damaged_memory_is_one_sentence(config: Path) -> None:
-    config.mkdir()
-    forgotten.memory_file().write_text(f"{X}\ntwo words\n")
-    with pytest.raises(InputError, match=r"Line 2 of .*forgotten\.txt is no post's id"):
-        read_posts(["nowhere.csv"])
-    forgotten.memory_file().write_bytes(b"\xff")
-    with pytest.raises(InputError, match=r"forgotten\.txt can't be read as text"):
-        read_posts(["nowhere.csv"])
-
-
-# -- sources ---------------------------------------------------------------------------------------
-
-
-def test_sources_leave_forgotten_posts_out_and_say_how_many(config: Path, tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "ann.csv", "ann", ["zero", "one", "two", "three"])
-    told: list[Event] = []
-    reading = Reading(forget=frozenset({"@ann 1", "3", "9"}), listen=told.append)
-    assert read_posts([path], reading)["text"].to_list() == ["zero", "two"]
-    assert [(event.stage, event.done) for event in told] == [("forget", 2)]
-    assert not config.exists()  # an option is for one reading
-    forgotten.remember(["@ann 0"])
-    assert read_posts([path])["id"].to_list() == ["1", "2", "3"]
-    # an alias doesn't hide whose posts they are
-    assert read_posts([path], Reading(author="me"))["id"].to_list() == ["1", "2", "3"]
-    forgotten.remember(["@me 1"])
-    assert read_posts([path], Reading(author="me"))["id"].to_list() == ["2", "3"]
-    with pytest.raises(SourceError, match="All 4 posts of this csv source are to be forgotten"):
-        read_posts([path], replace(reading, forget=frozenset("0123")))
-
-
-def test_a_reading_that_forgets_nothing_says_so_when_asked_to(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "ann.csv", "ann", ["zero"])
-    told: list[Event] = []
-    read_posts([path], Reading(listen=told.append))
-    assert told == []
-    read_posts([path], Reading(listen=told.append, forget=frozenset({X})))
-    assert [event.done for event in told] == [0]
 
 
 @pytest.fixture
@@ -462,71 +290,6 @@ def test_too_little_that_is_left_is_one_sentence_and_keeps_the_bot(done: RunFold
         pipeline.resume(done.path)
     assert done.record().state == "done"
     assert bots.open_bot(done.path).warning
-
-
-# -- sweeps ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def swept(tmp_path: Path, config: Path) -> SweepFolder:
-    """A sweep over Ann and Bob that no trial has been run in."""
-    assert not config.exists()  # nothing is forgotten yet
-    sources = [
-        write_csv(tmp_path / f"{name}.csv", name, made_up_posts(60, seed))
-        for seed, name in enumerate(("ann", "bob"))
-    ]
-    posts = read_authors(sources, holdout=0.2)
-    folder = SweepFolder(tmp_path / "here" / "sweep")
-    settings = Settings(
-        name="sweep",
-        sources=[str(source) for source in sources],
-        authors=["ann", "bob"],
-        fingerprint=fingerprint(posts),
-        space=DEFAULT.as_json(),
-        objective="robust",
-        base="pocket",
-        holdout=0.2,
-        posts=None,
-        seed=0,
-        device="cpu",
-        precision="fp32",
-    )
-    folder.create(settings, posts)
-    return folder
-
-
-def test_forgotten_posts_leave_a_sweep_which_takes_no_more_trials(swept: SweepFolder) -> None:
-    before = load_authors(swept.authors_file)
-    assert forgetting.list_sweeps(swept.path.parent) == [swept.path]
-    done = forgetting.forget(LEARNT | {"@bob 59"}, [], [swept.path])
-    assert done.sweeps == {swept.path: 3}
-    assert done.skipped == []
-    assert LEARNT | {"@bob 59"} <= forgotten.remembered()
-    after = load_authors(swept.authors_file)
-    for name, lost in (("ann", 2), ("bob", 0)):
-        assert len(after[name].train) == len(before[name].train) - lost
-        assert set(after[name].train) <= set(before[name].train)
-    assert after["bob"].held_out == before["bob"].held_out[:-1]
-    assert swept.settings().forgotten == 3
-    assert forgetting.forget(LEARNT, [], [swept.path]).sweeps == {}
-    with pytest.raises(InputError, match=r"^3 posts of .* were deleted by their authors since"):
-        sweeps.sweep([], sweeps.SweepOptions(out=swept.path))
-
-
-def test_a_sweep_that_cannot_be_worked_on_is_one_sentence(swept: SweepFolder) -> None:
-    with atomic.locked(swept.path):
-        done = forgetting.forget(LEARNT, [], [swept.path])
-    assert done.skipped == [f"{swept.path} is being worked on by another process."]
-    table = pl.read_parquet(swept.authors_file)
-    save_authors(table.drop("id"), swept.authors_file)
-    done = forgetting.forget(LEARNT, [], [swept.path])
-    assert "made before sweeps kept the ids of posts" in done.skipped[0]
-    # which doesn't keep it from being read and gone on with
-    assert load_authors(swept.authors_file).keys() == {"ann", "bob"}
-    assert fingerprint(table.drop("id")) == swept.settings().fingerprint
-    swept.authors_file.write_bytes(b"no table")
-    assert "is damaged" in forgetting.forget(LEARNT, [], [swept.path]).skipped[0]
-    assert (swept.settings().forgotten, done.sweeps) == (0, {})
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import huggingtweets
 
+FOLDERS = ("src", "tests", "benchmarks", "scripts")
 HEAVY = ["torch", "transformers", "polars", "numpy", "sklearn", "typer.testing"]
 
 
@@ -47,3 +49,11 @@ def test_no_module_hides_a_public_function() -> None:
             importlib.import_module(module.name)
     for name in ("train", "curate", "evaluate", "resume", "open_bot", "list_runs"):
         assert callable(getattr(huggingtweets, name)), name
+
+
+def test_every_file_can_be_read_in_one_sitting() -> None:
+    root = Path(__file__).parents[1]
+    files = [file for folder in FOLDERS for file in (root / folder).rglob("*.py")]
+    assert len(files) > 200
+    lines = {file: len(file.read_text("utf-8").splitlines()) for file in files}
+    assert [f"{file}: {count} lines" for file, count in lines.items() if count > 500] == []

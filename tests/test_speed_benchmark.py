@@ -256,6 +256,10 @@ def test_the_rows_of_the_loss_are_made_of_all_authors() -> None:
     assert (soonest.ours, soonest.theirs, soonest.value) == (2.0, 10.0, 5.0)
     assert "SenSanders" in soonest.notes[0]
     assert "Someone" not in soonest.notes[0]  # settings may have been chosen on it
+    assert len(soonest.notes) == 1
+    harmed = speed_loss._soonest({"SenSanders": author(1.0, 2.5)}, Runs())
+    assert harmed.value == 10.0
+    assert harmed.notes[1].startswith("classic ends above the untouched base")
     assert lowest.value == 1
     assert "not lower: Someone" in lowest.notes
     unfinished = speed_loss._lowest(found, Runs(), 15)

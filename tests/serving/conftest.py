@@ -30,6 +30,10 @@ def until(condition: Callable[[], object], what: str, seconds: float = 500) -> N
         time.sleep(0.05)
 
 
+def visitors_runs(out: Path, visitor: str) -> Path:
+    return out / ".app" / "visitors" / visitor / "runs"
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> RunFolder:
     """A bot of 300 posts, made in this process; copy it before changing anything."""
@@ -71,3 +75,10 @@ def copied(finished: RunFolder, folder: Path, name: str = "ann") -> RunFolder:
     record.name = name
     made.save(record)
     return made
+
+
+@pytest.fixture
+def shared(tmp_path: Path, serve: Callable[..., Service], finished: RunFolder) -> Service:
+    """A server on which ann has a bot and bob has none."""
+    copied(finished, visitors_runs(tmp_path / "runs", ANN))
+    return serve(shared=True)

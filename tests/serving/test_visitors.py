@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
-from tests.serving.conftest import ANN, BOB, copied
+from tests.serving.conftest import ANN, BOB, copied, visitors_runs
 
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError, StorageError
 from huggingtweets.serving.limits import Rate
-from huggingtweets.serving.open_bots import OpenBots
 from huggingtweets.serving.queue import Queue
 from huggingtweets.serving.types import ALONE, SAMPLE, Order
 
@@ -41,17 +40,6 @@ HOSTILE_NAMES = (
     "ann~",
 )
 HOSTILE_VISITORS = ("", "me", "../" + ANN, ANN[:-1] + "/", "..", "short", ANN + "\n")
-
-
-def visitors_runs(out: Path, visitor: str) -> Path:
-    return out / ".app" / "visitors" / visitor / "runs"
-
-
-@pytest.fixture
-def shared(tmp_path: Path, serve: Serve, finished: RunFolder) -> Service:
-    """A server on which ann has a bot and bob has none."""
-    copied(finished, visitors_runs(tmp_path / "runs", ANN))
-    return serve(shared=True)
 
 
 def everything(service: Service, visitor: str, name: str) -> dict[str, Callable[[], object]]:
@@ -364,57 +352,6 @@ def test_huey_hands_trainings_out_as_their_places_say(tmp_path: Path) -> None:
         Queue(tmp_path, "amqp://user:secret@host")
 
 
-def test_a_quiz_ends_in_the_likeness_report(
-    tmp_path: Path, serve: Serve, finished: RunFolder
-) -> None:
-    run = copied(finished, tmp_path / "runs")
-    service = serve()
-    kept = set(run.table("kept").filter(split="held_out")["text"])
-    quiz = service.new_quiz(ALONE, "ann", 8)
-    assert len(quiz.questions) == 8
-    assert all(question.real is None for question in quiz.questions)
-    truth = [question.text in kept for question in quiz.questions]
-    assert sum(truth) == 4
-    says = [True, True, True, True, False, False, False, False]
-    for number, said in enumerate(says, 1):
-        assert service.quiz(ALONE, quiz.id) == quiz
-        assert service.bot(ALONE, "ann").human is None
-        right, quiz = service.answer(ALONE, quiz.id, number, said)
-        assert right == (said == truth[number - 1])
-        if number < 8:
-            with pytest.raises(InputError, match="answered already"):
-                service.answer(ALONE, quiz.id, number, said)
-    human = service.bot(ALONE, "ann").human
-    assert human is not None
-    assert (human.quizzes, human.bot, human.real) == (1, 4, 4)
-    assert human.bot_taken + human.real_taken == 4
-    assert quiz.right == human.real_taken + 4 - human.bot_taken
-    report = json.loads(run.report_json.read_text("utf-8"))
-    assert report["human"]["bot_taken"] == human.bot_taken
-    assert "Do people take it for the author?" in run.report_page.read_text("utf-8")
-    for _ in range(2):
-        quiz = service.new_quiz(ALONE, "ann", 2)
-        for number in (1, 2):
-            service.answer(ALONE, quiz.id, number, True)
-    human = service.bot(ALONE, "ann").human
-    assert human is not None
-    assert (human.quizzes, human.bot, human.real) == (3, 6, 6)
-    for wrong in (0, 3, -1):
-        fresh = service.new_quiz(ALONE, "ann", 2)
-        with pytest.raises(InputError, match="2 questions"):
-            service.answer(ALONE, fresh.id, wrong, True)
-    with pytest.raises(InputError, match="no such quiz"):
-        service.quiz(ALONE, "../" + quiz.id)
-
-
-def test_quizzes_are_their_visitor_s_alone(shared: Service) -> None:
-    quiz = shared.new_quiz(ANN, "ann", 2)
-    with pytest.raises(InputError, match="no such quiz"):
-        shared.quiz(BOB, quiz.id)
-    with pytest.raises(InputError, match="no such quiz"):
-        shared.answer(BOB, quiz.id, 1, True)
-
-
 def test_a_zip_holds_the_bot_and_no_post(tmp_path: Path, serve: Serve, finished: RunFolder) -> None:
     run = copied(finished, tmp_path / "runs")
     # as if the bot had written a real post, which the report quotes
@@ -512,33 +449,3 @@ def test_old_uploads_go_unless_they_are_needed(serve: Serve, csv: Path, tmp_path
     service.keep_upload(ALONE, csv, "ann.csv")
     assert needed.exists()
     assert not lost.exists()
-
-
-def test_bots_that_were_not_used_for_longest_are_closed(
-    tmp_path: Path, finished: RunFolder
-) -> None:
-    runs = [copied(finished, tmp_path, f"bot{i}") for i in range(4)]
-    size = OpenBots(1e9).open(runs[0]).size
-    bots = OpenBots(2.5 * size)
-    first, second = bots.open(runs[0]), bots.open(runs[1])
-    assert bots.open(runs[0]) is first
-    bots.open(runs[2])  # closes the second
-    assert len(bots) == 2
-    assert bots.size <= 2.5 * size
-    assert bots.open(runs[0]) is first
-    assert bots.open(runs[1]) is not second
-    tiny = OpenBots(1.0)
-    assert tiny.open(runs[3]).bot.index is not None
-    assert len(tiny) == 1
-
-
-def test_a_bot_that_was_trained_again_is_opened_again(tmp_path: Path, finished: RunFolder) -> None:
-    run = copied(finished, tmp_path)
-    bots = OpenBots(1e9)
-    before = bots.open(run)
-    shutil.copytree(run.bot, tmp_path / "new")
-    shutil.rmtree(run.bot)
-    (tmp_path / "new").rename(run.bot)
-    os.utime(run.bot)
-    assert bots.open(run) is not before
-    assert len(bots) == 1

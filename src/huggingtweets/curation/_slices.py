@@ -15,7 +15,7 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_FEWEST, _MOST = 10_000, 75_000
+_FEWEST, _MOST = 10_000, 40_000
 """Rows of a slice: each pattern is made ready for each slice anew, and what a slice leaves in
 between takes memory."""
 
