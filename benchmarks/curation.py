@@ -38,7 +38,7 @@ GOAL_GB = 2.0
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "data" / "corpus"
 STAGES = {
     "clean": "clean",
-    "count_words": "count words",
+    "are_short": "count words",
     "find_duplicates": "find duplicates",
     "_candidates": "… of which MinHash and LSH",
 }

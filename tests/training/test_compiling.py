@@ -131,7 +131,7 @@ def test_it_compiles_by_itself_only_where_it_pays(
     expected: bool,
 ) -> None:
     monkeypatch.setattr(compiling, "has_compiler", lambda: True)
-    (parameters, drops), where, tokens = model, replace(cpu, **changes), 100_000
+    (parameters, drops), where, tokens = model, replace(cpu, **changes), 200_000
     found = [
         compiling.decide(wanted, where, parameters, tokens, drops=drops)
         for wanted in (None, False, True)

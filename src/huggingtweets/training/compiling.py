@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from huggingtweets.machine import Machine
 
-_WORTH_IT = 3e13
-"""Floating-point operations of a training from which on compiling is made up for: about two
-minutes on two cores."""
+_WORTH_IT = 1.2e14
+"""Floating-point operations of a training from which on compiling is made up for: about four
+minutes on two cores. Steps gain 6 % and the first one takes 13 s longer (docs/performance.md)."""
 
 
 def decide(
