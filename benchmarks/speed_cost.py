@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 OURS, STEP, PREPARE = "benchmarks.ours.training", "benchmarks.ours.step", "benchmarks.speed_prepare"
 POSTS = (250, 500, 1_000, 2_000, 4_000)
-WIDTHS = (512, 1_024)
+WIDTHS = (256, 768)
 """Of models of the embedded base's kind and depth, with random weights."""
 TOKENS = 8_192
 _BLUE = "#0969da"
