@@ -145,8 +145,10 @@ def pretrain(
         print_json(record)
         return
     last = record["sittings"][-1]
+    seconds = last["seconds"]
+    time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     screen.say(
-        f"{last['tokens']:,} tokens in {last['seconds'] / 60:.0f} minutes; held-out posts: "
+        f"{last['tokens']:,} tokens in {time}; held-out posts: "
         f"{last['curve'][-1]['held_out_bits_per_byte']['all']:.3f} bits per byte"
     )
     screen.heading(f"The base is in {made}")
