@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.likeness_results import TEST_ONLY
-from benchmarks.speed_plan import Plan, Runs, in_turn, not_run, stamped
+from benchmarks.speed_plan import Failed, Plan, Runs, in_turn, not_run, stamped
 from benchmarks.speed_results import Result
 from benchmarks.speed_training import CLASSIC, OURS
 
@@ -42,15 +42,19 @@ def by_preference(sources: Sequence[Path]) -> list[Path]:
 def measure(plan: Plan) -> list[Result]:
     """Both rows, from all authors of the plan; those of a measurement that was stopped stay."""
     runs = Runs()
+    rows = [not_run(name, "not run") for name in ROWS]
     found: dict[str, tuple[Answer, Answer]] = {}
     known = earlier(plan)
     sources = by_preference(plan.sources)
     for source in sources:
         print(f" {source.stem}", file=sys.stderr, flush=True)
-        both = known.get(source.stem) or _author(plan, source)
-        why = both.why_not("ours") or both.why_not("classic")
-        if why:
-            return [not_run(name, why) for name in ROWS]
+        try:
+            both = known.get(source.stem) or _author(plan, source)
+            why = both.why_not("ours") or both.why_not("classic")
+        except Failed as error:
+            why = str(error)
+        if why:  # the authors before it took hours and stay
+            return [replace(row, value=None, why_not=f"{why} ({source.stem})") for row in rows]
         runs.answers |= {f"{name}, {source.stem}": both.answers[name] for name in both.answers}
         runs.busy = max(runs.busy or 0.0, both.busy or 0.0)
         found[source.stem] = both.answers["ours"][0], both.answers["classic"][0]

@@ -291,6 +291,13 @@ def test_a_loss_that_was_stopped_goes_on_after_its_last_author(tmp_path: Path) -
     assert lowest.value == 0  # none is lower than the same
     assert speed_loss.earlier(replace(plan, earlier=[soonest])) == {}  # all there: anew
 
+    def fails(_module: str, _task: Task, _cores: int | None) -> Answer:
+        return {"failed": "out of memory"}
+
+    rows = speed_loss.measure(replace(plan, start=fails, earlier=saved))
+    assert [(row.value, row.why_not) for row in rows] == [(None, "not run: out of memory (B)")] * 2
+    assert set(speed_loss.earlier(replace(plan, earlier=rows))) == {"A"}  # nothing is lost
+
 
 def test_distributions_are_told_apart() -> None:
     same = [f"{word} and on" for word in ("the", "a", "we", "my") for _ in range(50)]
