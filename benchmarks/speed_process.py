@@ -50,7 +50,10 @@ def run(module: str, task: Task, cores: int | None = None) -> Answer:
                 command, cwd=ROOT, env=environment(), stdout=stream, stderr=subprocess.STDOUT
             )
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            # polars has waiting go on after Ctrl-C, but not sleeping
+            while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+                time.sleep(0.02)
+            _, status, usage = ended
         except BaseException:
             process.kill()
             process.wait()
