@@ -40,7 +40,7 @@ STAGES = {
     "clean": "clean",
     "are_short": "count words",
     "find_duplicates": "find duplicates",
-    "_candidates": "… of which MinHash and LSH",
+    "candidates": "… of which candidates",
 }
 SEED = 1
 MICROSECONDS = 1_000_000

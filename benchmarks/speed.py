@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import replace
@@ -177,4 +178,6 @@ def _options() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C, or what it has started would go on without it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -2,10 +2,9 @@
 
 Two kinds: the *same text* once case, punctuation, emoji and spacing are set aside, and
 *near-duplicates*, whose sets of words have a Jaccard similarity (shared words over all words,
-Jaccard 1901) of at least a threshold. Candidates come from MinHash signatures and
-locality-sensitive hashing (Broder 1997; Leskovec, Rajaraman & Ullman, *Mining of Massive
-Datasets*, ch. 3), computed by ``rensa``; each is then checked on the words themselves, so that no
-post is dropped by an accident of hashing.
+Jaccard 1901) of at least a threshold. Candidates share a part of their words (see
+:mod:`huggingtweets.curation._alike`); each is then checked on the words themselves, so that no post
+is dropped by an accident of hashing.
 
 Words rather than character n-grams: at 0.9 one changed word makes a near-duplicate in a post of 19
 words or more, and a changed name or number doesn't in a post of ten. A number is taken together
@@ -23,21 +22,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from huggingtweets.curation._alike import candidates
 from huggingtweets.curation._scripts import UNSPACED
-from huggingtweets.curation._slices import change_where, each_slice, in_slices
+from huggingtweets.curation._slices import change_where, in_slices
 from huggingtweets.curation._unicode import beyond_ascii, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import numpy as np
-    import rensa
-    from numpy.typing import NDArray
-
-_HASHES = 96
-"""Values of a signature: 384 bytes a post, in bands of 1 to 16 values."""
-
-_SEED = 42
 _NO_WORD = r"(?:[^\p{L}\p{M}\p{N} ]|[\x{FE00}-\x{FE0F}\x{20E3}])"
 """Variation selectors and the keycap are marks to Unicode but belong to emoji."""
 
@@ -45,15 +37,10 @@ _BETWEEN_WORDS = rf"(?: *{_NO_WORD})+ *| {{2,}}"
 """All that stands between two words unless it is one space, which needn't be replaced by itself:
 replacing takes longer than searching."""
 
-_RECALL = 0.998
-"""Share of the pairs right at the threshold that become candidates; more above it."""
-
-_AT_ONCE = 2_000
-"""Signatures that become Python numbers at a time: 6 MB, twice as fast as 60 MB."""
-
-_MOST_COMPARED = 16
-"""Earlier posts a post is compared with in each band. Only made-up data has more that look alike
-and yet differ; the bound keeps a million of those from taking a million squared comparisons."""
+_MOST_ALIKE = 16
+"""Posts kept that may have a part in common and yet differ. A part that more have, a few of the
+commonest words, tells nothing; without a bound a million posts would take a million squared
+comparisons."""
 
 
 def find_duplicates(texts: pl.Series, threshold: float) -> pl.DataFrame:
@@ -113,21 +100,21 @@ def _near_duplicates(rows: pl.Series, keys: pl.Series, threshold: float) -> pl.D
     kept_in: defaultdict[int, list[int]] = defaultdict(list)
     words_of: dict[int, frozenset[str]] = {}
     found: list[tuple[int, int, float]] = []
-    candidates = _candidates(keys, _rows_of_a_band(threshold))
-    position = candidates["position"]
-    table = [rows.gather(position), keys.gather(position), candidates["buckets"]]
+    found_alike = candidates(keys, threshold)
+    position = found_alike["position"]
+    table = [rows.gather(position), keys.gather(position), found_alike["parts"]]
     with _uncollected():
-        for row, key, buckets in pl.DataFrame(table).iter_rows():
+        for row, key, parts in pl.DataFrame(table).iter_rows():
             words = frozenset(key.split(" "))
-            alike = {other for bucket in buckets for other in kept_in[bucket]}
+            telling = [part for part in parts if len(kept_in[part]) < _MOST_ALIKE]
+            alike = {other for part in telling for other in kept_in[part]}
             match = _first_match(words, sorted(alike), words_of, threshold)
             if match is not None:
                 found.append((row, *match))
                 continue
             words_of[row] = words
-            for bucket in buckets:
-                if len(kept_in[bucket]) < _MOST_COMPARED:
-                    kept_in[bucket].append(row)
+            for part in telling:
+                kept_in[part].append(row)
     schema = {"row": rows.dtype, "of": rows.dtype, "similarity": pl.Float64()}
     return pl.DataFrame(found, schema=schema, orient="row")
 
@@ -160,85 +147,3 @@ def _first_match(
         if similarity >= threshold:
             return other, similarity
     return None
-
-
-def _rows_of_a_band(threshold: float) -> int:
-    """Choose how many values make a band: as many as leave the recall at the threshold.
-
-    Two signatures agree in one value with probability ``s``, their similarity, hence in at least
-    one of ``b`` bands of ``r`` values with ``1 - (1 - s^r)^b``. Longer bands mean fewer pairs to
-    compare. At 0.9 that is 12 bands of 8, with a recall of 0.9988; at 0.95, 0.999998.
-    """
-    for rows in (16, 8, 4, 2):
-        if 1 - (1 - threshold**rows) ** (_HASHES // rows) >= _RECALL:
-            return rows
-    return 1
-
-
-def _candidates(keys: pl.Series, band_rows: int) -> pl.DataFrame:
-    """Find the keys whose signature has a band in common with any other.
-
-    Returns:
-        Columns ``position`` of the key and ``buckets``, one number for each such band.
-    """
-    import numpy as np
-    import rensa
-
-    index = rensa.RMinHashLSH(0.5, _HASHES, _HASHES // band_rows)  # it uses no threshold here
-    flags = index.query_duplicate_flags_matrix_one_shot(_signatures(keys))
-    positions = pl.Series("position", flags, dtype=pl.Boolean).arg_true()
-    chosen = keys.gather(positions)
-    number = partial(_number_bands, band_rows=band_rows)
-    bands = np.concatenate(in_slices(chosen, number, _AT_ONCE))
-    table = pl.DataFrame(
-        {"position": positions.to_numpy().repeat(bands.shape[1]), "buckets": bands.ravel()}
-    )
-    shared = table.filter(pl.len().over("buckets") > 1)
-    return shared.group_by("position", maintain_order=True).agg("buckets")
-
-
-def _number_bands(keys: pl.Series, band_rows: int) -> NDArray[np.uint64]:
-    """Give each band of each signature a number, ``(keys, bands)``, the same for equal bands.
-
-    Different ones may too, once in 2^64; that only costs a comparison.
-    """
-    import numpy as np
-
-    rows = _signatures(keys).to_rows()
-    values = np.array(rows, np.uint64).reshape(len(keys), _HASHES // band_rows, band_rows)
-    # Odd random factors: multiply-add hashing modulo 2^64.
-    factors = np.random.default_rng(_SEED).integers(2**63, size=values.shape[1:], dtype=np.uint64)
-    bands: NDArray[np.uint64] = (values * (2 * factors + 1)).sum(axis=2, dtype=np.uint64)
-    return bands
-
-
-def _signatures(keys: pl.Series) -> rensa.RMinHashDigestMatrix:
-    """Compute the MinHash signatures of all keys, ``(keys, _HASHES)`` values of 32 bits."""
-    import rensa
-
-    hashes, offsets = _hash_all_words(keys)
-    return rensa.RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, _HASHES, _SEED)
-
-
-def _hash_all_words(keys: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return the hashes of all words one after another, and where each key's begin and end."""
-    import numpy as np
-
-    # Words have a byte at least and a space between them. What of this stays empty takes no memory,
-    # while pieces to be joined at the end would be there twice, 0.3 GB.
-    most = int(keys.str.len_bytes().sum()) // 2 + len(keys)
-    hashes = np.empty(most, np.uint64)
-    ends = np.zeros(len(keys) + 1, np.uint64)
-    words = posts = 0
-    for counts, piece in each_slice(keys, _hash_words):
-        ends[posts + 1 : posts + 1 + len(counts)] = words + np.cumsum(counts, dtype=np.uint64)
-        hashes[words : words + len(piece)] = piece
-        posts, words = posts + len(counts), words + len(piece)
-    return hashes[:words], ends
-
-
-def _hash_words(keys: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
-    """Return how many words each key has, and the hashes of all words one after another."""
-    words = keys.str.split(" ")
-    hashes = words.explode(empty_as_null=False).hash(seed=_SEED)
-    return words.list.len().to_numpy(), hashes.to_numpy()
