@@ -84,6 +84,27 @@ def test_nothing_to_compare(keys: list[str]) -> None:
     assert together(keys, 0.9) == set()
 
 
+def test_sentence_with_places_to_fill_in() -> None:
+    # The words that all of them share are the same in every part that nothing else is in.
+    numbers = random.Random(7)
+    texts = []
+    for _ in range(600):
+        words = WORDS[:20]
+        words[4], words[13] = (f"filled{numbers.randrange(100)}" for _ in range(2))
+        texts.append(" ".join(words))
+    texts = list(dict.fromkeys(texts))
+    kept: list[str] = []
+    for text in texts:
+        if all(similarity(text, other) < 0.9 for other in kept):
+            kept.append(text)
+    found = find_duplicates(pl.Series(texts), 0.9)
+    dropped = len(texts) - len(kept)
+    assert dropped > 400
+    assert 0.97 * dropped < found.height <= dropped + 5  # another one kept, another one dropped
+    kept_now = pl.Series(texts).gather(sorted(set(range(len(texts))) - set(found["row"])))
+    assert find_duplicates(kept_now, 0.9).is_empty()
+
+
 def test_part_that_many_share_tells_nothing() -> None:
     # Half of each is the same, but no two are alike; then one comes that is like the first.
     same = " ".join(WORDS[:10])

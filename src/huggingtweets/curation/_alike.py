@@ -12,14 +12,18 @@ a set is divided for each level in which a set as like as that may be the larger
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
+from zlib import crc32
 
 import polars as pl
 
 from huggingtweets.curation._slices import each_slice
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,6 +36,8 @@ _SEED = 42
 _HASH_BITS = 48
 _ODD = 0x9E3779B97F4A7C15
 """Tells the parts of one level from those of another: 2^64 over the golden ratio."""
+
+_64_BITS = 2**64 - 1
 
 _MISSED = 0.002
 """Likelihood, at the threshold itself, that two posts have no part in common."""
@@ -68,6 +74,26 @@ def candidates(keys: pl.Series, threshold: float) -> pl.DataFrame:
     return shared.group_by("position").agg("parts").sort("position")
 
 
+def divide_again(words: Collection[str], threshold: float, time: int) -> list[int]:
+    """Divide a set of words as :func:`candidates` does, but others of them together each time.
+
+    Returns:
+        The numbers of its parts.
+    """
+    partner = int(len(words) / threshold + _EPSILON)
+    largest, fewest = _levels(threshold, partner)
+    factor = _ODD * (2 * time + 1)
+    hashes = [crc32(word.encode()) * factor & _64_BITS for word in words]
+    numbers: list[int] = []
+    for parts in fewest[bisect_left(largest, len(words)) : bisect_left(largest, partner) + 1]:
+        sums: dict[int, int] = {}
+        for hashed in hashes:
+            part = (hashed >> 32) * parts >> 32
+            sums[part] = sums.get(part, parts * _ODD) + hashed
+        numbers += sums.values()
+    return numbers
+
+
 def _parts(keys: pl.Series, threshold: float) -> tuple[NDArray[np.uint32], _Numbers]:
     """Number the parts of each key: for each part the key's position, and the number."""
     import numpy as np
@@ -75,11 +101,11 @@ def _parts(keys: pl.Series, threshold: float) -> tuple[NDArray[np.uint32], _Numb
     words, posts = _sets(keys)
     sizes = np.bincount(posts, minlength=len(keys))
     partners = np.floor(sizes / threshold + _EPSILON).astype(np.int64)
-    largest, parts = _levels(threshold, int(partners.max(initial=0)))
+    largest, parts = map(np.array, _levels(threshold, int(partners.max(initial=0))))
     level, last = np.searchsorted(largest, sizes), np.searchsorted(largest, partners)
     found: list[tuple[NDArray[np.uint32], _Numbers]] = []
     while len(words):
-        found.append(_divide(words, posts, parts[level][posts]))
+        found.append(_divide(words, posts, parts[level][posts].astype(np.uint64)))
         level += 1
         more = (level <= last)[posts]
         words, posts = words[more], posts[more]
@@ -126,14 +152,12 @@ def _begins(numbers: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 
 @cache
-def _levels(threshold: float, size: int) -> tuple[NDArray[np.int64], _Numbers]:
+def _levels(threshold: float, size: int) -> tuple[list[int], list[int]]:
     """Gather sizes up to one into levels: the largest size of each, and how many parts it takes.
 
     A level reaches as far as no more words may differ, and at least as far as the partners of its
     smallest size, so that a set belongs to two levels at most.
     """
-    import numpy as np
-
     rate = 2 * (1 - threshold) / (1 + threshold)
     largest, parts = [0], [1]
     while largest[-1] < size:
@@ -143,7 +167,7 @@ def _levels(threshold: float, size: int) -> tuple[NDArray[np.int64], _Numbers]:
         largest.append(max(int(smallest / threshold + _EPSILON), same_up_to))
         differing = int(rate * largest[-1] + _EPSILON)
         parts.append(_fewest_parts(differing, shared=math.ceil(threshold * smallest - _EPSILON)))
-    return np.array(largest), np.array(parts, np.uint64)
+    return largest, parts
 
 
 def _fewest_parts(differing: int, shared: int) -> int:

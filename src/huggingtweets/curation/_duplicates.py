@@ -15,7 +15,6 @@ each character is a word.
 from __future__ import annotations
 
 import gc
-from collections import defaultdict
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,12 +22,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from huggingtweets.curation._alike import candidates
+from huggingtweets.curation._kept import Kept, Post
 from huggingtweets.curation._scripts import UNSPACED
 from huggingtweets.curation._slices import change_where, in_slices
 from huggingtweets.curation._unicode import beyond_ascii, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _NO_WORD = r"(?:[^\p{L}\p{M}\p{N} ]|[\x{FE00}-\x{FE0F}\x{20E3}])"
 """Variation selectors and the keycap are marks to Unicode but belong to emoji."""
@@ -36,11 +36,6 @@ _NO_WORD = r"(?:[^\p{L}\p{M}\p{N} ]|[\x{FE00}-\x{FE0F}\x{20E3}])"
 _BETWEEN_WORDS = rf"(?: *{_NO_WORD})+ *| {{2,}}"
 """All that stands between two words unless it is one space, which needn't be replaced by itself:
 replacing takes longer than searching."""
-
-_MOST_ALIKE = 16
-"""Posts kept that may have a part in common and yet differ. A part that more have, a few of the
-commonest words, tells nothing; without a bound a million posts would take a million squared
-comparisons."""
 
 
 def find_duplicates(texts: pl.Series, threshold: float) -> pl.DataFrame:
@@ -97,24 +92,19 @@ def _near_duplicates(rows: pl.Series, keys: pl.Series, threshold: float) -> pl.D
     Comparing with kept posts only, in an order that depends on nothing else, makes the result the
     same when what was kept is curated again.
     """
-    kept_in: defaultdict[int, list[int]] = defaultdict(list)
-    words_of: dict[int, frozenset[str]] = {}
+    shared = candidates(keys, threshold)
+    position = shared["position"]
+    table = [rows.gather(position), keys.gather(position), shared["parts"]]
+    kept = Kept(threshold)
     found: list[tuple[int, int, float]] = []
-    found_alike = candidates(keys, threshold)
-    position = found_alike["position"]
-    table = [rows.gather(position), keys.gather(position), found_alike["parts"]]
     with _uncollected():
         for row, key, parts in pl.DataFrame(table).iter_rows():
-            words = frozenset(key.split(" "))
-            telling = [part for part in parts if len(kept_in[part]) < _MOST_ALIKE]
-            alike = {other for part in telling for other in kept_in[part]}
-            match = _first_match(words, sorted(alike), words_of, threshold)
-            if match is not None:
+            post = Post(row, frozenset(key.split(" ")), [parts])
+            match = kept.first_alike(post)
+            if match is None:
+                kept.add(post)
+            else:
                 found.append((row, *match))
-                continue
-            words_of[row] = words
-            for part in telling:
-                kept_in[part].append(row)
     schema = {"row": rows.dtype, "of": rows.dtype, "similarity": pl.Float64()}
     return pl.DataFrame(found, schema=schema, orient="row")
 
@@ -132,18 +122,3 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _first_match(
-    words: frozenset[str],
-    others: Iterable[int],
-    words_of: dict[int, frozenset[str]],
-    threshold: float,
-) -> tuple[int, float] | None:
-    """Return the earliest other post that is similar enough, with its exact similarity."""
-    for other in others:
-        shared = len(words & words_of[other])
-        similarity = shared / (len(words) + len(words_of[other]) - shared)
-        if similarity >= threshold:
-            return other, similarity
-    return None
