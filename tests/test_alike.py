@@ -73,10 +73,10 @@ def test_posts_that_share_nothing_but_common_words_are_not_compared() -> None:
 
 def test_far_apart_in_the_table() -> None:
     numbers = random.Random(7)
-    keys = [f"{' '.join(numbers.sample(WORDS, 12))} post{number}" for number in range(25_000)]
-    keys[24_999] = f"{keys[3]} indeed"
+    keys = [f"{' '.join(numbers.sample(WORDS, 12))} post{number}" for number in range(45_000)]
+    keys[44_999] = f"{keys[3]} indeed"
     found = find_duplicates(pl.Series(keys), 0.9)
-    assert found.select("row", "of").rows() == [(24_999, 3)]
+    assert found.select("row", "of").rows() == [(44_999, 3)]
 
 
 @pytest.mark.parametrize("keys", [[], ["one"], ["", "two words"]])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     _Numbers: TypeAlias = NDArray[np.uint64]
 
-_AT_ONCE = 10_000
+_AT_ONCE = 40_000
 """Posts of a slice, fewer than 2^16: their number stands above 48 bits of a word's hash."""
 
 _SEED = 42
@@ -70,7 +70,7 @@ def candidates(keys: pl.Series, threshold: float) -> pl.DataFrame:
         positions.append(posts + np.uint32(start))
         numbers.append(found)
     table = pl.DataFrame({"position": np.concatenate(positions), "parts": np.concatenate(numbers)})
-    shared = table.filter(pl.col("parts").is_duplicated())
+    shared = table.filter(pl.len().over("parts") > 1)
     return shared.group_by("position").agg("parts").sort("position")
 
 
@@ -101,11 +101,12 @@ def _parts(keys: pl.Series, threshold: float) -> tuple[NDArray[np.uint32], _Numb
     words, posts = _sets(keys)
     sizes = np.bincount(posts, minlength=len(keys))
     partners = np.floor(sizes / threshold + _EPSILON).astype(np.int64)
-    largest, parts = map(np.array, _levels(threshold, int(partners.max(initial=0))))
+    largest, fewest = _levels(threshold, int(partners.max(initial=0)))
+    parts = np.array(fewest, np.uint64)
     level, last = np.searchsorted(largest, sizes), np.searchsorted(largest, partners)
     found: list[tuple[NDArray[np.uint32], _Numbers]] = []
     while len(words):
-        found.append(_divide(words, posts, parts[level][posts].astype(np.uint64)))
+        found.append(_divide(words, posts, parts[level][posts]))
         level += 1
         more = (level <= last)[posts]
         words, posts = words[more], posts[more]
@@ -126,8 +127,9 @@ def _sets(keys: pl.Series) -> tuple[_Numbers, NDArray[np.int64]]:
     hashes |= first.repeat(words.list.len().to_numpy())
     hashes.sort()
     hashes = hashes[_begins(hashes)]
-    posts = (hashes >> _HASH_BITS).astype(np.int64)
-    return hashes & np.uint64((1 << _HASH_BITS) - 1), posts
+    posts = (hashes >> np.uint64(_HASH_BITS)).view(np.int64)
+    hashes &= np.uint64((1 << _HASH_BITS) - 1)
+    return hashes, posts
 
 
 def _divide(
@@ -136,8 +138,12 @@ def _divide(
     """Divide sets of hashes into as many parts as said for each word; empty ones aren't told."""
     import numpy as np
 
-    part = ((words >> (_HASH_BITS - 32)) * parts) >> 32  # by 32 bits, as 64 would overflow
-    starts = np.flatnonzero(_begins(part) | _begins(posts))
+    part = words >> np.uint64(_HASH_BITS - 32)  # of 32 bits, as products of 48 would overflow
+    part *= parts
+    part >>= np.uint64(32)
+    begins = _begins(part)
+    begins |= _begins(posts)
+    starts = np.flatnonzero(begins)
     numbers = np.add.reduceat(words, starts) + parts[starts] * _ODD
     return posts[starts].astype(np.uint32), numbers
 

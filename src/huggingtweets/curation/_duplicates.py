@@ -94,19 +94,24 @@ def _near_duplicates(rows: pl.Series, keys: pl.Series, threshold: float) -> pl.D
     """
     shared = candidates(keys, threshold)
     position = shared["position"]
-    table = [rows.gather(position), keys.gather(position), shared["parts"]]
-    kept = Kept(threshold)
-    found: list[tuple[int, int, float]] = []
+    posts = pl.DataFrame([rows.gather(position), keys.gather(position), shared["parts"]])
     with _uncollected():
-        for row, key, parts in pl.DataFrame(table).iter_rows():
-            post = Post(row, frozenset(key.split(" ")), [parts])
-            match = kept.first_alike(post)
-            if match is None:
-                kept.add(post)
-            else:
-                found.append((row, *match))
+        found = _like_an_earlier_one(posts, threshold)
     schema = {"row": rows.dtype, "of": rows.dtype, "similarity": pl.Float64()}
     return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def _like_an_earlier_one(posts: pl.DataFrame, threshold: float) -> list[tuple[int, int, float]]:
+    kept = Kept(threshold)
+    found: list[tuple[int, int, float]] = []
+    for row, key, parts in posts.iter_rows():
+        post = Post(row, frozenset(key.split(" ")), [parts])
+        match = kept.first_alike(post)
+        if match is None:
+            kept.add(post)
+        else:
+            found.append((row, *match))
+    return found
 
 
 @contextmanager

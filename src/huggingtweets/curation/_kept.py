@@ -8,14 +8,9 @@ posts kept before and their order, so that curating the kept ones again finds no
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from huggingtweets.curation._alike import divide_again
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _MOST = 16
 """Posts kept that may have a part in common and yet differ, before it tells nothing."""
@@ -31,12 +26,12 @@ most of the time and finds few posts more."""
 
 @dataclass(slots=True)
 class Post:
-    """A post's row, its words, and its parts of each division as far as they were needed."""
+    """A post's row and words, its parts of each division that was needed, and the last entered."""
 
     row: int
     words: frozenset[str]
     divisions: list[list[int]]
-    entered: set[int] = field(default_factory=set)
+    entered: int = -1
 
     def parts(self, division: int, threshold: float) -> list[int]:
         """The numbers of the parts of one division."""
@@ -52,13 +47,11 @@ class Kept:
         """Start without any; for the threshold see :func:`candidates`."""
         self.threshold = threshold
         self._last = _AGAIN if threshold >= _SHORT_BELOW else _AGAIN_IF_SHORT
-        self._having: list[defaultdict[int, list[Post]]]
-        self._having = [defaultdict(list) for _ in range(self._last + 1)]
+        self._having: list[dict[int, list[Post]]] = [{} for _ in range(self._last + 1)]
 
     def first_alike(self, post: Post) -> tuple[int, float] | None:
         """Return the row of the earliest post that is similar enough, and its exact similarity."""
-        words = post.words
-        met: dict[int, Post] = {other.row: other for other in self._sharing(post)}
+        words, met = post.words, self._sharing(post)
         for row in sorted(met):
             others = met[row].words
             shared = len(words & others)
@@ -69,28 +62,31 @@ class Kept:
 
     def add(self, post: Post, division: int = 0) -> None:
         """Keep a post, so that later ones find it."""
-        if division in post.entered:
+        if division <= post.entered:
             return
-        post.entered.add(division)
-        for having in self._groups(post, division):
-            if len(having) < _MOST:
-                having.append(post)
-            if len(having) == _MOST and division < self._last:
-                for other in having:  # at once, or those before would be missed
+        post.entered = division
+        having = self._having[division]
+        for part in post.parts(division, self.threshold):
+            others = having.setdefault(part, [])
+            if len(others) < _MOST:
+                others.append(post)
+            if len(others) == _MOST and division < self._last:
+                for other in others:  # at once, or those before would be missed
                     self.add(other, division + 1)
                 self.add(post, division + 1)
 
-    def _sharing(self, post: Post) -> Iterator[Post]:
-        for division in range(self._last + 1):
+    def _sharing(self, post: Post) -> dict[int, Post]:
+        """The posts with a part in common, by their rows; divided again while it tells nothing."""
+        met: dict[int, Post] = {}
+        for division, having in enumerate(self._having):
             is_clear = True
-            for having in self._groups(post, division):
-                if len(having) < _MOST:
-                    yield from having
-                else:
+            for part in post.parts(division, self.threshold):
+                others = having.get(part, ())
+                if len(others) == _MOST:
                     is_clear = False
+                else:
+                    for other in others:
+                        met[other.row] = other
             if is_clear:
-                return
-
-    def _groups(self, post: Post, division: int) -> Iterator[list[Post]]:
-        groups = self._having[division]
-        return (groups[part] for part in post.parts(division, self.threshold))
+                break
+        return met
