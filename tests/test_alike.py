@@ -112,3 +112,9 @@ def test_part_that_many_share_tells_nothing() -> None:
     again = f"{keys[0]} again"
     found = find_duplicates(pl.Series([*keys, again]), 0.8)
     assert found.select("row", "of").rows() == [(len(keys), 0)]
+
+
+@pytest.mark.parametrize("threshold", [1e-300, 0.001, 0.2])
+def test_threshold_that_any_common_word_reaches(threshold: float) -> None:
+    found = find_duplicates(pl.Series(["one two three", "one four five", "six"]), threshold)
+    assert found["row"].to_list() == [1]

@@ -42,6 +42,12 @@ _64_BITS = 2**64 - 1
 _MISSED = 0.002
 """Likelihood, at the threshold itself, that two posts have no part in common."""
 
+_MOST_PARTS = 2**16
+"""Enough for each word of a post to be a part of its own, which very low thresholds ask for."""
+
+_LARGEST = 2**31
+"""Words that no set has; a threshold near zero would ask for sets of many more."""
+
 _EPSILON = 1e-9
 """0.9 isn't a binary number: 9 / 0.9 and 38 / 19 must come out as 10 and 2."""
 
@@ -80,7 +86,7 @@ def divide_again(words: Collection[str], threshold: float, time: int) -> list[in
     Returns:
         The numbers of its parts.
     """
-    partner = int(len(words) / threshold + _EPSILON)
+    partner = int(min(len(words) / threshold + _EPSILON, _LARGEST))
     largest, fewest = _levels(threshold, partner)
     factor = _ODD * (2 * time + 1)
     hashes = [crc32(word.encode()) * factor & _64_BITS for word in words]
@@ -100,7 +106,7 @@ def _parts(keys: pl.Series, threshold: float) -> tuple[NDArray[np.uint32], _Numb
 
     words, posts = _sets(keys)
     sizes = np.bincount(posts, minlength=len(keys))
-    partners = np.floor(sizes / threshold + _EPSILON).astype(np.int64)
+    partners = np.minimum(sizes / threshold + _EPSILON, _LARGEST).astype(np.int64)
     largest, fewest = _levels(threshold, int(partners.max(initial=0)))
     parts = np.array(fewest, np.uint64)
     level, last = np.searchsorted(largest, sizes), np.searchsorted(largest, partners)
@@ -169,8 +175,9 @@ def _levels(threshold: float, size: int) -> tuple[list[int], list[int]]:
     while largest[-1] < size:
         smallest = largest[-1] + 1
         more = int(rate * smallest + _EPSILON) + 1
-        same_up_to = math.ceil((more - _EPSILON) / rate) - 1 if rate else size
-        largest.append(max(int(smallest / threshold + _EPSILON), same_up_to))
+        same_up_to = math.ceil((more - _EPSILON) / rate) - 1 if rate else _LARGEST
+        partner = int(min(smallest / threshold + _EPSILON, _LARGEST))
+        largest.append(min(max(partner, same_up_to), _LARGEST))
         differing = int(rate * largest[-1] + _EPSILON)
         parts.append(_fewest_parts(differing, shared=math.ceil(threshold * smallest - _EPSILON)))
     return largest, parts
@@ -183,9 +190,8 @@ def _fewest_parts(differing: int, shared: int) -> int:
     ``(1 - (1 - 1/k)^d)^k`` (numbers of balls in bins are negatively associated: Dubhashi & Ranjan,
     *Balls and Bins*, 1998), or all shared words stand where they do, at most ``((k - 1) / k)^s``.
     """
-    parts = 1
-    while True:
+    for parts in range(1, _MOST_PARTS):
         everywhere = (1 - (1 - 1 / parts) ** differing) ** parts if parts <= differing else 0
         if everywhere + (min(differing, parts - 1) / parts) ** shared <= _MISSED:
             return parts
-        parts += 1
+    return _MOST_PARTS
