@@ -32,8 +32,7 @@ def causal(model: PreTrainedModel, device: str, *, wanted: bool = True) -> Itera
     """Let a model attend in the way of a device while inside.
 
     Args:
-        model: its rows have padding only at their end, if any, and it keeps no cache meanwhile;
-            as many keys as queries in each layer.
+        model: its rows have padding only at their end, if any, and it keeps no cache meanwhile.
         device: ``cpu`` attends in pieces, which leaves out dropout; others by the fused kernel.
         wanted: False changes nothing.
     """
@@ -71,6 +70,8 @@ def _in_pieces(
     """Attention of (rows, heads, time, width) tensors; returns (rows, time, heads, width)."""
     import torch
 
+    if (groups := query.shape[1] // key.shape[1]) > 1:  # several query heads share keys
+        key, value = (one.repeat_interleave(groups, 1) for one in (key, value))
     time = query.shape[2]
     pieces = []
     for start in range(0, time, _PIECE):

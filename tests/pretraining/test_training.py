@@ -17,7 +17,7 @@ from tests.pretraining.test_data import corpus_file
 
 from huggingtweets import models
 from huggingtweets.errors import BotError, InputError, Interrupted, StorageError, TrainingError
-from huggingtweets.pretraining import Budget, Preset, PretrainOptions, make_base
+from huggingtweets.pretraining import ADAPT, Budget, Preset, PretrainOptions, make_base
 from huggingtweets.pretraining.averaging import average_with, held_out_bits
 from huggingtweets.pretraining.progress import Progress
 from huggingtweets.pretraining.tokenizer import SEPARATOR
@@ -103,6 +103,68 @@ def test_a_base_learns_and_any_tool_loads_it(made: Path) -> None:
     assert tokenizer.all_special_tokens == [SEPARATOR]
     written = pipeline("text-generation", model=str(made))("I found", max_new_tokens=5)
     assert written[0]["generated_text"].startswith("I found")
+
+
+@pytest.fixture(scope="module")
+def adapted(corpus: str, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Finished weights of another make, trained further on the corpus."""
+    return make_base([corpus], adapting(tmp_path_factory.mktemp("adapted") / "base", tiny_base))
+
+
+def adapting(out: Path, source: Path) -> PretrainOptions:
+    preset = replace(ADAPT, row=32, batch_tokens=256, learning_rate=3e-3, author_context=3)
+    return replace(options(out), preset=preset, source=str(source))
+
+
+def test_finished_weights_learn_from_posts_and_keep_shape_and_tokenizer(
+    adapted: Path, tiny_base: Path
+) -> None:
+    before, *_, after = bits(adapted)
+    assert after < 0.75 * before
+    mine, theirs = models.load(adapted), models.load(tiny_base)
+    assert mine.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
+    assert mine.parameters == theirs.parameters
+    (sitting,) = record(adapted)["sittings"]
+    assert sitting["from"] == tiny_base.name
+    assert str(tiny_base) not in (adapted / "pretrain.json").read_text()
+    assert sitting["preset"]["optimizer"] == "adamw"
+    assert (sitting["preset"]["layers"], sitting["preset"]["width"]) == (2, 32)
+    card = (adapted / "README.md").read_text()
+    assert "It is a changed copy of" in card
+    assert "AdamW (weight decay 0.1 for matrices)" in card
+
+
+def test_adapting_goes_on_after_a_stop_as_if_there_had_been_none(
+    adapted: Path, corpus: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    wanted, stop = adapting(tmp_path / "base", tiny_base), StopAt()
+    with pytest.raises(Interrupted, match="Stopped after 256 tokens"):
+        make_base([corpus], wanted, stop, stop)
+    make_base([corpus], replace(wanted, resume=True))
+    assert bits(tmp_path / "base")[-1] == pytest.approx(bits(adapted)[-1], abs=1e-3)
+
+
+def test_a_finished_base_is_not_adapted_again_by_mistake(
+    adapted: Path, corpus: str, tiny_base: Path
+) -> None:
+    with pytest.raises(BotError, match="leave out --from"):
+        make_base([corpus], replace(adapting(adapted, tiny_base), resume=True))
+
+
+def test_corpora_of_another_tokenizer_are_refused(
+    made: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="encoded with another tokenizer"):
+        make_base([str(made / "work" / "data")], adapting(tmp_path / "base", tiny_base))
+
+
+def test_a_vocabulary_that_16_bits_do_not_hold_is_refused(
+    corpus: str, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingtweets.pretraining.make.MOST_TOKENS", 300)
+    with pytest.raises(InputError, match="tokens and at most 300 are possible"):
+        make_base([corpus], adapting(tmp_path / "base", tiny_base))
+    assert not (tmp_path / "base").exists()
 
 
 def test_the_record_tells_how_it_was_made(made: Path, corpus: str) -> None:

@@ -31,8 +31,18 @@ def pretrain(
     ],
     *,
     preset: Annotated[
-        str, typer.Option(metavar="pocket|pocket-gpu", help="Shape and recipe of the base.")
+        str, typer.Option(metavar="pocket|pocket-gpu", help="Shape and recipe of a new base.")
     ] = "pocket",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="BASE",
+            help="Go on from finished weights: smollm2, pocket, a model folder, a GGUF file or a "
+            "Hub id. Their shape and tokenizer are kept, so --preset doesn't apply.",
+            show_default=False,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Train so long; 60 if nothing is given.", show_default=False),
@@ -103,17 +113,21 @@ def pretrain(
     ] = 300.0,
     as_json: options.Json = False,
 ) -> None:
-    """Make a base from many people's posts: curate, train a tokenizer, train a model."""
-    from huggingtweets.pretraining import PRESETS, Budget, PretrainOptions, make_base
+    """Make a base from many people's posts.
+
+    It curates them, trains a tokenizer and a model. With --from it trains finished weights further.
+    """
+    from huggingtweets.pretraining import ADAPT, PRESETS, Budget, PretrainOptions, make_base
 
     if preset not in PRESETS:
         raise InputError(f"There is no preset {preset!r}; choose {' or '.join(PRESETS)}.")
     if minutes is None and tokens is None:
         minutes = 60
     chosen = PretrainOptions(
-        preset=PRESETS[preset].changed(
+        preset=(ADAPT if source else PRESETS[preset]).changed(
             author_context=author_context, learning_rate=learning_rate, batch_tokens=batch_tokens
         ),
+        source=source,
         budget=Budget(tokens, minutes),
         out=out,
         resume=resume,

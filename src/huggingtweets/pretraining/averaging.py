@@ -44,12 +44,12 @@ def held_out_bits(lm: LanguageModel, posts: Mapping[str, list[str]]) -> dict[str
 
 
 def average_with(
-    before: Path, lm: LanguageModel, held_out: Mapping[str, list[str]], progress: Progress
+    before: str | Path, lm: LanguageModel, held_out: Mapping[str, list[str]], progress: Progress
 ) -> float | None:
     """Move the model towards the weights it began as, as far as that lowers the held-out loss.
 
     Args:
-        before: folder of the weights that were trained further.
+        before: the weights that were trained further: a folder, a built-in base or a Hub id.
         lm: the model at the end; changed in place.
         held_out: posts of each corpus to measure by.
         progress: of the training that ended; its curve ends with the weights kept.

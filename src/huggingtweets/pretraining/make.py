@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from huggingtweets.pretraining.loop import Pretrain, pretrain
 from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, encoded, prepare
 from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
 from huggingtweets.pretraining.progress import Budget, Progress
-from huggingtweets.pretraining.tokens import Stream
+from huggingtweets.pretraining.tokens import MOST_TOKENS, Stream
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class PretrainOptions:
 
     Attributes:
         preset: shape and recipe.
+        source: finished weights to go on from: a built-in base, a folder, a GGUF file or a Hub id.
+            Their shape and tokenizer are kept. None begins with random weights.
         budget: tokens or minutes; None takes 60 minutes.
         out: folder for the base.
         resume: go on from the state or the finished weights in ``out``.
@@ -67,6 +69,7 @@ class PretrainOptions:
     """
 
     preset: Preset = POCKET
+    source: str | None = None
     budget: Budget = field(default_factory=lambda: Budget(minutes=60))
     out: Path = Path("base")
     resume: bool = False
@@ -126,9 +129,51 @@ def make_base(
     prepared = encoded(Path(specs[0])) if len(specs) == 1 else None
     accelerator = _accelerator(machine.choose_machine(options.device, options.precision))
     before = _before(options)
-    source = prepared or _choices(specs, options, options.out if before is not None else None)
+    start = _start(options, before, prepared)
+    if start is not None:
+        options = replace(options, preset=options.preset.shaped_like(start))
     with _locked(options.out, accelerator):
-        return _Making(source, options, accelerator, listen, interrupt).make(before)
+        tokenizer = options.out if before is not None else None
+        if start is not None:
+            tokenizer = options.out / "work" / "tokenizer"
+            start.tokenizer.save_pretrained(tokenizer)
+        source = prepared or _choices(specs, options, tokenizer)
+        return _Making(source, options, accelerator, listen, interrupt).make(before, start)
+
+
+def _start(
+    options: PretrainOptions, before: dict[str, Any] | None, prepared: Prepared | None
+) -> LanguageModel | None:
+    """The finished weights that ``source`` names; None where training starts from others.
+
+    Raises:
+        BotError: the folder holds finished weights, which are where training goes on.
+        InputError: the tokenizer has more tokens than encoded corpora can tell apart, or isn't the
+            one that they were encoded with.
+    """
+    if options.source is None:
+        return None
+    if before is not None:
+        raise BotError(
+            f"{options.out} holds a finished base; leave out --from to train it further."
+        )
+    start = models.load(options.source)
+    if prepared and prepared.tokenizer.get_vocab() != start.tokenizer.get_vocab():
+        raise InputError(
+            f"{prepared.folder} was encoded with another tokenizer than that of {options.source!r}; "
+            "name the corpora themselves, or encode them with the same --from."
+        )
+    if len(start.tokenizer) > MOST_TOKENS:
+        raise InputError(
+            f"{options.source!r} has {len(start.tokenizer):,} tokens and at most {MOST_TOKENS:,} "
+            "are possible; name a base with a smaller vocabulary."
+        )
+    return start
+
+
+def _named(source: str | None) -> str | None:
+    """A base for the record: of a path only the last part, as paths tell who somebody is."""
+    return Path(source).name if source and Path(source).exists() else source
 
 
 def _choices(specs: Sequence[str], options: PretrainOptions, tokenizer: Path | None) -> Choices:
@@ -139,6 +184,7 @@ def _choices(specs: Sequence[str], options: PretrainOptions, tokenizer: Path | N
         vocabulary=options.preset.vocabulary,
         context=options.preset.context,
         tokenizer=tokenizer,
+        source=options.source,
     )
 
 
@@ -159,18 +205,22 @@ class _Making:
         self.interrupt = interrupt or Interrupt()
         self.work = options.out / "work"
 
-    def make(self, before: dict[str, Any] | None) -> Path:
+    def make(self, before: dict[str, Any] | None, start: LanguageModel | None) -> Path:
+        import torch
+
         data = self._data()
         if self.options.encode_only:
             return data.folder
         machine.tune_allocator()
-        lm = self._model(data, before)
+        lm = start or self._model(data, before)
+        models.convert(lm.model, self.accelerator.device, torch.float32)
         task = self._task(lm, data, before)
         progress = pretrain(task, self.listen)
-        if before is None and (warning := progress.learnt_by_heart()):
+        if before is None and start is None and (warning := progress.learnt_by_heart()):
             self.listen(Event("train", message=warning))
         if self.accelerator.is_main_process:
-            kept = self._average(lm, data, progress) if before is not None else None
+            earlier = self.options.out if before is not None else self.options.source
+            kept = self._average(earlier, lm, data, progress) if earlier else None
             sitting = self._sitting(lm, data, progress, task) | {"kept": kept}
             sittings = [*(before["sittings"] if before is not None else []), sitting]
             self._save(lm, sittings, task.state_file)
@@ -199,7 +249,6 @@ class _Making:
             model = self.options.preset.build(len(data.tokenizer), separator)
             context = self.options.preset.context
             lm = LanguageModel(model, data.tokenizer, separator, context, str(self.options.out))
-        models.convert(lm.model, self.accelerator.device, torch.float32)
         return lm
 
     def _task(self, lm: LanguageModel, data: Prepared, before: dict[str, Any] | None) -> Pretrain:
@@ -231,10 +280,12 @@ class _Making:
     def _at_once(self) -> int:
         return _AT_ONCE.get((self.machine.device, self.machine.precision), 32_768)
 
-    def _average(self, lm: LanguageModel, data: Prepared, progress: Progress) -> float | None:
-        """Share of the way from the weights in ``out`` to those trained further that is kept."""
+    def _average(
+        self, earlier: str | Path, lm: LanguageModel, data: Prepared, progress: Progress
+    ) -> float | None:
+        """Share of the way from earlier weights to those trained further that is kept."""
         self.listen(Event("train", message="averaging with the weights before"))
-        kept = average_with(self.options.out, lm, data.held_out(), progress)
+        kept = average_with(earlier, lm, data.held_out(), progress)
         if kept is not None:
             bits = progress.curve[-1]["held_out_bits_per_byte"]["all"]
             said = f"keeping {kept:.0%} of the way from the weights before: held-out {bits:.3f}"
@@ -269,6 +320,7 @@ class _Making:
             "preset": asdict(self.options.preset),
             "parameters": lm.parameters,
             "flops_per_token": flops_per_token(lm.parameters, self.options.preset),
+            "from": _named(self.options.source),
             "seed": self.options.seed,
             "taken": progress.taken,
             "compiled": task.compiled,

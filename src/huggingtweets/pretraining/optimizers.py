@@ -15,24 +15,30 @@ if TYPE_CHECKING:
 
 
 class Optimizers:
-    """Muon for matrices, AdamW for embeddings and norms."""
+    """Muon for matrices, AdamW for embeddings and norms; or AdamW for all, as the preset says."""
 
     def __init__(self, model: PreTrainedModel, preset: Preset, machine: Machine) -> None:
         import torch
 
         embedded = {id(model.get_input_embeddings().weight), id(model.lm_head.weight)}
         weights = dict(model.named_parameters())
-        matrices = {n: w for n, w in weights.items() if w.ndim == 2 and id(w) not in embedded}
+        by_muon = preset.optimizer == "muon"
+        matrices = {
+            n: w for n, w in weights.items() if by_muon and w.ndim == 2 and id(w) not in embedded
+        }
         self.rest = {n: w for n, w in weights.items() if n not in matrices}
         self.all = list(weights.values())
         self.clip = preset.clip
         dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
         self.muon = Muon(matrices, dtype, weight_decay=preset.weight_decay)
+        decay = 0.0 if by_muon else preset.weight_decay
         self.adamw = torch.optim.AdamW(
-            self.rest.values(),
+            [
+                {"params": [w for w in self.rest.values() if w.ndim >= 2], "weight_decay": decay},
+                {"params": [w for w in self.rest.values() if w.ndim < 2], "weight_decay": 0.0},
+            ],
             lr=preset.learning_rate,
             betas=(0.9, 0.95),
-            weight_decay=0.0,
             fused=machine.device in ("cpu", "cuda"),
         )
 
@@ -42,7 +48,8 @@ class Optimizers:
 
         torch.nn.utils.clip_grad_norm_(self.all, self.clip)
         self.muon.step(rate)
-        self.adamw.param_groups[0]["lr"] = rate
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
         self.adamw.step()
         for weight in self.all:
             weight.grad = None

@@ -56,6 +56,7 @@ class Choices:
         vocabulary: tokens of the tokenizer to train.
         context: of the model, in tokens.
         tokenizer: folder of a tokenizer to use instead of training one, or None.
+        source: base whose tokenizer that is, where it was made elsewhere.
         opted_out: those who asked not to be imitated, who are left out as well.
         forgotten: posts that are left out because they were deleted.
     """
@@ -66,6 +67,7 @@ class Choices:
     vocabulary: int
     context: int
     tokenizer: Path | None = None
+    source: str | None = None
     opted_out: OptOut = field(default_factory=optout.load)
     forgotten: frozenset[str] = field(default_factory=forgotten.remembered)
 
@@ -74,6 +76,7 @@ class Choices:
         parts: list[Any] = [sorted(self.excluded), self.author_context, _ORDER]
         parts += [(str(Path(c.spec).absolute()), c.weight, _stamps(c.spec)) for c in self.corpora]
         parts += [self.vocabulary, self.context] if self.tokenizer is None else []
+        parts += [self.source] if self.source else []
         # where there are none, data that was encoded before they could be is still good
         parts += [self.opted_out.fingerprint()] if self.opted_out else []
         parts += [sorted(self.forgotten)] if self.forgotten else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
+
+    from huggingtweets.models import LanguageModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Preset:
         weight_decay: of matrices.
         clip: the gradient's norm at most.
         author_context: posts of one author that follow each other in the stream.
+        optimizer: ``muon`` for matrices and AdamW for the rest, or ``adamw`` for all.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Preset:
     weight_decay: float = 0.05
     clip: float = 1.0
     author_context: int = 8
+    optimizer: Literal["muon", "adamw"] = "muon"
 
     def __post_init__(self) -> None:
         faults = [
@@ -93,6 +97,25 @@ class Preset:
             )
         )
 
+    def shaped_like(self, lm: LanguageModel) -> Preset:
+        """The preset with the shape of finished weights.
+
+        Args:
+            lm: any causal model; rows get shorter where its context is.
+        """
+        shape = lm.model.config.get_text_config()
+        hidden = getattr(shape, "intermediate_size", None) or 4 * lm.width
+        return replace(
+            self,
+            vocabulary=len(lm.tokenizer),
+            width=lm.width,
+            layers=shape.num_hidden_layers,
+            heads=shape.num_attention_heads,
+            hidden=hidden,
+            context=lm.context,
+            row=min(self.row, lm.context),
+        )
+
     def rate(self, progress: float) -> float:
         """Learning rate at a share of the budget: a rise, a flat part, a linear fall to 0.
 
@@ -125,7 +148,23 @@ POCKET_GPU = Preset(
 million tokens, three and a half passes over its mix. Twelve passes learnt that by heart: held-out
 posts got less likely from the eighth on, the more the further the rate fell; docs/benchmarks.md."""
 
+ADAPT = Preset(
+    "adapt",
+    vocabulary=0,
+    width=0,
+    layers=0,
+    heads=0,
+    hidden=0,
+    learning_rate=2e-4,
+    flat_until=0.3,
+    weight_decay=0.1,
+    optimizer="adamw",
+)
+"""For ``--from``, where the shape is that of the finished weights. AdamW because those were made
+with it, at a tenth of a usual pre-training rate: posts are to be added, nothing unlearnt."""
+
 PRESETS = {preset.name: preset for preset in (POCKET, POCKET_GPU)}
+"""Those that can be named; they begin with random weights."""
 
 
 def flops_per_token(parameters: int, preset: Preset) -> float:
