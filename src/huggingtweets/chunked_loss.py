@@ -81,24 +81,28 @@ def _make() -> Any:  # noqa: ANN401 - an autograd function
             size, together = _positions_at_once(weight)
             to_hidden = torch.empty_like(hidden) if wanted else None
             sums = weight.dtype if together >= len(hidden) else torch.float32
-            to_weight = torch.empty_like(weight, dtype=sums) if wanted else None
+            of_weight = wanted and ctx.needs_input_grad[1]  # not where the head is frozen
+            to_weight = torch.empty_like(weight, dtype=sums) if of_weight else None
             total = hidden.new_zeros((), dtype=torch.float32)
             for start in range(0, len(hidden), together):
                 some, goals = hidden[start : start + together], labels[start : start + together]
                 loss, gradient = _loss_of(some, weight, goals, size, wanted=wanted)
                 total += loss
-                if to_hidden is not None and to_weight is not None and gradient is not None:
+                if to_hidden is not None and gradient is not None:
                     torch.mm(gradient, weight, out=to_hidden[start : start + together])
-                    _add_product(to_weight, gradient.T, some, first=start == 0)
-            if to_hidden is not None and to_weight is not None:
-                ctx.save_for_backward(to_hidden, to_weight.to(weight.dtype))
+                    if to_weight is not None:
+                        _add_product(to_weight, gradient.T, some, first=start == 0)
+            if to_weight is not None:
+                to_weight = to_weight.to(weight.dtype)
+            ctx.save_for_backward(to_hidden, to_weight)
             return total
 
         @staticmethod
         def backward(ctx: Any, above: torch.Tensor) -> Any:  # noqa: ANN401 - torch's context
             to_hidden, to_weight = ctx.saved_tensors
             # in place: a copy of the head's gradient takes 154 MB with GPT-2 small
-            return to_hidden.mul_(above), to_weight.mul_(above), None, None
+            to_weight = None if to_weight is None else to_weight.mul_(above)
+            return to_hidden.mul_(above), to_weight, None, None
 
     return Chunked
 

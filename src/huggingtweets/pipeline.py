@@ -44,7 +44,7 @@ from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.generation import Sampling
 from huggingtweets.run import Record, RunFolder
 from huggingtweets.sources import Reading
-from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, fit
+from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, fit, layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -317,6 +317,7 @@ def _prepare(
             curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
         )
     base = models.load(options.base)
+    layers.check(base.model, options.recipe.layers)
     options = replace(options, recipe=options.recipe.for_base(base.width))
     _check_space(options.out, base.parameters)
     read = posts["author"].unique(maintain_order=True)

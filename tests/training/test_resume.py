@@ -40,6 +40,7 @@ class Training:
     source: Path
     base: Path
     undisturbed: RunFolder
+    layers: str = "all"
 
     def start(self, out: Path) -> subprocess.Popen[str]:
         """The same in another process, saving five times a second."""
@@ -48,6 +49,7 @@ class Training:
             "--epochs": EPOCHS,
             "--learning-rate": RECIPE.learning_rate,
             "--batch-tokens": RECIPE.batch_tokens,
+            "--layers": self.layers,
             "--precision": "fp32",
             "--device": "cpu",
             "--out": out,
@@ -69,6 +71,19 @@ def training(tmp_path_factory: pytest.TempPathFactory, dropout_base: Path) -> Tr
         base=str(dropout_base), recipe=RECIPE, out=folder / "runs", device="cpu", precision="fp32"
     )
     return Training(source, dropout_base, pipeline.train([source], options))
+
+
+@pytest.fixture(scope="module")
+def top_layer(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """The same of the top layer alone."""
+    options = TrainOptions(
+        base=str(training.base),
+        recipe=RECIPE.changed(layers=1),
+        out=tmp_path_factory.mktemp("training") / "runs",
+        device="cpu",
+        precision="fp32",
+    )
+    return replace(training, undisturbed=pipeline.train([training.source], options), layers="top:1")
 
 
 def stop_in_mid_epoch(process: subprocess.Popen[str], run: RunFolder, how: signal.Signals) -> str:
@@ -103,7 +118,11 @@ def assert_same_end(run: RunFolder, undisturbed: RunFolder) -> None:
     assert not run.checkpoint_file.exists()
 
 
-def test_killed_and_resumed_ends_as_if_undisturbed(training: Training, tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["training", "top_layer"])
+def test_killed_and_resumed_ends_as_if_undisturbed(
+    which: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    training: Training = request.getfixturevalue(which)
     run = RunFolder(tmp_path / "ann")
     stop_in_mid_epoch(training.start(tmp_path), run, signal.SIGKILL)
     subprocess.run([*COMMAND, "train", "--resume", str(run.path)], check=True, capture_output=True)
@@ -143,11 +162,16 @@ def stopped(task: Fit) -> Fit:
     return again(task)
 
 
+@pytest.mark.parametrize("layers", [0, 1])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_stopped_in_every_epoch_ends_the_same(
-    task: Fit, precision: Literal["fp32", "bf16"]
+    task: Fit, precision: Literal["fp32", "bf16"], layers: int
 ) -> None:
-    task = replace(task, machine=replace(task.machine, precision=precision))
+    task = replace(
+        task,
+        machine=replace(task.machine, precision=precision),
+        recipe=RECIPE.changed(layers=layers),
+    )
     undisturbed = fit(replace(again(task), checkpoint_file=None))
 
     def press_ctrl_c(event: Event) -> None:

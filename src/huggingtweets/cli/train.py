@@ -100,6 +100,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|top:K",
+            help="Train all weights, or only the K layers at the top: faster, and a little worse. "
+            "Default: all.",
+            show_default=False,
+        ),
+    ] = None,
     seed: options.Seed = 0,
     holdout: Annotated[
         float, typer.Option(help="Share of each author's posts kept aside to judge the bot.")
@@ -147,7 +156,7 @@ def train(
     """Make a bot from posts: read, curate, fine-tune, judge."""
     from huggingtweets.curation import CurationOptions
     from huggingtweets.pipeline import TrainOptions
-    from huggingtweets.training import RECIPES
+    from huggingtweets.training import RECIPES, parse_layers
 
     sources = [*(sources or ()), *(source or ())]
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
@@ -176,6 +185,7 @@ def train(
                 beta2=beta2,
                 clip=clip,
                 rows=rows,
+                layers=None if layers is None else parse_layers(layers),
             ),
             name=name,
             out=out,

@@ -31,6 +31,7 @@ class Clock:
     def __init__(self, state: Progress, recipe: Recipe, steps: int, listen: Listener) -> None:
         self.recipe, self.steps, self.listen = recipe, steps, listen
         self.started = self.told_at = time.monotonic()
+        self.prepared = 0.0
         self.busy = time.process_time()
         self.before = (state.seconds, state.step, state.tokens)
 
@@ -47,6 +48,15 @@ class Clock:
         finally:
             self.started += time.monotonic() - since
 
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Count the time spent inside as training, but not for the speed of its steps."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.prepared += time.monotonic() - since
+
     def tell(
         self,
         state: Progress,
@@ -58,7 +68,7 @@ class Clock:
         if held_out is None and now - self.told_at < _SECONDS_BETWEEN_EVENTS:
             return
         cores, self.told_at = self._cores(now), now
-        spent = now - self.started
+        spent = now - self.started - self.prepared
         steps_done, tokens_done = state.step - self.before[1], state.tokens - self.before[2]
         self.listen(
             Event(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.machine import has_compiler
+from huggingtweets.training import layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +56,12 @@ def decide(
 
 
 def compile_blocks(model: PreTrainedModel) -> bool:
-    """Have a model's repeated blocks compiled when they next run; False where it has none."""
+    """Have a model's repeated blocks compiled when they next run; False where it has none.
+
+    Frozen ones aren't, as they run once a post.
+    """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder()))
-    blocks = _blocks(model)
+    blocks = [one for one in _blocks(model) if any(w.requires_grad for w in one.parameters())]
     for block in blocks:
         block.compile(dynamic=True)  # lengths of posts differ from batch to batch
     return bool(blocks)
@@ -96,9 +100,6 @@ def cache_folder() -> Path:
 
 
 def _blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
-    """The longest list of modules of one kind, such as the layers of a transformer."""
-    from torch.nn import ModuleList
-
-    lists = [list(one) for one in model.modules() if isinstance(one, ModuleList)]
-    alike = [one for one in lists if len({type(block) for block in one}) == 1]
-    return max(alike, key=len, default=[])
+    """The layers of a transformer, where they are of one kind."""
+    found = layers.blocks(model)
+    return found if len({type(block) for block in found}) == 1 else []

@@ -138,7 +138,8 @@ class Replay:
 
     def _compute(self, batch: Batch) -> None:
         """A whole step, launched or captured; nothing in it may wait for the device."""
-        model = self.weights.model.train()
+        model = self.weights.model
+        self.weights.layers.train()
         with attention.causal(model, "cuda"):
             loss = scoring.negative_log_likelihood(model, batch) / self.tokens
         loss.backward()  # type: ignore[no-untyped-call]

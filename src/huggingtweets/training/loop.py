@@ -21,6 +21,7 @@ from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.machine import Machine, tune_allocator
 from huggingtweets.training import compiling, dropout, graphs
 from huggingtweets.training.clock import Clock
+from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.progress import Progress
 from huggingtweets.training.samples import Sampler
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _WAYS = (0.85, 0.7, 0.55, 0.4, 0.25)
 """Shares of the way from the base to the end of training that are tried, one after the other."""
+
+_SECONDS_BETWEEN_EVENTS = 0.25
 
 _SHARE_FOR_CHECKPOINTS = 0.05
 """Of the time at most: GPT-2 small's are 1.5 GB, which some disks take seven seconds for."""
@@ -141,11 +144,14 @@ class _Loop:
         self.sampler = Sampler(task.base, task.train, task.seed)
         self.compiled = self._pick()
         self.replay = self._replay()
+        self.frozen = self._frozen()
         self.saved_at, self.saving_takes = time.monotonic(), 0.0
 
     def run(self) -> Trained:
         """Measure, train an epoch, measure, until there is no more to gain."""
         state = self.state
+        if self.frozen:
+            self._compute_frozen(self.frozen)
         if not state.history:
             self._measure(train_loss=None)
         while state.epoch < self.recipe.epochs and not self._no_longer_falls():
@@ -173,7 +179,7 @@ class _Loop:
         wanted, why_not = compiling.decide(
             task.compiled,
             task.machine,
-            task.base.parameters,
+            sum(weight.numel() for weight in self.weights.masters.values()),
             tokens,
             drops=dropout.is_in(task.base.model),
         )
@@ -181,7 +187,10 @@ class _Loop:
         if not compiled:  # what is compiled draws its own
             dropout.quicken(task.base.model)
         how = "compiled, so the first steps take longer" if compiled else why_not
-        picked = ", ".join(part for part in (task.machine.describe(), how) if part)
+        layers = self.weights.layers
+        some = f"the top {len(layers.trained)} of {len(layers.blocks)} layers"
+        parts = (task.machine.describe(), some if layers.partly else "", how)
+        picked = ", ".join(part for part in parts if part)
         self._say(f"training on {picked}")
         return compiled
 
@@ -193,6 +202,31 @@ class _Loop:
         batches = (rows for epoch in range(epochs) for rows in self.data.epoch(epoch))
         return graphs.Replay(self.weights, budget, base.context, batches, self._say)
 
+    def _frozen(self) -> FrozenOutputs | None:
+        """Where outputs of frozen layers are kept; None where there are none, or they can't be."""
+        folder = self.task.checkpoint_file.parent if self.task.checkpoint_file else None
+        layers, rows = self.weights.layers, [*self.data.held_out, *self.data.rows]
+        if self.recipe.rows != "posts" or self.replay or not can_be_kept(layers, rows[0]):
+            return None
+        return FrozenOutputs(layers, rows, folder)
+
+    def _compute_frozen(self, frozen: FrozenOutputs) -> None:
+        """Run the frozen layers over all rows, and tell how far that is."""
+        told_at = 0.0
+        message = f"posts with the {self.weights.layers.first} frozen layers"
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told_at
+            if done < total and time.monotonic() - told_at < _SECONDS_BETWEEN_EVENTS:
+                return
+            told_at = time.monotonic()
+            self.listen(Event("encode", done, total, message))
+            if self.task.interrupt.requested:
+                self._stop_if_confirmed()
+
+        with self.clock.preparing(), self._uncompiled():
+            frozen.compute(tell)
+
     def _say(self, message: str) -> None:
         self.listen(Event("train", self.state.step, self.steps, message))
 
@@ -200,7 +234,7 @@ class _Loop:
         state = self.state
         batches = self.data.epoch(state.epoch)
         while state.in_epoch < len(batches):
-            self._step(dataset.to_batch(batches[state.in_epoch]))
+            self._step(batches[state.in_epoch])
             state.in_epoch += 1
             self.clock.tell(state)
             if self.task.interrupt.requested:
@@ -211,11 +245,12 @@ class _Loop:
     def _seconds_between_checkpoints(self) -> float:
         return max(self.task.checkpoint_seconds, self.saving_takes / _SHARE_FOR_CHECKPOINTS)
 
-    def _step(self, batch: Batch) -> None:
-        state = self.state
+    def _step(self, rows: list[Row]) -> None:
+        state, batch = self.state, dataset.to_batch(rows)
         rate = self.recipe.rate(state.step, self.steps)
         step = self.replay.step if self.replay else self._launch
-        value = step(batch, rate)
+        with self.frozen.skipping(rows) if self.frozen else nullcontext():
+            value = step(batch, rate)
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss is no longer a number at step {state.step + 1}; "
@@ -228,7 +263,7 @@ class _Loop:
 
     def _launch(self, batch: Batch, rate: float) -> float:
         """Update the weights; returns the mean loss of the batch before that, in nats."""
-        self.weights.model.train()
+        self.weights.layers.train()
         value = self._loss_and_gradients(batch)
         self.weights.update(rate)
         return value
@@ -273,8 +308,13 @@ class _Loop:
 
     def _held_out(self) -> float:
         """Held-out bits per byte of the weights as they are."""
+        rows = self.data.held_out
         with self._uncompiled():
-            nats = scoring.summed_nats(self.weights.model, self.data.held_out)
+            nats = (
+                self.frozen.summed_nats(rows)
+                if self.frozen
+                else scoring.summed_nats(self.weights.model, rows)
+            )
         return scoring.nats_to_bits_per_byte(nats, self.task.held_out)
 
     def _go_back(self) -> float | None:
@@ -324,7 +364,7 @@ class _Loop:
         """Fingerprint of all that decides the course of training."""
         weights = [(name, list(w.shape)) for name, w in self.weights.computing.items()]
         recipe = asdict(self.recipe)
-        for newer in ("way_back", "base_width", "batch_width", "enough_steps"):
+        for newer in ("way_back", "base_width", "batch_width", "enough_steps", "layers"):
             if not recipe[newer]:
                 del recipe[newer]  # runs from before there was one can be resumed
         how = [recipe, self.task.seed, self.task.machine.precision]

@@ -31,6 +31,8 @@ class Recipe:
             it is to be taken as it is.
         batch_width: the same for ``batch_tokens``.
         enough_steps: an epoch of so many steps is the only one; 0 for never.
+        layers: number of layers at the top that are trained, with the final norm; 0 trains all
+            weights. None leaves the choice to a time budget, and trains all without one.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Recipe:
     base_width: int = 0
     batch_width: int = 0
     enough_steps: int = 0
+    layers: int | None = None
 
     def __post_init__(self) -> None:
         faults = [
@@ -62,6 +65,7 @@ class Recipe:
                 ("base_width", "0 or more", self.base_width >= 0),
                 ("batch_width", "0 or more", self.batch_width >= 0),
                 ("enough_steps", "0 or more", self.enough_steps >= 0),
+                ("layers", "0 or more", (self.layers or 0) >= 0),
             )
             if not fine
         ]

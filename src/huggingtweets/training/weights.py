@@ -4,6 +4,8 @@ In ``bf16`` the model itself is bfloat16 and the optimizer works on fp32 copies 
 Micikevicius et al. 2018, arXiv 1710.03740, section 3.1; bfloat16 needs no loss scaling). Without a
 compiler this is 1.6 times as fast on a CPU as autocast, which casts every weight at every step. In
 ``fp32`` the two are the same tensors.
+
+Where only the top layers are trained, all of this is done for their weights alone.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from huggingtweets import machine as machines
 from huggingtweets import models
 from huggingtweets.training import piecewise
 from huggingtweets.training.kept import Kept
+from huggingtweets.training.layers import Layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from huggingtweets.machine import Machine
     from huggingtweets.training.recipe import Recipe
 
-_BASE, _BEST = "base", "best"
+_BASE, _BEST, _FROZEN = "base", "best", "frozen"
 
 
 class Weights:
@@ -35,10 +38,11 @@ class Weights:
     Args:
         model: moved to the machine's device and precision, in place.
         machine: device and precision.
-        recipe: the optimizer's settings.
+        recipe: the optimizer's settings, and how many layers are trained.
         folder: where the base's and the best weights are kept; None keeps them in memory.
 
     Raises:
+        InputError: the model has fewer layers than are to be trained.
         StorageError: the folder can't be written.
     """
 
@@ -54,11 +58,23 @@ class Weights:
         self.model = model
         self.stored_dtype = model.dtype
         """Precision the bot is saved in: that of its base."""
+        self.layers = Layers(model, recipe.layers or 0)
         device = torch.device(machine.device)
-        full = {n: p.detach().to(device, torch.float32) for n, p in model.named_parameters()}
+        full = {
+            n: p.detach().to(device, torch.float32)
+            for n, p in model.named_parameters()
+            if p.requires_grad
+        }
         halved = machine.precision == "bf16"
+        self.kept = Kept(folder)
+        self.rounds_frozen = halved and self.layers.partly and self.stored_dtype != torch.bfloat16
+        if self.rounds_frozen:
+            self.kept.put(
+                _FROZEN,
+                {n: p.detach().cpu() for n, p in model.named_parameters() if not p.requires_grad},
+            )
         models.convert(model, device, torch.bfloat16 if halved else torch.float32)
-        self.computing = dict(model.named_parameters())
+        self.computing = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.masters: dict[str, torch.Tensor] = (
             {name: weight.requires_grad_() for name, weight in full.items()}
             if halved
@@ -67,7 +83,6 @@ class Weights:
         self.separate = halved
         self.clip = recipe.clip
         self.optimizer = _adamw(self.masters, machine, recipe)
-        self.kept = Kept(folder)
         self.kept.put(_BASE, self._stored())
         self.best = _BASE
         """Name of the best set of weights among those kept."""
@@ -147,10 +162,13 @@ class Weights:
 
         self._drop_moments()
         best = self.kept.take(self.best)
+        frozen = self.kept.take(_FROZEN) if self.rounds_frozen else {}
         models.convert(self.model, self.model.device, self.stored_dtype)
+        weights = dict(self.model.named_parameters())
         with torch.no_grad():
-            for name, weight in self.model.named_parameters():
-                weight.copy_(best[name])
+            for name, values in (*best.items(), *frozen.items()):
+                weights[name].copy_(values)
+        self.layers.thaw()
         self.model.eval()
 
     def tensors(self) -> dict[str, torch.Tensor]:

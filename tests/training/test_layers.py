@@ -1,0 +1,201 @@
+"""Training the top layers only is the plain way with the rest frozen."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from huggingtweets import dataset, models, scoring
+from huggingtweets.errors import InputError, StorageError
+from huggingtweets.training import Fit, fit, frozen, layers
+from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
+from huggingtweets.training.layers import Layers
+from huggingtweets.training.recipe import CLASSIC, FAST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from huggingtweets.machine import Machine
+    from huggingtweets.models import LanguageModel
+
+RECIPE = FAST.changed(learning_rate=3e-3, epochs=2, layers=1)
+BASES = ["tiny_base", "dropout_base"]
+
+
+@pytest.fixture
+def base(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
+
+
+def rows_of(lm: LanguageModel, posts: list[str]) -> list[dataset.Row]:
+    return dataset.rows_of(lm.encode_all(posts), lm.separator, lm.context)
+
+
+def gradients(lm: LanguageModel) -> dict[str, torch.Tensor]:
+    found = {name: weight.grad for name, weight in lm.model.named_parameters()}
+    return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+
+@pytest.mark.parametrize("base", BASES, indirect=True)
+def test_gradients_are_those_of_the_whole_model_with_the_rest_frozen(
+    base: Path, posts: list[str]
+) -> None:
+    import torch
+
+    ours, plain = models.load(base), models.load(base)
+    rows = rows_of(ours, posts[:12])
+    batch = dataset.to_batch(rows)
+    split = Layers(ours.model, 1)
+    kept = FrozenOutputs(split, rows_of(ours, posts[:40]), None)
+    kept.compute(lambda *_: None)
+    split.model.eval()  # dropout would differ
+    with kept.skipping(rows):
+        loss = scoring.negative_log_likelihood(ours.model, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+
+    expected = scoring.negative_log_likelihood(plain.model, batch)
+    expected.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0.0)
+    found = gradients(ours)
+    assert found
+    assert {".1." in name or "norm" in name or "ln_f" in name for name in found} == {True}
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, gradients(plain)[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("base", BASES, indirect=True)
+def test_only_the_top_and_the_final_norm_change(
+    base: Path, posts: list[str], cpu: Machine, tmp_path: Path
+) -> None:
+    import torch
+
+    lm, before = models.load(base), models.load(base).model.state_dict()
+    trained = fit(Fit(lm, [posts[:100]], posts[270:], RECIPE, cpu))
+    changed = {n for n, w in lm.model.state_dict().items() if not torch.equal(w, before[n])}
+    prefix, norm = (
+        ("model.layers.1.", "model.norm.weight")
+        if "model.norm.weight" in before
+        else ("transformer.h.1.", "transformer.ln_f.weight")
+    )
+    assert norm in changed
+    assert all(n.startswith((prefix, norm[:-6])) for n in changed)
+    assert all(weight.requires_grad for weight in lm.model.parameters())
+    assert trained.best < trained.history[0]["held_out_bits_per_byte"]  # type: ignore[operator]
+    lm.save(tmp_path)
+    again = models.load(tmp_path)
+    assert scoring.bits_per_byte(again, posts[270:]) == pytest.approx(trained.best, rel=1e-6)
+
+
+def test_frozen_weights_are_saved_as_the_base_has_them(
+    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path
+) -> None:
+    """In bfloat16 they are rounded to compute with."""
+    import torch
+
+    lm, before = models.load(tiny_base), models.load(tiny_base).model.state_dict()
+    state = tmp_path / "checkpoint" / "state"
+    halves = replace(cpu, precision="bf16")
+    fit(Fit(lm, [posts[:100]], posts[270:], RECIPE, halves, checkpoint_file=state))
+    assert lm.model.dtype == torch.float32
+    frozen_name = "model.layers.0.mlp.up_proj.weight"
+    assert torch.equal(lm.model.state_dict()[frozen_name], before[frozen_name])
+
+
+def test_blocks_are_trained_without_keeping_outputs(
+    tiny_base: Path, posts: list[str], cpu: Machine
+) -> None:
+    import torch
+
+    lm, before = models.load(tiny_base), models.load(tiny_base).model.state_dict()
+    recipe = CLASSIC.changed(epochs=1, layers=1, learning_rate=1e-2)
+    trained = fit(Fit(lm, [posts[:100]], posts[270:], recipe, cpu))
+    assert trained.best < trained.history[0]["held_out_bits_per_byte"]  # type: ignore[operator]
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert torch.equal(lm.model.state_dict()[name], before[name])
+
+
+def test_all_layers_without_the_embeddings(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
+    import torch
+
+    lm, before = models.load(tiny_base), models.load(tiny_base).model.state_dict()
+    fit(Fit(lm, [posts[:100]], posts[270:], RECIPE.changed(layers=2), cpu))
+    after = lm.model.state_dict()
+    assert torch.equal(after["lm_head.weight"], before["lm_head.weight"])
+    assert not torch.equal(
+        after["model.layers.0.mlp.up_proj.weight"], before["model.layers.0.mlp.up_proj.weight"]
+    )
+
+
+def test_outputs_beyond_the_memory_are_kept_in_a_file_that_goes(
+    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bits(folder: Path) -> float:
+        task = Fit(models.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
+        return fit(replace(task, checkpoint_file=folder / "state")).best
+
+    in_memory = bits(tmp_path / "memory")
+    monkeypatch.setattr(frozen, "IN_MEMORY", 0)
+    assert bits(tmp_path / "disk") == in_memory
+    assert {file.name for file in (tmp_path / "disk").iterdir()} == {
+        file.name for file in (tmp_path / "memory").iterdir()
+    }
+
+
+def test_no_room_for_the_outputs_is_one_sentence(
+    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int, start: int, size: int) -> None:
+        del handle, start, size
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(frozen, "IN_MEMORY", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    task = Fit(models.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
+    with pytest.raises(StorageError, match=r"^Can't write .*: the disk is full; .*\.$"):
+        fit(replace(task, checkpoint_file=tmp_path / "state"))
+    assert not list(tmp_path.glob(".frozen*"))
+
+
+def test_layers_that_pass_on_more_than_hidden_states_are_not_skipped(
+    tiny_base: Path, posts: list[str]
+) -> None:
+    lm = models.load(tiny_base)
+    split, row = Layers(lm.model, 1), rows_of(lm, posts)[0]
+    assert can_be_kept(split, row)
+    lower, upper = split.blocks
+    note: dict[str, torch.Tensor] = {}
+
+    def remember(_module: object, inputs: tuple[torch.Tensor, ...], _output: object) -> None:
+        note["inputs"] = inputs[0] * 2
+
+    def add(_module: object, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+        return output + note.pop("inputs")
+
+    lower.get_submodule("input_layernorm").register_forward_hook(remember)
+    upper.register_forward_hook(add)
+    assert not can_be_kept(split, row)
+
+
+@pytest.mark.parametrize(("given", "expected"), [("all", 0), ("top:1", 1), ("top:12", 12)])
+def test_layers_are_read(given: str, expected: int) -> None:
+    assert layers.parse(given) == expected
+
+
+@pytest.mark.parametrize("given", ["top:0", "top:-1", "top:", "top:x", "top:1.5", "foo", "", "10"])
+def test_other_words_for_layers_are_one_sentence(given: str) -> None:
+    with pytest.raises(InputError, match=r"^--layers must be all or top:K with K from 1, not "):
+        layers.parse(given)
+
+
+def test_more_layers_than_there_are(tiny_base: Path) -> None:
+    model = models.load(tiny_base).model
+    layers.check(model, 2)
+    with pytest.raises(InputError, match=r"has 2 layers; choose all or top:1 to top:2\.$"):
+        Layers(model, 99)
