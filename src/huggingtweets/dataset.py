@@ -51,6 +51,8 @@ def split(
 ) -> pl.DataFrame:
     """Add a column ``split`` (``train`` or ``held_out``) to a table of kept posts.
 
+    A third value, ``unused``, is put there by :func:`with_newest_only`.
+
     Args:
         kept: posts in time order.
         holdout: share of each author's posts to hold out, at least one post.
@@ -80,8 +82,24 @@ def split(
     )
 
 
+def with_newest_only(kept: pl.DataFrame, most: int | None) -> pl.DataFrame:
+    """Train only on the newest posts: the others' ``split`` becomes ``unused``.
+
+    Args:
+        kept: as :func:`split` gives it.
+        most: training posts of each author at most; None leaves the table as it is.
+    """
+    if most is None:
+        return kept
+    is_train = pl.col("split") == "train"
+    newer = is_train.cast(pl.Int64).cum_sum(reverse=True).over("author")
+    return kept.with_columns(
+        pl.when(is_train & (newer > most)).then(pl.lit("unused")).otherwise("split").alias("split")
+    )
+
+
 def texts_by_author(
-    table: pl.DataFrame, part: Literal["train", "held_out"], authors: Sequence[str]
+    table: pl.DataFrame, part: Literal["train", "unused", "held_out"], authors: Sequence[str]
 ) -> dict[str, list[str]]:
     """The posts of one part of the split for each of ``authors``, in that order."""
     chosen = table.filter(pl.col("split") == part)

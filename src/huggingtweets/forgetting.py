@@ -101,6 +101,7 @@ def start_over(run: RunFolder) -> None:
     dataset.text_amount_warning(kept)
     config = record.config
     kept = dataset.split(kept, holdout=config["holdout"], rule=config["split"], seed=config["seed"])
+    kept = dataset.with_newest_only(kept, config.get("train_posts"))
     run.replace_table("kept", kept)
     run.human_file.unlink(missing_ok=True)  # people judged the bot that was
     left = set(kept["author"])

@@ -1,19 +1,18 @@
 """Base models and bots: finding, loading and saving causal language models.
 
 A :class:`LanguageModel` is a model, its tokenizer and its separator together, because none of the
-three means anything without the others. Whatever ``AutoModelForCausalLM`` loads will do; the one
-called ``pocket`` is inside this package and needs no network.
+three means anything without the others. Whatever ``AutoModelForCausalLM`` loads will do, GGUF files
+included; :mod:`huggingtweets.bases` knows those that need no network.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from huggingtweets import atomic, fused
+from huggingtweets import atomic, bases, fused
 from huggingtweets.errors import BaseModelError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from huggingtweets.machine import Machine
 
-POCKET = "pocket"
+POCKET = bases.POCKET
 _WAY_OUT = f"Check the name, or use --base {POCKET}, which is built in and needs no network."
 _HUB_SECONDS = 5  # to wait for each part of its answer
 TEMPERATURE, TOP_P = 0.7, 0.9
@@ -43,7 +42,7 @@ class LanguageModel:
         tokenizer: its tokenizer.
         separator: id of the base's own end-of-text token; it stands before and after each post.
         context: the longest row in tokens, at most 1,024.
-        source: what it was loaded from: ``pocket``, a folder or a Hub id.
+        source: what it was loaded from: a built-in base, a folder, a GGUF file or a Hub id.
     """
 
     model: PreTrainedModel
@@ -142,17 +141,18 @@ def convert(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) ->
 
 
 def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
-    """Load ``pocket``, a folder, or a model of the Hugging Face Hub, in its own precision.
+    """Load a built-in base, a folder, a GGUF file, or a model of the Hub, in its own precision.
 
     Args:
-        source: ``pocket``, a folder holding a causal language model, or a Hub id.
+        source: ``smollm2``, ``pocket``, a folder holding a causal language model, a GGUF file, or
+            a Hub id.
         attention: an attention implementation of transformers, or None for its default.
 
     Raises:
         BaseModelError: there is no such model, it can't be reached, or it is of another kind.
     """
-    location = _locate(str(source))
     quiet_transformers()
+    location = _locate(str(source))
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     # Code that comes with a model is never run, and what is on this machine is not asked for.
@@ -178,9 +178,11 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
 
 def _locate(source: str) -> str:
     """Folder or Hub id to load from; a path that looks local but isn't there is told at once."""
-    if source == POCKET:
-        return str(files("huggingtweets.base"))
+    if source in bases.BUILT_IN:
+        return str(bases.folder_of(source))
     path = Path(source).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return str(bases.converted(path))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise BaseModelError(

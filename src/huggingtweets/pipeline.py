@@ -8,6 +8,7 @@ Each stage leaves its result in the run folder, so a run that was stopped goes o
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import time
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets import (
     atomic,
+    bases,
     bots,
     curation,
     dataset,
@@ -44,7 +46,7 @@ from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.generation import Sampling
 from huggingtweets.run import Record, RunFolder
 from huggingtweets.sources import Reading
-from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, fit, layers
+from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, budget, fit, layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +56,11 @@ if TYPE_CHECKING:
     from huggingtweets.curation import Curated
     from huggingtweets.dataset import SplitRule
     from huggingtweets.evaluation import LikenessReport
+    from huggingtweets.models import LanguageModel
     from huggingtweets.sources import Confirm
 
 DEFAULT_OUT = Path("runs")
+DEFAULT_MINUTES = 5.0
 Specs = str | Path | Sequence[str | Path]
 """One source or several."""
 
@@ -66,8 +70,11 @@ class TrainOptions:
     """What the user may choose; everything has a default.
 
     Attributes:
-        base: ``pocket``, a model folder or a Hub id.
+        base: a built-in one (``smollm2``, ``pocket``), a model folder, a GGUF file or a Hub id. The
+            default is ``smollm2`` where its weights are on this machine, else ``pocket``.
         recipe: hyper-parameters.
+        minutes: that the whole run may take; layers, posts and epochs are chosen so that it does.
+            None takes 5 where the recipe leaves the epochs open, else there is no limit.
         name: of the run folder; None takes the authors' handles.
         out: folder that holds the runs.
         seed: decides the order of posts, dropout and the report's generations.
@@ -87,8 +94,9 @@ class TrainOptions:
         raw_artifacts: whether posts go to the tracker; None sends them to trackio only.
     """
 
-    base: str = models.POCKET
+    base: str = field(default_factory=bases.default)
     recipe: Recipe = field(default_factory=lambda: RECIPES["fast"])
+    minutes: float | None = None
     name: str | None = None
     out: Path = DEFAULT_OUT
     seed: int = 0
@@ -113,6 +121,8 @@ class TrainOptions:
             faults.append(f"--holdout must be over 0 and under 1, not {self.holdout}")
         if self.split not in ("newest", "random"):
             faults.append(f"--split must be newest or random, not {self.split!r}")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            faults.append(f"--minutes must be over 0, not {self.minutes}")
         if not self.checkpoint_seconds > 0:
             faults.append(f"--checkpoint-seconds must be over 0, not {self.checkpoint_seconds}")
         if not 0 <= self.seed < 2**63:
@@ -306,6 +316,7 @@ def _prepare(
     """Read, curate and split, check all that can be checked, then make the run folder."""
     if options.name:
         _check_free(RunFolder(options.out / options.name))
+    started = time.monotonic()
     where = machine.choose_machine(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read and curate"):
@@ -316,16 +327,28 @@ def _prepare(
         kept = dataset.split(
             curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
         )
-    base = models.load(options.base)
-    layers.check(base.model, options.recipe.layers)
+    base = models.load(options.base, attention=options.recipe.attention(where.device))
+    layers.check(base.model, options.recipe.layers or 0)
     options = replace(options, recipe=options.recipe.for_base(base.width))
     _check_space(options.out, base.parameters)
+    minutes, planned = _minutes(options), None
+    if minutes is not None:
+        listen(Event(stage="read", message="timing a few training steps"))
+        left = minutes * 60 - (time.monotonic() - started)
+        planned = _plan(base, kept, options.recipe, where, left)
+        options = replace(options, recipe=planned.recipe)
+        kept = dataset.with_newest_only(kept, planned.posts)
     read = posts["author"].unique(maintain_order=True)
     authors = read.filter(read.is_in(kept["author"].unique().to_list())).to_list()
     record = Record(
         name=options.name or run.free_name(options.out, _folder_name(authors)),
         authors=authors,
-        config=_config(specs, options, where),
+        config=_config(specs, options, where)
+        | {
+            "minutes": minutes,
+            "train_posts": planned.posts if planned else None,
+            "plan": planned.message if planned else None,
+        },
         counts=curated.counts,
         counts_by_author=curated.counts_by_author,
         versions=machine.package_versions(),
@@ -334,6 +357,38 @@ def _prepare(
     )
     tables = {"posts": posts, "kept": kept, "dropped": curated.dropped}
     return run.create(options.out, record, tables)
+
+
+def _minutes(options: TrainOptions) -> float | None:
+    """Minutes that a run may take; None for no limit."""
+    if options.minutes is None and options.recipe.enough_steps:
+        return DEFAULT_MINUTES
+    return options.minutes
+
+
+def _plan(
+    base: LanguageModel,
+    kept: pl.DataFrame,
+    recipe: Recipe,
+    where: machine.Machine,
+    seconds: float,
+) -> budget.Plan:
+    """Choose layers, posts and epochs that fit into the seconds left.
+
+    The weights of ``base`` change, as real steps are timed.
+    """
+    authors = kept["author"].unique(maintain_order=True).to_list()
+    train = dataset.texts_by_author(kept, "train", authors).values()
+    held_out = dataset.texts_by_author(kept, "held_out", authors).values()
+    rows = [dataset.rows_of(base.encode_all(t), base.separator, base.context) for t in train]
+    machine.tune_allocator()
+    rates = budget.measure(base, where, recipe, [row for some in rows for row in some])
+    work = budget.Work(
+        depth=budget.depth_of(base),
+        sizes=[[len(row) - 1 for row in some] for some in rows],
+        held_out=sum(len(ids) + 1 for texts in held_out for ids in base.encode_all(texts)),
+    )
+    return budget.plan(recipe, rates, work, seconds)
 
 
 def _check_free(wanted: RunFolder) -> None:
@@ -392,6 +447,8 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
         interrupt=interrupt,
     )
     _update(found, state="training", error=None)
+    if config.get("plan"):
+        listen(Event(stage="train", message=config["plan"]))
     trained = fit(task, listen)
     with atomic.replacing_folder(found.bot) as temporary:
         task.base.save(temporary)
@@ -437,7 +494,7 @@ def _config(
         "precision": where.precision,
         "forget": len(options.forget),  # which ones is nothing to keep
     }
-    if options.base != models.POCKET and Path(options.base).expanduser().is_dir():
+    if options.base not in bases.BUILT_IN and Path(options.base).expanduser().exists():
         values["base"] = str(Path(options.base).expanduser().absolute())
     return values
 

@@ -25,6 +25,7 @@ MODULES = {
     "forget": "people",
     "track": "track",
     "dashboard": "track",
+    "base": "base",
     "pretrain": "pretrain",
     "sweep": "sweep",
 }

@@ -1,4 +1,4 @@
-"""``huggingtweets demo``: the whole thing on the bundled sample, in about a minute."""
+"""``huggingtweets demo``: the whole thing on the bundled sample, in one to five minutes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,12 @@ import typer
 from huggingtweets.atomic import storage_errors
 from huggingtweets.cli import options
 from huggingtweets.cli.screen import Screen, command, outcome, print_json
-from huggingtweets.cli.train import resume_with_screen, show_likeness, train_with_screen
+from huggingtweets.cli.train import (
+    resume_with_screen,
+    say_what_is_missing,
+    show_likeness,
+    train_with_screen,
+)
 from huggingtweets.errors import StorageError
 
 if TYPE_CHECKING:
@@ -38,7 +43,7 @@ def demo(
     """Make a bot of the bundled NASA posts, judge it, and let it write; no network needed."""
     from huggingtweets.run import RunFolder
 
-    screen = Screen(quiet=as_json)
+    screen = Screen(quiet=as_json, samples=True)
     run = RunFolder(out / NAME)
     if run.record_file.exists() and not _is_of_the_sample(run):
         raise StorageError(f"{run.path} holds another bot than the demo's; choose another --out.")
@@ -73,6 +78,7 @@ def demo(
 def _make(run: "RunFolder", screen: Screen, *, again: bool) -> "RunFolder":
     """Train the demo bot, or go on with one that was interrupted."""
     screen.say("Making a bot of NASA's posts of 2015, which come with this program.")
+    say_what_is_missing(screen)
     if run.record_file.exists():
         if run.is_live():
             raise StorageError(f"{run.path} is being worked on by another process.")
@@ -88,7 +94,15 @@ def _train(out: Path, screen: Screen) -> "RunFolder":
     from huggingtweets.pipeline import TrainOptions
     from huggingtweets.sample import sample_path
 
-    return train_with_screen([str(sample_path())], TrainOptions(name=NAME, out=out), screen)
+    chosen = TrainOptions(name=NAME, out=out, minutes=_minutes())
+    return train_with_screen([str(sample_path())], chosen, screen)
+
+
+def _minutes() -> float:
+    """A newcomer waits so long: less where the processor computes bfloat16."""
+    from huggingtweets.machine import choose_machine
+
+    return 1.4 if choose_machine().precision == "bf16" else 4.7
 
 
 @contextmanager

@@ -33,10 +33,16 @@ _NARROW = 72  # columns under which the bar makes room for its numbers
 
 
 class Screen:
-    """Shows what a person should see; with ``quiet`` all of it goes to stderr, for ``--json``."""
+    """Shows what a person should see.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    Args:
+        quiet: all of it goes to stderr, for ``--json``.
+        samples: also show what the untouched base writes, before training.
+    """
+
+    def __init__(self, *, quiet: bool = False, samples: bool = False) -> None:
         self.console = Console(stderr=quiet, highlight=False)
+        self.samples = samples
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._status: Status | None = None
@@ -160,6 +166,11 @@ class Screen:
             self._end_status()
             self.say(event.message, "dim")
             return
+        if self.samples and event.samples and not event.done:
+            self._end_status()
+            self.say("Before training, the base writes:")
+            for sample in event.samples:
+                self.say(f" • {sample.post}", "dim")
         if not self.console.is_terminal:
             if event.held_out_bits_per_byte is not None:
                 self.say(

@@ -44,11 +44,25 @@ def train(
         ),
     ] = None,
     base: Annotated[
-        str, typer.Option("--base", help="pocket (built in), a model folder or a Hub id.")
-    ] = "pocket",
+        str | None,
+        typer.Option(
+            "--base",
+            help="Model to start from: smollm2 or pocket (built in), a model folder, a GGUF file "
+            "or a Hub id. Default: smollm2 where its weights are on this machine, else pocket.",
+            show_default=False,
+        ),
+    ] = None,
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="fast|classic", help="Ours, or the published one.")
     ] = "fast",
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Minutes that the whole command may take. Layers, newest posts and epochs are "
+            "chosen to fit. Default: 5; no limit with --recipe classic or --epochs.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -154,6 +168,7 @@ def train(
     as_json: options.Json = False,
 ) -> None:
     """Make a bot from posts: read, curate, fine-tune, judge."""
+    from huggingtweets import bases
     from huggingtweets.curation import CurationOptions
     from huggingtweets.pipeline import TrainOptions
     from huggingtweets.training import RECIPES, parse_layers
@@ -175,7 +190,7 @@ def train(
         if rows not in (None, "posts", "blocks"):
             raise InputError(f"--rows must be posts or blocks, not {rows!r}.")
         chosen = TrainOptions(
-            base=base,
+            base=base or bases.default(),
             recipe=RECIPES[recipe].changed(
                 epochs=epochs,
                 learning_rate=learning_rate,
@@ -187,6 +202,7 @@ def train(
                 rows=rows,
                 layers=None if layers is None else parse_layers(layers),
             ),
+            minutes=minutes,
             name=name,
             out=out,
             seed=seed,
@@ -205,11 +221,21 @@ def train(
             track=track,
             raw_artifacts=raw,
         )
+        if base is None:
+            say_what_is_missing(screen)
         run = train_with_screen(sources, chosen, screen, yes=yes)
     if as_json:
         print_json(outcome(run))
     else:
         show_outcome(screen, run)
+
+
+def say_what_is_missing(screen: Screen) -> None:
+    """One line where the preferred base isn't used because its weights aren't here."""
+    from huggingtweets import bases
+
+    if why := bases.missing_weights():
+        screen.say(why, "yellow")
 
 
 def train_with_screen(

@@ -160,7 +160,7 @@ def _start(
     start = models.load(options.source)
     if prepared and prepared.tokenizer.get_vocab() != start.tokenizer.get_vocab():
         raise InputError(
-            f"{prepared.folder} was encoded with another tokenizer than that of {options.source!r}; "
+            f"{prepared.folder} was encoded with another tokenizer than {options.source!r} has; "
             "name the corpora themselves, or encode them with the same --from."
         )
     if len(start.tokenizer) > MOST_TOKENS:

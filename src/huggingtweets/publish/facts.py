@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from huggingtweets import bases
 from huggingtweets.errors import BotError
 from huggingtweets.evaluation import LikenessReport
-from huggingtweets.models import POCKET
 from huggingtweets.publish.language import languages
 from huggingtweets.publish.publication import Publication
 
@@ -72,13 +72,21 @@ class Facts:
     def base(self) -> str:
         """The base's name, which tells nothing of the disk that it came from."""
         name = str(self.record.config["base"])
-        return name if name == POCKET or self.hub_base else PurePath(name.replace("\\", "/")).name
+        known = name in bases.BUILT_IN or self.hub_base
+        return name if known else PurePath(name.replace("\\", "/")).name
+
+    @property
+    def built_in(self) -> bases.BuiltIn | None:
+        """The built-in base it was made from, if it was."""
+        return bases.BUILT_IN.get(str(self.record.config["base"]))
 
     @property
     def hub_base(self) -> str | None:
-        """The base's id on the Hub; None for the built-in one and for those of a folder."""
+        """The base's id on the Hub; None for ``pocket``, and for those of a folder or file."""
         name = str(self.record.config["base"])
-        return name if name != POCKET and _HUB_ID.fullmatch(name) else None
+        if self.built_in:
+            return self.built_in.hub
+        return name if _HUB_ID.fullmatch(name) else None
 
 
 def title(authors: Sequence[str]) -> str:

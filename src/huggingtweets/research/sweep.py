@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import atomic, machine, models
+from huggingtweets import atomic, bases, machine, models
 from huggingtweets.errors import InputError
 from huggingtweets.events import Listener, ignore
 from huggingtweets.research import objective, space, sweep_study, workers
@@ -175,7 +175,7 @@ def _prepare(
         fingerprint=fingerprint(posts),
         space=options.space.as_json(),
         objective=options.objective,
-        base=_absolute([options.base])[0] if options.base != models.POCKET else options.base,
+        base=options.base if options.base in bases.BUILT_IN else _absolute([options.base])[0],
         base_width=width,
         holdout=options.holdout,
         posts=options.posts,
@@ -194,7 +194,7 @@ def _check_unchanged(
     settings: Settings, specs: Sequence[str | Path], options: SweepOptions
 ) -> None:
     """Refuse to go on with a sweep under other settings than it was begun with."""
-    base = options.base if options.base == models.POCKET else _absolute([options.base])[0]
+    base = options.base if options.base in bases.BUILT_IN else _absolute([options.base])[0]
     given = {
         "AUTHORS": (_absolute(specs), settings.sources),
         "--space": (options.space.as_json(), settings.space),

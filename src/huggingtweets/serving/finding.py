@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import struct
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from huggingtweets import curation, dataset, machine, models, run, sources
+from huggingtweets import bases, curation, dataset, machine, run, sources
 from huggingtweets.errors import BotError, HuggingTweetsError, TooLittleText
 from huggingtweets.serving.types import Dropped, Found
 from huggingtweets.sources.reading import Reading
@@ -140,7 +139,9 @@ def _told_by_runs(base: str, runs: Sequence[Path]) -> tuple[float, float] | None
 
 def _weights(base: str) -> float | None:
     """How many weights a base has, told by its file's header or by heart; nothing is loaded."""
-    folder = Path(str(files("huggingtweets.base"))) if base == models.POCKET else Path(base)
+    if base in bases.BUILT_IN:
+        return float(bases.named(base).parameters)
+    folder = Path(base)
     file = folder / "model.safetensors"
     try:
         with file.open("rb") as opened:

@@ -182,15 +182,15 @@ def _report_without_posts(run: RunFolder) -> tuple[str, str]:
     record = run.record()
     report = unquoted(publish.read_report(run))
     kept = run.table("kept")
-    train, held_out = (
+    train, unused, held_out = (
         [
             text
             for texts in dataset.texts_by_author(kept, part, record.authors).values()
             for text in texts
         ]
-        for part in ("train", "held_out")
+        for part in ("train", "unused", "held_out")
     )
-    index = CopyIndex([*train, *held_out])
+    index = CopyIndex([*train, *unused, *held_out])
     generations = []
     with suppress(OSError, ValueError):
         written = json.loads(run.generations_file.read_text("utf-8"))

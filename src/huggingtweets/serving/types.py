@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from huggingtweets import bases
+
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.evaluation.report import Human, LossPoint
@@ -48,8 +50,8 @@ class Settings:
     out: Path = Path("runs")
     shared: bool = False
     share_gallery: bool = False
-    base: str = "pocket"
-    bases: tuple[str, ...] = ("pocket", "gpt2")
+    base: str = field(default_factory=bases.default)
+    bases: tuple[str, ...] = (*bases.BUILT_IN, "gpt2")
     max_upload_mb: float = 500.0
     total_uploads_mb: float = 4000.0
     most_waiting: int = 3

