@@ -41,8 +41,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_are_those_of_the_program(page: Path) -> None:
     group = typer.main.get_command(app)
     commands = dict(group.commands)  # type: ignore[attr-defined]
-    for name, command in commands.pop("sweep").commands.items():
-        commands["sweep" if name == "run" else f"sweep {name}"] = command
+    for group_name in ("sweep", "base"):
+        for name, command in commands.pop(group_name).commands.items():
+            commands[group_name if name == "run" else f"{group_name} {name}"] = command
     known = {
         name: {option for parameter in command.params for option in parameter.opts}
         for name, command in commands.items()

@@ -329,13 +329,14 @@ def _prepare(
         )
     base = models.load(options.base, attention=options.recipe.attention(where.device))
     layers.check(base.model, options.recipe.layers or 0)
+    free_rate = options.recipe.base_width > 0  # as the recipe has it, not named by the user
     options = replace(options, recipe=options.recipe.for_base(base.width))
     _check_space(options.out, base.parameters)
     minutes, planned = _minutes(options), None
     if minutes is not None:
         listen(Event(stage="read", message="timing a few training steps"))
         left = minutes * 60 - (time.monotonic() - started)
-        planned = _plan(base, kept, options.recipe, where, left)
+        planned = _plan(base, kept, options.recipe, where, left, free_rate=free_rate)
         options = replace(options, recipe=planned.recipe)
         kept = dataset.with_newest_only(kept, planned.posts)
     read = posts["author"].unique(maintain_order=True)
@@ -372,6 +373,8 @@ def _plan(
     recipe: Recipe,
     where: machine.Machine,
     seconds: float,
+    *,
+    free_rate: bool,
 ) -> budget.Plan:
     """Choose layers, posts and epochs that fit into the seconds left.
 
@@ -388,7 +391,7 @@ def _plan(
         sizes=[[len(row) - 1 for row in some] for some in rows],
         held_out=sum(len(ids) + 1 for texts in held_out for ids in base.encode_all(texts)),
     )
-    return budget.plan(recipe, rates, work, seconds)
+    return budget.plan(recipe, rates, work, seconds, free_rate=free_rate)
 
 
 def _check_free(wanted: RunFolder) -> None:

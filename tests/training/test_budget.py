@@ -47,6 +47,9 @@ def test_a_slow_one_trains_the_top_layers() -> None:
     assert made.posts is not None
     assert made.posts * 30 >= budget.ENOUGH_TOKENS
     assert "the top 10 layers" in made.message
+    assert made.recipe.learning_rate == 2.25 * RECIPE.learning_rate
+    kept = plan(RECIPE, SLOW, WORK, 400, free_rate=False)
+    assert kept.recipe.learning_rate == RECIPE.learning_rate
 
 
 def test_there_is_a_least_that_is_trained_on_and_it_is_told() -> None:
