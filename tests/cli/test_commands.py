@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     *("demo", "app", "train", "curate", "download", "generate", "evaluate", "runs", "show"),
     *("compare", "publish", "picture", "share", "opt-out", "forget", "track", "dashboard"),
-    *("pretrain", "sweep"),
+    *("base", "pretrain", "sweep"),
 )
 LIKENESS = (
     "bits per byte",
