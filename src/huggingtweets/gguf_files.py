@@ -38,8 +38,11 @@ _OUTER = {
     "output.weight": "lm_head.weight",
 }
 _CONTROL = 3  # gguf.TokenType.CONTROL
-_SPLIT_DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell")
-"""Tokenizers (``tokenizer.ggml.pre``) for which each digit is a token of its own."""
+_SPLITS = {
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell"), True),
+    **dict.fromkeys(("gpt-2", "default"), False),
+}
+"""Tokenizers (``tokenizer.ggml.pre``) read here, and whether each digit is a token of its own."""
 
 
 def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -51,12 +54,38 @@ def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from gguf import GGUFReader
 
     reader = GGUFReader(file)
-    kinds = [_value(reader, name) for name in ("general.architecture", "tokenizer.ggml.model")]
-    model, tokenizer = _read_llama(reader) if kinds == ["llama", "gpt2"] else _read_other(file)
+    model, tokenizer = _read_llama(reader) if _is_plain_llama(reader) else _read_other(file)
     if SEPARATOR in tokenizer.get_vocab():
         tokenizer.bos_token = tokenizer.eos_token = tokenizer.pad_token = SEPARATOR
     tokenizer.chat_template = None
     return model, tokenizer
+
+
+def gguf_name(name: str) -> str:
+    """What GGUF calls a Llama's weight, by its name in transformers.
+
+    Raises:
+        ValueError: a Llama has no such weight.
+    """
+    outer = {theirs: ours for ours, theirs in _OUTER.items()}
+    if name in outer:
+        return outer[name]
+    found = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)\.weight", name)
+    inner = {theirs: ours for ours, theirs in _NAMES.items()}
+    if not found or found[2] not in inner:
+        raise ValueError(f"a Llama has no {name}")
+    return f"blk.{found[1]}.{inner[found[2]]}.weight"
+
+
+def _is_plain_llama(reader: GGUFReader) -> bool:
+    """Whether it has nothing but what is read here: no biases, experts, or scaled positions."""
+    kinds = [_value(reader, name) for name in ("general.architecture", "tokenizer.ggml.model")]
+    return (
+        kinds == ["llama", "gpt2"]
+        and _value(reader, "tokenizer.ggml.pre", "default") in _SPLITS
+        and _value(reader, "llama.rope.scaling.type") is None
+        and all(_name(tensor.name) != tensor.name for tensor in reader.tensors)
+    )
 
 
 def _read_llama(reader: GGUFReader) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -136,7 +165,7 @@ def _tokenizer(reader: GGUFReader) -> PreTrainedTokenizerBase:
     vocabulary = {token: number for number, token in enumerate(tokens)}
     backend = Tokenizer(models.BPE(vocabulary, merges))
     steps: list[Any] = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    if _value(reader, "tokenizer.ggml.pre", "") in _SPLIT_DIGITS:
+    if _SPLITS[_value(reader, "tokenizer.ggml.pre", "default")]:
         steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
     backend.pre_tokenizer = pre_tokenizers.Sequence(steps)
     backend.decoder = decoders.ByteLevel()

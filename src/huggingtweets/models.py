@@ -181,7 +181,9 @@ def _locate(source: str) -> str:
     if source in bases.BUILT_IN:
         return str(bases.folder_of(source))
     path = Path(source).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise BaseModelError(f"There is no GGUF file {source!r}.")
         return str(bases.converted(path))
     if path.is_dir():
         if not (path / "config.json").is_file():

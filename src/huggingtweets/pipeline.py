@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from huggingtweets.curation import Curated
     from huggingtweets.dataset import SplitRule
     from huggingtweets.evaluation import LikenessReport
-    from huggingtweets.models import LanguageModel
     from huggingtweets.sources import Confirm
 
 DEFAULT_OUT = Path("runs")
@@ -336,7 +335,7 @@ def _prepare(
     if minutes is not None:
         listen(Event(stage="read", message="timing a few training steps"))
         left = minutes * 60 - (time.monotonic() - started)
-        planned = _plan(base, kept, options.recipe, where, left, free_rate=free_rate)
+        planned = budget.plan_run(base, kept, options.recipe, where, left, free_rate=free_rate)
         options = replace(options, recipe=planned.recipe)
         kept = dataset.with_newest_only(kept, planned.posts)
     read = posts["author"].unique(maintain_order=True)
@@ -365,33 +364,6 @@ def _minutes(options: TrainOptions) -> float | None:
     if options.minutes is None and options.recipe.enough_steps:
         return DEFAULT_MINUTES
     return options.minutes
-
-
-def _plan(
-    base: LanguageModel,
-    kept: pl.DataFrame,
-    recipe: Recipe,
-    where: machine.Machine,
-    seconds: float,
-    *,
-    free_rate: bool,
-) -> budget.Plan:
-    """Choose layers, posts and epochs that fit into the seconds left.
-
-    The weights of ``base`` change, as real steps are timed.
-    """
-    authors = kept["author"].unique(maintain_order=True).to_list()
-    train = dataset.texts_by_author(kept, "train", authors).values()
-    held_out = dataset.texts_by_author(kept, "held_out", authors).values()
-    rows = [dataset.rows_of(base.encode_all(t), base.separator, base.context) for t in train]
-    machine.tune_allocator()
-    rates = budget.measure(base, where, recipe, [row for some in rows for row in some])
-    work = budget.Work(
-        depth=budget.depth_of(base),
-        sizes=[[len(row) - 1 for row in some] for some in rows],
-        held_out=sum(len(ids) + 1 for texts in held_out for ids in base.encode_all(texts)),
-    )
-    return budget.plan(recipe, rates, work, seconds, free_rate=free_rate)
 
 
 def _check_free(wanted: RunFolder) -> None:
@@ -450,7 +422,7 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
         interrupt=interrupt,
     )
     _update(found, state="training", error=None)
-    if config.get("plan"):
+    if config.get("plan") and record.state == "prepared":
         listen(Event(stage="train", message=config["plan"]))
     trained = fit(task, listen)
     with atomic.replacing_folder(found.bot) as temporary:

@@ -132,6 +132,10 @@ def test_several_languages_are_a_list_and_none_is_left_out() -> None:
     ("base", "on_the_hub", "told"),
     [
         ("pocket", None, "`pocket`, the base model that comes with huggingtweets"),
+        (
+            *("smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+            "licensed Apache-2.0, of which I am a changed copy, fine-tuned on the posts of",
+        ),
         ("gpt2", "gpt2", "[gpt2](https://huggingface.co/gpt2)"),
         ("a-b/c_d.e", "a-b/c_d.e", r"[a\-b/c\_d.e](https://huggingface.co/a-b/c_d.e)"),
         ("/home/ann/my secret/base", None, "the base model base, which is not on"),

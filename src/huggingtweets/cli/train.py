@@ -48,7 +48,8 @@ def train(
         typer.Option(
             "--base",
             help="Model to start from: smollm2 or pocket (built in), a model folder, a GGUF file "
-            "or a Hub id. Default: smollm2 where its weights are on this machine, else pocket.",
+            "or a Hub id. Default: $HUGGINGTWEETS_BASE, else the first of `huggingtweets base "
+            "list` whose weights are on this machine.",
             show_default=False,
         ),
     ] = None,

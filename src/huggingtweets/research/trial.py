@@ -20,7 +20,7 @@ class Job:
     Attributes:
         author: whose posts.
         recipe: fields of a :class:`~huggingtweets.training.Recipe`.
-        base: ``pocket``, a model folder or a Hub id.
+        base: a built-in one, a model folder or a Hub id.
         seed: of the training, the same for all trials.
         device: ``cpu``, ``cuda`` or ``mps``.
         precision: ``bf16`` or ``fp32``.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from huggingtweets import bases
+from huggingtweets.bases import BUILT_IN, default, is_here
 
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
@@ -50,8 +50,8 @@ class Settings:
     out: Path = Path("runs")
     shared: bool = False
     share_gallery: bool = False
-    base: str = field(default_factory=bases.default)
-    bases: tuple[str, ...] = (*bases.BUILT_IN, "gpt2")
+    base: str = field(default_factory=default)
+    bases: tuple[str, ...] = field(default_factory=lambda: (*filter(is_here, BUILT_IN), "gpt2"))
     max_upload_mb: float = 500.0
     total_uploads_mb: float = 4000.0
     most_waiting: int = 3
@@ -71,7 +71,7 @@ class Order:
     Attributes:
         sources: one to three: :data:`SAMPLE`, accounts such as ``bsky:name.bsky.social``, or paths
             that :meth:`Service.keep_upload` gave.
-        base: ``pocket``, a model folder or a Hub id; empty for the server's default.
+        base: a built-in one, a model folder or a Hub id; empty for the server's default.
         recipe: ``fast`` or ``classic``.
         epochs: None takes the recipe's.
         learning_rate: None takes the recipe's.

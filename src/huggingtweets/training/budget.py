@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from huggingtweets import dataset, scoring
+from huggingtweets.machine import tune_allocator
 from huggingtweets.training.layers import blocks
 from huggingtweets.training.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import polars as pl
 
     from huggingtweets.dataset import Row
     from huggingtweets.machine import Machine
@@ -139,6 +142,33 @@ def measure(lm: LanguageModel, machine: Machine, recipe: Recipe, rows: Sequence[
     scoring.summed_nats(lm.model, some)
     reading = (time.perf_counter() - started) / sum(len(row) - 1 for row in some)
     return Rates(training, min(reading, training))
+
+
+def plan_run(
+    base: LanguageModel,
+    kept: pl.DataFrame,
+    recipe: Recipe,
+    where: Machine,
+    seconds: float,
+    *,
+    free_rate: bool,
+) -> Plan:
+    """Choose layers, posts and epochs that fit into the seconds left.
+
+    The weights of ``base`` change, as real steps are timed.
+    """
+    authors = kept["author"].unique(maintain_order=True).to_list()
+    train = dataset.texts_by_author(kept, "train", authors).values()
+    held_out = dataset.texts_by_author(kept, "held_out", authors).values()
+    rows = [dataset.rows_of(base.encode_all(t), base.separator, base.context) for t in train]
+    tune_allocator()
+    rates = measure(base, where, recipe, [row for some in rows for row in some])
+    work = Work(
+        depth=depth_of(base),
+        sizes=[[len(row) - 1 for row in some] for some in rows],
+        held_out=sum(len(ids) + 1 for texts in held_out for ids in base.encode_all(texts)),
+    )
+    return plan(recipe, rates, work, seconds, free_rate=free_rate)
 
 
 def plan(

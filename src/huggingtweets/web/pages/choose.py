@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from huggingtweets.bases import POCKET, missing_weights
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.serving.types import MOST_SOURCES, SAMPLE, Order
 from huggingtweets.training import RECIPES
@@ -90,10 +91,13 @@ def _options(backstage: Backstage) -> list[Any]:
     settings = backstage.settings
     with gr.Accordion("More", open=False):
         bases = list(dict.fromkeys((settings.base, *settings.bases)))
+        info = "What it starts from. pocket is small and quick; gpt2 is fetched."
+        if settings.base == POCKET and (missing := missing_weights()):
+            info = f"{info} {missing}"
         labels = [(Path(base).name, base) for base in bases]
         base = gr.Radio(
             labels, value=settings.base, label="Base",
-            info="What it starts from. pocket is built in; others are fetched, and slower.",
+            info=info,
         )  # fmt: skip
         recipe = gr.Radio(
             list(RECIPES), value="fast", label="Recipe",
