@@ -266,8 +266,9 @@ def test_copies_that_are_allowed_are_marked(lm: LanguageModel) -> None:
 
 
 def test_a_bot_that_only_copies_gives_fewer_posts_instead_of_trying_forever(
-    lm: LanguageModel,
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("huggingtweets.novelty.is_loop", lambda _: False)
     greedy = Sampling(seed=1, temperature=1e-9)  # always the same post
     (only,) = set(texts(lm, PROMPT, n=3, seed=1, temperature=1e-9))
     writer = Writer(lm, greedy, CopyIndex([only]))
@@ -343,3 +344,16 @@ def test_all_faults_of_the_settings_come_at_once() -> None:
             Sampling(temperature=wrong)
     with pytest.raises(InputError, match="seed must be from 0"):
         Sampling(seed=2**70)
+
+
+def test_loops_are_drawn_again_and_counted(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = "a living, a living, and a living"
+    drawn = iter([loop, "The old cat found the kite", loop, loop])
+    monkeypatch.setattr(Writer, "_draw", lambda *_: [next(drawn)])
+    writer = Writer(models.load(tiny_base), Sampling())
+    assert [post.text for post in writer.write(n=1)] == ["The old cat found the kite"]
+    assert (writer.loops, writer.rejected) == (1, 0)
+    unfiltered = Writer(models.load(tiny_base), Sampling(), allow_loops=True)
+    assert [post.text for post in unfiltered.write(n=2)] == [loop, loop]

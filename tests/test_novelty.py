@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huggingtweets.novelty import CopyIndex, Run, copy_length, words
+from huggingtweets.novelty import CopyIndex, Run, copy_length, is_loop, words
 
 FOX = (
     "The quick brown fox jumps over the lazy dog near the old mill every morning at dawn, they say"
@@ -109,3 +109,32 @@ def test_200_posts_against_50_000_take_well_under_a_second() -> None:
     started = time.process_time()
     assert sum(map(index.is_copy, posts[:200])) < 5
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the 1500th anniversary of the 1501st anniversary of the moon landing",
+        "It's a living, a living, and a living",
+        "They're too dumb. They're too dumb. They're too dumb.",
+        "_17_18 and so on and so on and so on",
+        "我们去月球我们去月球",
+    ],
+)
+def test_posts_that_go_round_in_circles_are_loops(text: str) -> None:
+    assert is_loop(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "🎈🎈🎈🎈🎈🎈",
+        "thank you thank you",
+        "My dream is to teach the Science of Superheroes to the world. But I've never been asked.",
+        "The vote is at 5:30. The vote is on live TV, with 12 members of the House and 20 guests.",
+        "Happy birthday to the Space Station! It has been 15 years since the first crew moved in.",
+    ],
+)
+def test_a_refrain_is_no_loop(text: str) -> None:
+    assert not is_loop(text)

@@ -11,7 +11,7 @@ from inspect import signature
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import dataset, kv_cache, models
+from huggingtweets import dataset, kv_cache, models, novelty
 from huggingtweets.errors import BotError, InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _STEPS_BETWEEN_LENGTH_CHECKS = 8
 _TRIES = 8
 """Draws of a token that fall outside the nucleus before the vocabulary is sorted after all."""
 _DRAWS_PER_POST = 20
-"""Give up on a post after so many draws that were all copies or empty."""
+"""Give up on a post after so many draws that were all copies, loops or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Writer:
         sampling: how to draw.
         index: the training posts, to catch copies; None checks nothing.
         allow_copies: hand copies over as well, marked.
+        allow_loops: hand over posts that go round in circles as well.
         context: posts to imitate, oldest first. Before each new post the model reads as many of
             the newest as leave room for it; they are never part of its text.
     """
@@ -99,14 +100,17 @@ class Writer:
         index: CopyIndex | None = None,
         *,
         allow_copies: bool = False,
+        allow_loops: bool = False,
         context: Sequence[str] = (),
     ) -> None:
         import torch
 
         self.lm, self.sampling, self.index = lm, sampling, index
-        self.allow_copies = allow_copies
+        self.allow_copies, self.allow_loops = allow_copies, allow_loops
         self.rejected = 0
         """Copies drawn again so far."""
+        self.loops = 0
+        """Posts drawn again because they went round in circles."""
         self._context = lm.encode_all(context)
         takes = signature(lm.model.forward).parameters
         self._only_last = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
@@ -117,7 +121,7 @@ class Writer:
             self._generator.manual_seed(sampling.seed)
 
     def write(self, prompt: str = "", n: int = 10) -> Iterator[NewPost]:
-        """Give ``n`` new posts as they finish; fewer when nearly all draws are copies.
+        """Give ``n`` new posts as they finish; fewer when nearly all draws are copies or loops.
 
         Raises:
             InputError: at once, when the prompt is longer than a post or the model's context, or
@@ -155,8 +159,11 @@ class Writer:
                     yield post
 
     def _checked(self, text: str, prompt: str) -> NewPost | None:
-        """The post, or None when it is empty or a copy that must be drawn again."""
+        """The post, or None when it is empty, a copy or a loop and must be drawn again."""
         post = as_post(text, prompt, self.index)
+        if post is not None and not self.allow_loops and goes_round(post):
+            self.loops += 1
+            return None
         if post is not None and post.copied and not self.allow_copies:
             self.rejected += 1
             return None
@@ -263,6 +270,11 @@ def as_post(text: str, prompt: str, index: CopyIndex | None) -> NewPost | None:
         return NewPost(text, prompt)
     run = index.longest_run(text)
     return NewPost(text, prompt, run.words, index.is_copy(text))
+
+
+def goes_round(post: NewPost) -> bool:
+    """Whether a post must be drawn again as it is a loop, which its prompt was not."""
+    return novelty.is_loop(post.text) and not novelty.is_loop(post.prompt)
 
 
 def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:

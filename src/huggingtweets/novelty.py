@@ -26,6 +26,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 MAX_RUN = 15
 """Words in a row that are a copy whatever the length of the post (markovify)."""
 
+_LOOP_WORDS, _LOOP_SHARE = 4, 0.3
+"""Words said again that make a loop: so many, and this share of all."""
+
+_NUMBER = re.compile(r"\d+([.,:]\d+)*(st|nd|rd|th)?")
 _SEPARATOR = -1  # stands between two training posts; no word has this number
 _EMOJI_SELECTORS = "\u200d\ufe0e\ufe0f"  # joiner and variation selectors: marks, yet parts of emoji
 _UNSPACED = re.compile(
@@ -86,6 +91,22 @@ def _is_outer(char: str) -> bool:
 def copy_length(n_words: int) -> int:
     """Shortest shared run, in words, that makes a post of ``n_words`` words a copy."""
     return min(MAX_RUN, -(-7 * n_words // 10))  # ceil(0.7 n) in whole numbers
+
+
+def is_loop(text: str) -> bool:
+    """Whether a post goes round in circles: much of it are pairs of words it has said before.
+
+    Numbers count as equal, so "the 1500th anniversary of the 1501st anniversary of" is one. Of the
+    curated posts of the 17 authors of ``benchmarks/likeness.py`` 0.16 % are caught, 1.0 % of one
+    author's. A refrain of two words ("thank you thank you") is not.
+    """
+    said = [_NUMBER.sub("0", word) for word in words(text)]
+    first: dict[tuple[str, str], int] = {}
+    again = set()
+    for place, pair in enumerate(pairwise(said)):
+        if first.setdefault(pair, place) < place:
+            again |= {place, place + 1}
+    return len(again) >= max(_LOOP_WORDS, _LOOP_SHARE * len(said))
 
 
 class CopyIndex:

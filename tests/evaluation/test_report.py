@@ -10,6 +10,7 @@ from huggingtweets.evaluation.diversity import Diversity
 from huggingtweets.evaluation.report import (
     BitsPerByte,
     BotAndBase,
+    BotAndHeldOut,
     Copied,
     DiversityPair,
     Human,
@@ -46,7 +47,10 @@ BARE = replace(
 JUDGED = replace(REPORT, human=Human(quizzes=3, bot=14, bot_taken=7, real=16, real_taken=12))
 
 
-@pytest.mark.parametrize("report", [REPORT, BARE, JUDGED])
+LOOPING = replace(REPORT, loops=BotAndHeldOut(0.02, 0.005))
+
+
+@pytest.mark.parametrize("report", [REPORT, BARE, JUDGED, LOOPING])
 def test_json_round_trip(report: LikenessReport) -> None:
     assert LikenessReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
@@ -65,6 +69,7 @@ def test_json_shape() -> None:
         "settings",
         "loss",
         "human",
+        "loops",
     ]
     assert set(data["sizes"]) == {"train", "held_out", "held_out_bytes", "generated"}
     assert data["bits_per_byte"]["by_author"]["NASA"] == {"bot": 1.7, "base": 2.3}

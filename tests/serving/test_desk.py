@@ -76,7 +76,19 @@ def test_copies_are_drawn_again(desk: Desk, opened: Opened) -> None:
     assert not any(post.copied for post in found)
 
 
-def test_a_bot_that_only_copies_ends(desk: Desk, opened: Opened) -> None:
+def test_loops_are_drawn_again(desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
+    monkeypatch.setattr("huggingtweets.novelty.is_loop", lambda text: text in first[:3])
+    found = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
+    assert len(found) == 6
+    assert not set(first[:3]) & set(found)
+    assert set(first[3:]) <= set(found)
+
+
+def test_a_bot_that_only_copies_ends(
+    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingtweets.novelty.is_loop", lambda _: False)
     greedy = Sampling(seed=1, temperature=1e-9)
     (only,) = {post.text for post in desk.write(opened, "We", 2, greedy)}
     known = replace(opened, key=("known", 0, 0), bot=replace(opened.bot, index=CopyIndex([only])))

@@ -112,13 +112,21 @@ def generate(
     if len(posts) < n * len(prompts):
         screen.say(
             f"Only {len(posts)} of {n * len(prompts)}: nearly all others were copies of real "
-            "posts or empty; try another prompt or --allow-copies.",
+            "posts, loops or empty; try another prompt or --allow-copies.",
             "yellow",
         )
     if as_json:
-        print_json({"posts": [asdict(post) for post in posts], "rejected": writer.rejected})
-    elif writer.rejected:
+        again = {"rejected": writer.rejected, "loops": writer.loops}
+        print_json({"posts": [asdict(post) for post in posts]} | again)
+    else:
+        _say_what_was_drawn_again(screen, writer)
+
+
+def _say_what_was_drawn_again(screen: Screen, writer: "Writer") -> None:
+    if writer.rejected:
         screen.say(f"({writer.rejected} copies of real posts were drawn again)", "dim")
+    if writer.loops:
+        screen.say(f"({writer.loops} posts that repeat themselves were drawn again)", "dim")
 
 
 def _warn(screen: Screen, bot: "Bot") -> None:

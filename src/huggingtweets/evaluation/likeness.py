@@ -13,6 +13,7 @@ from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
 from huggingtweets.evaluation.report import (
     BitsPerByte,
     BotAndBase,
+    BotAndHeldOut,
     Copied,
     DiversityPair,
     LikenessReport,
@@ -22,10 +23,10 @@ from huggingtweets.evaluation.report import (
 )
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.generation import Sampling, Writer
-from huggingtweets.novelty import CopyIndex, Run
+from huggingtweets.novelty import CopyIndex, Run, is_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from huggingtweets.models import LanguageModel
 
@@ -68,7 +69,8 @@ def measure(
     sampling = Sampling(seed=seed)
 
     _tell(listen, 0, "writing 200 posts to judge")
-    generations = [post.text for post in Writer(bot, sampling).write(n=GENERATIONS)]
+    writer = Writer(bot, sampling, allow_loops=True)
+    generations = [post.text for post in writer.write(n=GENERATIONS)]
     _tell(listen, 1, "held-out bits per byte of bot and base")
     by_author = _bits_by_author(bot, base, held_out)
     _tell(listen, 2, "held-out bits per byte of PPMd")
@@ -89,6 +91,7 @@ def measure(
         longest_copied_run=run,
         diversity=DiversityPair.of(*compare_diversity(generations, real)),
         taken_for_author=taken_for_author(own, generations, real, authors=tuple(train)),
+        loops=BotAndHeldOut(_share(is_loop, generations), _share(is_loop, real)),
         seed=seed,
         settings={
             "temperature": sampling.temperature,
@@ -142,5 +145,9 @@ def _copies(
     )
 
 
+def _share(holds: Callable[[str], bool], texts: Sequence[str]) -> float:
+    return sum(map(holds, texts)) / len(texts) if texts else 0.0
+
+
 def _copied_share(index: CopyIndex, texts: Sequence[str]) -> float | None:
-    return sum(map(index.is_copy, texts)) / len(texts) if texts else None
+    return _share(index.is_copy, texts) if texts else None

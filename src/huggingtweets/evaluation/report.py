@@ -148,6 +148,8 @@ class LikenessReport:
         settings: how the generations were drawn, such as temperature and top_p.
         loss: the measurements of training, oldest first.
         human: what people took for the author's, None where nobody was asked.
+        loops: share of posts that repeat themselves (:func:`~huggingtweets.novelty.is_loop`); None
+            in reports from before it was measured.
     """
 
     authors: tuple[str, ...]
@@ -161,6 +163,7 @@ class LikenessReport:
     settings: Mapping[str, Any] = field(default_factory=dict)
     loss: tuple[LossPoint, ...] = ()
     human: Human | None = None
+    loops: BotAndHeldOut | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for ``json.dump``."""
@@ -188,6 +191,7 @@ class LikenessReport:
             settings=dict(data["settings"]),
             loss=tuple(LossPoint(**point) for point in data["loss"]),
             human=Human(**human) if (human := data.get("human")) else None,
+            loops=BotAndHeldOut(**loops) if (loops := data.get("loops")) else None,
         )
 
     def lines(self) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
-from huggingtweets.generation import NewPost, Sampling, as_post, start_of
+from huggingtweets.generation import NewPost, Sampling, as_post, goes_round, start_of
 from huggingtweets.serving.drawing import Drawing, Row, can_share, chance_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class _Bench:
         if request not in self.requests:
             return
         post = as_post(text, request.prompt, self.opened.bot.index)
-        if post is not None and not post.copied:
+        if post is not None and not post.copied and not goes_round(post):
             request.posts.put(post)
             request.missing -= 1
         else:

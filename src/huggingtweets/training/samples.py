@@ -63,7 +63,7 @@ class Sampler:
             self._index = CopyIndex(post for posts in self.train for post in posts)
         self.lm.model.eval()
         sampling = Sampling(max_chars=_MAX_CHARS, seed=(self.seed + step) % 2**63)
-        writer = Writer(self.lm, sampling, self._index, allow_copies=True)
+        writer = Writer(self.lm, sampling, self._index, allow_copies=True, allow_loops=True)
         return tuple(map(_sample, writer.write(_PROMPT, _POSTS)))
 
 
