@@ -119,6 +119,7 @@ def test_200_posts_against_50_000_take_well_under_a_second() -> None:
         "They're too dumb. They're too dumb. They're too dumb.",
         "_17_18 and so on and so on and so on",
         "我们去月球我们去月球",
+        "A flying saucer. It's an aircraft carrier. It's an aircraft carrier. Crew training today.",
     ],
 )
 def test_posts_that_go_round_in_circles_are_loops(text: str) -> None:

@@ -41,6 +41,9 @@ MAX_RUN = 15
 _LOOP_WORDS, _LOOP_SHARE = 4, 0.3
 """Words said again that make a loop: so many, and this share of all."""
 
+_AT_ONCE = 3
+"""Words that make a loop when the same words follow them."""
+
 _NUMBER = re.compile(r"\d+([.,:]\d+)*(st|nd|rd|th)?")
 _SEPARATOR = -1  # stands between two training posts; no word has this number
 _EMOJI_SELECTORS = "\u200d\ufe0e\ufe0f"  # joiner and variation selectors: marks, yet parts of emoji
@@ -94,11 +97,13 @@ def copy_length(n_words: int) -> int:
 
 
 def is_loop(text: str) -> bool:
-    """Whether a post goes round in circles: much of it are pairs of words it has said before.
+    """Whether a post goes round in circles.
 
-    Numbers count as equal, so "the 1500th anniversary of the 1501st anniversary of" is one. Of the
-    curated posts of the 17 authors of ``benchmarks/likeness.py`` 0.16 % are caught, 1.0 % of one
-    author's. A refrain of two words ("thank you thank you") is not.
+    That is so when pairs of words it has said before are 30 % of it and four words at least, or
+    when it says three or more words twice without anything between. Numbers count as equal, so
+    "the 1500th anniversary of the 1501st anniversary of" is a loop; "thank you thank you" is none.
+    Of the curated posts of NASA, the White House and ten members of Congress 0.19 % are caught,
+    0.65 % of the author with the most.
     """
     said = [_NUMBER.sub("0", word) for word in words(text)]
     first: dict[tuple[str, str], int] = {}
@@ -106,7 +111,18 @@ def is_loop(text: str) -> bool:
     for place, pair in enumerate(pairwise(said)):
         if first.setdefault(pair, place) < place:
             again |= {place, place + 1}
-    return len(again) >= max(_LOOP_WORDS, _LOOP_SHARE * len(said))
+    return len(again) >= max(_LOOP_WORDS, _LOOP_SHARE * len(said)) or _says_at_once_again(said)
+
+
+def _says_at_once_again(said: list[str]) -> bool:
+    """Whether three or more words are followed by the same words."""
+    for length in range(_AT_ONCE, len(said) // 2 + 1):
+        run = 0
+        for place in range(len(said) - length):
+            run = run + 1 if said[place] == said[place + length] else 0
+            if run == length:
+                return True
+    return False
 
 
 class CopyIndex:
