@@ -20,11 +20,28 @@ if TYPE_CHECKING:
     Serve = Callable[..., Service]
 
 
+def changed(run: RunFolder, by: float, begins: str = "") -> RunFolder:
+    """The run, with so much added to the weights whose names begin so."""
+    from safetensors.torch import load_file, save_file
+
+    file = run.bot / "model.safetensors"
+    weights = load_file(file)
+    changed = {n: w + by if n.startswith(begins) else w for n, w in weights.items()}
+    save_file(changed, file, {"format": "pt"})
+    return run
+
+
+def _alone(run: RunFolder) -> int:
+    bots = OpenBots(1e9)
+    bots.open(run)
+    return bots.size
+
+
 def test_bots_that_were_not_used_for_longest_are_closed(
     tmp_path: Path, finished: RunFolder
 ) -> None:
-    runs = [copied(finished, tmp_path, f"bot{i}") for i in range(4)]
-    size = OpenBots(1e9).open(runs[0]).size
+    runs = [changed(copied(finished, tmp_path, f"bot{i}"), 0.01 * i) for i in range(4)]
+    size = _alone(runs[0])
     bots = OpenBots(2.5 * size)
     first, second = bots.open(runs[0]), bots.open(runs[1])
     assert bots.open(runs[0]) is first
@@ -48,3 +65,28 @@ def test_a_bot_that_was_trained_again_is_opened_again(tmp_path: Path, finished: 
     os.utime(run.bot)
     assert bots.open(run) is not before
     assert len(bots) == 1
+
+
+def test_weights_that_two_bots_have_alike_are_held_once(
+    tmp_path: Path, finished: RunFolder
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    top = max(n for n in load_file(finished.bot / "model.safetensors") if ".layers." in n)
+    run = copied(finished, tmp_path, "one")
+    other = changed(copied(finished, tmp_path, "other"), 0.5, begins=top)
+    bots = OpenBots(1e9)
+    first = bots.open(run)
+    before = bots.size
+    second = bots.open(other)
+    differing = next(w for n, w in second.bot.model.model.named_parameters() if n == top)
+    assert bots.size == before + differing.nbytes + second.rest
+    theirs = {w.data_ptr() for w in first.weights()}
+    assert [w.data_ptr() for w in second.weights() if w.data_ptr() not in theirs] == [
+        differing.data_ptr()
+    ]
+    expected = OpenBots(1e9).open(other).weights()
+    assert all(torch.equal(a, b) for a, b in zip(second.weights(), expected, strict=True))
+    bots.close(run)
+    assert bots.size == _alone(other)

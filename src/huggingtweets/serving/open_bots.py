@@ -1,4 +1,8 @@
-"""Bots that are open: the least recently used are closed when memory runs short."""
+"""Bots that are open: the least recently used are closed when memory runs short.
+
+Weights that two of them have alike, such as layers of their base that weren't trained, are held
+once: an opened bot costs what differs.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,10 @@ from typing import TYPE_CHECKING
 from huggingtweets import bots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+
     from huggingtweets.bots import Bot
     from huggingtweets.run import RunFolder
 
@@ -29,12 +37,16 @@ class Opened:
     Attributes:
         key: the run's path, and when its weights and posts were written.
         bot: ready to write.
-        size: estimate in bytes.
+        rest: bytes beside its weights, as estimated.
     """
 
     key: Key
     bot: Bot
-    size: int
+    rest: int
+
+    def weights(self) -> Iterable[torch.Tensor]:
+        """Its weights, those in 8 bits left out."""
+        return self.bot.model.model.parameters()
 
 
 class OpenBots:
@@ -54,8 +66,9 @@ class OpenBots:
 
     @property
     def size(self) -> int:
-        """Bytes that all of them take, as estimated."""
-        return sum(one.size for one in self._open.values())
+        """Bytes that all of them take, as estimated; weights in the same memory count once."""
+        held = {w.data_ptr(): w.nbytes for one in self._open.values() for w in one.weights()}
+        return sum(held.values()) + sum(one.rest for one in self._open.values())
 
     def open(self, run: RunFolder) -> Opened:
         """The bot of a run, opened if it isn't open.
@@ -70,7 +83,8 @@ class OpenBots:
                 self._close_older(key)
                 self._make_room(coming=_on_disk(run))
                 bot = bots.open_bot(run.path)
-                found = Opened(key, bot, _size(bot, _on_disk(run)))
+                found = Opened(key, bot, _rest(bot, _on_disk(run)))
+                _share(found, self._open.values())
                 self._open[key] = found
                 self._make_room(keep=1)  # it may be larger than its file
             self._open.move_to_end(key)
@@ -110,11 +124,29 @@ def _on_disk(run: RunFolder) -> int:
     return sum(file.stat().st_size for file in run.bot.glob("*.safetensors"))
 
 
-def _size(bot: Bot, on_disk: int) -> int:
-    """Bytes; weights that were packed into 8 bits can't be counted, so they count as on disk."""
-    weights = sum(w.numel() * w.element_size() for w in bot.model.model.parameters())
+def _rest(bot: Bot, on_disk: int) -> int:
+    """Bytes of the index, and of weights in 8 bits, which can't be counted: those on disk."""
+    weights = sum(w.nbytes for w in bot.model.model.parameters())
     posts = bot.index.posts if bot.index else ()
-    return max(weights, on_disk) + _INDEX_BYTES * sum(map(len, posts))
+    return max(0, on_disk - weights) + _INDEX_BYTES * sum(map(len, posts))
+
+
+def _share(opened: Opened, others: Iterable[Opened]) -> None:
+    """Put weights that another bot has just alike into its memory."""
+    import torch
+
+    known: dict[tuple[object, ...], torch.Tensor] = {}
+    for other in others:
+        known.update((_looks(weight), weight) for weight in other.weights())
+    for weight in opened.weights():
+        alike = known.get(_looks(weight))
+        if alike is not None and torch.equal(alike, weight):
+            weight.data = alike.data
+
+
+def _looks(weight: torch.Tensor) -> tuple[object, ...]:
+    """What weights that are alike have in common, and others hardly ever."""
+    return weight.shape, weight.dtype, weight.device, tuple(weight.flatten()[:16].tolist())
 
 
 def _give_back() -> None:
