@@ -152,7 +152,7 @@ def pretrain(
         raise Interrupted(f"{error} Go on with the same command and --resume.") from error
     if encode_only:
         screen.say(f"The encoded corpora are in {made}; train with:")
-        screen.commands([command(f"pretrain {made}")])
+        screen.commands([command(f"pretrain {made}" + (f" --from {source}" if source else ""))])
         return
     record = json.loads((made / "pretrain.json").read_text("utf-8"))
     if as_json:

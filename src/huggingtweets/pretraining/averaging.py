@@ -23,28 +23,39 @@ _WAYS = (0.85, 0.7, 0.55, 0.4)
 """Shares of the way from the weights before to these that are tried, one after the other."""
 
 
-def held_out_bits(lm: LanguageModel, posts: Mapping[str, list[str]]) -> dict[str, float]:
+def held_out_bits(
+    lm: LanguageModel, posts: Mapping[str, list[str]], *, precision: str = "fp32"
+) -> dict[str, float]:
     """Bits per byte of each corpus' held-out posts and of ``all``, each post alone.
 
     Args:
-        lm: in the precision and on the device it is to be measured with.
+        lm: in fp32, on the device it is to be measured with.
         posts: of each corpus.
+        precision: of products, ``fp32`` or ``bf16``.
     """
+    import torch
+
     from huggingtweets import dataset
 
-    nats = {
-        name: scoring.summed_nats(
-            lm.model, dataset.rows_of(lm.encode_all(texts), lm.separator, lm.context)
-        )
-        for name, texts in posts.items()
-    }
+    with torch.autocast(lm.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        nats = {
+            name: scoring.summed_nats(
+                lm.model, dataset.rows_of(lm.encode_all(texts), lm.separator, lm.context)
+            )
+            for name, texts in posts.items()
+        }
     bits = {name: scoring.nats_to_bits_per_byte(value, posts[name]) for name, value in nats.items()}
     everything = [post for texts in posts.values() for post in texts]
     return bits | {"all": scoring.nats_to_bits_per_byte(sum(nats.values()), everything)}
 
 
 def average_with(
-    before: str | Path, lm: LanguageModel, held_out: Mapping[str, list[str]], progress: Progress
+    before: str | Path,
+    lm: LanguageModel,
+    held_out: Mapping[str, list[str]],
+    progress: Progress,
+    *,
+    precision: str = "fp32",
 ) -> float | None:
     """Move the model towards the weights it began as, as far as that lowers the held-out loss.
 
@@ -53,6 +64,7 @@ def average_with(
         lm: the model at the end; changed in place.
         held_out: posts of each corpus to measure by.
         progress: of the training that ended; its curve ends with the weights kept.
+        precision: of products, as the training measured them.
 
     Returns:
         The share of the way that is kept, or None where the end of it is best.
@@ -73,7 +85,8 @@ def average_with(
     lowest, kept, bits_before = progress.curve[-1]["held_out_bits_per_byte"], 1.0, math.inf
     for share in _WAYS:
         go(share)
-        bits = {name: round(value, 4) for name, value in held_out_bits(lm, held_out).items()}
+        found = held_out_bits(lm, held_out, precision=precision)
+        bits = {name: round(value, 4) for name, value in found.items()}
         if bits["all"] < lowest["all"]:
             lowest, kept = bits, share
         if bits["all"] > bits_before:

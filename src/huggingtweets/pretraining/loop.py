@@ -197,7 +197,8 @@ class _Loop:
         """Held-out bits per byte of each corpus' posts and of all, each post alone."""
         p, lm = self.progress, self.task.lm
         with self.clock.paused():
-            bits = held_out_bits(lm, self.task.held_out)
+            precision = self.task.machine.precision
+            bits = held_out_bits(lm, self.task.held_out, precision=precision)
             lm.model.train()
         loss = p.loss_sum / p.loss_steps if p.loss_steps else None
         p.curve.append(

@@ -285,7 +285,8 @@ class _Making:
     ) -> float | None:
         """Share of the way from earlier weights to those trained further that is kept."""
         self.listen(Event("train", message="averaging with the weights before"))
-        kept = average_with(earlier, lm, data.held_out(), progress)
+        precision = self.machine.precision
+        kept = average_with(earlier, lm, data.held_out(), progress, precision=precision)
         if kept is not None:
             bits = progress.curve[-1]["held_out_bits_per_byte"]["all"]
             said = f"keeping {kept:.0%} of the way from the weights before: held-out {bits:.3f}"
