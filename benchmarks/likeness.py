@@ -79,6 +79,7 @@ def run(chosen: argparse.Namespace) -> None:
             asdict(plan.recipe),
             plan.holdout,
             plan.posts,
+            plan.minutes,
         )
         print(f"\nBase {base}\n\n{tables.head()}", flush=True)
         results = measured(plan, load_results(file, setup), file)
@@ -132,11 +133,14 @@ def planned(chosen: argparse.Namespace) -> Plan:
     """
     epochs = 1 if chosen.quick and chosen.epochs is None else chosen.epochs
     recipe = RECIPES[chosen.recipe].changed(epochs=epochs, learning_rate=chosen.learning_rate)
-    pipeline.TrainOptions(holdout=chosen.holdout)  # refuses a share that can't be held out
+    pipeline.TrainOptions(holdout=chosen.holdout, minutes=chosen.minutes)  # refuses bad numbers
     sources = chosen.sources or default_sources(chosen.data, quick=chosen.quick)
     if missing := [str(source) for source in sources if not source.exists()]:
         raise InputError(f"There is no {', no '.join(missing)}; name sources or another --data.")
-    return Plan(sources, recipe, chosen.holdout, QUICK_POSTS if chosen.quick else None, chosen.out)
+    posts = QUICK_POSTS if chosen.quick else None
+    usual = pipeline.DEFAULT_MINUTES if recipe.enough_steps else None
+    minutes = chosen.minutes or usual
+    return Plan(sources, recipe, chosen.holdout, posts, chosen.out, minutes)
 
 
 def default_sources(data: Path, *, quick: bool = False) -> list[Path]:
@@ -185,12 +189,13 @@ def _options() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("sources", nargs="*", type=Path, help="one bot each; default: all authors under --data")
     add("--data", type=Path, default=DATA, help="folder with bench/ and demo/ (%(default)s)")
-    add("--base", action="append", help="pocket, a folder or a Hub id; may be repeated")
+    add("--base", action="append", help="a built-in base, a folder or a Hub id; may be repeated")
     add("--peers", action="store_true", help=f"also {' and '.join(PEERS)}, where they can be had")
     add("--holdout", type=float, default=0.2, help="share of the newest posts (%(default)s)")
     add("--recipe", choices=sorted(RECIPES), default="fast")
     add("--epochs", type=int, help="instead of the recipe's")
     add("--learning-rate", type=float, help="instead of the recipe's")
+    add("--minutes", type=float, help="each bot may take; train's default if not given")
     add("--out", type=Path, metavar="FOLDER", help="keep the runs there")
     add("--json", type=Path, metavar="FILE", help="keep results there and go on from them")
     add("--markdown", type=Path, metavar="FILE", help="put the tables between its markers")

@@ -8,13 +8,12 @@ import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.likeness_results import Result
 
-from huggingtweets import bots, dataset, models, pipeline
+from huggingtweets import bases, bots, dataset, models, pipeline
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.evaluation.markov import markov_posts
 from huggingtweets.evaluation.ppm import ppmd_stream_bits_per_byte
@@ -41,6 +40,7 @@ class Plan:
         holdout: share of the posts that is only measured.
         posts: how many of the first posts of each source are read, None for all.
         out: folder that keeps the runs, None for none.
+        minutes: that each bot may take, None for as many as it needs.
     """
 
     sources: Sequence[Path]
@@ -48,6 +48,7 @@ class Plan:
     holdout: float
     posts: int | None = None
     out: Path | None = None
+    minutes: float | None = None
 
 
 def make_and_measure(plan: Plan, source: Path, setup: Setup) -> Result:
@@ -55,7 +56,11 @@ def make_and_measure(plan: Plan, source: Path, setup: Setup) -> Result:
     name = setup.base["name"] or models.POCKET
     with _folder(plan.out) as out, _first_posts(source, plan.posts) as posts:
         options = pipeline.TrainOptions(
-            base=name, out=out / slug(name), holdout=plan.holdout, recipe=plan.recipe
+            base=name,
+            out=out / slug(name),
+            holdout=plan.holdout,
+            recipe=plan.recipe,
+            minutes=plan.minutes,
         )
         made = pipeline.train([posts], options)
         return _result(made, identity(source))
@@ -105,8 +110,8 @@ def fingerprint(base: str) -> str | None:
     from huggingface_hub import try_to_load_from_cache
 
     weights = "model.safetensors"
-    if base == models.POCKET:
-        file: object = str(files("huggingtweets.base") / weights)
+    if base in bases.BUILT_IN:
+        file: object = str(bases.folder_of(base) / weights)
     elif (folder := Path(base).expanduser()).is_dir():
         file = str(folder / weights)
     else:

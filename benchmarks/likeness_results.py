@@ -98,6 +98,7 @@ class Setup:
         recipe: its hyper-parameters.
         holdout: share of the posts that is only measured.
         posts: how many posts of each source are read, None for all.
+        minutes: that each bot may take, None for as many as it needs.
         settings: the version of this benchmark, see :data:`SETTINGS`.
     """
 
@@ -105,12 +106,13 @@ class Setup:
     recipe: Mapping[str, Any]
     holdout: float
     posts: int | None = None
+    minutes: float | None = None
     settings: int = SETTINGS
 
     def key(self) -> list[Any]:
         """What must be equal for results to be comparable; the weights count, not their name."""
         base = self.base["sha256"] or self.base["name"]
-        return [base, dict(self.recipe), self.holdout, self.posts, self.settings]
+        return [base, dict(self.recipe), self.holdout, self.posts, self.minutes, self.settings]
 
 
 @dataclass
@@ -150,7 +152,7 @@ class Results:
         """Rebuild what :meth:`to_json` gave."""
         names = ("base", "recipe", "holdout", "posts", "settings")
         return cls(
-            Setup(**{name: data[name] for name in names}),
+            Setup(**{name: data[name] for name in names}, minutes=data.get("minutes")),
             data["date"],
             data["machine"],
             data["versions"],

@@ -116,10 +116,12 @@ def described(results: Results) -> str:
     """When, where and how: the line above the tables."""
     day, machine, recipe = _day(results.date), results.machine, results.setup.recipe
     where = f"{machine['processor']}, {_several(machine['cores'], 'core')}, {machine['device']}"
+    epochs, limit = _several(recipe["epochs"], "epoch"), results.setup.minutes
+    within = f", within {limit:g} minutes each, the report included" if limit else ""
     first = f" (first {results.setup.posts} posts only)" if results.setup.posts else ""
     return (
         f"{day}, {where}, {machine['precision']}, {machine['system']}. Recipe `{recipe['name']}`: "
-        f"{_several(recipe['epochs'], 'epoch')}, learning rate {recipe['learning_rate']:g}; "
+        f"{epochs}, learning rate {recipe['learning_rate']:g}{within}; "
         f"the newest {percent(results.setup.holdout)} of the posts held out{first}."
     )
 

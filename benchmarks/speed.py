@@ -55,6 +55,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggi
 MEASURES: dict[str, Callable[[Plan], list[Result]]] = {
     "training": speed_training.on_cpu,
     "loss": speed_loss.measure,
+    "default": speed_loss.of_default,
     "generation": speed_generation.posts,
     "first-token": speed_generation.first_token,
     "startup": speed_startup.measure,

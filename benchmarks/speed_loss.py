@@ -1,4 +1,4 @@
-"""Fine-tuning the embedded base: how soon, and how low, the held-out loss falls.
+"""Fine-tuning a built-in base: how soon, and how low, the held-out loss falls.
 
 Each author's bot is trained once by us and once by the original recipe, on the same posts, from
 the same weights, with the same posts held out and scored by the same code; the median over authors
@@ -9,17 +9,20 @@ The peer ends after its four epochs, at a loss and a number of seconds. The firs
 loss, noted sixteen times on the way, was first as low. The second one compares, within those
 seconds, the lowest loss that the peer was ever noted at with the lowest of which our training keeps
 the weights; so it is the stricter of the two for us.
+
+The default base is measured on an author's first posts only, as the original recipe takes an hour
+for all of them; the row of memory is of the same trainings.
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.likeness_results import TEST_ONLY
-from benchmarks.speed_plan import Failed, Plan, Runs, in_turn, not_run, stamped
+from benchmarks.speed_plan import Failed, Plan, Runs, in_turn, not_run, stamped, times_more
 from benchmarks.speed_results import Result
 from benchmarks.speed_training import CLASSIC, OURS
 
@@ -30,8 +33,26 @@ if TYPE_CHECKING:
     from benchmarks.speed_process import Answer
 
 OUR_POINTS, THEIR_POINTS = 16, 4
-ROWS = ("loss-seconds", "loss-lowest")
 SIDES = ("ours", "classic")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is fine-tuned.
+
+    Attributes:
+        base: its name among the prepared ones.
+        rows: names of the rows: seconds, lowest and memory, the last one empty for none.
+        posts: how many of each author's posts, None for all.
+    """
+
+    base: str
+    rows: tuple[str, str, str]
+    posts: int | None = None
+
+
+POCKET = Subject("pocket", ("loss-seconds", "loss-lowest", ""))
+DEFAULT = Subject("default", ("default-seconds", "default-lowest", "default-memory"), 400)
 
 
 def by_preference(sources: Sequence[Path]) -> list[Path]:
@@ -39,17 +60,17 @@ def by_preference(sources: Sequence[Path]) -> list[Path]:
     return sorted(sources, key=lambda source: (source.stem not in TEST_ONLY, source.stem))
 
 
-def measure(plan: Plan) -> list[Result]:
-    """Both rows, from all authors of the plan; those of a measurement that was stopped stay."""
+def measure(plan: Plan, subject: Subject = POCKET) -> list[Result]:
+    """All rows, from all authors of the plan; those of a measurement that was stopped stay."""
     runs = Runs()
-    rows = [not_run(name, "not run") for name in ROWS]
+    rows = [not_run(name, "not run") for name in subject.rows if name]
     found: dict[str, tuple[Answer, Answer]] = {}
-    known = earlier(plan)
+    known = earlier(plan, subject)
     sources = by_preference(plan.sources)
     for source in sources:
         print(f" {source.stem}", file=sys.stderr, flush=True)
         try:
-            both = known.get(source.stem) or _author(plan, source)
+            both = known.get(source.stem) or _author(plan, subject, source)
             why = both.why_not("ours") or both.why_not("classic")
         except Failed as error:
             why = str(error)
@@ -58,14 +79,24 @@ def measure(plan: Plan) -> list[Result]:
         runs.answers |= {f"{name}, {source.stem}": both.answers[name] for name in both.answers}
         runs.busy = max(runs.busy or 0.0, both.busy or 0.0)
         found[source.stem] = both.answers["ours"][0], both.answers["classic"][0]
-        rows = [_soonest(found, runs), _lowest(found, runs, len(sources))]
+        rows = [
+            _soonest(found, runs, subject.rows[0]),
+            _lowest(found, runs, len(sources), subject.rows[1]),
+            *([_memory(found, runs, subject.rows[2])] if subject.rows[2] else []),
+        ]
         plan.keep(rows)
     return rows
 
 
-def earlier(plan: Plan) -> dict[str, Runs]:
+def of_default(plan: Plan) -> list[Result]:
+    """The rows of the default base."""
+    return measure(plan, DEFAULT)
+
+
+def earlier(plan: Plan, subject: Subject = POCKET) -> dict[str, Runs]:
     """Authors that were measured before; none where all of them were, as those are done anew."""
-    before = next((row for row in plan.earlier if row.name == ROWS[0]), Result(ROWS[0]))
+    first = subject.rows[0]
+    before = next((row for row in plan.earlier if row.name == first), Result(first))
     names = [source.stem for source in plan.sources]
     known = {
         name: Runs({side: before.runs[f"{side}, {name}"] for side in SIDES}, before.busy)
@@ -75,11 +106,12 @@ def earlier(plan: Plan) -> dict[str, Runs]:
     return {} if len(known) == len(names) else known
 
 
-def _author(plan: Plan, source: Path) -> Runs:
+def _author(plan: Plan, subject: Subject, source: Path) -> Runs:
     file = plan.folder / f"{source.stem}.json"
     asked = {"what": "posts", "sources": [str(source)], "file": str(file)}
-    plan.needed("benchmarks.speed_prepare", asked | {"first_posts": plan.sizes.first_posts})
-    task = {"base": plan.prepared["pocket"], "posts": str(file), "device": "cpu"}
+    first = plan.sizes.first_posts or subject.posts
+    plan.needed("benchmarks.speed_prepare", asked | {"first_posts": first})
+    task = {"base": plan.prepared[subject.base], "posts": str(file), "device": "cpu"}
     return in_turn(
         replace(plan, repeats=1),
         {
@@ -90,19 +122,19 @@ def _author(plan: Plan, source: Path) -> Runs:
     )
 
 
-def _soonest(found: dict[str, tuple[Answer, Answer]], runs: Runs) -> Result:
+def _soonest(found: dict[str, tuple[Answer, Answer]], runs: Runs, name: str) -> Result:
     """Median over the authors no setting was chosen on, or over all where none of them is there."""
     chosen = {name: both for name, both in found.items() if name in TEST_ONLY} or found
     ours, theirs, times, never, worse = [], [], [], [], []
-    for name, (mine, peer) in chosen.items():
+    for author, (mine, peer) in chosen.items():
         seconds, loss = peer["curve"][-1]
         reached = seconds_to(mine["curve"], loss)
         ours.append(float("inf") if reached is None else reached)
         theirs.append(seconds)
         times.append(0.0 if reached is None else seconds / reached)
-        never += [name] if reached is None else []
-        worse += [name] if loss > mine["kept"][0][1] else []
-    row = Result(ROWS[0], runs=runs.answers, sides=SIDES, busy=runs.busy)
+        never += [author] if reached is None else []
+        worse += [author] if loss > mine["kept"][0][1] else []
+    row = Result(name, runs=runs.answers, sides=SIDES, busy=runs.busy)
     middle = statistics.median(ours)
     row.ours = None if middle == float("inf") else middle
     row.theirs, row.value = statistics.median(theirs), statistics.median(times)
@@ -117,14 +149,25 @@ def _soonest(found: dict[str, tuple[Answer, Answer]], runs: Runs) -> Result:
     return stamped(row)
 
 
-def _lowest(found: dict[str, tuple[Answer, Answer]], runs: Runs, authors: int) -> Result:
+def _memory(found: dict[str, tuple[Answer, Answer]], runs: Runs, name: str) -> Result:
+    """Peak memory, median over the authors."""
+    row = Result(name, sides=SIDES, busy=runs.busy)
+    row.ours, row.theirs = (
+        statistics.median(float(both[side]["peak_mb"]) for both in found.values())
+        for side in (0, 1)
+    )
+    row.value = times_more(row.ours, row.theirs)
+    return stamped(row)
+
+
+def _lowest(found: dict[str, tuple[Answer, Answer]], runs: Runs, authors: int, name: str) -> Result:
     """How often ours is lower; a number once there are all the authors."""
     ours = {
-        name: lowest_kept(mine["kept"], peer["seconds"]) for name, (mine, peer) in found.items()
+        author: lowest_kept(mine["kept"], peer["seconds"]) for author, (mine, peer) in found.items()
     }
-    theirs = {name: min(loss for _, loss in peer["curve"]) for name, (_, peer) in found.items()}
-    lost = [name for name in found if not ours[name] < theirs[name]]
-    row = Result(ROWS[1], sides=SIDES, busy=runs.busy)  # runs are in the first row
+    theirs = {who: min(loss for _, loss in peer["curve"]) for who, (_, peer) in found.items()}
+    lost = [author for author in found if not ours[author] < theirs[author]]
+    row = Result(name, sides=SIDES, busy=runs.busy)  # runs are in the first row
     row.ours, row.theirs = statistics.median(ours.values()), statistics.median(theirs.values())
     lower = f"lower for {len(found) - len(lost)} of {len(found)} authors"
     if len(found) < authors:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed_process import answer
 
-from huggingtweets import atomic, curation, dataset, machine, pipeline, sources
+from huggingtweets import atomic, bases, curation, dataset, machine, pipeline, sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +52,18 @@ def _models(cache: Path, *, tiny: bool) -> Answer:
         "base": str(real or random),
         "writer": str(random),
         "pocket": str(random if tiny else files("huggingtweets.base")),
+        "default": str(random if tiny else _default_base()),
         "weights": "gpt2 of the Hugging Face Hub, random ones for generation"
         if real
         else f"{what}, random from seed 0",
         "machine": where,
         "versions": versions,
     }
+
+
+def _default_base() -> Path:
+    """The first built-in base whose weights are here, as a model folder."""
+    return bases.folder_of(next(filter(bases.is_here, bases.BUILT_IN)))
 
 
 def _real_gpt2() -> Path | None:

@@ -122,6 +122,33 @@ CLAIMS = (
         15,
     ),
     Claim(
+        "default-seconds",
+        "default",
+        "default base, 400 posts, seconds to the held-out loss that `classic` ends with, "
+        "median author",
+        f"{_RECIPE}",
+        "times",
+        8,
+    ),
+    Claim(
+        "default-lowest",
+        "default",
+        "default base, 400 posts, lowest held-out bits per byte within the same seconds, "
+        "15 authors",
+        f"{_RECIPE}",
+        "authors",
+        15,
+    ),
+    Claim(
+        "default-memory",
+        "default",
+        "default base, peak MB",
+        f"{_RECIPE}",
+        "percent",
+        0.6,
+        at_least=False,
+    ),
+    Claim(
         "generation",
         "generation",
         "ten posts of <= 60 tokens from GPT-2 small, tokens/s",

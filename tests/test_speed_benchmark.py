@@ -252,19 +252,28 @@ def test_the_rows_of_the_loss_are_made_of_all_authors() -> None:
         return mine, {"curve": [(10.0, peer)], "seconds": 10.0}
 
     found = {"SenSanders": author(1.0, 1.5), "Someone": author(1.6, 1.5)}
-    soonest, lowest = speed_loss._soonest(found, Runs()), speed_loss._lowest(found, Runs(), 2)
+    soonest, lowest = (
+        speed_loss._soonest(found, Runs(), "loss-seconds"),
+        speed_loss._lowest(found, Runs(), 2, "loss-lowest"),
+    )
     assert (soonest.ours, soonest.theirs, soonest.value) == (2.0, 10.0, 5.0)
     assert "SenSanders" in soonest.notes[0]
     assert "Someone" not in soonest.notes[0]  # settings may have been chosen on it
     assert len(soonest.notes) == 1
-    harmed = speed_loss._soonest({"SenSanders": author(1.0, 2.5)}, Runs())
+    harmed = speed_loss._soonest({"SenSanders": author(1.0, 2.5)}, Runs(), "loss-seconds")
     assert harmed.value == 10.0
     assert harmed.notes[1].startswith("classic ends above the untouched base")
     assert lowest.value == 1
     assert "not lower: Someone" in lowest.notes
-    unfinished = speed_loss._lowest(found, Runs(), 15)
+    unfinished = speed_loss._lowest(found, Runs(), 15, "loss-lowest")
     assert (unfinished.value, unfinished.reached) == (None, None)
     assert unfinished.why_not.startswith("lower for 1 of 2 authors")
+
+
+def test_the_default_base_has_a_row_of_memory() -> None:
+    found = {"A": ({"peak_mb": 600}, {"peak_mb": 1000}), "B": ({"peak_mb": 500}, {"peak_mb": 1000})}
+    row = speed_loss._memory(found, Runs(), "default-memory")
+    assert (row.ours, row.theirs, row.value, row.reached) == (550.0, 1000.0, 0.55, True)
 
 
 def test_a_loss_that_was_stopped_goes_on_after_its_last_author(tmp_path: Path) -> None:
