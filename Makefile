@@ -34,7 +34,7 @@ notebook: $(READY)  ## run notebooks/text/huggingtweets.py and write the .ipynb,
 lock:  ## resolve the newest fitting versions into requirements.lock
 	sh scripts/lock.sh
 
-$(READY): requirements.lock requirements-base.lock pyproject.toml scripts/install.sh
+$(READY): requirements.lock requirements-base.lock pyproject.toml packages/huggingtweets-base/pyproject.toml scripts/install.sh
 	@sh scripts/install.sh $(VENV)
 	@touch $@
 

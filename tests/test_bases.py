@@ -131,7 +131,7 @@ def test_a_packed_folder_reads_back_as_it_was(tiny_base: Path, tmp_path: Path, k
     import torch
 
     file = tmp_path / "packed.gguf"
-    pack_base.pack(tiny_base, file, layers=kind, embeddings=kind)
+    pack_base.pack(models.load(tiny_base), file, layers=kind, embeddings=kind)
     before, (model, tokenizer) = models.load(tiny_base), gguf_files.read(file)
     theirs, _ = gguf_files._read_other(file)
     state, others = model.state_dict(), theirs.state_dict()
@@ -151,7 +151,7 @@ def test_a_packed_folder_reads_back_as_it_was(tiny_base: Path, tmp_path: Path, k
 
 def test_what_is_no_llama_is_not_packed(dropout_base: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a plain Llama"):
-        pack_base.pack(dropout_base, tmp_path / "packed.gguf")
+        pack_base.pack(models.load(dropout_base), tmp_path / "packed.gguf")
     assert not list(tmp_path.iterdir())
 
 

