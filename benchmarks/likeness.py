@@ -9,7 +9,7 @@ soon as it is done and the same command goes on from there; table, plot and samp
 in the file come without any training. ``--quick`` tries the whole command in a minute.
 
 With several bases each has a table, and files of its own: the base's name is put into FILE.
-``--beside FILE.json`` shows posts of a base measured before beside those of this one.
+``--beside FILE.json`` shows tables and posts of a base measured before beside those of this one.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def run(chosen: argparse.Namespace) -> None:
             atomic.write_text(plot, pictures.dots(results))
     print("\n" + tables.NOTES.replace("\\*", "*"))
     if chosen.markdown:
-        tables.put_markdown(chosen.markdown, all_results)
+        tables.put_markdown(chosen.markdown, [*all_results, *others])
     if chosen.samples:
         shown = texts.samples([*all_results, *others], chosen.sample_authors)
         atomic.write_text(chosen.samples, shown)
