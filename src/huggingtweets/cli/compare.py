@@ -31,7 +31,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="Run folders of two bots or more, or of one bot of several authors.",
+            help="Run folders of at least two bots, or of one bot of several authors.",
             show_default=False,
         ),
     ],
@@ -40,28 +40,31 @@ def compare(
         bool,
         typer.Option(
             "--same-size",
-            help="Also train every author anew on as much text as the smallest has; the runs "
-            "themselves stay as they are.",
+            help="Also train a new bot of each author on as much text as the smallest has. The "
+            "runs themselves don't change.",
         ),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="Folder that keeps the bots of --same-size, from which the same command goes on; "
-            "a temporary one if not given.",
+            help="Folder for the bots of --same-size; the same command continues there. Default: a "
+            "temporary folder.",
             show_default=False,
         ),
     ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
-            "--plot", metavar="FILE", help="Draw it, as .svg or .png.", show_default=False
+            "--plot",
+            metavar="FILE",
+            help="Write the chart to this .svg or .png.",
+            show_default=False,
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compare authors: whose posts are hardest to foresee, and what the bots learnt of them."""
+    """Compare authors: whose posts are hardest to predict, and what their bots learnt."""
     from huggingtweets.research import compare as comparing
     from huggingtweets.research import plots
 

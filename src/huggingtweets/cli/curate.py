@@ -38,7 +38,7 @@ def curate(
     yes: options.Yes = False,
     as_json: options.Json = False,
 ) -> None:
-    """Read and curate posts, without training: counts, examples, what was dropped and why."""
+    """Read and curate posts without training: counts, examples, and reasons for dropped posts."""
     from huggingtweets import pipeline
     from huggingtweets.curation import CurationOptions
     from huggingtweets.sources import Reading

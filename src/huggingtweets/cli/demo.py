@@ -38,11 +38,11 @@ def demo(
     *,
     out: options.Out = Path("runs"),
     again: Annotated[
-        bool, typer.Option("--again", help="Make the bot anew even if it is there.")
+        bool, typer.Option("--again", help="Make the bot again even if it exists.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Make a bot of the bundled NASA posts, judge it, and let it write; no network needed."""
+    """Make a bot from the bundled NASA posts, evaluate it and show its posts. Works offline."""
     from huggingtweets.run import RunFolder
 
     screen = Screen(quiet=as_json, samples=True)

@@ -42,14 +42,16 @@ def download(
     since: Annotated[
         str | None,
         typer.Option(
-            metavar="DATE", help="No posts before this day (2024-12-31).", show_default=False
+            metavar="DATE",
+            help="Skip posts before this day, such as 2024-12-31.",
+            show_default=False,
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="No more than so many of the newest.", show_default=False)
+        int | None, typer.Option(help="Most posts to read, the newest first.", show_default=False)
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="The whole Bluesky repository, without reposts.")
+        bool, typer.Option("--full", help="Read the whole Bluesky repository, without reposts.")
     ] = False,
     i_am_the_author: options.IAmTheAuthor = False,
     forget: options.Forget = None,
@@ -57,12 +59,14 @@ def download(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write them to a .parquet, .jsonl or .csv.", show_default=False
+            metavar="FILE",
+            help="Write the posts to this .parquet, .jsonl or .csv.",
+            show_default=False,
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Download an account's posts, a second time only the new ones; on X that costs money."""
+    """Download the posts of an account; later runs fetch only new ones. X costs money."""
     from huggingtweets.sources import Reading
 
     day = _day(since)

@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(bot: options.Bot, *, as_json: options.Json = False) -> None:
-    """Make the likeness report of a bot anew, from its run folder."""
+    """Evaluate a bot again and rewrite its likeness report, from its run folder."""
     from huggingtweets import bots, pipeline
     from huggingtweets.cli.train import show_likeness
 

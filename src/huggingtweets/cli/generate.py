@@ -35,39 +35,40 @@ def generate(
         str,
         typer.Argument(
             metavar="BOT",
-            help="A run folder, a bot folder, a Hugging Face Hub id, or a built-in base.",
+            help="Run folder, bot folder, Hugging Face Hub id, or a built-in base.",
             show_default=False,
         ),
     ],
     *,
     prompt: Annotated[
         list[str] | None,
-        typer.Option("--prompt", "-p", help="How posts begin; may be given several times."),
+        typer.Option("--prompt", "-p", help="Text that each post begins with. May be repeated."),
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="Posts for each prompt.")] = 10,
+    n: Annotated[int, typer.Option("-n", help="Number of posts for each prompt.")] = 10,
     temperature: Annotated[
-        float, typer.Option(help="Lower is safer, higher is wilder.")
+        float, typer.Option(help="Sampling temperature: lower is safer, higher is more varied.")
     ] = models.TEMPERATURE,
     top_p: Annotated[
-        float, typer.Option(help="Share of the probability to draw from.")
+        float, typer.Option(help="Sample from the likeliest tokens with this total probability.")
     ] = models.TOP_P,
-    max_chars: Annotated[int, typer.Option(help="Characters of a post at most.")] = 280,
+    max_chars: Annotated[int, typer.Option(help="Most characters in a post.")] = 280,
     seed: Annotated[
-        int | None, typer.Option(help="Same seed, same posts.", show_default=False)
+        int | None,
+        typer.Option(help="Seed; the same seed gives the same posts.", show_default=False),
     ] = None,
     allow_copies: Annotated[
-        bool, typer.Option("--allow-copies", help="Show posts that repeat a training post, too.")
+        bool, typer.Option("--allow-copies", help="Keep posts that copy a training post.")
     ] = False,
     few_shot: Annotated[
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Imitate these posts without training: the newest are read before each new one.",
+            help="Imitate these posts without training: the newest are put before each new post.",
             show_default=False,
         ),
     ] = None,
     few_shot_posts: Annotated[
-        int, typer.Option(metavar="K", help="Posts of --few-shot to read at most.")
+        int, typer.Option(metavar="K", help="Most posts of --few-shot to use.")
     ] = 8,
     text_column: options.TextColumn = None,
     yes: options.Yes = False,
@@ -76,13 +77,13 @@ def generate(
         str | None,
         typer.Option(
             metavar="bf16|fp32|int8",
-            help="The fastest that writes the same if not given.",
+            help="Number format. Default: the fastest that doesn't change the posts.",
             show_default=False,
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write new posts in the author's voice; copies of real posts are drawn again."""
+    """Write new posts in the author's voice. Copies of real posts are replaced."""
     from huggingtweets import bots
     from huggingtweets.generation import Sampling
 

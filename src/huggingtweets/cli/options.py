@@ -22,23 +22,30 @@ Bot = Annotated[
     str,
     typer.Argument(
         metavar="BOT",
-        help="A run folder, a bot folder or a Hugging Face Hub id.",
+        help="Run folder, bot folder, or a bot's id on the Hugging Face Hub.",
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
-Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of all random numbers; the same seed gives the same result."),
+]
 TextColumn = Annotated[
     str | None,
-    typer.Option("--text-column", help="Column that holds the text.", show_default=False),
+    typer.Option(
+        "--text-column",
+        help="Name of the column with the text. Default: found by its name.",
+        show_default=False,
+    ),
 ]
 Speaker = Annotated[
     str | None,
     typer.Option(
         "--from",
         metavar="NAME",
-        help="Whose messages are the posts, in a Telegram export.",
+        help="Person whose messages are the posts, in a Telegram export.",
         show_default=False,
     ),
 ]
@@ -47,39 +54,46 @@ Author = Annotated[
     typer.Option(
         "--as",
         metavar="NAME",
-        help="All sources are posts of one person, by this name.",
+        help="Treat all sources as posts of one author with this name.",
         show_default=False,
     ),
 ]
 IAmTheAuthor = Annotated[
     bool,
-    typer.Option("--i-am-the-author", help="Read your account though it asks not to be read."),
+    typer.Option(
+        "--i-am-the-author", help="Read an account that asks not to be used, because it is yours."
+    ),
 ]
 Forget = Annotated[
     str | None,
     typer.Option(
         "--forget",
         metavar="IDS",
-        help="Leave these posts out: ids with commas between them, or a file of ids.",
+        help="Posts to leave out: ids separated by commas, or a file of ids.",
         show_default=False,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before spending money.")]
-KeepNewlines = Annotated[bool, typer.Option("--keep-newlines", help="Keep line breaks in posts.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Spend money without asking first.")]
+KeepNewlines = Annotated[
+    bool, typer.Option("--keep-newlines", help="Keep line breaks within posts. Default: spaces.")
+]
 Scrub = Annotated[
     bool,
     typer.Option("--scrub", help="Mask e-mail addresses, phone numbers and @mentions of others."),
 ]
 NearDuplicates = Annotated[
     float,
-    typer.Option("--near-duplicates", help="Posts at least so alike are duplicates (Jaccard)."),
+    typer.Option(
+        "--near-duplicates",
+        help="Drop posts at least this similar to an earlier one (Jaccard, 0 to 1).",
+    ),
 ]
 Device = Annotated[
     str | None,
     typer.Option(
         "--device",
         metavar="cpu|cuda|mps",
-        help="The fastest if not given.",
+        help="Where to compute. Default: the fastest device of this machine.",
         show_default=False,
     ),
 ]
@@ -88,23 +102,27 @@ Track = Annotated[
     typer.Option(
         "--track",
         metavar="TRACKER",
-        help="Where to log to: trackio (this machine), wandb or none. If not given "
-        "$HUGGINGTWEETS_TRACK, else trackio where it is installed.",
+        help="Where to log the run: trackio (on this machine), wandb, or none. Default: "
+        "$HUGGINGTWEETS_TRACK, else trackio if it is installed.",
         show_default=False,
     ),
 ]
 RawArtifacts = Annotated[
-    bool, typer.Option("--raw-artifacts", help="Posts go to the tracker, to W&B as well.")
+    bool,
+    typer.Option("--raw-artifacts", help="Also upload the posts to the tracker, including W&B."),
 ]
 NoRawArtifacts = Annotated[
-    bool, typer.Option("--no-raw-artifacts", help="No posts go to the tracker, trackio neither.")
+    bool,
+    typer.Option(
+        "--no-raw-artifacts", help="Keep the posts out of the tracker, including trackio."
+    ),
 ]
 Precision = Annotated[
     str | None,
     typer.Option(
         "--precision",
         metavar="bf16|fp32",
-        help="The fastest if not given.",
+        help="Number format of the computation. Default: the fastest on this machine.",
         show_default=False,
     ),
 ]

@@ -24,18 +24,18 @@ def opt_out(
         list[str] | None,
         typer.Argument(
             metavar="HANDLE...",
-            help="Who asked not to be imitated: @name, name.bsky.social, @user@instance; shows "
-            "the list if not given.",
+            help="People who asked not to be imitated: @name, name.bsky.social, @user@instance. "
+            "Without any, the list is shown.",
             show_default=False,
         ),
     ] = None,
     *,
     hashed: Annotated[
-        bool, typer.Option("--hashed", help="Write down hashes, so that the list names nobody.")
+        bool, typer.Option("--hashed", help="Store hashes instead of names.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Add people to the opt-out list, or show it: nobody on it is read or learnt from."""
+    """Show the opt-out list or add people to it. Their posts are never read or trained on."""
     from huggingtweets import optout
 
     added = optout.add(handles, hashed=hashed) if handles else []
@@ -57,8 +57,8 @@ def forget(
         str,
         typer.Argument(
             metavar="IDS",
-            help="Posts that their author deleted: ids with commas between them, or a file: one a "
-            "line, a .csv with a column of ids, a .jsonl of X's notices of deletion.",
+            help="Posts that their author deleted: ids separated by commas, or a file with one id "
+            "a line, a .csv with a column of ids, or a .jsonl of X's deletion notices.",
             show_default=False,
         ),
     ],
@@ -66,7 +66,7 @@ def forget(
         list[Path] | None,
         typer.Argument(
             metavar="RUN...",
-            help="Folders of runs or sweeps; all in --out, and sweeps beside it, if not given.",
+            help="Run or sweep folders. Default: all in --out, and sweeps beside it.",
             show_default=False,
         ),
     ] = None,
@@ -74,7 +74,7 @@ def forget(
     out: options.Out = Path("runs"),
     as_json: options.Json = False,
 ) -> None:
-    """Remove deleted posts from runs, sweeps and downloads, and keep them from coming back."""
+    """Remove deleted posts from runs, sweeps and downloads, and never read them again."""
     from huggingtweets import forgetting
     from huggingtweets.run import RunFolder, list_runs
 

@@ -17,7 +17,7 @@ _MOST_PICKED = 1000
 Post = Annotated[
     str | None,
     typer.Option(
-        "--post", metavar="TEXT", help="This text, in the place of a new post.", show_default=False
+        "--post", metavar="TEXT", help="Show this text instead of a new post.", show_default=False
     ),
 ]
 Pick = Annotated[
@@ -25,7 +25,7 @@ Pick = Annotated[
     typer.Option(
         "--pick",
         metavar="N",
-        help="The N-th post that the bot comes to; the first if not given.",
+        help="Show the N-th post that the bot writes. Default: 1.",
         show_default=False,
     ),
 ]
@@ -44,7 +44,7 @@ def picture(
         typer.Option(
             "--prompt",
             "-p",
-            help='How the post begins; "My dream is" if not given.',
+            help='Text that the post begins with. Default: "My dream is".',
             show_default=False,
         ),
     ] = None,
@@ -54,8 +54,8 @@ def picture(
         list[Path] | None,
         typer.Option(
             "--avatar",
-            help="PNG, JPEG, GIF or WebP; once for each author, three at most. "
-            "Initials if not given.",
+            help="Profile picture (PNG, JPEG, GIF or WebP), one for each author, three at most. "
+            "Default: initials.",
         ),
     ] = None,
     out: Annotated[
@@ -63,13 +63,13 @@ def picture(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Where to; the bot's own picture if not given.",
+            help="File to write. Default: the bot's own picture.",
             show_default=False,
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw a post as a picture of 1200 x 630 pixels, as links show it."""
+    """Render a post as a picture of 1200 x 630 pixels, the size of link previews."""
     from huggingtweets import bots, publish
 
     run = bots.run_of(bot)

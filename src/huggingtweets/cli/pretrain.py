@@ -24,61 +24,66 @@ def pretrain(
         list[str],
         typer.Argument(
             metavar="CORPUS...",
-            help="Any SOURCE of posts, or a folder of Parquet files; path:2 reads it twice as "
-            "often, path:0.5 half as often. Or one folder made by --encode-only.",
+            help="Any SOURCE of posts, or a folder of Parquet files. Append a weight to read it "
+            "more or less often: path:2, path:0.5. Or one folder made by --encode-only.",
             show_default=False,
         ),
     ],
     *,
     preset: Annotated[
-        str, typer.Option(metavar="pocket|pocket-gpu", help="Shape and recipe of a new base.")
+        str, typer.Option(metavar="pocket|pocket-gpu", help="Model size and recipe of a new base.")
     ] = "pocket",
     source: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="BASE",
-            help="Go on from finished weights: smollm2, pocket, a model folder, a GGUF file or a "
-            "Hub id. Their shape and tokenizer are kept, so --preset doesn't apply.",
+            help="Continue from the weights of a built-in base, a model folder, a GGUF file or a "
+            "Hub id. Its size and tokenizer are kept, so --preset has no effect.",
             show_default=False,
         ),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Train so long; 60 if nothing is given.", show_default=False),
+        typer.Option(help="Minutes to train. Default: 60.", show_default=False),
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option(help="Train on so many tokens instead.", show_default=False)
+        int | None,
+        typer.Option(help="Tokens to train on, instead of --minutes.", show_default=False),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the base.")] = Path("base"),
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the base to.")] = Path("base"),
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on: an interrupted training, or finished weights."),
+        typer.Option("--resume", help="Continue the training in --out, finished or interrupted."),
     ] = False,
     exclude_authors: Annotated[
         list[str] | None,
         typer.Option(
-            help="Handles to leave out, or a file that lists them; may be repeated.",
+            help="Authors to leave out: handles, or a file that lists them. May be repeated.",
             show_default=False,
         ),
     ] = None,
     author_context: Annotated[
         int | None,
         typer.Option(
-            help="Posts of one author in sequence; the preset's if not given.", show_default=False
+            help="Posts of one author that follow each other. Default: the preset's.",
+            show_default=False,
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="At its peak; the preset's if not given.", show_default=False),
+        typer.Option(help="Peak learning rate. Default: the preset's.", show_default=False),
     ] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option(help="Of a step; the preset's if not given.", show_default=False)
+        int | None,
+        typer.Option(
+            help="Tokens in one optimizer step. Default: the preset's.", show_default=False
+        ),
     ] = None,
     about: Annotated[
         Path | None,
         typer.Option(
-            help="Markdown file for the card: where the data is from, its licences.",
+            help="Markdown file for the card: the data, its origin and its licences.",
             show_default=False,
         ),
     ] = None,
@@ -87,35 +92,36 @@ def pretrain(
     precision: options.Precision = None,
     encode_only: Annotated[
         bool,
-        typer.Option("--encode-only", help="Stop before training, to train on another machine."),
+        typer.Option("--encode-only", help="Only encode the corpora, to train on another machine."),
     ] = False,
     compiled: Annotated[
         bool | None,
         typer.Option(
             "--compile/--no-compile",
-            help="Whether to use torch.compile; where there is a compiler if not given.",
+            help="Use torch.compile. Default: if a compiler is installed.",
             show_default=False,
         ),
     ] = None,
     device_tokens: Annotated[
         int | None,
         typer.Option(
-            help="Tokens computed at once; 1,024 on a CPU (4,096 in bfloat16), 32,768 elsewhere "
-            "if not given.",
+            help="Tokens computed at once; fewer need less memory. Default: 1,024 on a CPU (4,096 "
+            "in bfloat16), 32,768 elsewhere.",
             show_default=False,
         ),
     ] = None,
     checkpoint_seconds: Annotated[
-        float, typer.Option(help="At most so much training is lost when the machine dies.")
+        float,
+        typer.Option(help="Seconds between checkpoints: the most training that a crash costs."),
     ] = 90.0,
     measure_seconds: Annotated[
-        float, typer.Option(help="Between two measurements of held-out posts.")
+        float, typer.Option(help="Seconds between two evaluations on held-out posts.")
     ] = 300.0,
     as_json: options.Json = False,
 ) -> None:
-    """Make a base from many people's posts.
+    """Make a base from the posts of many people.
 
-    It curates them, trains a tokenizer and a model. With --from it trains finished weights further.
+    Curates the posts, trains a tokenizer and a model. With --from, trains an existing base further.
     """
     from huggingtweets.pretraining import ADAPT, PRESETS, Budget, PretrainOptions, make_base
 

@@ -28,24 +28,22 @@ def publish(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of the repository, as NAME or OWNER/NAME; the author's handle if not given.",
+            help="Repository to publish to, NAME or OWNER/NAME. Default: the author's handle.",
             show_default=False,
         ),
     ] = None,
     public: Annotated[
-        bool, typer.Option("--public", help="Let everybody see it; only you if not given.")
+        bool, typer.Option("--public", help="Make the repository public. Default: private.")
     ] = False,
     author_agreed: Annotated[
         bool,
-        typer.Option(
-            "--author-agreed", help="The author agreed, or is you: upload without asking."
-        ),
+        typer.Option("--author-agreed", help="The author agreed, or is you: don't ask again."),
     ] = False,
     force: Annotated[
         str | None,
         typer.Option(
             metavar="REASON",
-            help="Publish a bot that copies too much, and say why on its card.",
+            help="Publish a bot that copies too much; this reason is put on its card.",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +51,7 @@ def publish(
         int | None,
         typer.Option(
             metavar="N",
-            help="Draw the picture anew with the bot's N-th post, upload it and the card only.",
+            help="Render the picture again with the bot's N-th post; upload only it and the card.",
             show_default=False,
         ),
     ] = None,

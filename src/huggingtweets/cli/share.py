@@ -25,7 +25,7 @@ def share(
     ] = "mastodon.social",
     link: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="An address to put under it.", show_default=False),
+        typer.Option(metavar="URL", help="Link to add below the post.", show_default=False),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

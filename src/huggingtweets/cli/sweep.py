@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         cls=_WithDefault,
         no_args_is_help=True,
-        help="Find the recipe that is best for several authors: sweep AUTHORS... starts.",
+        help="Find the recipe that is best for several authors. `sweep AUTHORS...` starts one.",
         epilog="Example: huggingtweets sweep me.zip friend.csv --minutes 60",
     )
     group.command(_RUN, epilog="Example: huggingtweets sweep me.zip friend.csv --minutes 60")(sweep)
@@ -56,7 +56,7 @@ def sweep(
         list[str] | None,
         typer.Argument(
             metavar="AUTHORS...",
-            help="Any SOURCE of posts, as for train; one of several authors counts as that many.",
+            help="Any SOURCE of posts, as for train; each author in it counts as one.",
             show_default=False,
         ),
     ] = None,
@@ -65,54 +65,54 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="TOML or JSON with what varies; if not given learning rate, epochs, batch, "
-            "warm-up, weight decay and beta2.",
+            help="TOML or JSON file with the search space. Default: learning rate, epochs, batch "
+            "size, warm-up, weight decay and beta2.",
             show_default=False,
         ),
     ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
-            help="Stop at so many in all; 50 if neither this nor --minutes is given.",
+            help="Trials in all. Default: 50, or no limit with --minutes.",
             show_default=False,
         ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after so long.", show_default=False)
+        float | None, typer.Option(help="Minutes after which to stop.", show_default=False)
     ] = None,
     workers: Annotated[
         str,
         typer.Option(
             metavar="local:N|ray|ray://HOST:PORT",
-            help="N processes that share this machine's cores, or a Ray cluster.",
+            help="Number of processes on this machine, or the address of a Ray cluster.",
         ),
     ] = "local:1",
     storage: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|URL",
-            help="Journal file, sqlite:///FILE or postgresql://...; several machines may share "
-            "it. A journal in the sweep's folder if not given.",
+            help="Where trials are stored: a journal file, sqlite:///FILE or postgresql://... "
+            "Several machines may share it. Default: a journal in the sweep's folder.",
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="The sweep's folder.")] = Path("sweep"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the sweep.")] = Path("sweep"),
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", help="Go on with this sweep instead.", show_default=False),
+        typer.Option("--resume", help="Continue this sweep.", show_default=False),
     ] = None,
     objective: Annotated[
         str,
         typer.Option(
             metavar="robust|mean|median|worst",
-            help="Of the authors' bits per byte; robust is mean + 1 standard deviation.",
+            help="What to minimize over the authors' bits per byte; robust is mean + 1 std.",
         ),
     ] = "robust",
     posts: Annotated[
         int | None,
         typer.Option(
-            help="Only the newest training posts of each author, and as many to judge by, so that "
-            "a trial is short.",
+            help="Most training posts of each author, the newest, and as many held-out ones. "
+            "Fewer make trials shorter.",
             show_default=False,
         ),
     ] = None,
@@ -120,20 +120,20 @@ def sweep(
         str, typer.Option("--base", help="A built-in base, a folder or a Hub id.")
     ] = "pocket",
     holdout: Annotated[
-        float, typer.Option(help="Share of each author's posts, the newest, to judge by.")
+        float, typer.Option(help="Share of each author's posts to hold out, the newest, 0 to 1.")
     ] = 0.2,
     narrow: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="A second sweep, in the region of this share of the first one's trials, the best.",
+            help="Search again where this share of the first sweep's trials, the best, lies.",
             show_default=False,
         ),
     ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Try recipes, each on every author, and keep those that are good for all."""
+    """Train recipes on every author and find the one that is best for all."""
     from huggingtweets.research import sweep as sweeps
     from huggingtweets.research.space import DEFAULT, read_space
     from huggingtweets.training import Interrupt

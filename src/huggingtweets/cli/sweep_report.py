@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 Folder = Annotated[
     Path | None,
     typer.Argument(
-        metavar="SWEEP", help="The sweep's folder; sweep/ if not given.", show_default=False
+        metavar="SWEEP", help="Folder of the sweep. Default: sweep/.", show_default=False
     ),
 ]
 Storage = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Where the sweep is kept, if its database asks for a password.",
+        help="Storage address of the sweep, if its database needs a password.",
         show_default=False,
     ),
 ]
@@ -37,7 +37,7 @@ def register(group: typer.Typer) -> None:
 def report(
     folder: Folder = None, *, storage: Storage = None, as_json: options.Json = False
 ) -> None:
-    """Make the page of a sweep: what decides, the best region, each author's best."""
+    """Write the report page of a sweep: importance, best region, best recipe of each author."""
     from huggingtweets.research.sweep_report import latest, write_report
 
     path = latest(folder)
@@ -53,15 +53,15 @@ def report(
 
 
 def export(
-    service: Annotated[str, typer.Argument(metavar="wandb", help="Whose format to write.")],
+    service: Annotated[str, typer.Argument(metavar="wandb", help="Format to write: wandb.")],
     folder: Folder = None,
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="SWEEP/sweep.yaml if not given.", show_default=False),
+        typer.Option("--out", help="File to write. Default: SWEEP/sweep.yaml.", show_default=False),
     ] = None,
 ) -> None:
-    """Write a sweep as another service's, whose agents then run `huggingtweets train`."""
+    """Export a sweep for another service, whose agents then run `huggingtweets train`."""
     from huggingtweets.research.sweep_report import latest
     from huggingtweets.research.wandb_sweep import export as write
 

@@ -25,12 +25,12 @@ def track(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
     *,
     to: Annotated[
-        str, typer.Option("--to", metavar="TRACKER", help="trackio or wandb.")
+        str, typer.Option("--to", metavar="TRACKER", help="Tracker to log to: trackio or wandb.")
     ] = "trackio",
     raw_artifacts: options.RawArtifacts = False,
     no_raw_artifacts: options.NoRawArtifacts = False,
 ) -> None:
-    """Log a run to trackio or W&B: one that is finished, one under way, or one again."""
+    """Log a run to trackio or W&B, during training or afterwards."""
     from huggingtweets.run import RunFolder
     from huggingtweets.track import send
 
@@ -43,10 +43,10 @@ def track(
 def dashboard(
     *,
     project: Annotated[
-        str, typer.Option("--project", help="Of trackio, to show first.")
+        str, typer.Option("--project", help="Project to show first.")
     ] = "huggingtweets",
     port: Annotated[
-        int | None, typer.Option("--port", help="Any free one if not given.", show_default=False)
+        int | None, typer.Option("--port", help="Port. Default: any free one.", show_default=False)
     ] = None,
 ) -> None:
     """Open trackio's dashboard of all tracked runs; Ctrl-C ends it."""

@@ -39,7 +39,7 @@ def train(
         list[str] | None,
         typer.Option(
             "--source",
-            help="A SOURCE again, for programs that can only give options, as W&B's agents.",
+            help="Same as SOURCE, for programs that can only pass options, such as W&B agents.",
             show_default=False,
         ),
     ] = None,
@@ -54,7 +54,12 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", metavar="fast|classic", help="Ours, or the published one.")
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="fast|classic",
+            help="Training recipe: fast, or classic, the one HuggingTweets published in 2020.",
+        ),
     ] = "fast",
     minutes: Annotated[
         float | None,
@@ -69,49 +74,50 @@ def train(
         typer.Option(
             metavar="<int>",
             parser=options.whole,
-            help="Passes over the posts at most; the recipe's if not given.",
+            help="Most passes over the posts. Default: the recipe's. Turns --minutes off.",
             show_default=False,
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="At its peak; the recipe's if not given.", show_default=False),
+        typer.Option(help="Peak learning rate. Default: the recipe's.", show_default=False),
     ] = None,
     batch_tokens: Annotated[
         int | None,
         typer.Option(
             metavar="<int>",
             parser=options.whole,
-            help="Tokens in a step at most; the recipe's if not given.",
+            help="Most tokens in one optimizer step. Default: the recipe's.",
             show_default=False,
         ),
     ] = None,
     warmup: Annotated[
         float | None,
         typer.Option(
-            help="Share of the steps in which the rate rises; the recipe's if not given.",
+            help="Share of the steps in which the learning rate rises, 0 to 1. Default: the "
+            "recipe's.",
             show_default=False,
         ),
     ] = None,
     weight_decay: Annotated[
         float | None,
-        typer.Option(help="Of AdamW; the recipe's if not given.", show_default=False),
+        typer.Option(help="Weight decay of AdamW. Default: the recipe's.", show_default=False),
     ] = None,
     beta2: Annotated[
         float | None,
-        typer.Option("--beta2", help="Of AdamW; the recipe's if not given.", show_default=False),
+        typer.Option("--beta2", help="Beta2 of AdamW. Default: the recipe's.", show_default=False),
     ] = None,
     clip: Annotated[
         float | None,
         typer.Option(
-            help="The gradient's norm at most; the recipe's if not given.", show_default=False
+            help="Largest norm of the gradient. Default: the recipe's.", show_default=False
         ),
     ] = None,
     rows: Annotated[
         str | None,
         typer.Option(
             metavar="posts|blocks",
-            help="One post a row, or posts joined; the recipe's if not given.",
+            help="One post in each row, or posts joined into full blocks. Default: the recipe's.",
             show_default=False,
         ),
     ] = None,
@@ -119,27 +125,27 @@ def train(
         str | None,
         typer.Option(
             metavar="all|top:K",
-            help="Train all weights, or only the K layers at the top: faster, and a little worse. "
-            "Default: all.",
+            help="Train all layers, or only the top K, which is faster and a little worse. "
+            "Default: what fits into --minutes.",
             show_default=False,
         ),
     ] = None,
     seed: options.Seed = 0,
     holdout: Annotated[
-        float, typer.Option(help="Share of each author's posts kept aside to judge the bot.")
+        float, typer.Option(help="Share of each author's posts to hold out for evaluation, 0 to 1.")
     ] = 0.1,
     split: Annotated[
         str,
-        typer.Option(metavar="newest|random", help="Which posts are kept aside."),
+        typer.Option(metavar="newest|random", help="Which posts to hold out."),
     ] = "newest",
     name: Annotated[
         str | None,
-        typer.Option(help="Of the run folder; the author's if not given.", show_default=False),
+        typer.Option(help="Name of the run folder. Default: the author's.", show_default=False),
     ] = None,
     out: options.Out = Path("runs"),
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", help="Go on with this run instead.", show_default=False),
+        typer.Option("--resume", help="Continue this interrupted run.", show_default=False),
     ] = None,
     keep_newlines: options.KeepNewlines = False,
     scrub: options.Scrub = False,
@@ -156,19 +162,20 @@ def train(
         bool | None,
         typer.Option(
             "--compile/--no-compile",
-            help="Whether to compile the model; where it pays if not given.",
+            help="Use torch.compile. Default: only where it saves time.",
             show_default=False,
         ),
     ] = None,
     checkpoint_seconds: Annotated[
-        float, typer.Option(help="At most so much training is lost when the machine dies.")
+        float,
+        typer.Option(help="Seconds between checkpoints: the most training that a crash costs."),
     ] = 30.0,
     track: options.Track = None,
     raw_artifacts: options.RawArtifacts = False,
     no_raw_artifacts: options.NoRawArtifacts = False,
     as_json: options.Json = False,
 ) -> None:
-    """Make a bot from posts: read, curate, fine-tune, judge."""
+    """Make a bot from posts: read, curate, fine-tune, evaluate."""
     from huggingtweets import bases
     from huggingtweets.curation import CurationOptions
     from huggingtweets.pipeline import TrainOptions

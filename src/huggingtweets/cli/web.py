@@ -18,30 +18,38 @@ def register(app: typer.Typer) -> None:
 def serve(
     *,
     host: Annotated[
-        str, typer.Option("--host", help="Where to listen; others can reach all but the default.")
+        str,
+        typer.Option(
+            "--host",
+            help="Address to listen on. Only the default can't be reached from other machines.",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0 takes one that is free.")] = 7860,
+    port: Annotated[
+        int, typer.Option("--port", help="Port to listen on; 0 takes any free one.")
+    ] = 7860,
     password: Annotated[
         str | None,
         typer.Option(
             "--password",
             envvar="HUGGINGTWEETS_PASSWORD",
-            help="Ask for it, and give every visitor bots of their own. The variable keeps it out "
-            "of the list of processes.",
+            help="Ask visitors for this password; each has their own bots. The environment "
+            "variable hides it from the list of processes.",
             show_default=False,
         ),
     ] = None,
     share_gallery: Annotated[
         bool,
-        typer.Option("--share-gallery", help="Visitors may play with each other's bots."),
+        typer.Option("--share-gallery", help="Let visitors write with each other's bots."),
     ] = False,
     out: options.Out = Path("runs"),
-    max_upload_mb: Annotated[float, typer.Option("--max-upload-mb", help="Of one file.")] = 500.0,
+    max_upload_mb: Annotated[
+        float, typer.Option("--max-upload-mb", help="Largest upload in megabytes.")
+    ] = 500.0,
     should_open: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open it in the browser.")
+        bool, typer.Option("--open/--no-open", help="Open the app in the browser.")
     ] = True,
 ) -> None:
-    """Open the web app: choose whose posts, train, play; Ctrl-C ends it, and loses nothing."""
+    """Start the web app. Ctrl-C stops it; nothing is lost."""
     from huggingtweets import web
     from huggingtweets.serving.types import Settings
 
