@@ -17,4 +17,4 @@ chat=$data/casual
     --no-compile --about "$here/scripts/base-data.md" --out "$here/runs/posts-base" "$@"
 exec "$here/.venv/bin/python" "$here/scripts/pack_base.py" "$here/runs/posts-base" \
     "$here/packages/huggingtweets-base/src/huggingtweets_base/smollm2-posts.gguf" \
-    --from smollm2 --share 0.5
+    --from smollm2 --share 0.5 --share-embeddings 0.25

@@ -45,13 +45,19 @@ def main() -> None:
     parser.add_argument("--layers", choices=KINDS, default="q5_0")
     parser.add_argument("--embeddings", choices=KINDS, default="q5_0")
     parser.add_argument("--from", dest="source", help="the base that the folder was made from")
-    parser.add_argument("--share", type=float, default=1.0, help="of the way from it to the folder")
+    parser.add_argument("--share", type=float, help="of the way from it to the folder, 0 to 1")
+    parser.add_argument(
+        "--share-embeddings", type=float, help="the same of the embeddings (--share)"
+    )
     parser.add_argument("--name", default="SmolLM2-135M posts", help="in the file's metadata")
     parser.add_argument("--licence", default="Apache-2.0", help="SPDX identifier, there too")
     given = parser.parse_args()
+    if (given.source is None) != (given.share is None):
+        parser.error("--from and --share go together")
     lm = models.load(given.folder)
     if given.source:
-        average(lm, given.source, given.share)
+        of_embeddings = given.share if given.share_embeddings is None else given.share_embeddings
+        average(lm, given.source, given.share, of_embeddings)
     pack(
         lm,
         given.out,
@@ -62,17 +68,19 @@ def main() -> None:
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.1f} MB")
 
 
-def average(lm: LanguageModel, source: str, share: float) -> None:
+def average(lm: LanguageModel, source: str, share: float, of_embeddings: float) -> None:
     """Move the model towards another of its shape, in place.
 
     Args:
         lm: the model.
         source: a base as ``--base`` takes it.
         share: of the way from that base to the model that is kept, 0 to 1.
+        of_embeddings: the same of the embeddings, and of the head.
     """
-    begin = models.load(source).model.state_dict()
-    for name, weight in lm.model.state_dict().items():
-        weight.copy_(begin[name].float().lerp(weight.float(), share))
+    begin = dict(models.load(source).model.named_parameters())  # tied weights come once
+    for name, weight in lm.model.named_parameters():
+        kept = of_embeddings if name.startswith(("model.embed_tokens", "lm_head")) else share
+        weight.data.copy_(begin[name].data.float().lerp(weight.data.float(), kept))
 
 
 def pack(

@@ -293,6 +293,21 @@ def test_the_commands(arguments: list[str], code: int, said: str, tmp_path: Path
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done
 
 
+def test_an_average_moves_tied_weights_once(tiny_base: Path) -> None:
+    import torch
+
+    far = models.load(tiny_base)
+    assert len(far.model.state_dict()) > len(list(far.model.parameters()))  # some are tied
+    begin = {name: weight.detach().clone() for name, weight in far.model.named_parameters()}
+    with torch.no_grad():
+        for weight in far.model.parameters():
+            weight.add_(1.0)
+    pack_base.average(far, str(tiny_base), 0.5, 0.25)
+    moved = {n: float((w - begin[n]).mean().detach()) for n, w in far.model.named_parameters()}
+    for name, by in moved.items():
+        assert by == pytest.approx(0.25 if "embed" in name or "lm_head" in name else 0.5, abs=1e-3)
+
+
 @pytest.mark.skipif(bases.installed(bases.SMOLLM2) is None, reason="no weights of SmolLM2 here")
 def test_smollm2_knows_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingtweets import scoring

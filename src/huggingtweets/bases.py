@@ -89,8 +89,8 @@ _POSTS = BuiltIn(
     module="huggingtweets_base",
     file="smollm2-posts.gguf",
     wheel="huggingtweets_base-1.0-py3-none-any.whl",
-    sha256="748db01fcd58ac4f7290160ce3cd24c6337d6c24912e4eee4c694c2e9adb9519",
-    size=92_433_655,
+    sha256="7bb7e68e22535f8504f511a4c7230fb17f4d8930b9cc06b8aa8454551a94a7d9",
+    size=92_433_692,
 )
 _POCKET = BuiltIn(POCKET, 30_900_000, "MIT", "the huggingtweets founders")
 BUILT_IN = {base.name: base for base in (_POSTS, SMOLLM2, _POCKET)}
