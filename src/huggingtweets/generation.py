@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from inspect import signature
 from itertools import count
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets import dataset, kv_cache, models, novelty
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from huggingtweets.models import LanguageModel
     from huggingtweets.novelty import CopyIndex
 
-_ROWS_AT_ONCE = 64
+MOST_ROWS = 512
+_CACHE_BYTES = 640e6  # of keys and values at a time
+_TOKENS = 100  # of a long post
 _STEPS_BETWEEN_LENGTH_CHECKS = 8
 _TRIES = 8
 """Draws of a token that fall outside the nucleus before the vocabulary is sorted after all."""
@@ -150,7 +153,8 @@ class Writer:
     def _write(self, prompt: str, before: Row, start: Row, n: int) -> Iterator[NewPost]:
         missing, draws_left = n, n * _DRAWS_PER_POST
         while missing > 0 and draws_left > 0:
-            rows = min(missing, _ROWS_AT_ONCE)
+            batches = ceil(missing / rows_at_once(self.lm))
+            rows = ceil(missing / batches)  # of one size, as a small one takes as many steps
             draws_left -= rows
             for text in self._draw(start, rows, before):
                 post = self._checked(text, prompt)
@@ -212,6 +216,16 @@ class Writer:
                 input_ids=inputs, past_key_values=cache, use_cache=True, **self._only_last
             )
             return out.logits[:, -1].float(), out.past_key_values
+
+
+def rows_at_once(lm: LanguageModel) -> int:
+    """How many posts' keys and values fit into 640 MB; more of them at once are quicker."""
+    config = lm.model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    each = next(lm.model.parameters()).element_size()
+    a_token = 2 * config.num_hidden_layers * heads * size * each
+    return max(1, min(MOST_ROWS, int(_CACHE_BYTES / (a_token * _TOKENS))))
 
 
 def start_of(lm: LanguageModel, prompt: str, sampling: Sampling) -> Row:

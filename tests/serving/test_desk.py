@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import bots
+from huggingtweets import bots, generation
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.generation import Sampling
 from huggingtweets.novelty import CopyIndex
 from huggingtweets.serving import desk as desks
-from huggingtweets.serving.desk import Desk, rows_at_once
+from huggingtweets.serving.desk import Desk
 from huggingtweets.serving.drawing import Drawing
 from huggingtweets.serving.open_bots import OpenBots, Opened
 
@@ -62,8 +62,8 @@ def test_more_than_there_is_room_for_wait_and_change_nothing(
     desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = texts(desk, opened, n=12)
-    monkeypatch.setattr(desks, "MOST_ROWS", 3)
-    assert rows_at_once(opened.bot.model) == 3
+    monkeypatch.setattr(generation, "MOST_ROWS", 3)
+    assert generation.rows_at_once(opened.bot.model) == 3
     assert texts(desk, opened, n=12) == whole
 
 

@@ -42,13 +42,13 @@ def test_a_slower_one_takes_the_newest_posts_and_says_what_more_minutes_add() ->
 
 
 def test_a_slow_one_trains_the_top_layers() -> None:
-    made = plan(RECIPE, SLOW, WORK, 400)
+    made = plan(RECIPE, SLOW, WORK, 470)
     assert made.recipe.layers == 10
     assert made.posts is not None
     assert made.posts * 30 >= budget.ENOUGH_TOKENS
     assert "the top 10 layers" in made.message
     assert made.recipe.learning_rate == 2.25 * RECIPE.learning_rate
-    kept = plan(RECIPE, SLOW, WORK, 400, free_rate=False)
+    kept = plan(RECIPE, SLOW, WORK, 470, free_rate=False)
     assert kept.recipe.learning_rate == RECIPE.learning_rate
 
 

@@ -15,19 +15,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
-from huggingtweets.generation import NewPost, Sampling, as_post, goes_round, start_of
+from huggingtweets.generation import (
+    NewPost,
+    Sampling,
+    as_post,
+    goes_round,
+    rows_at_once,
+    start_of,
+)
 from huggingtweets.serving.drawing import Drawing, Row, can_share, chance_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from huggingtweets import dataset
-    from huggingtweets.models import LanguageModel
     from huggingtweets.serving.open_bots import Key, Opened
 
-MOST_ROWS = 512
-_CACHE_BYTES = 640e6  # of keys and values at a time
-_TOKENS = 100  # of a long post
 _DRAWS_PER_POST = 20  # as alone: give up when nearly all are copies
 _MOST_WAITING = 5_000
 """Posts that may be asked for and not be drawn yet."""
@@ -222,13 +225,3 @@ class Desk:
                 bench.requests.clear()
             if not bench.requests:
                 del self._benches[key]
-
-
-def rows_at_once(lm: LanguageModel) -> int:
-    """How many posts' keys and values fit into 640 MB."""
-    config = lm.model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    each = next(lm.model.parameters()).element_size()
-    a_token = 2 * config.num_hidden_layers * heads * size * each
-    return max(1, min(MOST_ROWS, int(_CACHE_BYTES / (a_token * _TOKENS))))

@@ -52,8 +52,8 @@ _OTHER_SECONDS = 10.0
 _GENERATED_TOKENS = 200 * 35
 """Tokens of the posts that the likeness report judges."""
 
-_GENERATION = 2.5
-"""Times the cost of reading a token that writing one takes, in a batch of 64 posts."""
+_GENERATION = 5
+"""Times the cost of reading a token that writing one takes, in a batch of 200 posts."""
 
 _MEASUREMENTS = 6
 """Times that held-out posts are read: before and after training, twice on the way back to the base,
