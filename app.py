@@ -8,7 +8,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from huggingtweets.serving.types import Settings
+from huggingtweets.serving.schemas import Settings
 from huggingtweets.web import PORT, Options, serve
 
 COLAB = ("*.colab.googleusercontent.com", "*.colab.dev", "colab.research.google.com")

@@ -31,7 +31,7 @@ from typing import TypedDict
 import polars as pl
 
 from huggingtweets.curation import curate
-from huggingtweets.posts import SCHEMA
+from huggingtweets.data.posts import SCHEMA
 
 GOAL_SECONDS = 20.0
 GOAL_GB = 2.0

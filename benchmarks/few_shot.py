@@ -19,13 +19,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import dataset, machine, models, pipeline, scoring
+from huggingtweets import pipeline
+from huggingtweets.data import batching
 from huggingtweets.errors import InputError
+from huggingtweets.nn import devices, language_model, likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 MOST = (0, 8, 32)
 """Posts of context at most, a column each."""
@@ -65,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sources", nargs="*", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--base", default=models.POCKET)
+    parser.add_argument("--base", default=language_model.POCKET)
     parser.add_argument("--posts", type=number, default=200, help="newest held-out posts at most")
     parser.add_argument("--likeness", type=Path, help="what benchmarks/likeness.py --json wrote")
     parser.add_argument("--json", type=Path, help="write the numbers there as well")
@@ -73,7 +75,7 @@ def main() -> int:
     try:
         bots = bits_of_bots(chosen.likeness) if chosen.likeness else None
         sources = chosen.sources or default_sources(chosen.data)
-        lm = models.load(chosen.base).to(machine.choose_machine())
+        lm = language_model.load(chosen.base).to(devices.choose_machine())
         results = table(lm, sources, chosen.posts, bots)
     except InputError as error:
         print(error, file=sys.stderr)
@@ -140,13 +142,13 @@ def show(line: Measured, *, with_bot: bool) -> None:
 
 def measure(lm: LanguageModel, source: Path, posts: int, bots: dict[str, float]) -> Measured:
     """Score the newest held-out posts of a source after its newest training posts."""
-    kept = dataset.split(pipeline.curate(source).kept, holdout=HOLDOUT)
+    kept = batching.split(pipeline.curate(source).kept, holdout=HOLDOUT)
     train, held_out = (
         kept.filter(kept["split"] == part)["text"].to_list() for part in ("train", "held_out")
     )
     author = " & ".join(kept["author"].unique().sort())
     measured = held_out[-posts:]
-    scores = [scoring.bits_per_byte_after(lm, measured, train, most) for most in MOST]
+    scores = [likelihood.bits_per_byte_after(lm, measured, train, most) for most in MOST]
     return Measured(
         author=author,
         posts=len(measured),

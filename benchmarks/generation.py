@@ -12,8 +12,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from huggingtweets import machine, models
-from huggingtweets.generation import Sampling, Writer
+from huggingtweets.generation.writer import Sampling, Writer
+from huggingtweets.nn import devices, language_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    where = machine.choose_machine()
-    fast = models.load(models.POCKET).to(where)
-    plain = models.load(models.POCKET).to(machine.choose_machine("cpu", "fp32"))
+    where = devices.choose_machine()
+    fast = language_model.load(language_model.POCKET).to(where)
+    plain = language_model.load(language_model.POCKET).to(devices.choose_machine("cpu", "fp32"))
     start = torch.tensor([[plain.separator]])
 
     def ours() -> None:

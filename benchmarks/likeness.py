@@ -29,8 +29,10 @@ from benchmarks import likeness_tables as tables
 from benchmarks.likeness_measure import Plan, fingerprint, identity, make_and_measure, slug
 from benchmarks.likeness_results import DEMO, Result, Results, Setup, load_results, read_results
 
-from huggingtweets import atomic, machine, models, pipeline
+from huggingtweets import pipeline
 from huggingtweets.errors import BaseModelError, HuggingTweetsError, InputError, Interrupted
+from huggingtweets.nn import devices, language_model
+from huggingtweets.storage import files
 from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def run(chosen: argparse.Namespace) -> None:
     others = [read_results(file) for file in chosen.beside]
     plan = planned(chosen)
     peers = PEERS if chosen.peers else ()
-    asked = list(dict.fromkeys([*(chosen.base or [models.POCKET]), *peers]))
+    asked = list(dict.fromkeys([*(chosen.base or [language_model.POCKET]), *peers]))
     bases = usable(asked, optional=peers)
     several = len(asked) > 1
     all_results = []
@@ -87,13 +89,13 @@ def run(chosen: argparse.Namespace) -> None:
         all_results.append(results)
         if chosen.plot:
             plot = own_file(chosen.plot, base, several=several)
-            atomic.write_text(plot, pictures.dots(results))
+            files.write_text(plot, pictures.dots(results))
     print("\n" + tables.NOTES.replace("\\*", "*"))
     if chosen.markdown:
         tables.put_markdown(chosen.markdown, [*all_results, *others])
     if chosen.samples:
         shown = texts.samples([*all_results, *others], chosen.sample_authors)
-        atomic.write_text(chosen.samples, shown)
+        files.write_text(chosen.samples, shown)
     if chosen.card:
         texts.put_card(chosen.card, [*all_results, *others], chosen.sample_authors)
 
@@ -116,11 +118,11 @@ def measured(
             print(f"{number} of {len(named)}: {source.name}", file=sys.stderr, flush=True)
             found = (measure or make_and_measure)(plan, source, results.setup)
             results.date = datetime.now(UTC).isoformat(timespec="seconds")
-            results.machine = machine.choose_machine(None, plan.recipe.precision).as_dict()
-            results.versions = machine.package_versions()
+            results.machine = devices.choose_machine(None, plan.recipe.precision).as_dict()
+            results.versions = devices.package_versions()
             results.reports.append(found)
             if file:
-                atomic.write_json(file, results.to_json())
+                files.write_json(file, results.to_json())
         print(tables.row(found), flush=True)
     return results.only(named)
 
@@ -167,7 +169,7 @@ def usable(asked: Sequence[str], optional: Sequence[str]) -> list[str]:
     found = []
     for base in asked:
         try:
-            models.load(base)
+            language_model.load(base)
         except BaseModelError as error:
             if base not in optional:
                 raise

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.likeness_results import Result
 
-from huggingtweets import bases, bots, dataset, models, pipeline
+from huggingtweets import pipeline
+from huggingtweets.data import batching
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.evaluation.markov import markov_posts
 from huggingtweets.evaluation.ppm import ppmd_stream_bits_per_byte
-from huggingtweets.novelty import CopyIndex
+from huggingtweets.generation import bots
+from huggingtweets.generation.copy_index import CopyIndex
+from huggingtweets.nn import bases, language_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.likeness_results import Setup
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
     from huggingtweets.training import Recipe
 
 PROMPT, SAMPLES_EACH = "My dream is", 10
@@ -53,7 +56,7 @@ class Plan:
 
 def make_and_measure(plan: Plan, source: Path, setup: Setup) -> Result:
     """Make one bot with the defaults and take all its numbers."""
-    name = setup.base["name"] or models.POCKET
+    name = setup.base["name"] or language_model.POCKET
     with _folder(plan.out) as out, _first_posts(source, plan.posts) as posts:
         options = pipeline.TrainOptions(
             base=name,
@@ -71,8 +74,8 @@ def _result(made: RunFolder, source: dict[str, str | None]) -> Result:
     train, held_out = (
         [text for texts in by_author.values() for text in texts]
         for by_author in (
-            dataset.texts_by_author(kept, "train", record.authors),
-            dataset.texts_by_author(kept, "held_out", record.authors),
+            batching.texts_by_author(kept, "train", record.authors),
+            batching.texts_by_author(kept, "held_out", record.authors),
         )
     )
     trained = record.result

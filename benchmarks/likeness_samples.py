@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import likeness_tables as tables
 from benchmarks import markers
 
-from huggingtweets import atomic
 from huggingtweets.errors import InputError
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def put_card(file: Path, all_results: Sequence[Results], authors: Sequence[str])
         if text.count(_LAST_HEADING) != 1:
             raise InputError(f"{file} is no card of a base: it lacks {_LAST_HEADING!r}.")
         place = f"## Results\n\n{BEGIN}\n{END}\n\n{_LAST_HEADING}"
-        atomic.write_text(file, text.replace(_LAST_HEADING, place))
+        files.write_text(file, text.replace(_LAST_HEADING, place))
     own = all_results[0]
     parts = [tables.described(own), _short_table(own), tables.NOTES, "### Unpicked posts"]
     parts += [_WARNING, _HOW, *_tables(all_results, authors)]

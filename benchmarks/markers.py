@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from huggingtweets import atomic
 from huggingtweets.errors import InputError
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,4 +34,4 @@ def put(file: Path, begin: str, end: str, content: str) -> None:
     """
     before, rest = check(file, begin, end).split(begin)
     after = rest.split(end)[1]
-    atomic.write_text(file, f"{before}{begin}\n\n{content}\n\n{end}{after}")
+    files.write_text(file, f"{before}{begin}\n\n{content}\n\n{end}{after}")

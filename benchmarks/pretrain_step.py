@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import attention, machine, models
-from huggingtweets.pretraining import PRESETS, eight_bit
+from huggingtweets.nn import attention, devices, int8_training, language_model
+from huggingtweets.pretraining import PRESETS
 from huggingtweets.pretraining.optimizers import Optimizers
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _PARTS = {"fp32": 4, "bf16": 16}
 
 WAYS: dict[str, Callable[..., AbstractContextManager[None]]] = {
     "attention": lambda model, *, wanted: attention.causal(model, "cpu", wanted=wanted),
-    "eight-bit": eight_bit.products,
+    "eight-bit": int8_training.products,
 }
 NAMES = {"attention": ("fused", "in pieces"), "eight-bit": ("fp32", "8 bits")}
 
@@ -44,14 +44,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=sorted(WAYS))
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--base", default=models.POCKET)
+    parser.add_argument("--base", default=language_model.POCKET)
     parser.add_argument("--steps", type=int, default=70)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     chosen = parser.parse_args()
     if not list(chosen.data.glob("*.u16")):
         parser.error(f"{chosen.data} holds no encoded corpora; make some with --encode-only")
-    machine.tune_allocator()
-    where = machine.choose_machine("cpu", "fp32" if chosen.what == "eight-bit" else None)
+    devices.tune_allocator()
+    where = devices.choose_machine("cpu", "fp32" if chosen.what == "eight-bit" else None)
     ways = [_Way(chosen.what, chosen.base, where, wanted=wanted) for wanted in (False, True)]
     preset = PRESETS["pocket"]
     step = preset.batch_tokens // preset.row
@@ -72,11 +72,11 @@ def main() -> None:
 class _Way:
     """One of the two trainings."""
 
-    def __init__(self, what: str, base: str, where: machine.Machine, *, wanted: bool) -> None:
+    def __init__(self, what: str, base: str, where: devices.Machine, *, wanted: bool) -> None:
         import torch
 
         self.what, self.where = what, where
-        self.model = copy.deepcopy(models.load(base).model).float().train()
+        self.model = copy.deepcopy(language_model.load(base).model).float().train()
         self.wanted = wanted
         self.optimizers = Optimizers(self.model, PRESETS["pocket"], where)
         self.loss = torch.compile(self._loss)

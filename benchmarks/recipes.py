@@ -21,11 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is n
 
 from benchmarks import markers
 
-from huggingtweets import atomic, machine
 from huggingtweets.errors import HuggingTweetsError, InputError
-from huggingtweets.research import objective
-from huggingtweets.research.sweep_posts import AuthorPosts, read_authors
-from huggingtweets.research.trial import Job, train_author
+from huggingtweets.nn import devices
+from huggingtweets.storage import files
+from huggingtweets.sweep import objective
+from huggingtweets.sweep.posts import AuthorPosts, read_authors
+from huggingtweets.sweep.trial import Job, train_author
 from huggingtweets.training import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def recipe_of(text: str) -> Recipe:
 
 def measure(posts: AuthorPosts, recipe: Recipe, base: str) -> dict[str, Any]:
     """One recipe on one author."""
-    where = machine.choose_machine(None, recipe.precision)
+    where = devices.choose_machine(None, recipe.precision)
     job = Job(posts.author, asdict(recipe), base, 0, where.device, where.precision)
     return {"author": posts.author, "recipe": asdict(recipe), **train_author(posts, job).as_json()}
 
@@ -145,7 +146,7 @@ def main() -> None:
             rows.append(row)
             print(posts.author, recipe.name, row["bits_per_byte"], flush=True)
             if wanted.json:
-                atomic.write_json(wanted.json, {"setting": setting, "rows": rows})
+                files.write_json(wanted.json, {"setting": setting, "rows": rows})
     table = as_table(rows, recipes)
     print(table)
     if wanted.markdown:

@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from huggingtweets.run import RunFolder
 from huggingtweets.sample import sample_path
+from huggingtweets.storage.run_folder import RunFolder
 
 PROGRAM = [sys.executable, "-c", "from huggingtweets.cli import main; main()"]
 

@@ -39,9 +39,9 @@ from benchmarks import (
 from benchmarks.speed_plan import QUICK, Failed, Plan, Sizes, why_not
 from benchmarks.speed_results import CLAIMS, FAMILIES, Results, load_results
 
-from huggingtweets import atomic
 from huggingtweets.errors import HuggingTweetsError, InputError, Interrupted
 from huggingtweets.sample import sample_path
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ def run(chosen: argparse.Namespace, start: Start) -> Results:
         def keep(found: Sequence[Result]) -> None:
             results.put(found)
             if chosen.json:
-                atomic.write_json(chosen.json, results.to_json())
+                files.write_json(chosen.json, results.to_json())
 
         plan = replace(plan, earlier=tuple(results.rows), keep=keep)
         for family in dict.fromkeys(chosen.only or FAMILIES):

@@ -24,7 +24,9 @@ from benchmarks import speed_process
 from benchmarks.speed import CACHE, DATA
 from benchmarks.speed_tables import number
 
-from huggingtweets import atomic, models, plotting
+from huggingtweets.nn import language_model
+from huggingtweets.plots import style
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     import altair as alt
@@ -54,9 +56,9 @@ def main() -> None:
         found = measure(chosen.sources, chosen.cores, chosen.cache, Path(folder))
     print(step_table(found["step"]), cost_table(found["cost"]), sep="\n\n")
     if chosen.json:
-        atomic.write_text(chosen.json, json.dumps(found, indent=2) + "\n")
-        drawn = plotting.svg(picture(found["cost"]), plotting.ON_WHITE)
-        atomic.write_text(chosen.json.with_suffix(".svg"), drawn)
+        files.write_text(chosen.json, json.dumps(found, indent=2) + "\n")
+        drawn = style.svg(picture(found["cost"]), style.ON_WHITE)
+        files.write_text(chosen.json.with_suffix(".svg"), drawn)
 
 
 def measure(sources: list[Path], cores: int, cache: Path, folder: Path) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _widened(width: int, folder: Path) -> str:
     import torch
     from transformers import AutoModelForCausalLM
 
-    base = models.load(models.POCKET)
+    base = language_model.load(language_model.POCKET)
     config = copy.deepcopy(base.model.config)
     times = width / config.hidden_size
     config.hidden_size, config.intermediate_size = width, round(times * config.intermediate_size)

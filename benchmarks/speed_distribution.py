@@ -14,7 +14,7 @@ from benchmarks.ours.generate import NO_LIMIT, shortened
 from benchmarks.peers import generate
 from benchmarks.speed_process import answer
 
-from huggingtweets import bots
+from huggingtweets.generation import bots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed_process import answer
 
-from huggingtweets import atomic, bases, curation, dataset, machine, pipeline, sources
+from huggingtweets import curation, pipeline, sources
+from huggingtweets.data import batching
+from huggingtweets.nn import bases, devices
+from huggingtweets.storage import files as atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +44,9 @@ def _models(cache: Path, *, tiny: bool) -> Answer:
 
     random = _random_gpt2(cache, tiny=tiny)
     real = None if tiny else _real_gpt2()
-    where = machine.choose_machine("cpu").as_dict()
+    where = devices.choose_machine("cpu").as_dict()
     where["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    versions = machine.package_versions()
+    versions = devices.package_versions()
     for name in _BENCH_PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
@@ -81,7 +84,7 @@ def _random_gpt2(cache: Path, *, tiny: bool) -> Path:
     import torch
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
     folder = cache / ("gpt2-tiny-seed-0" if tiny else "gpt2-small-seed-0")
     if (folder / "config.json").is_file():
@@ -134,7 +137,7 @@ def _posts(task: Task) -> Answer:
 def _read(named: Sequence[str]) -> tuple[list[str], list[str]]:
     table = sources.read_posts(named)
     kept = curation.curate(table).kept
-    table = dataset.split(kept, holdout=pipeline.TrainOptions().holdout)
+    table = batching.split(kept, holdout=pipeline.TrainOptions().holdout)
     train = table.filter(table["split"] == "train")["text"].to_list()
     held_out = table.filter(table["split"] == "held_out")["text"].to_list()
     return train, held_out

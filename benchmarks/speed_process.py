@@ -29,7 +29,7 @@ Answer = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[1]
 _OUR_SETTINGS = ("GOMP_SPINCOUNT",)
-"""Set for its process by importing ``huggingtweets.machine``; a peer must not inherit them."""
+"""Set for its process by importing ``huggingtweets.nn.devices``; a peer must not inherit them."""
 
 
 def run(module: str, task: Task, cores: int | None = None) -> Answer:

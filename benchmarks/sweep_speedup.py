@@ -21,18 +21,18 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets.research import sweep_study
-from huggingtweets.research.space import space_of
-from huggingtweets.research.sweep_folder import SweepFolder, load_optuna, outcomes_of
-from huggingtweets.research.sweep_loop import Limit, Loop
-from huggingtweets.research.trial import Outcome
+from huggingtweets.sweep import study as sweep_study
+from huggingtweets.sweep.folder import SweepFolder, load_optuna, outcomes_of
+from huggingtweets.sweep.loop import Limit, Loop
+from huggingtweets.sweep.search_space import space_of
+from huggingtweets.sweep.trial import Outcome
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.research.sweep_folder import Settings
-    from huggingtweets.research.trial import Job
+    from huggingtweets.sweep.folder import Settings
+    from huggingtweets.sweep.trial import Job
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SECONDS_TO_START = 8.0  # of a worker: Python, torch, the posts

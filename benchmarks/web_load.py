@@ -24,10 +24,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import machine, models
-from huggingtweets.run import RunFolder
+from huggingtweets.nn import devices, language_model
+from huggingtweets.serving.schemas import SAMPLE, Order, Settings
 from huggingtweets.serving.service import Service
-from huggingtweets.serving.types import SAMPLE, Order, Settings
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +156,7 @@ def serve(out: Path, port: int) -> None:
 
 def measure(given: argparse.Namespace, run: RunFolder, ask: Callable[[int], int]) -> None:
     """Let all people ask at once, as soon as the training trains; print what came of it."""
-    where = machine.choose_machine()
+    where = devices.choose_machine()
     while not run.events_file.is_file() or len(speeds(run)) < 8:
         time.sleep(0.2)
     before = speeds(run)
@@ -223,11 +223,11 @@ def open_in_turn(finished: Path, out: Path, number: int) -> None:
     """Open many bots as large as GPT-2 small, write a post with each, tell the memory."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    tokenizer = models.load(models.POCKET)
+    tokenizer = language_model.load(language_model.POCKET)
     large = GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0))  # 124 million weights
     first = shutil.copytree(finished, out / "bot-1")
     shutil.rmtree(first / "bot")
-    models.LanguageModel(large, tokenizer.tokenizer, 0, 1024, "").save(first / "bot")
+    language_model.LanguageModel(large, tokenizer.tokenizer, 0, 1024, "").save(first / "bot")
     del large
     for i in range(2, number + 1):
         shutil.copytree(first, out / f"bot-{i}", copy_function=os.link)
@@ -241,7 +241,7 @@ def open_in_turn(finished: Path, out: Path, number: int) -> None:
         most = max(most, memory)
         held = f"{len(service.open_bots)} open, process {memory:.2f} GB"
         print(f"bot {i}: {time.monotonic() - started:.1f} s, {held}", flush=True)
-    peak = machine.peak_memory_mb() or 0
+    peak = devices.peak_memory_mb() or 0
     print(f"{number} bots of 124 million weights: at most {most:.2f} GB, peak {peak / 1e3:.2f} GB")
     service.stop()
 

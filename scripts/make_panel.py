@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from huggingtweets.curation import curate
+from huggingtweets.data.posts import SCHEMA
 from huggingtweets.evaluation.ppm import evenly_spaced
-from huggingtweets.posts import SCHEMA
 
 POSTS_PER_AUTHOR = 50
 TARGET = Path(__file__).parent.parent / "src/huggingtweets/evaluation/panel.parquet"

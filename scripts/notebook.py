@@ -21,7 +21,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from huggingtweets import atomic
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -128,7 +128,7 @@ def main() -> None:
         folder = Path(name)
         _link_docs(folder)
         made = tidy(execute(from_text(), folder), folder)
-    atomic.write_text(NOTEBOOK, nbformat.writes(made) + "\n")
+    files.write_text(NOTEBOOK, nbformat.writes(made) + "\n")
     print(f"{NOTEBOOK}: {NOTEBOOK.stat().st_size / 1e3:,.0f} kB", file=sys.stderr)
 
 

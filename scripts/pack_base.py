@@ -25,13 +25,14 @@ from gguf import (  # noqa: TID253 - a script's whole work
     quants,
 )
 
-from huggingtweets import atomic, gguf_files, models
+from huggingtweets.nn import gguf_files, language_model
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 BLOCK = 32  # weights that share a scale
 KINDS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
@@ -54,7 +55,7 @@ def main() -> None:
     given = parser.parse_args()
     if (given.source is None) != (given.share is None):
         parser.error("--from and --share go together")
-    lm = models.load(given.folder)
+    lm = language_model.load(given.folder)
     if given.source:
         of_embeddings = given.share if given.share_embeddings is None else given.share_embeddings
         average(lm, given.source, given.share, of_embeddings)
@@ -77,7 +78,7 @@ def average(lm: LanguageModel, source: str, share: float, of_embeddings: float) 
         share: of the way from that base to the model that is kept, 0 to 1.
         of_embeddings: the same of the embeddings, and of the head.
     """
-    begin = dict(models.load(source).model.named_parameters())  # tied weights come once
+    begin = dict(language_model.load(source).model.named_parameters())  # tied weights come once
     for name, weight in lm.model.named_parameters():
         kept = of_embeddings if name.startswith(("model.embed_tokens", "lm_head")) else share
         weight.data.copy_(begin[name].data.float().lerp(weight.data.float(), kept))
@@ -106,7 +107,7 @@ def pack(
     config: Any = lm.model.config
     if config.model_type != "llama" or config.rope_parameters["rope_type"] != "default":
         raise ValueError(f"{lm.source} holds a {config.model_type}, not a plain Llama")
-    with atomic.replacing(out) as temporary:
+    with files.replacing(out) as temporary:
         writer = GGUFWriter(temporary, "llama")
         writer.add_name((about or {}).get("name", Path(lm.source).name))
         writer.add_license((about or {}).get("licence", "other"))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from huggingtweets import bots
 from huggingtweets.cli.screen import Screen
-from huggingtweets.generation import Sampling
+from huggingtweets.generation import bots
+from huggingtweets.generation.writer import Sampling
 
 PROMPTS = (("My dream is", 4), ("I don't like", 3), ("", 3))
 SEED = 2020

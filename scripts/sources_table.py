@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests/ is not in
 from tests.sources.cases import samples
 from tests.sources.network_cases import ALL_CASES
 
-from huggingtweets.posts import Kind
+from huggingtweets.data.posts import Kind
 
 if TYPE_CHECKING:
     from tests.sources.cases import Case

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from huggingtweets.run import RunFolder
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
 
 # Before torch loads: models this small only wait for each other's threads, and no test may need a
 # network. Processes that tests start inherit both.
@@ -106,7 +106,7 @@ def posts() -> list[str]:
 @pytest.fixture(scope="session")
 def cpu() -> Machine:
     """The CPU in fp32, whose results don't depend on the machine's abilities."""
-    from huggingtweets.machine import choose_machine
+    from huggingtweets.nn.devices import choose_machine
 
     return choose_machine("cpu", "fp32")
 
@@ -114,7 +114,7 @@ def cpu() -> Machine:
 def _saved(kind: type, config: object, folder: Path) -> Path:
     import torch
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

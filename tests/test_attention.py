@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import attention
+from huggingtweets.nn import attention
 from huggingtweets.pretraining.presets import Preset
 
 if TYPE_CHECKING:

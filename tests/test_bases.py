@@ -18,8 +18,8 @@ import pytest
 from scripts import pack_base
 from tests.cli.program import PROGRAM
 
-from huggingtweets import bases, gguf_files, models
 from huggingtweets.errors import BaseModelError, StorageError
+from huggingtweets.nn import bases, gguf_files, language_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def write_gguf(file: Path, architecture: str = "llama") -> None:
 
 @pytest.mark.usefixtures("cache")
 def test_a_gguf_file_is_a_base_like_any_other(gguf_llama: Path) -> None:
-    lm = models.load(gguf_llama)
+    lm = language_model.load(gguf_llama)
     assert lm.separator == 0  # not the chat's
     assert lm.context == 128
     assert [lm.tokenizer.convert_ids_to_tokens(i) for i in lm.encode("abcd a 12")] == [
@@ -131,8 +131,8 @@ def test_a_packed_folder_reads_back_as_it_was(tiny_base: Path, tmp_path: Path, k
     import torch
 
     file = tmp_path / "packed.gguf"
-    pack_base.pack(models.load(tiny_base), file, layers=kind, embeddings=kind)
-    before, (model, tokenizer) = models.load(tiny_base), gguf_files.read(file)
+    pack_base.pack(language_model.load(tiny_base), file, layers=kind, embeddings=kind)
+    before, (model, tokenizer) = language_model.load(tiny_base), gguf_files.read(file)
     theirs, _ = gguf_files._read_other(file)
     state, others = model.state_dict(), theirs.state_dict()
     steps = {"q8_0": 127, "q5_0": 16}[kind]
@@ -151,7 +151,7 @@ def test_a_packed_folder_reads_back_as_it_was(tiny_base: Path, tmp_path: Path, k
 
 def test_what_is_no_llama_is_not_packed(dropout_base: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a plain Llama"):
-        pack_base.pack(models.load(dropout_base), tmp_path / "packed.gguf")
+        pack_base.pack(language_model.load(dropout_base), tmp_path / "packed.gguf")
     assert not list(tmp_path.iterdir())
 
 
@@ -167,10 +167,10 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(
     else:
         file.write_text("no weights at all")
     with pytest.raises(BaseModelError, match=r"bad\.gguf can't be read as a GGUF file"):
-        models.load(file)
+        language_model.load(file)
     assert not list(cache.rglob("*.safetensors"))
     with pytest.raises(BaseModelError, match="There is no GGUF file"):
-        models.load(tmp_path / "nowhere.gguf")
+        language_model.load(tmp_path / "nowhere.gguf")
 
 
 def test_a_cache_that_cannot_be_written_is_told(
@@ -179,7 +179,7 @@ def test_a_cache_that_cannot_be_written_is_told(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path / "file"))
     with pytest.raises(StorageError, match="Can't write"):
-        models.load(gguf_llama)
+        language_model.load(gguf_llama)
 
 
 def test_without_weights_the_base_is_pocket_and_one_line_says_so(cache: Path) -> None:
@@ -187,7 +187,7 @@ def test_without_weights_the_base_is_pocket_and_one_line_says_so(cache: Path) ->
     assert bases.default() == "pocket"
     assert "base add smollm2" in (bases.missing_weights() or "")
     with pytest.raises(BaseModelError, match="Get them with: huggingtweets base add smollm2"):
-        models.load("smollm2")
+        language_model.load("smollm2")
 
 
 class Index(BaseHTTPRequestHandler):
@@ -251,7 +251,7 @@ def test_added_weights_are_used_and_removed_again(
     assert sum(pieces) > file.stat().st_size
     assert bases.default() == "smollm2"
     assert bases.missing_weights() is None
-    assert models.load("smollm2").context == 128
+    assert language_model.load("smollm2").context == 128
     size = file.stat().st_size
     assert bases.remove(base) > size
     assert not [p for p in (cache / "bases").iterdir() if p.name != ".lock"]
@@ -296,7 +296,7 @@ def test_the_commands(arguments: list[str], code: int, said: str, tmp_path: Path
 def test_an_average_moves_tied_weights_once(tiny_base: Path) -> None:
     import torch
 
-    far = models.load(tiny_base)
+    far = language_model.load(tiny_base)
     assert len(far.model.state_dict()) > len(list(far.model.parameters()))  # some are tied
     begin = {name: weight.detach().clone() for name, weight in far.model.named_parameters()}
     with torch.no_grad():
@@ -310,11 +310,11 @@ def test_an_average_moves_tied_weights_once(tiny_base: Path) -> None:
 
 @pytest.mark.skipif(bases.installed(bases.SMOLLM2) is None, reason="no weights of SmolLM2 here")
 def test_smollm2_knows_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingtweets import scoring
+    from huggingtweets.nn import likelihood
 
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path))
-    lm = models.load("smollm2")
+    lm = language_model.load("smollm2")
     assert (lm.parameters, lm.separator) == (bases.SMOLLM2.parameters, 0)
-    sense = scoring.bits_per_byte(lm, ["The capital of France is Paris, on the river Seine."])
-    nonsense = scoring.bits_per_byte(lm, ["Seine capital river on Paris the France is of, the."])
+    sense = likelihood.bits_per_byte(lm, ["The capital of France is Paris, on the river Seine."])
+    nonsense = likelihood.bits_per_byte(lm, ["Seine capital river on Paris the France is of, the."])
     assert sense < 0.75 * nonsense

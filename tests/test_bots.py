@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from huggingtweets import bots, dataset, models, run
+from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
-from huggingtweets.generation import Sampling, Writer
-from huggingtweets.run import Record, RunFolder
+from huggingtweets.generation import bots
+from huggingtweets.generation.writer import Sampling, Writer
+from huggingtweets.nn import language_model
+from huggingtweets.storage import run_folder
+from huggingtweets.storage.run_folder import Record, RunFolder
 from huggingtweets.training import Fit, fit
 from huggingtweets.training.recipe import FAST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
 
 _ELSEWHERE = """
 import sys
@@ -48,10 +51,10 @@ def bot_run(
     tiny_base: Path, posts: list[str], cpu: Machine, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     """A run with a bot, put together by hand."""
-    kept = dataset.split(pl.DataFrame({"author": ["ann"] * 300, "text": posts}), holdout=0.1)
+    kept = batching.split(pl.DataFrame({"author": ["ann"] * 300, "text": posts}), holdout=0.1)
     record = Record("ann", ["ann"], {}, {}, {}, state="done")
-    made = run.create(tmp_path_factory.mktemp("runs"), record, {"kept": kept})
-    lm = models.load(tiny_base)
+    made = run_folder.create(tmp_path_factory.mktemp("runs"), record, {"kept": kept})
+    lm = language_model.load(tiny_base)
     fit(Fit(lm, [posts[:270]], posts[270:], FAST.changed(learning_rate=2e-2), cpu))
     lm.save(made.bot)
     return made

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import chunked_loss, dataset, scoring
+from huggingtweets.data import batching
+from huggingtweets.nn import cross_entropy, likelihood
 
 if TYPE_CHECKING:
-    from huggingtweets.dataset import Batch
+    from huggingtweets.data.batching import Batch
 
 SIZES = {
     "vocab_size": 300,
@@ -40,7 +41,7 @@ def batch() -> Batch:
     import random
 
     rng = random.Random(0)
-    return dataset.to_batch(
+    return batching.to_batch(
         [[0, *(rng.randrange(1, 300) for _ in range(size)), 0] for size in (5, 9, 14, 30)]
     )
 
@@ -52,25 +53,25 @@ def loss_and_gradients(model: Any, *, plain: bool) -> tuple[float, dict[str, Any
     if plain:
         logits = model(input_ids=some.inputs, use_cache=False).logits.float().flatten(0, 1)
         loss = F.cross_entropy(
-            logits, some.labels.flatten(), ignore_index=dataset.IGNORED, reduction="sum"
+            logits, some.labels.flatten(), ignore_index=batching.IGNORED, reduction="sum"
         )
     else:
-        loss = scoring.negative_log_likelihood(model, some)
+        loss = likelihood.negative_log_likelihood(model, some)
     model.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("kind", sorted(chunked_loss._PLAIN_HEADS))
+@pytest.mark.parametrize("kind", sorted(cross_entropy._PLAIN_HEADS))
 def test_loss_and_gradients_are_those_of_transformers(
     kind: str, tied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
-    monkeypatch.setattr(chunked_loss, "LOGITS_AT_ONCE", 7 * 300)  # 7 positions at a time
+    monkeypatch.setattr(cross_entropy, "LOGITS_AT_ONCE", 7 * 300)  # 7 positions at a time
     model = model_of(kind, tie_word_embeddings=tied)
-    assert chunked_loss.has_plain_head(model)
+    assert cross_entropy.has_plain_head(model)
     loss, gradients = loss_and_gradients(model, plain=False)
     expected, wanted = loss_and_gradients(model, plain=True)
     assert loss == pytest.approx(expected, rel=1e-5)
@@ -84,7 +85,7 @@ def test_in_bfloat16_both_are_as_far_from_fp32(
 ) -> None:
     import torch
 
-    monkeypatch.setattr(chunked_loss, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(cross_entropy, "LOGITS_AT_ONCE", at_once)
     model = model_of("llama")
     exact, wanted = loss_and_gradients(model, plain=True)
     loss, gradients = loss_and_gradients(model.to(torch.bfloat16), plain=False)
@@ -102,7 +103,7 @@ def test_models_that_scale_their_logits_compute_them_themselves(
     kind: str, changes: dict[str, Any]
 ) -> None:
     model = model_of(kind, **changes)
-    assert not chunked_loss.has_plain_head(model)
+    assert not cross_entropy.has_plain_head(model)
     loss, _ = loss_and_gradients(model, plain=False)
     expected, _ = loss_and_gradients(model, plain=True)
     assert loss == pytest.approx(expected, rel=1e-6)
@@ -113,6 +114,6 @@ def test_measuring_computes_no_gradients() -> None:
 
     model = model_of("gpt2")
     with torch.inference_mode():
-        loss = scoring.negative_log_likelihood(model, batch())
+        loss = likelihood.negative_log_likelihood(model, batch())
     assert not loss.requires_grad
     assert loss.item() == pytest.approx(loss_and_gradients(model.eval(), plain=True)[0], rel=1e-5)

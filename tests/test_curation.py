@@ -15,8 +15,8 @@ from huggingtweets.curation._clean import _mojibake
 from huggingtweets.curation._duplicates import find_duplicates
 from huggingtweets.curation._unicode import NOT_INERT, normalise
 from huggingtweets.curation._words import FEWEST_WORDS, are_short
+from huggingtweets.data.posts import Kind, Post, posts_table
 from huggingtweets.errors import InputError
-from huggingtweets.posts import Kind, Post, posts_table
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 SENTENCE = (

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huggingtweets import dataset, models, scoring
+from huggingtweets.data import batching
 from huggingtweets.errors import TooLittleText
+from huggingtweets.nn import language_model, likelihood
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.dataset import Row
+    from huggingtweets.data.batching import Row
 
 ROWS = st.lists(st.lists(st.integers(1, 99), max_size=40), min_size=1, max_size=60)
 SIZES = st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=30), min_size=1, max_size=4)
@@ -35,9 +36,9 @@ def table(counts: dict[str, int]) -> pl.DataFrame:
 def test_newest_holds_out_the_share_of_each_author_and_really_the_newest(
     counts: dict[str, int], holdout: float
 ) -> None:
-    parts = dataset.split(table(counts), holdout=holdout)
-    train = dataset.texts_by_author(parts, "train", [*counts])
-    held_out = dataset.texts_by_author(parts, "held_out", [*counts])
+    parts = batching.split(table(counts), holdout=holdout)
+    train = batching.texts_by_author(parts, "train", [*counts])
+    held_out = batching.texts_by_author(parts, "held_out", [*counts])
     for author, n in counts.items():
         size = len(held_out[author])
         assert size == pytest.approx(min(max(n * holdout, 1), n - 1), abs=0.5)
@@ -48,8 +49,8 @@ def test_random_is_decided_by_the_seed_and_sizes_are_the_same() -> None:
     kept = table({"ann": 100, "bob": 40})
 
     def held_out(seed: int) -> dict[str, list[str]]:
-        parts = dataset.split(kept, holdout=0.2, rule="random", seed=seed)
-        return dataset.texts_by_author(parts, "held_out", ["ann", "bob"])
+        parts = batching.split(kept, holdout=0.2, rule="random", seed=seed)
+        return batching.texts_by_author(parts, "held_out", ["ann", "bob"])
 
     assert held_out(1) == held_out(1)
     assert held_out(1) != held_out(2)
@@ -59,12 +60,12 @@ def test_random_is_decided_by_the_seed_and_sizes_are_the_same() -> None:
 
 def test_a_single_post_cannot_be_split() -> None:
     with pytest.raises(TooLittleText, match="@bob has only one post left"):
-        dataset.split(table({"ann": 9, "bob": 1}), holdout=0.1)
+        batching.split(table({"ann": 9, "bob": 1}), holdout=0.1)
 
 
 @pytest.mark.parametrize(("characters", "warned"), [(39_999, True), (40_000, False), (6_000, True)])
 def test_little_text_is_a_warning(characters: int, warned: bool) -> None:
-    warning = dataset.text_amount_warning(pl.DataFrame({"text": ["é" * characters]}))
+    warning = batching.text_amount_warning(pl.DataFrame({"text": ["é" * characters]}))
     assert (warning is not None) is warned
     assert warning is None or f"Only {characters:,} characters" in warning
 
@@ -73,7 +74,7 @@ def test_little_text_is_a_warning(characters: int, warned: bool) -> None:
 def test_too_little_text_is_an_error(texts: list[str]) -> None:
     kept = pl.DataFrame({"text": texts}, schema={"text": pl.String})
     with pytest.raises(TooLittleText, match="at least 6,000 are needed"):
-        dataset.text_amount_warning(kept)
+        batching.text_amount_warning(kept)
 
 
 @given(posts=ROWS, context=st.integers(1, 20))
@@ -81,7 +82,7 @@ def test_too_little_text_is_an_error(texts: list[str]) -> None:
 def test_every_token_and_the_end_are_predicted_exactly_once(
     posts: list[list[int]], context: int
 ) -> None:
-    rows = dataset.rows_of(posts, 0, context)
+    rows = batching.rows_of(posts, 0, context)
     assert [token for row in rows for token in row[1:]] == [
         token for post in posts for token in [*post, 0]
     ]
@@ -95,7 +96,7 @@ def test_every_token_and_the_end_are_predicted_exactly_once(
 @given(sizes=SIZES, seed=st.integers(0, 5))
 @settings(deadline=None)
 def test_an_epoch_balances_authors_to_the_longest(sizes: list[list[int]], seed: int) -> None:
-    order = Counter(dataset.epoch_order(sizes, seed, 0))
+    order = Counter(batching.epoch_order(sizes, seed, 0))
     longest = max(map(sum, sizes))
     start = 0
     for of_author in sizes:
@@ -112,10 +113,10 @@ def test_an_epoch_balances_authors_to_the_longest(sizes: list[list[int]], seed: 
 
 def test_epochs_differ_from_each_other_but_not_from_run_to_run() -> None:
     sizes = [[3] * 50, [2] * 20]
-    epochs = [tuple(dataset.epoch_order(sizes, 7, epoch)) for epoch in range(4)]
+    epochs = [tuple(batching.epoch_order(sizes, 7, epoch)) for epoch in range(4)]
     assert len(set(epochs)) == 4
-    assert epochs == [tuple(dataset.epoch_order(sizes, 7, epoch)) for epoch in range(4)]
-    assert tuple(dataset.epoch_order(sizes, 8, 0)) != epochs[0]
+    assert epochs == [tuple(batching.epoch_order(sizes, 7, epoch)) for epoch in range(4)]
+    assert tuple(batching.epoch_order(sizes, 8, 0)) != epochs[0]
 
 
 @given(posts=ROWS, budget=st.integers(1, 120), seed=st.integers(0, 3))
@@ -123,21 +124,21 @@ def test_epochs_differ_from_each_other_but_not_from_run_to_run() -> None:
 def test_batches_hold_every_row_once_within_the_budget(
     posts: list[list[int]], budget: int, seed: int
 ) -> None:
-    rows = dataset.rows_of(posts, 0, 50)
-    order = dataset.epoch_order([[len(row) for row in rows]], seed, 0)
-    groups = dataset.batches_by_length(rows, order, budget, seed, 0)
+    rows = batching.rows_of(posts, 0, 50)
+    order = batching.epoch_order([[len(row) for row in rows]], seed, 0)
+    groups = batching.batches_by_length(rows, order, budget, seed, 0)
     assert sorted(i for group in groups for i in group) == list(range(len(rows)))
-    assert groups == dataset.batches_by_length(rows, order, budget, seed, 0)
+    assert groups == batching.batches_by_length(rows, order, budget, seed, 0)
     for group in groups:
-        batch = dataset.to_batch([rows[i] for i in group])
+        batch = batching.to_batch([rows[i] for i in group])
         assert batch.inputs.numel() <= budget or len(group) == 1
 
 
 def test_batches_of_many_rows_waste_little_and_come_in_mixed_lengths() -> None:
     rows = [[0] * (2 + i % 40) for i in range(3000)]
-    order = dataset.epoch_order([[len(row) for row in rows]], 0, 0)
-    groups = dataset.batches_by_length(rows, order, 512, 0, 0)
-    batches = [dataset.to_batch([rows[i] for i in group]) for group in groups]
+    order = batching.epoch_order([[len(row) for row in rows]], 0, 0)
+    groups = batching.batches_by_length(rows, order, 512, 0, 0)
+    batches = [batching.to_batch([rows[i] for i in group]) for group in groups]
     positions = sum(batch.inputs.numel() for batch in batches)
     assert sum(batch.tokens for batch in batches) / positions > 0.95
     widths = [batch.inputs.shape[1] for batch in batches]
@@ -149,9 +150,9 @@ def test_batches_of_many_rows_waste_little_and_come_in_mixed_lengths() -> None:
 def test_blocks_are_full_and_hold_the_posts_joined_by_separators(
     posts: list[list[int]], size: int
 ) -> None:
-    rows = dataset.rows_of(posts, 0, 1_000)
+    rows = batching.rows_of(posts, 0, 1_000)
     stream = [0] + [token for post in posts for token in [*post, 0]]
-    blocks = dataset.blocks(rows, range(len(rows)), 0, size)
+    blocks = batching.blocks(rows, range(len(rows)), 0, size)
     if len(stream) < size:
         assert blocks == [stream]
         return
@@ -162,9 +163,9 @@ def test_blocks_are_full_and_hold_the_posts_joined_by_separators(
 
 
 def test_labels_are_the_next_tokens_and_padding_does_not_count() -> None:
-    batch = dataset.to_batch([[0, 5, 6, 0], [0, 7, 0]])
+    batch = batching.to_batch([[0, 5, 6, 0], [0, 7, 0]])
     assert batch.inputs.tolist() == [[0, 5, 6], [0, 7, 0]]
-    assert batch.labels.tolist() == [[5, 6, 0], [7, 0, dataset.IGNORED]]
+    assert batch.labels.tolist() == [[5, 6, 0], [7, 0, batching.IGNORED]]
     assert batch.tokens == 5
 
 
@@ -172,19 +173,19 @@ def test_labels_are_the_next_tokens_and_padding_does_not_count() -> None:
 def test_posts_of_a_batch_do_not_see_each_other(
     tiny_base: Path, posts: list[str], attention: str
 ) -> None:
-    lm = models.load(tiny_base, attention=attention)
-    rows: list[Row] = dataset.rows_of(lm.encode_all(posts[:40]), lm.separator, lm.context)
+    lm = language_model.load(tiny_base, attention=attention)
+    rows: list[Row] = batching.rows_of(lm.encode_all(posts[:40]), lm.separator, lm.context)
     rows += [[0, 1, 0], [0, 0]]
-    together = scoring.summed_nats(lm.model, rows)
-    alone = sum(scoring.summed_nats(lm.model, [row]) for row in rows)
+    together = likelihood.summed_nats(lm.model, rows)
+    alone = sum(likelihood.summed_nats(lm.model, [row]) for row in rows)
     assert together == pytest.approx(alone, rel=1e-5)
 
 
 @given(sizes=st.lists(st.integers(0, 12), max_size=20), room=st.integers(-5, 60))
 def test_the_newest_posts_fit_and_one_more_would_not(sizes: list[int], room: int) -> None:
     posts = [[i] * size for i, size in enumerate(sizes, start=1)]
-    fitting = dataset.newest_that_fit(posts, room)
-    row = dataset.joined(fitting, separator=0)
+    fitting = batching.newest_that_fit(posts, room)
+    row = batching.joined(fitting, separator=0)
     assert row == [token for post in fitting for token in [0, *post]]
     assert len(row) <= max(room, 0)
     possible = [post for post in posts if len(post) + 1 <= room]
@@ -194,17 +195,17 @@ def test_the_newest_posts_fit_and_one_more_would_not(sizes: list[int], room: int
 
 
 def test_what_is_only_read_has_no_labels() -> None:
-    batch = dataset.to_batch([[0, 5, 0, 6, 0], [0, 7, 0]], read=[2, 0])
+    batch = batching.to_batch([[0, 5, 0, 6, 0], [0, 7, 0]], read=[2, 0])
     assert batch.inputs.tolist() == [[0, 5, 0, 6], [0, 7, 0, 0]]
-    no = dataset.IGNORED
+    no = batching.IGNORED
     assert batch.labels.tolist() == [[no, no, 6, 0], [7, 0, no, no]]
     assert batch.tokens == 4
 
 
 def test_bits_per_byte_count_the_bytes_and_one_for_the_end(tiny_base: Path) -> None:
-    lm = models.load(tiny_base)
-    rows = dataset.rows_of(lm.encode_all(["é🚀"]), lm.separator, lm.context)
-    nats = scoring.summed_nats(lm.model, rows)
-    assert scoring.bits_per_byte(lm, ["é🚀"]) == pytest.approx(nats / 0.693147180 / 7)
+    lm = language_model.load(tiny_base)
+    rows = batching.rows_of(lm.encode_all(["é🚀"]), lm.separator, lm.context)
+    nats = likelihood.summed_nats(lm.model, rows)
+    assert likelihood.bits_per_byte(lm, ["é🚀"]) == pytest.approx(nats / 0.693147180 / 7)
     with pytest.raises(ValueError, match="no posts"):
-        scoring.bits_per_byte(lm, [])
+        likelihood.bits_per_byte(lm, [])

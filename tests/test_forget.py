@@ -14,14 +14,17 @@ from tests.cli.program import CommandLine
 from tests.helpers.posts import made_up_posts, write_csv
 from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
-from huggingtweets import atomic, bots, forgetting, forgotten, pipeline
+from huggingtweets import deletion, pipeline
 from huggingtweets.cli.screen import Screen
 from huggingtweets.errors import HuggingTweetsError, TooLittleText
 from huggingtweets.events import Event
+from huggingtweets.generation import bots
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.run import RunFolder
+from huggingtweets.privacy import deleted_posts
 from huggingtweets.sources import open_source, read_posts
 from huggingtweets.sources.store import Store
+from huggingtweets.storage import files
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
@@ -49,11 +52,11 @@ def test_forgotten_posts_leave_downloads_and_stay_away(downloaded: Path) -> None
     old, new = "k00003", "k00024"
     texts = {post.id: post.text for post in open_source(f"bsky:{HANDLE}").posts()}
     gone = [text for name, text in texts.items() if name.endswith((old, new))]
-    done = forgetting.forget(frozenset({old, new}), [])
+    done = deletion.forget(frozenset({old, new}), [])
     assert done.downloads == {downloaded: 2}
     kept = (downloaded / "posts.jsonl").read_text()
     assert not any(text in kept for text in gone)
-    assert forgotten.remembered() == {name for name in texts if name.endswith((old, new))}
+    assert deleted_posts.remembered() == {name for name in texts if name.endswith((old, new))}
     for _ in range(2):
         assert len(list(open_source(f"bsky:{HANDLE}").posts())) == 23
         assert len(read_posts([downloaded / "posts.jsonl"])) == 23
@@ -61,12 +64,12 @@ def test_forgotten_posts_leave_downloads_and_stay_away(downloaded: Path) -> None
     assert len(list(open_source(f"bsky:{HANDLE}").posts())) == 23
     kept = (downloaded / "posts.jsonl").read_text()
     assert not any(text in kept for text in gone)
-    assert forgetting.forget(frozenset({old, new}), []).downloads == {}
+    assert deletion.forget(frozenset({old, new}), []).downloads == {}
 
 
 def test_a_download_that_goes_on_is_skipped(downloaded: Path) -> None:
     with Store(downloaded).locked():
-        done = forgetting.forget(frozenset({"k00003"}), [])
+        done = deletion.forget(frozenset({"k00003"}), [])
     assert done.downloads == {}
     assert [sentence.startswith(str(downloaded)) for sentence in done.skipped] == [True]
 
@@ -123,7 +126,7 @@ def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder)
     _quote(done, texts[3])
     assert len(_holding(done.path, texts[3])) >= 7
     before = done.record()
-    found = forgetting.forget(LEARNT | {JUDGED, "@ann 200", "@ann 999"}, [done])
+    found = deletion.forget(LEARNT | {JUDGED, "@ann 200", "@ann 999"}, [done])
     assert (found.runs, found.skipped, found.nowhere) == ({done.path: 4}, [], [])
     for text in (texts[3], texts[5], texts[199], "too short"):
         assert _holding(done.path, text) == []
@@ -173,24 +176,24 @@ def test_what_a_tracker_was_told_is_named_and_nothing_more_is_sent(
 
 
 def test_forgetting_twice_changes_nothing(done: RunFolder) -> None:
-    forgetting.forget(LEARNT, [done])
+    deletion.forget(LEARNT, [done])
     before = {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()}
-    assert forgetting.forget(LEARNT, [done]).runs == {}
+    assert deletion.forget(LEARNT, [done]).runs == {}
     assert {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()} == before
 
 
 def test_a_post_that_was_only_dropped_leaves_the_bot_as_it_is(done: RunFolder) -> None:
-    assert forgetting.forget(frozenset({"@ann 200"}), [done]).runs == {done.path: 1}
+    assert deletion.forget(frozenset({"@ann 200"}), [done]).runs == {done.path: 1}
     assert done.record().forgotten == 0
     assert done.out_of_date() is None
     assert "Out of date" not in (done.bot / "README.md").read_text()
 
 
 def test_short_ids_are_remembered_with_their_author(done: RunFolder) -> None:
-    found = forgetting.forget(frozenset({"3", "7777", X}), [done])
+    found = deletion.forget(frozenset({"3", "7777", X}), [done])
     assert found.runs == {done.path: 1}
     assert found.nowhere == ["7777"]
-    assert forgotten.remembered() == {"@ann 3", X}
+    assert deleted_posts.remembered() == {"@ann 3", X}
 
 
 @pytest.mark.parametrize("writes", range(0, 22, 3))
@@ -202,9 +205,9 @@ def test_forgetting_that_is_cut_ends_like_one_that_is_not(
     for run in (whole, done):
         _quote(run, made_up_posts(200)[3])
     ids = LEARNT | {JUDGED, "@ann 200"}
-    forgetting.forget(ids, [whole])
+    deletion.forget(ids, [whole])
     left = [writes]
-    real = atomic.sync
+    real = files.sync
 
     def stopping(path: Path) -> None:
         left[0] -= 1
@@ -212,17 +215,17 @@ def test_forgetting_that_is_cut_ends_like_one_that_is_not(
             raise KeyboardInterrupt
         real(path)
 
-    forgotten.memory_file().unlink()
+    deleted_posts.memory_file().unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(atomic, "sync", stopping)
+        patch.setattr(files, "sync", stopping)
         with pytest.raises(KeyboardInterrupt):
-            forgetting.forget(ids, [done])
+            deletion.forget(ids, [done])
     assert not list(tmp_path.rglob("*.tmp"))
     done.table("kept")
-    forgetting.forget(ids, [done])
+    deletion.forget(ids, [done])
     again, once = done.record(), whole.record()
     assert replace(again, forgotten_at=None) == replace(once, forgotten_at=None)
-    assert forgotten.remembered() >= ids
+    assert deleted_posts.remembered() >= ids
     for name in ("posts", "kept", "dropped"):
         assert done.table(name).equals(whole.table(name))
     for part in ("report/likeness.json", "report/generations.json", "bot/README.md"):
@@ -238,7 +241,7 @@ def test_a_run_that_is_worked_on_is_skipped_and_others_are_not(
     shutil.copytree(done.path, damaged.path)
     (damaged.path / "data" / "kept.parquet").write_bytes(b"PAR1")
     with done.locked():
-        found = forgetting.forget(LEARNT, [damaged, done, other])
+        found = deletion.forget(LEARNT, [damaged, done, other])
     assert found.runs == {other.path: 2}
     assert [sentence.split(" is ")[1] for sentence in found.skipped] == [
         "missing or damaged; train the bot again.",
@@ -249,14 +252,14 @@ def test_a_run_that_is_worked_on_is_skipped_and_others_are_not(
 
 def test_without_a_report_nothing_is_left_to_quote(done: RunFolder) -> None:
     done.report_json.write_text("{")
-    forgetting.forget(LEARNT, [done])
+    deletion.forget(LEARNT, [done])
     assert not done.report_page.exists()
     assert done.record().forgotten == 2
 
 
 def test_a_page_without_held_out_posts_is_removed(done: RunFolder) -> None:
     held_out = done.table("kept").filter(pl.col("split") == "held_out")["id"]
-    forgetting.forget(frozenset(f"@ann {name}" for name in held_out), [done])
+    deletion.forget(frozenset(f"@ann {name}" for name in held_out), [done])
     assert not done.report_page.exists()
     with pytest.raises(HuggingTweetsError, match=r"was to be judged by were deleted.*--resume"):
         pipeline.evaluate(done)
@@ -272,7 +275,7 @@ def _kept(run: RunFolder) -> dict[str, int]:
 def test_an_out_of_date_bot_is_trained_again_on_what_is_left(done: RunFolder) -> None:
     held_out = done.table("kept").filter(pl.col("split") == "held_out")["id"]
     weights = (done.bot / "model.safetensors").read_bytes()
-    forgetting.forget(frozenset(f"@ann {name}" for name in held_out), [done])
+    deletion.forget(frozenset(f"@ann {name}" for name in held_out), [done])
     pipeline.resume(done.path)
     record = done.record()
     assert (record.state, record.forgotten, record.forgotten_at) == ("done", 0, None)
@@ -285,7 +288,7 @@ def test_an_out_of_date_bot_is_trained_again_on_what_is_left(done: RunFolder) ->
 
 
 def test_too_little_that_is_left_is_one_sentence_and_keeps_the_bot(done: RunFolder) -> None:
-    forgetting.forget(frozenset(f"@ann {number}" for number in range(170)), [done])
+    deletion.forget(frozenset(f"@ann {number}" for number in range(170)), [done])
     with pytest.raises(TooLittleText, match="at least 6,000 are needed"):
         pipeline.resume(done.path)
     assert done.record().state == "done"
@@ -307,7 +310,7 @@ def halfway(made: RunFolder, tmp_path: Path, config: Path) -> RunFolder:
 
 def test_a_half_trained_state_that_learnt_from_it_is_removed(halfway: RunFolder) -> None:
     assert halfway.checkpoint_file.exists()
-    forgetting.forget(LEARNT, [halfway])
+    deletion.forget(LEARNT, [halfway])
     assert not halfway.checkpoint_file.exists()
     assert halfway.described_state() == "interrupted (prepared)"
     assert halfway.out_of_date() is None  # there is no bot yet
@@ -320,7 +323,7 @@ def test_a_half_trained_state_that_learnt_from_it_is_removed(halfway: RunFolder)
 
 
 def test_training_again_can_be_stopped_and_gone_on_with(done: RunFolder) -> None:
-    forgetting.forget(LEARNT, [done])
+    deletion.forget(LEARNT, [done])
     interrupt = Interrupt()
     interrupt.requested = True
     with pytest.raises(HuggingTweetsError, match="Stopped"):

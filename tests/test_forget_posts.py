@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from tests.helpers.posts import write_csv
 
-from huggingtweets import forgotten
 from huggingtweets.errors import InputError, SourceError
-from huggingtweets.forgotten import PostIds, lasting, wanted
+from huggingtweets.privacy import deleted_posts
+from huggingtweets.privacy.deleted_posts import PostIds, lasting, wanted
 from huggingtweets.sources import Reading, read_posts
 from huggingtweets.sources.post_ids import read_ids
 
@@ -70,13 +70,13 @@ def test_posts_are_told_by_their_ids() -> None:
 @pytest.mark.parametrize("name", [X, AT, KEY, "0123456789abcdef", "https://a.example/1"])
 def test_ids_that_only_one_post_has_are_told_alone(name: str) -> None:
     assert lasting("Ann", name) == name
-    assert forgotten.is_unique(name)
+    assert deleted_posts.is_unique(name)
 
 
 def test_ids_that_others_may_have_are_told_with_their_author() -> None:
     assert lasting("Ann", "12") == "@ann 12"
-    assert forgotten.is_unique("@ann 12")
-    assert not forgotten.is_unique("12")
+    assert deleted_posts.is_unique("@ann 12")
+    assert not deleted_posts.is_unique("12")
 
 
 FILES = {
@@ -137,21 +137,21 @@ def test_a_row_with_a_gap() -> None:
 
 
 def test_what_is_forgotten_is_remembered_once(config: Path) -> None:
-    assert forgotten.remembered() == frozenset()
+    assert deleted_posts.remembered() == frozenset()
     assert not config.exists()
-    assert forgotten.remember([X, "@ann 12"]) == 2
-    assert forgotten.remember([X]) == 0
-    assert forgotten.remember([AT]) == 1
-    assert forgotten.remembered() == {X, "@ann 12", AT}
-    assert forgotten.memory_file().read_text().count("\n") == 3
+    assert deleted_posts.remember([X, "@ann 12"]) == 2
+    assert deleted_posts.remember([X]) == 0
+    assert deleted_posts.remember([AT]) == 1
+    assert deleted_posts.remembered() == {X, "@ann 12", AT}
+    assert deleted_posts.memory_file().read_text().count("\n") == 3
 
 
 def test_a_damaged_memory_is_one_sentence(config: Path) -> None:
     config.mkdir()
-    forgotten.memory_file().write_text(f"{X}\ntwo words\n")
+    deleted_posts.memory_file().write_text(f"{X}\ntwo words\n")
     with pytest.raises(InputError, match=r"Line 2 of .*forgotten\.txt is no post's id"):
         read_posts(["nowhere.csv"])
-    forgotten.memory_file().write_bytes(b"\xff")
+    deleted_posts.memory_file().write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"forgotten\.txt can't be read as text"):
         read_posts(["nowhere.csv"])
 
@@ -166,11 +166,11 @@ def test_sources_leave_forgotten_posts_out_and_say_how_many(config: Path, tmp_pa
     assert read_posts([path], reading)["text"].to_list() == ["zero", "two"]
     assert [(event.stage, event.done) for event in told] == [("forget", 2)]
     assert not config.exists()  # an option is for one reading
-    forgotten.remember(["@ann 0"])
+    deleted_posts.remember(["@ann 0"])
     assert read_posts([path])["id"].to_list() == ["1", "2", "3"]
     # an alias doesn't hide whose posts they are
     assert read_posts([path], Reading(author="me"))["id"].to_list() == ["1", "2", "3"]
-    forgotten.remember(["@me 1"])
+    deleted_posts.remember(["@me 1"])
     assert read_posts([path], Reading(author="me"))["id"].to_list() == ["2", "3"]
     with pytest.raises(SourceError, match="All 4 posts of this csv source are to be forgotten"):
         read_posts([path], replace(reading, forget=frozenset("0123")))

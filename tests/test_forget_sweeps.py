@@ -8,17 +8,19 @@ import polars as pl
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
-from huggingtweets import atomic, forgetting, forgotten
+from huggingtweets import deletion
 from huggingtweets.errors import InputError
-from huggingtweets.research import sweep as sweeps
-from huggingtweets.research.space import DEFAULT
-from huggingtweets.research.sweep_folder import Settings, SweepFolder
-from huggingtweets.research.sweep_posts import (
+from huggingtweets.privacy import deleted_posts
+from huggingtweets.storage import files
+from huggingtweets.sweep import sweep
+from huggingtweets.sweep.folder import Settings, SweepFolder
+from huggingtweets.sweep.posts import (
     fingerprint,
     load_authors,
     read_authors,
     save_authors,
 )
+from huggingtweets.sweep.search_space import DEFAULT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,33 +58,33 @@ def swept(tmp_path: Path, config: Path) -> SweepFolder:
 
 def test_forgotten_posts_leave_a_sweep_which_takes_no_more_trials(swept: SweepFolder) -> None:
     before = load_authors(swept.authors_file)
-    assert forgetting.list_sweeps(swept.path.parent) == [swept.path]
-    done = forgetting.forget(LEARNT | {"@bob 59"}, [], [swept.path])
+    assert deletion.list_sweeps(swept.path.parent) == [swept.path]
+    done = deletion.forget(LEARNT | {"@bob 59"}, [], [swept.path])
     assert done.sweeps == {swept.path: 3}
     assert done.skipped == []
-    assert LEARNT | {"@bob 59"} <= forgotten.remembered()
+    assert LEARNT | {"@bob 59"} <= deleted_posts.remembered()
     after = load_authors(swept.authors_file)
     for name, lost in (("ann", 2), ("bob", 0)):
         assert len(after[name].train) == len(before[name].train) - lost
         assert set(after[name].train) <= set(before[name].train)
     assert after["bob"].held_out == before["bob"].held_out[:-1]
     assert swept.settings().forgotten == 3
-    assert forgetting.forget(LEARNT, [], [swept.path]).sweeps == {}
+    assert deletion.forget(LEARNT, [], [swept.path]).sweeps == {}
     with pytest.raises(InputError, match=r"^3 posts of .* were deleted by their authors since"):
-        sweeps.sweep([], sweeps.SweepOptions(out=swept.path))
+        sweep.sweep([], sweep.SweepOptions(out=swept.path))
 
 
 def test_a_sweep_that_cannot_be_worked_on_is_one_sentence(swept: SweepFolder) -> None:
-    with atomic.locked(swept.path):
-        done = forgetting.forget(LEARNT, [], [swept.path])
+    with files.locked(swept.path):
+        done = deletion.forget(LEARNT, [], [swept.path])
     assert done.skipped == [f"{swept.path} is being worked on by another process."]
     table = pl.read_parquet(swept.authors_file)
     save_authors(table.drop("id"), swept.authors_file)
-    done = forgetting.forget(LEARNT, [], [swept.path])
+    done = deletion.forget(LEARNT, [], [swept.path])
     assert "made before sweeps kept the ids of posts" in done.skipped[0]
     # which doesn't keep it from being read and gone on with
     assert load_authors(swept.authors_file).keys() == {"ann", "bob"}
     assert fingerprint(table.drop("id")) == swept.settings().fingerprint
     swept.authors_file.write_bytes(b"no table")
-    assert "is damaged" in forgetting.forget(LEARNT, [], [swept.path]).skipped[0]
+    assert "is damaged" in deletion.forget(LEARNT, [], [swept.path]).skipped[0]
     assert (swept.settings().forgotten, done.sweeps) == (0, {})

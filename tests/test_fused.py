@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import fused, models
+from huggingtweets.nn import fused, language_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def test_gpt2_computes_the_same_and_keeps_its_weights(dropout_base: Path) -> Non
 
     plain = AutoModelForCausalLM.from_pretrained(dropout_base).eval()
     assert any(type(m).__name__ == "NewGELUActivation" for m in plain.modules())
-    loaded = models.load(dropout_base).model
+    loaded = language_model.load(dropout_base).model
     assert not any(type(m).__name__ == "NewGELUActivation" for m in loaded.modules())
     assert list(loaded.state_dict()) == list(plain.state_dict())
     ids = torch.arange(24).reshape(2, 12)

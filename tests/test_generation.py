@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huggingtweets import models
 from huggingtweets.errors import InputError
-from huggingtweets.generation import Sampling, Writer, cut_at_word, sample
-from huggingtweets.novelty import CopyIndex
+from huggingtweets.generation.copy_index import CopyIndex
+from huggingtweets.generation.writer import Sampling, Writer, cut_at_word, sample
+from huggingtweets.nn import language_model
 from huggingtweets.training import Fit, fit
 from huggingtweets.training.recipe import FAST
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from huggingtweets.machine import Machine
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.language_model import LanguageModel
 
 PROMPT = "The old cat"
 SHORT = ["Nobody here found the kite", "We lost the teapot", "I painted it again!"]
@@ -32,7 +32,7 @@ SHORT = ["Nobody here found the kite", "We lost the teapot", "I painted it again
 @pytest.fixture(scope="module")
 def lm(tiny_base: Path, posts: list[str], cpu: Machine) -> LanguageModel:
     """A model that has learnt to end its posts."""
-    trained = models.load(tiny_base)
+    trained = language_model.load(tiny_base)
     fit(Fit(trained, [posts[:280]], posts[280:], FAST.changed(learning_rate=2e-2), cpu))
     return trained
 
@@ -85,7 +85,7 @@ def test_batched_cached_sampling_equals_a_plain_loop_token_by_token(lm: Language
 def test_posts_after_a_context_are_drawn_as_by_a_plain_loop_and_hold_none_of_it(
     base: str, posts: list[str], request: pytest.FixtureRequest
 ) -> None:
-    lm = models.load(request.getfixturevalue(base))
+    lm = language_model.load(request.getfixturevalue(base))
     sampling = Sampling(seed=5, max_chars=10_000)
     before = [token for post in SHORT for token in (lm.separator, *lm.encode(post))]
     for prompt in ("", PROMPT):
@@ -268,7 +268,7 @@ def test_copies_that_are_allowed_are_marked(lm: LanguageModel) -> None:
 def test_a_bot_that_only_copies_gives_fewer_posts_instead_of_trying_forever(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingtweets.novelty.is_loop", lambda _: False)
+    monkeypatch.setattr("huggingtweets.generation.copy_index.is_loop", lambda _: False)
     greedy = Sampling(seed=1, temperature=1e-9)  # always the same post
     (only,) = set(texts(lm, PROMPT, n=3, seed=1, temperature=1e-9))
     writer = Writer(lm, greedy, CopyIndex([only]))
@@ -280,7 +280,7 @@ def test_a_bot_that_only_copies_gives_fewer_posts_instead_of_trying_forever(
 
 def test_half_characters_are_left_out(tiny_base: Path) -> None:
     # untrained, it puts bytes together that are no UTF-8 nearly every time
-    writer = Writer(models.load(tiny_base), Sampling(seed=0))
+    writer = Writer(language_model.load(tiny_base), Sampling(seed=0))
     assert any("\ufffd" in text for text in writer._draw([writer.lm.separator], 64))
     assert all("\ufffd" not in post.text for post in writer.write(n=20))
 
@@ -352,8 +352,8 @@ def test_loops_are_drawn_again_and_counted(
     loop = "a living, a living, and a living"
     drawn = iter([loop, "The old cat found the kite", loop, loop])
     monkeypatch.setattr(Writer, "_draw", lambda *_: [next(drawn)])
-    writer = Writer(models.load(tiny_base), Sampling())
+    writer = Writer(language_model.load(tiny_base), Sampling())
     assert [post.text for post in writer.write(n=1)] == ["The old cat found the kite"]
     assert (writer.loops, writer.rejected) == (1, 0)
-    unfiltered = Writer(models.load(tiny_base), Sampling(), allow_loops=True)
+    unfiltered = Writer(language_model.load(tiny_base), Sampling(), allow_loops=True)
     assert [post.text for post in unfiltered.write(n=2)] == [loop, loop]

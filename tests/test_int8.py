@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import bots, int8, models
 from huggingtweets.errors import InputError
+from huggingtweets.generation import bots
+from huggingtweets.nn import int8, language_model
 from huggingtweets.sample import sample_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 needs_vnni = pytest.mark.skipif(
     not int8.is_quick_here(), reason="this processor has no 8-bit products"
@@ -23,7 +24,7 @@ needs_vnni = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def pocket() -> LanguageModel:
-    lm = models.load("pocket")
+    lm = language_model.load("pocket")
     lm.model.float()
     return lm
 
@@ -53,7 +54,7 @@ def test_layers_of_gpt2_lie_the_other_way(dropout_base: Path, posts: list[str]) 
     import torch
     from transformers import AutoModelForCausalLM, GPT2Config
 
-    lm = models.load(dropout_base)
+    lm = language_model.load(dropout_base)
     wide = GPT2Config(vocab_size=512, n_embd=128, n_layer=2, n_head=2, n_positions=64)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -88,12 +89,12 @@ def test_a_bot_opened_in_8_bits_writes(pocket: LanguageModel) -> None:
 
 
 def test_only_a_cpu_writes_in_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingtweets import machine
+    from huggingtweets.nn import devices
 
-    real = machine.choose_machine
+    real = devices.choose_machine
     monkeypatch.setattr(
-        machine, "choose_machine", lambda d, p: replace(real("cpu", p), device=d or "cpu")
+        devices, "choose_machine", lambda d, p: replace(real("cpu", p), device=d or "cpu")
     )
-    monkeypatch.setattr(models.LanguageModel, "to", lambda self, _: self)
+    monkeypatch.setattr(language_model.LanguageModel, "to", lambda self, _: self)
     with pytest.raises(InputError, match="--device cpu"):
         bots.open_bot("pocket", device="mps", precision="int8")

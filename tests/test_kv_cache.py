@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import kv_cache, models
+from huggingtweets.nn import kv_cache, language_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["tiny_base", "dropout_base"])
 def model(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - of transformers
     base: Path = request.getfixturevalue(request.param)
-    return models.load(base).model
+    return language_model.load(base).model
 
 
 def test_it_grows_past_its_room_and_loses_rows_as_a_plain_one_does(model: Any) -> None:  # noqa: ANN401 - of transformers

@@ -18,7 +18,6 @@ from benchmarks import (
 )
 from benchmarks.likeness_results import TEST_ONLY, Result, Results, Setup, load_results
 
-from huggingtweets import models
 from huggingtweets.errors import BaseModelError, InputError, Interrupted
 from huggingtweets.evaluation.authorship import Authorship
 from huggingtweets.evaluation.report import (
@@ -30,6 +29,7 @@ from huggingtweets.evaluation.report import (
     LongestCopiedRun,
     Sizes,
 )
+from huggingtweets.nn import language_model
 from huggingtweets.training.recipe import FAST
 
 SETUP = Setup({"name": "pocket", "sha256": "ab" * 32}, asdict(FAST), 0.2)
@@ -261,7 +261,9 @@ def test_a_peer_that_is_not_there_is_told_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = str(tmp_path / "nowhere")
-    assert likeness.usable([models.POCKET, nowhere], optional=[nowhere]) == [models.POCKET]
+    assert likeness.usable([language_model.POCKET, nowhere], optional=[nowhere]) == [
+        language_model.POCKET
+    ]
     assert capsys.readouterr().out.startswith("Left out: There is no model folder")
     with pytest.raises(BaseModelError):
         likeness.usable([nowhere], optional=[])

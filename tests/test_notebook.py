@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from scripts import notebook
 
-from huggingtweets.run import list_runs
+from huggingtweets.storage.run_folder import list_runs
 
 if TYPE_CHECKING:
     from pathlib import Path

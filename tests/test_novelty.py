@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huggingtweets.novelty import CopyIndex, Run, copy_length, is_loop, words
+from huggingtweets.generation.copy_index import CopyIndex, Run, copy_length, is_loop, words
 
 FOX = (
     "The quick brown fox jumps over the lazy dog near the old mill every morning at dawn, they say"

@@ -10,15 +10,16 @@ from tests.helpers.posts import made_up_posts, write_csv
 from tests.servers.bluesky import DID, HANDLE, BlueskyServer, item
 from tests.sources.cases import CASES, samples
 
-from huggingtweets import atomic, optout
-from huggingtweets.config import config_folder
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import InputError, OptedOutError, SourceError, StorageError
 from huggingtweets.pretraining.corpus import Corpus, Counts, curated_pieces
 from huggingtweets.pretraining.prepare import Choices
 from huggingtweets.pretraining.seen import Seen
+from huggingtweets.privacy import opt_out
 from huggingtweets.sources import Reading, open_source, read_posts
 from huggingtweets.sources.store import downloads_folder
+from huggingtweets.storage import files
+from huggingtweets.storage.user_dirs import config_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def listed(config: Path) -> Path:
 
 def test_where_the_list_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HUGGINGTWEETS_CONFIG", str(tmp_path / "c"))
-    assert optout.list_file() == tmp_path / "c" / "opt-out.txt"
+    assert opt_out.list_file() == tmp_path / "c" / "opt-out.txt"
     monkeypatch.delenv("HUGGINGTWEETS_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "x"))
     assert config_folder() == tmp_path / "x" / "huggingtweets"
@@ -48,8 +49,8 @@ def test_where_the_list_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 def test_without_a_list_nobody_is_on_it(config: Path) -> None:
-    assert not optout.load()
-    optout.check(["ann", ""])
+    assert not opt_out.load()
+    opt_out.check(["ann", ""])
     assert not config.exists()
 
 
@@ -72,13 +73,13 @@ def test_without_a_list_nobody_is_on_it(config: Path) -> None:
 )
 def test_names(config: Path, line: str, handle: str) -> None:
     config.mkdir()
-    optout.list_file().write_text(f"{line}\n# nobody\n\n", "utf-8")
-    assert optout.load().names(handle)
-    assert not optout.load().names("nobody")
-    assert not optout.load().names("ann@other.example")
-    assert not optout.load().names("")
+    opt_out.list_file().write_text(f"{line}\n# nobody\n\n", "utf-8")
+    assert opt_out.load().names(handle)
+    assert not opt_out.load().names("nobody")
+    assert not opt_out.load().names("ann@other.example")
+    assert not opt_out.load().names("")
     with pytest.raises(OptedOutError, match=r"asked not to be imitated.*opt-out\.txt says so\.$"):
-        optout.check(["somebody", handle])
+        opt_out.check(["somebody", handle])
 
 
 @pytest.mark.parametrize(
@@ -86,62 +87,62 @@ def test_names(config: Path, line: str, handle: str) -> None:
 )
 def test_a_damaged_line_is_one_sentence(config: Path, line: str) -> None:
     config.mkdir()
-    optout.list_file().write_text(f"# all\n\n{line}\n")
+    opt_out.list_file().write_text(f"# all\n\n{line}\n")
     with pytest.raises(InputError, match=r"^Line 3 of .*opt-out\.txt is no handle"):
-        optout.load()
+        opt_out.load()
     with pytest.raises(InputError, match="Line 3"):
-        optout.add(["bob"])
-    assert optout.list_file().read_text().splitlines()[2] == line
+        opt_out.add(["bob"])
+    assert opt_out.list_file().read_text().splitlines()[2] == line
 
 
 def test_a_list_that_cannot_be_read(config: Path) -> None:
     config.mkdir()
-    optout.list_file().write_bytes(b"ann\nb\xf6b\n")
+    opt_out.list_file().write_bytes(b"ann\nb\xf6b\n")
     with pytest.raises(InputError, match=r"Line 2 of .* is not UTF-8"):
-        optout.load()
-    optout.list_file().unlink()
-    optout.list_file().mkdir()
+        opt_out.load()
+    opt_out.list_file().unlink()
+    opt_out.list_file().mkdir()
     with pytest.raises(InputError, match=r"opt-out\.txt can't be read: Is a directory"):
-        optout.load()
+        opt_out.load()
 
 
 def test_add_keeps_comments_and_knows_who_is_there(config: Path) -> None:
-    assert optout.add(["Ann", "@ann", "bsky:b.example"]) == ["ann", "b.example"]
+    assert opt_out.add(["Ann", "@ann", "bsky:b.example"]) == ["ann", "b.example"]
     text = "@ann\nb.example\n"
-    assert optout.list_file().read_text() == text
-    optout.list_file().write_text("# these\n" + text)
-    before = optout.list_file().stat().st_mtime_ns
-    assert optout.add(["@ANN"]) == []
-    assert optout.list_file().stat().st_mtime_ns == before
-    assert optout.add(["c@d.example"]) == ["c@d.example"]
-    assert optout.list_file().read_text() == "# these\n" + text + "@c@d.example\n"
+    assert opt_out.list_file().read_text() == text
+    opt_out.list_file().write_text("# these\n" + text)
+    before = opt_out.list_file().stat().st_mtime_ns
+    assert opt_out.add(["@ANN"]) == []
+    assert opt_out.list_file().stat().st_mtime_ns == before
+    assert opt_out.add(["c@d.example"]) == ["c@d.example"]
+    assert opt_out.list_file().read_text() == "# these\n" + text + "@c@d.example\n"
     assert {path.name for path in config.iterdir()} <= {"opt-out.txt", ".lock"}
     for wrong in ("", "a b", "#x", "@", "\udcff"):
         with pytest.raises(InputError, match="is no handle"):
-            optout.add(["zoe", wrong])
-    assert not optout.load().names("zoe")
+            opt_out.add(["zoe", wrong])
+    assert not opt_out.load().names("zoe")
 
 
 @pytest.mark.usefixtures("config")
 def test_a_hashed_list_names_nobody() -> None:
-    optout.add(["ann", "bob"])
-    assert optout.add(["@Ann", "Ada Lovelace"], hashed=True)[0] == SHA
-    text = optout.list_file().read_text()
+    opt_out.add(["ann", "bob"])
+    assert opt_out.add(["@Ann", "Ada Lovelace"], hashed=True)[0] == SHA
+    text = opt_out.list_file().read_text()
     assert "ann" not in text.lower()
     assert "lovelace" not in text
     assert "@bob" in text
     for name in ("ann", "bob", "ada lovelace"):
-        assert optout.load().names(name)
-    assert optout.add(["ann", SHA], hashed=True) == []
-    assert optout.add(["ann"]) == []  # she stays unnamed
-    assert optout.list_file().read_text() == text
+        assert opt_out.load().names(name)
+    assert opt_out.add(["ann", SHA], hashed=True) == []
+    assert opt_out.add(["ann"]) == []  # she stays unnamed
+    assert opt_out.list_file().read_text() == text
 
 
 def test_two_processes_do_not_undo_each_others_lines(config: Path) -> None:
     config.mkdir()
-    with atomic.locked(config), pytest.raises(StorageError, match="by another process"):
-        optout.add(["ann"])
-    assert not optout.load()
+    with files.locked(config), pytest.raises(StorageError, match="by another process"):
+        opt_out.add(["ann"])
+    assert not opt_out.load()
 
 
 def test_an_interrupted_write_leaves_the_list_whole(
@@ -150,9 +151,9 @@ def test_an_interrupted_write_leaves_the_list_whole(
     def stopped(_path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("huggingtweets.atomic.sync", stopped)
+    monkeypatch.setattr("huggingtweets.storage.files.sync", stopped)
     with pytest.raises(KeyboardInterrupt):
-        optout.add(["bob"])
+        opt_out.add(["bob"])
     assert listed.read_text() == "@Ann\n"
     assert {path.name for path in listed.parent.iterdir()} <= {"opt-out.txt", ".lock"}
 
@@ -167,7 +168,7 @@ def test_every_source_is_refused_whatever_its_alias(
     folder = tmp_path / "posts"
     folder.mkdir()
     author = next(iter(case.write(folder, samples(3)).posts())).author
-    optout.add([author], hashed=True)
+    opt_out.add([author], hashed=True)
     spec = folder if "/" in (case.file or "") else folder / (case.file or "")
     for alias in (None, "somebody"):
         with pytest.raises(OptedOutError, match="asked not to be imitated"):
@@ -241,7 +242,7 @@ def test_pretraining_leaves_them_out_and_counts_them(listed: Path, tmp_path: Pat
         seen=Seen(),
         excluded=frozenset({"zoe"}),
         options=CurationOptions(),
-        opted_out=optout.load(),
+        opted_out=opt_out.load(),
     )
     assert [piece["author"].to_list() for piece in kept] == [["bob", "bob"]]
     assert (counts.read, counts.excluded) == (6, 4)
@@ -255,7 +256,7 @@ def test_encoded_data_is_made_anew_once_somebody_opts_out(config: Path, tmp_path
         return Choices(corpora, frozenset(), 1, vocabulary=9, context=9).fingerprint()
 
     before = fingerprint()
-    optout.add(["ann"])
+    opt_out.add(["ann"])
     after = fingerprint()
     assert before != after == fingerprint()
     assert config.exists()

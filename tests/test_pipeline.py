@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
-from huggingtweets import dataset, models, pipeline, run
+from huggingtweets import pipeline
+from huggingtweets.data import batching
 from huggingtweets.errors import BaseModelError, InputError, TooLittleText, TrainingError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.events import ignore
+from huggingtweets.nn import language_model
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.run import RunFolder
+from huggingtweets.storage import run_folder as run
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training.recipe import CLASSIC, FAST
 
 if TYPE_CHECKING:
@@ -80,8 +83,8 @@ def test_two_authors_become_one_bot(done: RunFolder) -> None:
     assert record.result["best"] < record.result["history"][0]["held_out_bits_per_byte"]
     # the second author's posts come several times, so that both weigh the same
     tokens = record.result["tokens"] / RECIPE.epochs
-    lm = models.load(done.bot)
-    train = dataset.texts_by_author(done.table("kept"), "train", record.authors)
+    lm = language_model.load(done.bot)
+    train = batching.texts_by_author(done.table("kept"), "train", record.authors)
     of = {author: sum(len(i) + 1 for i in lm.encode_all(train[author])) for author in train}
     assert tokens == pytest.approx(2 * of["ann"], rel=0.01)
     assert of["ann"] > 2 * of["bob"]
@@ -96,8 +99,8 @@ def test_authors_stand_in_the_order_they_were_given(
 
 def test_the_holdout_is_each_authors_newest(done: RunFolder) -> None:
     kept = done.table("kept")
-    train = dataset.texts_by_author(kept, "train", ["ann", "bob"])
-    held_out = dataset.texts_by_author(kept, "held_out", ["ann", "bob"])
+    train = batching.texts_by_author(kept, "train", ["ann", "bob"])
+    held_out = batching.texts_by_author(kept, "held_out", ["ann", "bob"])
     assert {author: len(texts) for author, texts in held_out.items()} == {"ann": 30, "bob": 12}
     found = made_up_posts(210, seed=1)
     assert held_out["ann"] == found[120:150]
@@ -209,7 +212,7 @@ def test_a_random_split_is_drawn_by_the_seed(
         chosen = changed(options, name=name, out=tmp_path, split="random", holdout=0.5, seed=seed)
         prepared = pipeline._prepare(sources, chosen, EVENTS.append)
         assert prepared.described_state() == "interrupted (prepared)"
-        texts = dataset.texts_by_author(prepared.table("kept"), "held_out", ["ann", "bob"])
+        texts = batching.texts_by_author(prepared.table("kept"), "held_out", ["ann", "bob"])
         assert {author: len(of) for author, of in texts.items()} == {"ann": 75, "bob": 30}
         return texts["ann"]
 
@@ -261,7 +264,7 @@ def test_a_bad_base_is_one_sentence_and_nothing_is_written(
 def test_a_training_that_fails_says_so_in_its_record(
     sources: list[Path], options: TrainOptions, tmp_path: Path
 ) -> None:
-    broken = models.load(options.base)
+    broken = language_model.load(options.base)
     next(broken.model.parameters()).data.fill_(math.nan)
     broken.save(tmp_path / "base")
     chosen = changed(options, base=str(tmp_path / "base"), out=tmp_path / "runs", name="ann")

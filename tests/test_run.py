@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from huggingtweets import run
 from huggingtweets.errors import BotError, StorageError
 from huggingtweets.evaluation import LikenessReport
-from huggingtweets.run import Record, RunFolder, State
+from huggingtweets.storage import run_folder
+from huggingtweets.storage.run_folder import Record, RunFolder, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ TABLE = pl.DataFrame({"text": ["one", "two"]})
 _HOLD = """
 import sys
 from pathlib import Path
-from huggingtweets.run import RunFolder
+from huggingtweets.storage.run_folder import RunFolder
 with RunFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
     sys.stdin.read()
@@ -39,7 +39,7 @@ def record(name: str = "ann", **values: Any) -> Record:  # noqa: ANN401 - fields
 
 @pytest.fixture
 def made(tmp_path: Path) -> RunFolder:
-    return run.create(tmp_path / "runs", record(), {"kept": TABLE})
+    return run_folder.create(tmp_path / "runs", record(), {"kept": TABLE})
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_new_run_has_its_record_and_tables(made: RunFolder) -> None:
 
 def test_a_taken_name_is_refused_and_what_is_there_stays(made: RunFolder) -> None:
     with pytest.raises(StorageError, match=r"already there; choose another --name"):
-        run.create(made.path.parent, record(), {"kept": TABLE.head(1)})
+        run_folder.create(made.path.parent, record(), {"kept": TABLE.head(1)})
     assert made.table("kept").equals(TABLE)
     assert [p.name for p in made.path.parent.iterdir()] == ["ann"]
 
@@ -80,21 +80,23 @@ class _UnwritableTable(pl.DataFrame):
 def test_creation_is_all_or_nothing(tmp_path: Path) -> None:
     tables = {"posts": TABLE, "kept": _UnwritableTable({"text": ["one"]})}
     with pytest.raises(StorageError, match="disk is full"):
-        run.create(tmp_path / "a" / "b" / "runs", record(), tables)
+        run_folder.create(tmp_path / "a" / "b" / "runs", record(), tables)
     assert list(tmp_path.iterdir()) == []  # not even the folders made on the way
 
 
 def test_creation_below_a_file_leaves_it_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match="a part of the path is a file"):
-        run.create(tmp_path / "file" / "runs", record(), {"kept": TABLE})
+        run_folder.create(tmp_path / "file" / "runs", record(), {"kept": TABLE})
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_failed_creation_keeps_folders_that_were_there(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(StorageError):
-        run.create(tmp_path / "runs", record(), {"kept": _UnwritableTable({"text": ["one"]})})
+        run_folder.create(
+            tmp_path / "runs", record(), {"kept": _UnwritableTable({"text": ["one"]})}
+        )
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -164,7 +166,7 @@ def test_the_lock_is_given_back(made: RunFolder) -> None:
 def test_the_state_told_to_people(held: RunFolder, state: State, alone: str) -> None:
     held.save(record(state=state))
     assert held.described_state() == state
-    other = run.create(held.path.parent, record("other", state=state), {})
+    other = run_folder.create(held.path.parent, record("other", state=state), {})
     assert other.described_state() == alone
 
 
@@ -185,22 +187,22 @@ def test_no_events_file_means_no_events(made: RunFolder) -> None:
 
 
 def test_runs_are_listed_oldest_first_and_nothing_else(tmp_path: Path) -> None:
-    assert run.list_runs(tmp_path / "runs") == []
+    assert run_folder.list_runs(tmp_path / "runs") == []
     for name in ("zoe", "ann"):
-        run.create(tmp_path, record(name), {})
+        run_folder.create(tmp_path, record(name), {})
         time.sleep(0.02)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / ".building").mkdir()
     (tmp_path / ".building" / "run.json").touch()
-    assert [found.path.name for found in run.list_runs(tmp_path)] == ["zoe", "ann"]
+    assert [found.path.name for found in run_folder.list_runs(tmp_path)] == ["zoe", "ann"]
 
 
 def test_a_free_name(tmp_path: Path) -> None:
-    assert run.free_name(tmp_path, "ann") == "ann"
+    assert run_folder.free_name(tmp_path, "ann") == "ann"
     for name in ("ann", "ann-2"):
         (tmp_path / name).mkdir()
-    assert run.free_name(tmp_path, "ann") == "ann-3"
+    assert run_folder.free_name(tmp_path, "ann") == "ann-3"
 
 
 def test_a_run_of_the_first_format_still_loads() -> None:

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import models, scoring
-from huggingtweets.scoring import AfterContext
+from huggingtweets.nn import language_model, likelihood
+from huggingtweets.nn.likelihood import AfterContext
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 CONTEXT = ["An older post", "We lost the teapot", "I painted it!"]
 
 
 @pytest.fixture(scope="module")
 def lm(tiny_base: Path) -> LanguageModel:
-    return models.load(tiny_base)
+    return language_model.load(tiny_base)
 
 
 def nats(lm: LanguageModel, before: list[int], post: str) -> float:
@@ -41,32 +41,34 @@ def test_posts_after_others_cost_what_torch_says(lm: LanguageModel, most: int) -
         before = [token for p in newest for token in (lm.separator, *lm.encode(p))]
         assert len(before) + len(lm.encode(post)) + 1 <= lm.context
         expected += nats(lm, before, post)
-    found = scoring.bits_per_byte_after(lm, posts, CONTEXT, most)
+    found = likelihood.bits_per_byte_after(lm, posts, CONTEXT, most)
     size = sum(len(post.encode()) + 1 for post in posts)
     assert found.bits_per_byte == pytest.approx(expected / math.log(2) / size, rel=1e-5)
     assert found.fitted == min(most, len(CONTEXT))
-    assert abs(found.bits_per_byte - scoring.bits_per_byte(lm, posts)) > 1e-4  # it read something
+    assert (
+        abs(found.bits_per_byte - likelihood.bits_per_byte(lm, posts)) > 1e-4
+    )  # it read something
 
 
 def test_no_context_is_each_post_alone(lm: LanguageModel, posts: list[str]) -> None:
-    alone = scoring.bits_per_byte(lm, posts[:40])
-    assert scoring.bits_per_byte_after(lm, posts[:40], posts[40:], 0) == AfterContext(alone, 0)
-    assert scoring.bits_per_byte_after(lm, posts[:40], [], 8) == AfterContext(alone, 0)
+    alone = likelihood.bits_per_byte(lm, posts[:40])
+    assert likelihood.bits_per_byte_after(lm, posts[:40], posts[40:], 0) == AfterContext(alone, 0)
+    assert likelihood.bits_per_byte_after(lm, posts[:40], [], 8) == AfterContext(alone, 0)
 
 
 def test_only_as_many_posts_as_fit_in_front_of_each(lm: LanguageModel) -> None:
     for room, fitting in ((0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (62, 8)):
         post = "?" * (lm.context - 1 - room)  # a token each, and the separator before them
         assert len(lm.encode(post)) == len(post)
-        assert scoring.bits_per_byte_after(lm, [post], ["a"] * 9, 8).fitted == fitting
+        assert likelihood.bits_per_byte_after(lm, [post], ["a"] * 9, 8).fitted == fitting
 
 
 def test_a_post_longer_than_the_context_is_read_without_any(lm: LanguageModel) -> None:
     long = "Nobody found the kite under the bridge. " * 20
-    found = scoring.bits_per_byte_after(lm, [long], CONTEXT, 3)
-    assert found == AfterContext(scoring.bits_per_byte(lm, [long]), 0)
-    both = scoring.bits_per_byte_after(lm, [long, "a"], CONTEXT, 3)
-    alone = scoring.bits_per_byte_after(lm, ["a"], CONTEXT, 3)
+    found = likelihood.bits_per_byte_after(lm, [long], CONTEXT, 3)
+    assert found == AfterContext(likelihood.bits_per_byte(lm, [long]), 0)
+    both = likelihood.bits_per_byte_after(lm, [long, "a"], CONTEXT, 3)
+    alone = likelihood.bits_per_byte_after(lm, ["a"], CONTEXT, 3)
     cost = found.bits_per_byte * (len(long) + 1) + alone.bits_per_byte * 2
     assert both.bits_per_byte == pytest.approx(cost / (len(long) + 3), rel=1e-5)
     assert both.fitted == alone.fitted / 2
@@ -74,4 +76,4 @@ def test_a_post_longer_than_the_context_is_read_without_any(lm: LanguageModel) -
 
 def test_nothing_to_measure_on(lm: LanguageModel) -> None:
     with pytest.raises(ValueError, match="no posts"):
-        scoring.bits_per_byte_after(lm, [], CONTEXT, 3)
+        likelihood.bits_per_byte_after(lm, [], CONTEXT, 3)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks.ours.generate import NO_LIMIT, shortened
 from benchmarks.speed_process import answer
 
-from huggingtweets import bots
+from huggingtweets.generation import bots
 
 if TYPE_CHECKING:
     from benchmarks.speed_process import Answer, Task

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.speed_process import answer
 
-from huggingtweets import bots
+from huggingtweets.generation import bots
 
 if TYPE_CHECKING:
     from benchmarks.speed_process import Answer, Task
 
-    from huggingtweets.bots import Bot
+    from huggingtweets.generation.bots import Bot
 
 NO_LIMIT = 100_000
 """Characters: posts end by their tokens here."""

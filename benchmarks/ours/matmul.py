@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.speed_process import answer
 
-from huggingtweets import machine
+from huggingtweets.nn import devices
 
 if TYPE_CHECKING:
     from benchmarks.speed_process import Answer, Task
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def measure(task: Task) -> Answer:
     """Operations a second in both precisions, and the one that a training takes."""
-    where = machine.choose_machine(task["device"])
+    where = devices.choose_machine(task["device"])
     rates = {
-        precision: machine.matmul_flops(replace(where, precision=precision), task["size"])
+        precision: devices.matmul_flops(replace(where, precision=precision), task["size"])
         for precision in ("bf16", "fp32")
     }
     return {**rates, "precision": where.precision}

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed_process import answer
 
-from huggingtweets import dataset, machine, models, scoring
-from huggingtweets.training import RECIPES, dropout
+from huggingtweets.data import batching
+from huggingtweets.nn import devices, dropout, language_model, likelihood
+from huggingtweets.training import RECIPES
 from huggingtweets.training.weights import Weights
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.speed_process import Answer, Task
 
-    from huggingtweets.dataset import Batch
+    from huggingtweets.data.batching import Batch
 
 KINDS: dict[str, tuple[str, ...]] = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm"),
@@ -64,10 +65,10 @@ def measure(task: Task) -> Answer:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
-    machine.tune_allocator()
+    devices.tune_allocator()
     torch.manual_seed(0)
-    where = machine.choose_machine("cpu")
-    base = models.load(task["base"], attention=RECIPES["fast"].attention("cpu"))
+    where = devices.choose_machine("cpu")
+    base = language_model.load(task["base"], attention=RECIPES["fast"].attention("cpu"))
     recipe = RECIPES["fast"].for_base(base.width)
     dropout.quicken(base.model)
     weights = Weights(base.model, where, recipe)
@@ -86,7 +87,7 @@ def measure(task: Task) -> Answer:
         "tokens": sum(batch.tokens for batch in steps) / len(steps),
         "parameters": base.parameters,
         "precision": where.precision,
-        "matmul_flops": machine.matmul_flops(where),
+        "matmul_flops": devices.matmul_flops(where),
         "cores": where.cores,
         "processor": where.processor,
     }
@@ -98,12 +99,12 @@ def by_kind(spent: dict[str, float]) -> dict[str, float]:
     return kinds | {"the rest": sum(spent.values()) - sum(kinds.values())}
 
 
-def _batches(base: models.LanguageModel, posts: list[str]) -> list[Batch]:
-    rows = dataset.rows_of(base.encode_all(posts), base.separator, base.context)
-    order = dataset.epoch_order([[len(row) - 1 for row in rows]], 0, 0)
+def _batches(base: language_model.LanguageModel, posts: list[str]) -> list[Batch]:
+    rows = batching.rows_of(base.encode_all(posts), base.separator, base.context)
+    order = batching.epoch_order([[len(row) - 1 for row in rows]], 0, 0)
     budget = RECIPES["fast"].for_base(base.width).batch_tokens
-    groups = dataset.batches_by_length(rows, order, budget, 0, 0)
-    return [dataset.to_batch([rows[i] for i in group]) for group in groups]
+    groups = batching.batches_by_length(rows, order, budget, 0, 0)
+    return [batching.to_batch([rows[i] for i in group]) for group in groups]
 
 
 def _stepping(weights: Weights) -> Callable[[Batch], Any]:
@@ -111,7 +112,7 @@ def _stepping(weights: Weights) -> Callable[[Batch], Any]:
 
     def step(batch: Batch) -> float:
         weights.model.train()
-        loss = scoring.negative_log_likelihood(weights.model, batch) / batch.tokens
+        loss = likelihood.negative_log_likelihood(weights.model, batch) / batch.tokens
         loss.backward()  # type: ignore[no-untyped-call]
         weights.update(1e-4)
         return loss.item()

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed_process import answer
 
-from huggingtweets import dataset, machine, models, scoring
-from huggingtweets.run import RunFolder
+from huggingtweets.data import batching
+from huggingtweets.nn import devices, language_model, likelihood
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES, Fit, fit
 
 if TYPE_CHECKING:
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
     from benchmarks.speed_process import Answer, Task
 
     from huggingtweets.events import Event
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 
 def measure(task: Task) -> Answer:
     """Train on ``task["posts"]``; with ``points``, note the held-out loss on the way."""
     posts = json.loads(Path(task["posts"]).read_text("utf-8"))
     recipe = RECIPES["fast"].changed(epochs=task.get("epochs"))
-    where = machine.choose_machine(task["device"], recipe.precision)
-    base = models.load(task["base"], attention=recipe.attention(where.device))
+    where = devices.choose_machine(task["device"], recipe.precision)
+    base = language_model.load(task["base"], attention=recipe.attention(where.device))
     watch = Watch(base, posts["held_out"], task.get("points", 0))
     with tempfile.TemporaryDirectory() as folder:
         todo = Fit(
@@ -101,9 +102,9 @@ class Watch:
             return
         before = time.perf_counter()
         lm = self.base
-        rows = dataset.rows_of(lm.encode_all(self.held_out), lm.separator, lm.context)
-        nats = scoring.summed_nats(lm.model, rows)  # the next step puts dropout back
-        self.curve.append((now, scoring.nats_to_bits_per_byte(nats, self.held_out)))
+        rows = batching.rows_of(lm.encode_all(self.held_out), lm.separator, lm.context)
+        nats = likelihood.summed_nats(lm.model, rows)  # the next step puts dropout back
+        self.curve.append((now, likelihood.nats_to_bits_per_byte(nats, self.held_out)))
         self.spent += time.perf_counter() - before
 
     def finish(self, best: float) -> None:

@@ -97,11 +97,12 @@ def held_out_loss(
     """Bits per byte of held-out posts, by the same code and rules as ours."""
 
     def loss() -> float:
-        from huggingtweets import dataset, scoring
+        from huggingtweets.data import batching
+        from huggingtweets.nn import likelihood
 
         encoded = tokenizer(posts, add_special_tokens=False)["input_ids"]
-        rows = dataset.rows_of(encoded, tokenizer.eos_token_id, context)
-        return scoring.nats_to_bits_per_byte(scoring.summed_nats(model, rows), posts)
+        rows = batching.rows_of(encoded, tokenizer.eos_token_id, context)
+        return likelihood.nats_to_bits_per_byte(likelihood.summed_nats(model, rows), posts)
 
     return loss
 

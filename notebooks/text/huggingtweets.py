@@ -37,7 +37,7 @@ from IPython.display import Image, Markdown, display
 
 import huggingtweets as ht
 from huggingtweets import publish, sources
-from huggingtweets.research import plots
+from huggingtweets.plots import run_plots
 from huggingtweets.sample import sample_path
 
 warnings.filterwarnings("ignore", "IProgress not found")  # progress bars that aren't used here
@@ -80,7 +80,7 @@ posts.select("created_at", "kind", "text").tail(5)
 
 # %%
 curated = ht.curate(source)
-plots.dropped(curated)
+run_plots.dropped(curated)
 
 # %%
 curated.dropped.select("reason", "detail", "text").unique(
@@ -92,7 +92,7 @@ curated.dropped.select("reason", "detail", "text").unique(
 # are put right. So posts get shorter. (*As read* has the retweets in it.)
 
 # %%
-plots.lengths(posts["text"], curated.kept["text"])
+run_plots.lengths(posts["text"], curated.kept["text"])
 
 # %% [markdown]
 # ## 3. Train
@@ -113,7 +113,7 @@ run = ht.train(source, ht.TrainOptions(out=OUT, recipe=recipe, track="none"), li
 print(f"The bot is in {run.bot}, made in {run.record().seconds['train']:.0f} s")
 
 # %%
-plots.training(run)
+run_plots.training(run)
 
 # %% [markdown]
 # ## 4. How alike?
@@ -127,7 +127,7 @@ report = publish.read_report(run)
 print("\n".join(report.lines()))
 
 # %%
-plots.likeness(report)
+run_plots.likeness(report)
 
 # %% [markdown]
 # ## 5. Write
@@ -195,9 +195,9 @@ recorded = [
 if recorded:
     swept = json.loads(recorded[0].read_text("utf-8"))
     print(f"{len(swept['trials'])} trials")
-    display(plots.importance(swept["importance"]))
+    display(run_plots.importance(swept["importance"]))
 elif find_spec("optuna"):
-    from huggingtweets.research.sweep import SweepOptions, sweep
+    from huggingtweets.sweep.sweep import SweepOptions, sweep
 
     options = SweepOptions(trials=3, posts=60, out=OUT / "sweep")
     result = sweep([first, second], options).result

@@ -14,29 +14,29 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from huggingtweets.bots import Bot, open_bot
+    from huggingtweets.compare.compare import compare
+    from huggingtweets.compare.result import Comparison
     from huggingtweets.curation import Curated, CurationOptions
+    from huggingtweets.data.posts import Post
     from huggingtweets.errors import HuggingTweetsError, InputError
     from huggingtweets.evaluation import LikenessReport
-    from huggingtweets.generation import NewPost, Sampling
+    from huggingtweets.generation.bots import Bot, open_bot
+    from huggingtweets.generation.writer import NewPost, Sampling
     from huggingtweets.pipeline import TrainOptions, curate, evaluate, resume, train
-    from huggingtweets.posts import Post
-    from huggingtweets.research.compare import compare
-    from huggingtweets.research.compare_values import Comparison
-    from huggingtweets.run import RunFolder, list_runs
+    from huggingtweets.storage.run_folder import RunFolder, list_runs
     from huggingtweets.training import RECIPES, Recipe
 
 _HOMES = {
-    "bots": ("Bot", "open_bot"),
+    "compare.compare": ("compare",),
+    "compare.result": ("Comparison",),
     "curation": ("Curated", "CurationOptions"),
+    "data.posts": ("Post",),
     "errors": ("HuggingTweetsError", "InputError"),
     "evaluation": ("LikenessReport",),
-    "generation": ("NewPost", "Sampling"),
+    "generation.bot": ("Bot", "open_bot"),
+    "generation.writer": ("NewPost", "Sampling"),
     "pipeline": ("TrainOptions", "curate", "evaluate", "resume", "train"),
-    "posts": ("Post",),
-    "research.compare": ("compare",),
-    "research.compare_values": ("Comparison",),
-    "run": ("RunFolder", "list_runs"),
+    "storage.run_folder": ("RunFolder", "list_runs"),
     "training": ("RECIPES", "Recipe"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

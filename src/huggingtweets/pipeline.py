@@ -18,22 +18,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import (
-    atomic,
-    bases,
-    bots,
-    curation,
-    dataset,
-    evaluation,
-    forgetting,
-    machine,
-    models,
-    publish,
-    run,
-    sources,
-    track,
-)
+from huggingtweets import curation, deletion, evaluation, publish, sources, track
 from huggingtweets.curation import CurationOptions
+from huggingtweets.data import batching
 from huggingtweets.errors import (
     BotError,
     HuggingTweetsError,
@@ -43,9 +30,12 @@ from huggingtweets.errors import (
 )
 from huggingtweets.evaluation import Human
 from huggingtweets.events import Event, Listener, ignore
-from huggingtweets.generation import Sampling
-from huggingtweets.run import Record, RunFolder
+from huggingtweets.generation import bots
+from huggingtweets.generation.writer import Sampling
+from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.sources import Reading
+from huggingtweets.storage import files, run_folder
+from huggingtweets.storage.run_folder import Record, RunFolder
 from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, budget, fit, layers
 
 if TYPE_CHECKING:
@@ -54,7 +44,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from huggingtweets.curation import Curated
-    from huggingtweets.dataset import SplitRule
+    from huggingtweets.data.batching import SplitRule
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.sources import Confirm
 
@@ -69,7 +59,8 @@ class TrainOptions:
     """What the user may choose; everything has a default.
 
     Attributes:
-        base: a built-in one (:mod:`huggingtweets.bases`), a model folder, a GGUF file or a Hub id.
+        base: a built-in one (:mod:`huggingtweets.nn.bases`), a model folder, a GGUF file or a
+            Hub id.
             The default is the first built-in one whose weights are on this machine.
         recipe: hyper-parameters.
         minutes: that the whole run may take; layers, posts and epochs are chosen so that it does.
@@ -88,7 +79,7 @@ class TrainOptions:
         precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
         compiled: whether to use ``torch.compile``; None where it pays.
         checkpoint_seconds: at most so much training is lost when the process dies.
-        forget: posts to leave out, as lines of :mod:`huggingtweets.forgotten`.
+        forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
         track: ``trackio``, ``wandb``, ``none`` or None for trackio where it is installed.
         raw_artifacts: whether posts go to the tracker; None sends them to trackio only.
     """
@@ -208,17 +199,17 @@ def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> Likene
     record = found.record()
     bot = bots.load_from_run(found)
     kept = found.table("kept")
-    held_out = dataset.texts_by_author(kept, "held_out", record.authors)
+    held_out = batching.texts_by_author(kept, "held_out", record.authors)
     if not all(held_out.values()):
         raise BotError(
             f"All posts that {found.path} was to be judged by were deleted by their author; "
             f"train it again: huggingtweets train --resume {found.path}"
         )
-    used = machine.choose_machine(record.config["device"], record.config["precision"])
+    used = devices.choose_machine(record.config["device"], record.config["precision"])
     measured = evaluation.measure(
         bot.to(used),
-        models.load(record.config["base"]).to(used),
-        dataset.texts_by_author(kept, "train", record.authors),
+        language_model.load(record.config["base"]).to(used),
+        batching.texts_by_author(kept, "train", record.authors),
         held_out,
         history=record.result.get("history", ()),
         seed=record.config["seed"],
@@ -244,7 +235,7 @@ def add_human(found: RunFolder, human: Human) -> LikenessReport:
         before, record = _human(found), found.record()
         human = before + human if before else human
         report = replace(publish.read_report(found), human=human)
-        held_out = dataset.texts_by_author(found.table("kept"), "held_out", record.authors)
+        held_out = batching.texts_by_author(found.table("kept"), "held_out", record.authors)
         try:
             generations = json.loads(found.generations_file.read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -252,7 +243,7 @@ def add_human(found: RunFolder, human: Human) -> LikenessReport:
                 f"{found.generations_file} is missing or damaged; make it anew with: "
                 f"huggingtweets evaluate {found.path}"
             ) from error
-        atomic.write_json(found.human_file, asdict(human))
+        files.write_json(found.human_file, asdict(human))
         _write_report(found, report, generations, held_out)
     return report
 
@@ -275,9 +266,9 @@ def _write_report(
 ) -> None:
     real = [text for texts in held_out.values() for text in texts]
     title = publish.title(report.authors)
-    atomic.write_json(found.report_json, report.to_json())
-    atomic.write_json(found.generations_file, generations)
-    atomic.write_text(found.report_page, evaluation.render(report, generations, real, title))
+    files.write_json(found.report_json, report.to_json())
+    files.write_json(found.generations_file, generations)
+    files.write_text(found.report_page, evaluation.render(report, generations, real, title))
 
 
 def _several(specs: Specs) -> Sequence[str | Path]:
@@ -316,17 +307,17 @@ def _prepare(
     if options.name:
         _check_free(RunFolder(options.out / options.name))
     started = time.monotonic()
-    where = machine.choose_machine(options.device, options.precision or options.recipe.precision)
+    where = devices.choose_machine(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read and curate"):
         posts = _read(specs, _reading(options, confirm), listen)
         curated = _curate(posts, options.curation, listen)
-        if warning := dataset.text_amount_warning(curated.kept):
+        if warning := batching.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))
-        kept = dataset.split(
+        kept = batching.split(
             curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
         )
-    base = models.load(options.base, attention=options.recipe.attention(where.device))
+    base = language_model.load(options.base, attention=options.recipe.attention(where.device))
     layers.check(base.model, options.recipe.layers or 0)
     free_rate = options.recipe.base_width > 0  # as the recipe has it, not named by the user
     options = replace(options, recipe=options.recipe.for_base(base.width))
@@ -337,11 +328,11 @@ def _prepare(
         left = minutes * 60 - (time.monotonic() - started)
         planned = budget.plan_run(base, kept, options.recipe, where, left, free_rate=free_rate)
         options = replace(options, recipe=planned.recipe)
-        kept = dataset.with_newest_only(kept, planned.posts)
+        kept = batching.with_newest_only(kept, planned.posts)
     read = posts["author"].unique(maintain_order=True)
     authors = read.filter(read.is_in(kept["author"].unique().to_list())).to_list()
     record = Record(
-        name=options.name or run.free_name(options.out, _folder_name(authors)),
+        name=options.name or run_folder.free_name(options.out, _folder_name(authors)),
         authors=authors,
         config=_config(specs, options, where)
         | {
@@ -351,12 +342,12 @@ def _prepare(
         },
         counts=curated.counts,
         counts_by_author=curated.counts_by_author,
-        versions=machine.package_versions(),
+        versions=devices.package_versions(),
         machine=where.as_dict(),
         seconds=seconds,
     )
     tables = {"posts": posts, "kept": kept, "dropped": curated.dropped}
-    return run.create(options.out, record, tables)
+    return run_folder.create(options.out, record, tables)
 
 
 def _minutes(options: TrainOptions) -> float | None:
@@ -387,7 +378,7 @@ def _go_on(found: RunFolder, listen: Listener, interrupt: Interrupt | None) -> R
     to, raw = config.get("track") or "none", config.get("raw_artifacts")
     with found.locked(), track.following(found, to, listen, raw=raw):
         try:
-            forgetting.start_over(found)
+            deletion.start_over(found)
             if found.record().state != "trained":
                 _train(found, log, interrupt or Interrupt())
             with _recorded(found, "evaluate"):
@@ -407,11 +398,11 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
     record = found.record()
     config, kept = record.config, found.table("kept")
     recipe = Recipe(**config["recipe"])
-    where = machine.choose_machine(config["device"], config["precision"])
-    held_out = dataset.texts_by_author(kept, "held_out", record.authors)
+    where = devices.choose_machine(config["device"], config["precision"])
+    held_out = batching.texts_by_author(kept, "held_out", record.authors)
     task = Fit(
-        base=models.load(config["base"], attention=recipe.attention(where.device)),
-        train=list(dataset.texts_by_author(kept, "train", record.authors).values()),
+        base=language_model.load(config["base"], attention=recipe.attention(where.device)),
+        train=list(batching.texts_by_author(kept, "train", record.authors).values()),
         held_out=[text for texts in held_out.values() for text in texts],
         recipe=recipe,
         machine=where,
@@ -425,7 +416,7 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
     if config.get("plan") and record.state == "prepared":
         listen(Event(stage="train", message=config["plan"]))
     trained = fit(task, listen)
-    with atomic.replacing_folder(found.bot) as temporary:
+    with files.replacing_folder(found.bot) as temporary:
         task.base.save(temporary)
     record = found.record()
     record.state, record.result = "trained", asdict(trained)
@@ -459,7 +450,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def _config(
-    specs: Sequence[str | Path], options: TrainOptions, where: machine.Machine
+    specs: Sequence[str | Path], options: TrainOptions, where: devices.Machine
 ) -> dict[str, Any]:
     """All options as plain values, with paths made absolute so that a resumed run finds them."""
     values = asdict(options) | {
@@ -484,7 +475,7 @@ def _check_space(out: Path, parameters: int) -> None:
     existing = next(
         folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
     )
-    with atomic.storage_errors(out):
+    with files.storage_errors(out):
         free = shutil.disk_usage(existing).free
     if free < needed:
         raise StorageError(

@@ -15,7 +15,7 @@ from tests.helpers.posts import write_csv
 from huggingtweets.errors import HuggingTweetsError
 
 if TYPE_CHECKING:
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def trained(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFact
 def stopped(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that was stopped while training, to look at only."""
     from huggingtweets import pipeline
-    from huggingtweets.run import list_runs
+    from huggingtweets.storage.run_folder import list_runs
     from huggingtweets.training import Interrupt
 
     out = tmp_path_factory.mktemp("stopped") / "runs"

@@ -14,7 +14,7 @@ from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
 from huggingtweets.cli.screen import Screen, harmless
-from huggingtweets.generation import NewPost
+from huggingtweets.generation.writer import NewPost
 
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process

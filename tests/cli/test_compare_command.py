@@ -15,13 +15,13 @@ from tests.helpers.posts import made_up_posts, write_csv
 from huggingtweets import pipeline
 from huggingtweets.cli.compare import show
 from huggingtweets.cli.screen import Screen
+from huggingtweets.compare.compare import compare
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.research.compare import compare
 
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 pytestmark = pytest.mark.timeout(900)  # bots are trained first: seconds, unless others work
 

@@ -16,7 +16,7 @@ from tests.servers.bluesky import HANDLE, BlueskyServer, car_of, item, record, r
 from tests.servers.local import Reply, as_json
 from tests.servers.mastodon import USER, MastodonServer, status
 
-from huggingtweets.posts import SCHEMA
+from huggingtweets.data.posts import SCHEMA
 from huggingtweets.sources import http, read_posts
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import pytest
 from tests.cli.program import contents
 from tests.helpers.posts import made_up_posts, write_csv
 
-from huggingtweets import optout
-from huggingtweets.run import RunFolder
+from huggingtweets.privacy import opt_out
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine
@@ -84,7 +84,7 @@ def test_opt_out_as_json_and_hashed(cli: CommandLine, folders: Path) -> None:
 def test_nobody_on_the_list_is_read(cli: CommandLine, here: Path, args: tuple[str, ...]) -> None:
     write_csv(here / "gardener.csv", "gardener", made_up_posts(9))
     write_csv(here / "other.csv", "other", made_up_posts(9))
-    optout.add(["gardener", "gardener.bsky.social"])
+    opt_out.add(["gardener", "gardener.bsky.social"])
     before = contents(here)
     args = tuple(arg.replace("bsky:gardener", "bsky:gardener.bsky.social") for arg in args)
     assert cli(*args).refused("@", "asked not to be imitated", "opt-out.txt says so")

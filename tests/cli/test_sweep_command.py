@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.research.landscape import LEVELS, Landscape, swept
 
-from huggingtweets.research import workers
+from huggingtweets.sweep import workers
 
 if TYPE_CHECKING:
     from pathlib import Path

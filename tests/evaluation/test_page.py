@@ -120,7 +120,7 @@ def test_what_people_said_is_shown_where_somebody_was_asked() -> None:
 
 
 def test_length_bars_follow_each_other() -> None:
-    from huggingtweets.evaluation.charts import _bins
+    from huggingtweets.plots.report_charts import _bins
 
     bins = _bins(["x" * n for n in (0, 19, 20, 299, 300, 5_000)])
     assert [row["share"] * 6 for row in bins if row["share"]] == pytest.approx([2, 1, 1, 2])

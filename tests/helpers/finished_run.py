@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from huggingtweets import run
-from huggingtweets.run import Record, RunFolder
+from huggingtweets.storage import run_folder
+from huggingtweets.storage.run_folder import Record, RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def finished_run(out: Path, posts: Sequence[str], name: str = "me") -> RunFolder
         result={"best": 1.5, "steps": 20, "tokens": 4000, "stopped_early": False},
     )
     tables = {"posts": pl.DataFrame({"text": posts}), "kept": pl.DataFrame({"text": posts[1:]})}
-    made = run.create(out, record, tables)
+    made = run_folder.create(out, record, tables)
     shutil.copytree(OLD_RUN / "report", made.path / "report")
     made.bot.mkdir()
     (made.bot / "config.json").write_text("{}")

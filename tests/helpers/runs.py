@@ -19,7 +19,7 @@ from huggingtweets.evaluation.report import (
     LongestCopiedRun,
     Sizes,
 )
-from huggingtweets.run import Record, RunFolder
+from huggingtweets.storage.run_folder import Record, RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

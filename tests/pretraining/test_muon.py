@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from huggingtweets.pretraining.muon import Muon, orthogonal
+from huggingtweets.nn.muon import Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 16, 48), (1, 48, 16)])

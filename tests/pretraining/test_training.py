@@ -15,8 +15,8 @@ import pytest
 from tests.helpers.posts import made_up_posts
 from tests.pretraining.test_data import corpus_file
 
-from huggingtweets import models
 from huggingtweets.errors import BotError, InputError, Interrupted, StorageError, TrainingError
+from huggingtweets.nn import language_model
 from huggingtweets.pretraining import ADAPT, Budget, Preset, PretrainOptions, make_base
 from huggingtweets.pretraining.averaging import average_with, held_out_bits
 from huggingtweets.pretraining.progress import Progress
@@ -121,7 +121,7 @@ def test_finished_weights_learn_from_posts_and_keep_shape_and_tokenizer(
 ) -> None:
     before, *_, after = bits(adapted)
     assert after < 0.75 * before
-    mine, theirs = models.load(adapted), models.load(tiny_base)
+    mine, theirs = language_model.load(adapted), language_model.load(tiny_base)
     assert mine.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
     assert mine.parameters == theirs.parameters
     (sitting,) = record(adapted)["sittings"]
@@ -262,8 +262,8 @@ def test_weights_are_averaged_with_those_before_where_that_is_better(
 ) -> None:
     import torch
 
-    lm = models.load(made)
-    models.convert(lm.model, torch.device("cpu"), torch.float32)
+    lm = language_model.load(made)
+    language_model.convert(lm.model, torch.device("cpu"), torch.float32)
     begin = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
     torch.manual_seed(0)
     with torch.no_grad():  # an end that went astray
@@ -292,7 +292,7 @@ def test_weights_are_averaged_with_those_before_where_that_is_better(
 
 
 def test_a_base_is_fine_tuned_like_any_other(made: Path) -> None:
-    lm = models.load(made)
+    lm = language_model.load(made)
     assert lm.context == TINY.context
     assert lm.separator == 0
     assert lm.decode(lm.encode("A 🎈 by the harbour")) == "A 🎈 by the harbour"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 TOKEN = "hf_secret"  # noqa: S105 - opens nothing
 NAME = ("models", "me/nasa")

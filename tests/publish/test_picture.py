@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from huggingtweets.generation import Writer
-    from huggingtweets.run import RunFolder
+    from huggingtweets.generation.writer import Writer
+    from huggingtweets.storage.run_folder import RunFolder
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pictures"
 SMALL = (300, 158)
@@ -208,7 +208,7 @@ class Parrot:
         self.prompts: list[str] = []
 
     def write(self, prompt: str, n: int) -> Iterator[object]:
-        from huggingtweets.generation import NewPost
+        from huggingtweets.generation.writer import NewPost
 
         assert n == 1
         self.prompts.append(prompt)
@@ -228,7 +228,7 @@ def test_the_nth_post_is_the_nth_that_comes() -> None:
 
 
 def test_a_run_without_a_post_on_the_prompt_shows_another(tmp_path: Path) -> None:
-    from huggingtweets.run import Record, RunFolder
+    from huggingtweets.storage.run_folder import Record, RunFolder
 
     run: RunFolder = RunFolder(tmp_path)
     run.save(Record("me", ["ann"], {}, {}, {}))

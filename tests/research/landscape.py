@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from huggingtweets.research import sweep_study
-from huggingtweets.research.space import space_of
-from huggingtweets.research.sweep_folder import Settings, SweepFolder, load_optuna
-from huggingtweets.research.sweep_loop import Limit, Loop
-from huggingtweets.research.trial import Outcome
-from huggingtweets.research.workers import WorkerDied
+from huggingtweets.sweep import study as sweep_study
+from huggingtweets.sweep.folder import Settings, SweepFolder, load_optuna
+from huggingtweets.sweep.loop import Limit, Loop
+from huggingtweets.sweep.search_space import space_of
+from huggingtweets.sweep.trial import Outcome
+from huggingtweets.sweep.workers import WorkerDied
 from huggingtweets.training import RECIPES, Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from huggingtweets.research.trial import Job
+    from huggingtweets.sweep.trial import Job
 
 AUTHORS = ["ann", "bob", "cleo", "dan", "eve"]
 LEVELS = dict(zip(AUTHORS, (1.2, 1.5, 1.9, 1.4, 1.6), strict=True))

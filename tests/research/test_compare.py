@@ -11,13 +11,13 @@ import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets import pipeline
+from huggingtweets.compare.compare import compare
+from huggingtweets.compare.result import Compared, Comparison, ordered
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.research.compare import compare
-from huggingtweets.research.compare_values import Compared, Comparison, ordered
-from huggingtweets.run import RunFolder
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def test_the_numbers_are_those_of_the_runs(runs: dict[str, RunFolder]) -> None:
 
 
 def test_tokens_are_counted_as_the_bot_cuts_them(runs: dict[str, RunFolder]) -> None:
-    from huggingtweets import bots
+    from huggingtweets.generation import bots
 
     train = runs["b"].table("kept").filter(pl.col("split") == "train")["text"].to_list()
     lm = bots.load_from_run(runs["b"])

@@ -7,19 +7,20 @@ import polars as pl
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
-from huggingtweets import optout, pipeline
+from huggingtweets import pipeline
+from huggingtweets.compare.compare import compare
+from huggingtweets.compare.equal_size import at_same_size, plan
 from huggingtweets.errors import Interrupted, OptedOutError
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.research.compare import compare
-from huggingtweets.research.compare_size import at_same_size, plan
-from huggingtweets.run import RunFolder, list_runs
+from huggingtweets.privacy import opt_out
+from huggingtweets.storage.run_folder import RunFolder, list_runs
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from huggingtweets.compare.equal_size import Task
     from huggingtweets.events import Event
-    from huggingtweets.research.compare_size import Task
 
 pytestmark = pytest.mark.timeout(900)  # bots are trained first: seconds, unless others work
 LONGEST = 150  # characters of a made-up post at most
@@ -127,7 +128,7 @@ def test_another_comparison_does_not_take_these_bots(runs: list[RunFolder], tmp_
 @pytest.mark.usefixtures("config")
 def test_whoever_opted_out_since_is_refused(runs: list[RunFolder], tmp_path: Path) -> None:
     comparison = compare([run.path for run in runs])
-    optout.add(["@bob"])
+    opt_out.add(["@bob"])
     with pytest.raises(OptedOutError, match="@bob"):
         at_same_size(comparison, tmp_path / "out")
     assert not (tmp_path / "out").exists()

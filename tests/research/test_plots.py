@@ -6,7 +6,7 @@ import pytest
 
 from huggingtweets import pipeline
 from huggingtweets.errors import InputError, StorageError
-from huggingtweets.research import plots
+from huggingtweets.plots import run_plots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ PNG = b"\x89PNG"
 
 def test_lengths_are_counted_before_and_after() -> None:
     posts = ["x" * n for n in (1, 19, 20, 299, 300, 5_000)]
-    chart = plots.lengths(posts, posts[:2]).chart.to_dict()
+    chart = run_plots.lengths(posts, posts[:2]).chart.to_dict()
     after, before = (chart["datasets"][layer["data"]["name"]] for layer in chart["layer"])
     assert [row["posts"] for row in after if row["posts"]] == [2]
     assert [(row["start"], row["posts"]) for row in before if row["posts"]] == [
@@ -32,7 +32,7 @@ def test_what_was_dropped_is_told_with_its_number(tmp_path: Path, posts: list[st
 
     rows = ["RT @me: somebody else's", "too short", *posts[:20], posts[0]]
     curated = pipeline.curate(write_csv(tmp_path / "a.csv", "a", rows))
-    drawn = plots.dropped(curated).svg()
+    drawn = run_plots.dropped(curated).svg()
     for text in ("kept", "retweets", "short", "duplicates", ">20<", "23 posts"):
         assert text in drawn
     assert not [post for post in rows if post in drawn]
@@ -43,13 +43,13 @@ def test_importance_shows_every_parameter_and_way() -> None:
         "random_forest": {"learning_rate": 0.7, "epochs": 0.3},
         "fanova": {"learning_rate": 0.6, "epochs": 0.4},
     }
-    drawn = plots.importance(shares).svg()
+    drawn = run_plots.importance(shares).svg()
     for text in ("learning rate", "epochs", "random forest", "fanova"):
         assert text in drawn
 
 
 def test_a_plot_is_a_file_of_the_format_it_is_named_for(tmp_path: Path) -> None:
-    plot = plots.lengths(["one post"], ["one"])
+    plot = run_plots.lengths(["one post"], ["one"])
     plot.save(tmp_path / "new" / "a.svg")
     plot.save(tmp_path / "a.PNG")
     assert (tmp_path / "new" / "a.svg").read_text("utf-8").startswith("<svg")
@@ -61,6 +61,6 @@ def test_a_plot_is_a_file_of_the_format_it_is_named_for(tmp_path: Path) -> None:
 
 
 def test_jupyter_gets_a_picture_at_half_its_pixels() -> None:
-    png, size = plots.lengths(["one post"], ["one"])._repr_png_()
+    png, size = run_plots.lengths(["one post"], ["one"])._repr_png_()
     assert png.startswith(PNG)
     assert int.from_bytes(png[16:20]) // 2 == size["width"] > 300

@@ -16,11 +16,12 @@ from tests.research.landscape import (
 )
 
 from huggingtweets.errors import InputError, TrainingError
-from huggingtweets.research import objective, sweep_study
-from huggingtweets.research.space import Range, space_of
-from huggingtweets.research.sweep_folder import SweepFolder, load_optuna, values_of
-from huggingtweets.research.sweep_loop import Limit, Loop, Step
-from huggingtweets.research.sweep_trials import levels_out, read_trials
+from huggingtweets.sweep import objective
+from huggingtweets.sweep import study as sweep_study
+from huggingtweets.sweep.folder import SweepFolder, load_optuna, values_of
+from huggingtweets.sweep.loop import Limit, Loop, Step
+from huggingtweets.sweep.search_space import Range, space_of
+from huggingtweets.sweep.trials import levels_out, read_trials
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from huggingtweets.research.sweep_folder import Settings
+    from huggingtweets.sweep.folder import Settings
 
 
 def opened(folder: Path, settings: Settings) -> tuple[optuna.Study, optuna.storages.BaseStorage]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huggingtweets.errors import InputError
-from huggingtweets.research.objective import (
+from huggingtweets.sweep.objective import (
     Objective,
     checked,
     judge,

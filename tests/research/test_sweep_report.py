@@ -10,10 +10,10 @@ import pytest
 from tests.research.landscape import AUTHORS, POSTS, SPACE, Landscape, bits_per_byte, swept
 
 from huggingtweets.errors import BotError, InputError
-from huggingtweets.research import objective, sweep_study
-from huggingtweets.research.sweep_folder import Settings, SweepFolder
-from huggingtweets.research.sweep_loop import Limit, Loop
-from huggingtweets.research.sweep_report import latest, write_report
+from huggingtweets.sweep import objective, study
+from huggingtweets.sweep.folder import Settings, SweepFolder
+from huggingtweets.sweep.loop import Limit, Loop
+from huggingtweets.sweep.report import latest, write_report
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_choices_and_words_are_drawn_too(tmp_path: Path) -> None:
 def test_both_stages_are_in_it(tmp_path: Path) -> None:
     folder = swept(tmp_path / "sweep", 20)
     settings = folder.settings()
-    second = sweep_study.open_narrow(folder.storage(settings), settings, 0.2)
+    second = study.open_narrow(folder.storage(settings), settings, 0.2)
     Loop(second, settings, Landscape(), lambda _: None, Interrupt()).run(Limit(4, None))
     report = write_report(folder.path)
     assert [trial["stage"] for trial in report["trials"]].count("narrow") == 4

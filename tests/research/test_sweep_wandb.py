@@ -14,11 +14,11 @@ import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 from tests.helpers.wandb_files import Written, read_run
 
-from huggingtweets import atomic
-from huggingtweets.research.space import DEFAULT, space_of
-from huggingtweets.research.sweep_folder import Settings
-from huggingtweets.research.wandb_sweep import METRIC, as_wandb, export, yaml_of
-from huggingtweets.run import RunFolder
+from huggingtweets.storage import files
+from huggingtweets.storage.run_folder import RunFolder
+from huggingtweets.sweep.folder import Settings
+from huggingtweets.sweep.search_space import DEFAULT, space_of
+from huggingtweets.sweep.wandb import METRIC, as_wandb, export, yaml_of
 
 pytestmark = pytest.mark.timeout(900)  # seconds, unless others work on the machine
 
@@ -80,7 +80,7 @@ def exported(tiny_base: Path, tmp_path: Path) -> dict[str, Any]:
         for seed, name in enumerate(("ann", "bob"))
     ]
     folder = tmp_path / "sweep"
-    atomic.write_json(folder / "sweep.json", settings_of(tiny_base, sources).__dict__)
+    files.write_json(folder / "sweep.json", settings_of(tiny_base, sources).__dict__)
     file = export(folder)
     assert file == folder / "sweep.yaml"
     read: dict[str, Any] = importlib.import_module("yaml").safe_load(file.read_text("utf-8"))

@@ -23,15 +23,15 @@ from tests.cli.program import PROGRAM
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.errors import InputError, StorageError
-from huggingtweets.research import sweep as sweeps
-from huggingtweets.research.space import read_space, space_of
-from huggingtweets.research.sweep_trials import Trials, read_trials
+from huggingtweets.sweep import sweep
+from huggingtweets.sweep.search_space import read_space, space_of
+from huggingtweets.sweep.trials import Trials, read_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from huggingtweets.research.sweep_folder import SweepFolder
-    from huggingtweets.research.sweep_loop import Step
+    from huggingtweets.sweep.folder import SweepFolder
+    from huggingtweets.sweep.loop import Step
 
 pytestmark = pytest.mark.timeout(900)  # seconds, unless others work on the machine
 TRIALS = 4
@@ -48,18 +48,18 @@ def authors(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def options(tiny_base: Path) -> sweeps.SweepOptions:
+def options(tiny_base: Path) -> sweep.SweepOptions:
     # one batch a step and another seed would both change every value
-    return sweeps.SweepOptions(space=space_of(SPACE), base=str(tiny_base), trials=TRIALS, seed=2)
+    return sweep.SweepOptions(space=space_of(SPACE), base=str(tiny_base), trials=TRIALS, seed=2)
 
 
 @pytest.fixture(scope="module")
 def alone(
-    authors: list[Path], options: sweeps.SweepOptions, tmp_path_factory: pytest.TempPathFactory
+    authors: list[Path], options: sweep.SweepOptions, tmp_path_factory: pytest.TempPathFactory
 ) -> SweepFolder:
     """The sweep by one worker that nothing happened to."""
     out = tmp_path_factory.mktemp("alone") / "sweep"
-    return sweeps.sweep(authors, replace(options, out=out)).folder
+    return sweep.sweep(authors, replace(options, out=out)).folder
 
 
 def trials_of(folder: SweepFolder) -> Trials:
@@ -141,7 +141,7 @@ class Killer:
 
 
 def is_worker(command: str) -> bool:
-    return "huggingtweets.research.worker" in command
+    return "huggingtweets.sweep.worker" in command
 
 
 def test_a_sweep_of_one_worker(alone: SweepFolder) -> None:
@@ -155,11 +155,11 @@ def test_a_sweep_of_one_worker(alone: SweepFolder) -> None:
 
 
 def test_two_workers_one_of_them_killed_come_to_the_same(
-    alone: SweepFolder, authors: list[Path], options: sweeps.SweepOptions, tmp_path: Path
+    alone: SweepFolder, authors: list[Path], options: sweep.SweepOptions, tmp_path: Path
 ) -> None:
     killer = Killer(is_worker)
     out = tmp_path / "sweep"
-    sat = sweeps.sweep(authors, replace(options, out=out, workers="local:2"), tell=killer)
+    sat = sweep.sweep(authors, replace(options, out=out, workers="local:2"), tell=killer)
     killer.wait()
     assert killer.killed
     assert any("ended with exit code -9 while training @" in line for line in killer.lines)
@@ -170,7 +170,7 @@ def test_two_workers_one_of_them_killed_come_to_the_same(
 
 
 def test_ctrl_c_and_going_on(
-    alone: SweepFolder, authors: list[Path], options: sweeps.SweepOptions, tmp_path: Path
+    alone: SweepFolder, authors: list[Path], options: sweep.SweepOptions, tmp_path: Path
 ) -> None:
     out, space = tmp_path / "sweep", tmp_path / "space.json"
     space.write_text(json.dumps(SPACE))
@@ -196,7 +196,7 @@ def test_ctrl_c_and_going_on(
         assert running.returncode == 130, errors
         assert f"sweep --resume {out}" in errors
         assert "Traceback" not in errors
-    sat = sweeps.resume(out, replace(options, out=out))
+    sat = sweep.resume(out, replace(options, out=out))
     assert_agree(alone, sat.folder)
     assert sum(sat.result["trials"].values()) == TRIALS
     assert sat.result["trials"]["queued"] == sat.result["trials"]["failed"] == 0
@@ -205,7 +205,7 @@ def test_ctrl_c_and_going_on(
 def test_ray_comes_to_the_same_with_a_worker_killed_on_the_way(
     alone: SweepFolder,
     authors: list[Path],
-    options: sweeps.SweepOptions,
+    options: sweep.SweepOptions,
     tmp_path: Path,
 ) -> None:
     """On a cluster of two worker processes on this machine."""
@@ -213,7 +213,7 @@ def test_ray_comes_to_the_same_with_a_worker_killed_on_the_way(
     ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     killer = Killer(lambda command: command.startswith("ray::_train"))
     try:
-        sat = sweeps.sweep(
+        sat = sweep.sweep(
             authors, replace(options, out=tmp_path / "sweep", workers="ray"), tell=killer
         )
         killer.wait()
@@ -247,36 +247,36 @@ def test_ray_comes_to_the_same_with_a_worker_killed_on_the_way(
 )
 def test_what_cannot_be_used_leaves_nothing(
     authors: list[Path],
-    options: sweeps.SweepOptions,
+    options: sweep.SweepOptions,
     tmp_path: Path,
     changed: dict[str, Any],
     sentence: str,
 ) -> None:
     out = tmp_path / "sweep"
     with pytest.raises(InputError, match=sentence):
-        sweeps.sweep(authors, replace(options, **({"out": out} | changed)))
+        sweep.sweep(authors, replace(options, **({"out": out} | changed)))
     assert not out.exists()
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(
-    authors: list[Path], options: sweeps.SweepOptions, tmp_path: Path
+    authors: list[Path], options: sweep.SweepOptions, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StorageError, match="is there and no sweep; choose another --out"):
-        sweeps.sweep(authors, replace(options, out=tmp_path))
+        sweep.sweep(authors, replace(options, out=tmp_path))
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_sweep_goes_on_only_as_it_began(
-    alone: SweepFolder, authors: list[Path], options: sweeps.SweepOptions
+    alone: SweepFolder, authors: list[Path], options: sweep.SweepOptions
 ) -> None:
     other = replace(options, out=alone.path, seed=3, objective="mean")
     with pytest.raises(
         InputError, match="begun with another --objective, --seed; go on with it by"
     ):
-        sweeps.sweep(authors, other)
+        sweep.sweep(authors, other)
     with pytest.raises(InputError, match="begun with another AUTHORS"):
-        sweeps.sweep(authors[:1], replace(options, out=alone.path))
+        sweep.sweep(authors[:1], replace(options, out=alone.path))
 
 
 @pytest.mark.parametrize(
@@ -307,10 +307,10 @@ def test_a_space_that_cannot_be_used_is_one_sentence(
 
 def test_without_optuna_one_sentence_says_how_to_get_it(
     authors: list[Path],
-    options: sweeps.SweepOptions,
+    options: sweep.SweepOptions,
     tmp_path: Path,
     monkeypatch: Any,  # noqa: ANN401
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"pip install 'huggingtweets\[sweep\]'"):
-        sweeps.sweep(authors, replace(options, out=tmp_path / "sweep"))
+        sweep.sweep(authors, replace(options, out=tmp_path / "sweep"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.servers.local import Request
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
 
 TOKEN = "AAAAAAAA-made-up-t0ken%3D"  # noqa: S105 - so that it can be looked for
 USER = "Gardener"

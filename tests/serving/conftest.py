@@ -8,9 +8,9 @@ import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets import pipeline
-from huggingtweets.run import RunFolder
+from huggingtweets.serving.schemas import Settings
 from huggingtweets.serving.service import Service
-from huggingtweets.serving.types import Settings
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import bots, generation
 from huggingtweets.errors import InputError, TrainingError
-from huggingtweets.generation import Sampling
-from huggingtweets.novelty import CopyIndex
-from huggingtweets.serving import desk as desks
-from huggingtweets.serving.desk import Desk
-from huggingtweets.serving.drawing import Drawing
-from huggingtweets.serving.open_bots import OpenBots, Opened
+from huggingtweets.generation import bots, writer
+from huggingtweets.generation.batch_engine import Drawing
+from huggingtweets.generation.copy_index import CopyIndex
+from huggingtweets.generation.writer import Sampling
+from huggingtweets.serving import batch_scheduler
+from huggingtweets.serving.batch_scheduler import Desk
+from huggingtweets.serving.bot_cache import OpenBots, Opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ def test_more_than_there_is_room_for_wait_and_change_nothing(
     desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = texts(desk, opened, n=12)
-    monkeypatch.setattr(generation, "MOST_ROWS", 3)
-    assert generation.rows_at_once(opened.bot.model) == 3
+    monkeypatch.setattr(writer, "MOST_ROWS", 3)
+    assert writer.rows_at_once(opened.bot.model) == 3
     assert texts(desk, opened, n=12) == whole
 
 
@@ -78,7 +78,8 @@ def test_copies_are_drawn_again(desk: Desk, opened: Opened) -> None:
 
 def test_loops_are_drawn_again(desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     first = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
-    monkeypatch.setattr("huggingtweets.novelty.is_loop", lambda text: text in first[:3])
+    is_loop = "huggingtweets.generation.copy_index.is_loop"
+    monkeypatch.setattr(is_loop, lambda text: text in first[:3])
     found = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
     assert len(found) == 6
     assert not set(first[:3]) & set(found)
@@ -88,7 +89,7 @@ def test_loops_are_drawn_again(desk: Desk, opened: Opened, monkeypatch: pytest.M
 def test_a_bot_that_only_copies_ends(
     desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingtweets.novelty.is_loop", lambda _: False)
+    monkeypatch.setattr("huggingtweets.generation.copy_index.is_loop", lambda _: False)
     greedy = Sampling(seed=1, temperature=1e-9)
     (only,) = {post.text for post in desk.write(opened, "We", 2, greedy)}
     known = replace(opened, key=("known", 0, 0), bot=replace(opened.bot, index=CopyIndex([only])))
@@ -135,7 +136,7 @@ def test_who_waits_when_the_server_stops_is_told(opened: Opened) -> None:
 def test_models_that_can_t_share_write_one_after_the_other(
     desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks, "can_share", lambda _: False)
+    monkeypatch.setattr(batch_scheduler, "can_share", lambda _: False)
     found = [post.text for post in desk.write(opened, "We", 3, Sampling(seed=4))]
     plain = [post.text for post in opened.bot.generate("We", 3, seed=4)]
     assert found == plain

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import models
-from huggingtweets.generation import Sampling, Writer, start_of
-from huggingtweets.serving.drawing import Drawing, Row, can_share, chance_of, draw
+from huggingtweets.generation.batch_engine import Drawing, Row, can_share, chance_of, draw
+from huggingtweets.generation.writer import Sampling, Writer, start_of
+from huggingtweets.nn import language_model
 from huggingtweets.training import RECIPES, Fit, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from huggingtweets.machine import Machine
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.language_model import LanguageModel
 
 PROMPTS = ("The old cat", "", "We", "Nobody here painted the yellow kite", "I lost")
 
@@ -22,7 +22,7 @@ PROMPTS = ("The old cat", "", "We", "Nobody here painted the yellow kite", "I lo
 @pytest.fixture(scope="module", params=["tiny_base", "dropout_base"])
 def lm(request: pytest.FixtureRequest, posts: list[str], cpu: Machine) -> LanguageModel:
     """A Llama, whose positions are rotations, and a GPT-2, which has learnt them."""
-    trained = models.load(request.getfixturevalue(request.param))
+    trained = language_model.load(request.getfixturevalue(request.param))
     recipe = RECIPES["fast"].changed(learning_rate=2e-2)
     fit(Fit(trained, [posts[:280]], posts[280:], recipe, cpu))
     trained.model.eval()
@@ -136,7 +136,7 @@ def test_tokens_are_drawn_from_the_nucleus_in_its_proportions(
 
 
 def test_only_models_that_look_at_every_token_share_a_batch(tiny_base: Path) -> None:
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     assert can_share(lm)
     lm.model.config.sliding_window = 16
     lm.model.config.layer_types = ["full_attention", "sliding_attention"]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from tests.serving.conftest import copied
 
-from huggingtweets.serving.open_bots import OpenBots
+from huggingtweets.serving.bot_cache import OpenBots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from huggingtweets.run import RunFolder
     from huggingtweets.serving.service import Service
+    from huggingtweets.storage.run_folder import RunFolder
 
     Serve = Callable[..., Service]
 

@@ -9,14 +9,14 @@ import pytest
 from tests.serving.conftest import ANN, BOB, copied
 
 from huggingtweets.errors import InputError
-from huggingtweets.serving.types import ALONE
+from huggingtweets.serving.schemas import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from huggingtweets.run import RunFolder
     from huggingtweets.serving.service import Service
+    from huggingtweets.storage.run_folder import RunFolder
 
     Serve = Callable[..., Service]
 

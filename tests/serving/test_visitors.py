@@ -15,15 +15,15 @@ from tests.helpers.posts import made_up_posts, write_csv
 from tests.serving.conftest import ANN, BOB, copied, visitors_runs
 
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError, StorageError
-from huggingtweets.serving.limits import Rate
 from huggingtweets.serving.queue import Queue
-from huggingtweets.serving.types import ALONE, SAMPLE, Order
+from huggingtweets.serving.rate_limit import Rate
+from huggingtweets.serving.schemas import ALONE, SAMPLE, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from huggingtweets.run import RunFolder
     from huggingtweets.serving.service import Service
+    from huggingtweets.storage.run_folder import RunFolder
 
     Serve = Callable[..., Service]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.helpers.finished_run import finished_run, training_events
 
-from huggingtweets.serving.watching import MOST_POINTS, Watcher
+from huggingtweets.serving.run_progress import MOST_POINTS, Watcher
 
 if TYPE_CHECKING:
     from pathlib import Path

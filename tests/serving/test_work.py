@@ -16,9 +16,9 @@ from tests.helpers.posts import made_up_posts, write_csv
 from tests.serving.conftest import ANN, BOB, until
 
 from huggingtweets import pipeline
-from huggingtweets.run import RunFolder
-from huggingtweets.serving.orders import ENDED
-from huggingtweets.serving.types import ALONE, Order, Status
+from huggingtweets.serving.jobs import ENDED
+from huggingtweets.serving.schemas import ALONE, Order, Status
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES, Interrupt
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ SERVER = """
     import sys, time
     from pathlib import Path
     from huggingtweets.serving.service import Service
-    from huggingtweets.serving.types import Order, Settings
+    from huggingtweets.serving.schemas import Order, Settings
 
     out, base, upload, epochs = sys.argv[1:]
     service = Service(Settings(out=Path(out), base=base))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from huggingtweets.posts import Kind
+    from huggingtweets.data.posts import Kind
     from huggingtweets.sources import Source
 
 LARGE = 2_500

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
     from huggingtweets.sources import Source
 
 _REFERENCES = {"reply": "replied_to", "repost": "retweeted", "quote": "quoted"}

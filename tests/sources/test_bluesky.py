@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
 
 
 @pytest.fixture

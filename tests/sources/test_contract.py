@@ -14,8 +14,8 @@ from tests.sources.cases import LARGE, Case, Sample, large, samples
 from tests.sources.mangle import damaged
 from tests.sources.network_cases import ALL_CASES
 
+from huggingtweets.data.posts import SCHEMA, Kind, Post, posts_table
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import SCHEMA, Kind, Post, posts_table
 from huggingtweets.sources import open_source
 
 if TYPE_CHECKING:

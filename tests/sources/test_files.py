@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from huggingtweets.data.posts import SCHEMA, Post
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import SCHEMA, Post
 from huggingtweets.sources import Reading, open_source, read_posts
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from tests.servers.hub import CONVERTED, HubServer, cut
 from tests.servers.local import Reply
 from tests.sources.network_hub import NAME, TOKEN, converted, error_of, posts_of, rows, settle
 
-from huggingtweets.posts import SCHEMA
+from huggingtweets.data.posts import SCHEMA
 from huggingtweets.sources import open_source, read_posts
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.sources.mangle import mangled_archive, mangled_file
 from tests.sources.mangle_exports import mangled_export
 
+from huggingtweets.data.posts import SCHEMA
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import SCHEMA
 from huggingtweets.sources import open_source, read_posts
 
 if TYPE_CHECKING:

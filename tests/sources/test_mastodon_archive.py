@@ -13,7 +13,7 @@ from huggingtweets.sources import Reading, open_source, read_posts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
 
 FOLLOWERS = "https://m.example/users/ada/followers"
 ACTOR = {"preferredUsername": "ada", "id": "https://m.example/users/ada"}

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
+from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError, StorageError
-from huggingtweets.posts import Post
 from huggingtweets.sources import download, open_source
 from huggingtweets.sources.download import fetch
 from huggingtweets.sources.store import Page, Store, downloads_folder

@@ -13,7 +13,7 @@ from huggingtweets.sources import Reading, open_source, read_posts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
 
 ADA = message(Sample(1, "hello from Ada"))
 BOB = message(Sample(2, "hello from Bob")) | {"from": "Bob", "from_id": "user8"}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.sources.cases import CASES, samples
 
-from huggingtweets.posts import SCHEMA
+from huggingtweets.data.posts import SCHEMA
 from huggingtweets.sources import Reading, read_posts
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tests.helpers.wandb_files import read_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 KEY = "4f" * 20
 JOBS = ("download", "preprocess", "train")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
     from huggingtweets.track.protocol import Artifact, Job
 
 

@@ -17,7 +17,7 @@ from huggingtweets import pipeline
 from huggingtweets.errors import Interrupted
 from huggingtweets.events import ignore
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.run import RunFolder
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.track import process
 from huggingtweets.training import RECIPES, Interrupt
 

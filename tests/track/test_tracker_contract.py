@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.track.conftest import Desk, Told
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 POSTS = made_up_posts(40)
 

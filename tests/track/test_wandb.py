@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.track.conftest import Desk
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 @pytest.fixture

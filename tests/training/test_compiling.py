@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import dataset, machine, models, scoring
+from huggingtweets.data import batching
+from huggingtweets.nn import devices, language_model, likelihood
 from huggingtweets.training import Fit, compiling, fit
 from huggingtweets.training.recipe import FAST
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.events import Event
-    from huggingtweets.machine import Machine
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.language_model import LanguageModel
 
 RECIPE = FAST.changed(learning_rate=3e-3, epochs=1, batch_tokens=512)
 # torch's compiler looks at what isn't a leaf, and forks beside threads
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-needs_compiler = pytest.mark.skipif(not machine.has_compiler(), reason="there is no C++ compiler")
+needs_compiler = pytest.mark.skipif(not devices.has_compiler(), reason="there is no C++ compiler")
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +41,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def batch_of(lm: LanguageModel, posts: list[str]) -> Any:  # noqa: ANN401 - a batch
-    return dataset.to_batch(dataset.rows_of(lm.encode_all(posts), lm.separator, lm.context))
+    return batching.to_batch(batching.rows_of(lm.encode_all(posts), lm.separator, lm.context))
 
 
 def loss_and_gradient(lm: LanguageModel, posts: list[str]) -> tuple[float, Any]:
     import torch
 
     lm.model.zero_grad()
-    loss = scoring.negative_log_likelihood(lm.model, batch_of(lm, posts))
+    loss = likelihood.negative_log_likelihood(lm.model, batch_of(lm, posts))
     loss.backward()  # type: ignore[no-untyped-call]
     parts = [p.grad.float().flatten() for p in lm.model.parameters() if p.grad is not None]
     return loss.item(), torch.cat(parts)
@@ -63,7 +64,7 @@ def fits(lm: LanguageModel, posts: list[str], cpu: Machine, **how: Any) -> tuple
 def test_compiled_blocks_give_the_loss_and_gradients_of_plain_fp32(
     tiny_base: Path, posts: list[str]
 ) -> None:
-    plain, compiled = models.load(tiny_base), models.load(tiny_base)
+    plain, compiled = language_model.load(tiny_base), language_model.load(tiny_base)
     assert compiling.compile_blocks(compiled.model)
     for some in (posts[:6], posts[6:15]):  # two shapes
         loss, gradient = loss_and_gradient(compiled, some)
@@ -79,8 +80,8 @@ def test_compiled_blocks_give_the_loss_and_gradients_of_plain_fp32(
 def test_a_training_compiled_ends_where_one_uncompiled_does(
     tiny_base: Path, posts: list[str], cpu: Machine
 ) -> None:
-    compiled, events = fits(models.load(tiny_base), posts, cpu, compiled=True)
-    plain, _ = fits(models.load(tiny_base), posts, cpu, compiled=False)
+    compiled, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
+    plain, _ = fits(language_model.load(tiny_base), posts, cpu, compiled=False)
     assert compiled.compiled
     assert not plain.compiled
     assert any("compiled" in event.message for event in events)
@@ -96,8 +97,8 @@ def test_a_compiler_that_fails_is_told_and_the_training_goes_on(
     monkeypatch.setattr(config.cpp, "cxx", ("/bin/false",))
     monkeypatch.setattr(config, "force_disable_caches", True)
     (cache / "half a library").write_text("x")
-    plain, _ = fits(models.load(tiny_base), posts, cpu, compiled=False)
-    result, events = fits(models.load(tiny_base), posts, cpu, compiled=True)
+    plain, _ = fits(language_model.load(tiny_base), posts, cpu, compiled=False)
+    result, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
     assert not result.compiled
     assert any("compiling failed" in event.message for event in events)
     assert result.best == pytest.approx(plain.best, rel=1e-6)
@@ -108,7 +109,7 @@ def test_without_a_compiler_training_starts_at_once_and_says_so(
     tiny_base: Path, posts: list[str], cpu: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiling, "has_compiler", lambda: False)
-    result, events = fits(models.load(tiny_base), posts, cpu, compiled=True)
+    result, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
     assert not result.compiled
     assert "there is no C++ compiler" in events[0].message
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets.training import dropout
+from huggingtweets.nn import dropout
 
 if TYPE_CHECKING:
     import torch

@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import attention, dataset, models, scoring
-from huggingtweets.machine import Machine, choose_machine
+from huggingtweets.data import batching
+from huggingtweets.nn import attention, language_model, likelihood
+from huggingtweets.nn.devices import Machine, choose_machine
 from huggingtweets.training import Fit, Trained, fit, graphs
 from huggingtweets.training.recipe import CLASSIC, FAST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.dataset import Batch
+    from huggingtweets.data.batching import Batch
     from huggingtweets.events import Event
 
 
@@ -52,8 +53,8 @@ def test_all_full_batches_have_a_dozen_shapes_and_none_shrinks() -> None:
 
 
 def loss_and_gradients(base: Path, batch: Batch) -> tuple[float, dict[str, Any]]:
-    model = models.load(base).model
-    loss = scoring.negative_log_likelihood(model, batch) / batch.tokens
+    model = language_model.load(base).model
+    loss = likelihood.negative_log_likelihood(model, batch) / batch.tokens
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: weight.grad for name, weight in model.named_parameters()}
 
@@ -61,8 +62,8 @@ def loss_and_gradients(base: Path, batch: Batch) -> tuple[float, dict[str, Any]]
 def test_padding_changes_neither_loss_nor_gradients(dropout_base: Path, posts: list[str]) -> None:
     import torch
 
-    lm = models.load(dropout_base)
-    batch = dataset.to_batch(dataset.rows_of(lm.encode_all(posts[:5]), 0, lm.context))
+    lm = language_model.load(dropout_base)
+    batch = batching.to_batch(batching.rows_of(lm.encode_all(posts[:5]), 0, lm.context))
     padded = graphs.padded(batch, 512, lm.context)
     assert padded.tokens == batch.tokens
     assert padded.inputs.shape == padded.labels.shape
@@ -79,7 +80,7 @@ def test_padding_changes_neither_loss_nor_gradients(dropout_base: Path, posts: l
 def test_attention_without_a_mask_is_causal_too(base: str, request: pytest.FixtureRequest) -> None:
     import torch
 
-    model = models.load(request.getfixturevalue(base), attention="sdpa").model
+    model = language_model.load(request.getfixturevalue(base), attention="sdpa").model
     inputs = torch.arange(24).view(2, 12)
     with torch.no_grad():
         plain = model(input_ids=inputs, use_cache=False).logits
@@ -91,12 +92,15 @@ def test_attention_without_a_mask_is_causal_too(base: str, request: pytest.Fixtu
 
 
 def test_used_on_cuda_for_posts_only(dropout_base: Path, cpu: Machine) -> None:
-    model, gpu = models.load(dropout_base, attention="sdpa").model, replace(cpu, device="cuda")
+    model, gpu = (
+        language_model.load(dropout_base, attention="sdpa").model,
+        replace(cpu, device="cuda"),
+    )
     assert graphs.usable(gpu, FAST, model, compiled=False)
     assert not graphs.usable(gpu, FAST, model, compiled=True)
     assert not graphs.usable(gpu, CLASSIC, model, compiled=False)
     assert not graphs.usable(cpu, FAST, model, compiled=False)
-    eager = models.load(dropout_base, attention="eager").model
+    eager = language_model.load(dropout_base, attention="eager").model
     assert not graphs.usable(gpu, FAST, eager, compiled=False)
     model.config.sliding_window = 16
     assert not graphs.usable(gpu, FAST, model, compiled=False)
@@ -105,7 +109,7 @@ def test_used_on_cuda_for_posts_only(dropout_base: Path, cpu: Machine) -> None:
 def fitted(
     base: Path, posts: list[str], precision: str, *, drops: bool = False
 ) -> tuple[Trained, list[Event]]:
-    lm, events = models.load(base), list[Any]()
+    lm, events = language_model.load(base), list[Any]()
     if not drops:
         for module in lm.model.modules():
             vars(module).update({"p": 0.0} if hasattr(module, "p") else {})

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import dataset, models, scoring
+from huggingtweets.data import batching
 from huggingtweets.errors import InputError, StorageError
+from huggingtweets.nn import language_model, likelihood
 from huggingtweets.training import Fit, fit, frozen, layers
 from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
 from huggingtweets.training.layers import Layers
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from huggingtweets.machine import Machine
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.language_model import LanguageModel
 
 RECIPE = FAST.changed(learning_rate=3e-3, epochs=2, layers=1)
 BASES = ["tiny_base", "dropout_base"]
@@ -34,8 +35,8 @@ def base(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-def rows_of(lm: LanguageModel, posts: list[str]) -> list[dataset.Row]:
-    return dataset.rows_of(lm.encode_all(posts), lm.separator, lm.context)
+def rows_of(lm: LanguageModel, posts: list[str]) -> list[batching.Row]:
+    return batching.rows_of(lm.encode_all(posts), lm.separator, lm.context)
 
 
 def gradients(lm: LanguageModel) -> dict[str, torch.Tensor]:
@@ -49,18 +50,18 @@ def test_gradients_are_those_of_the_whole_model_with_the_rest_frozen(
 ) -> None:
     import torch
 
-    ours, plain = models.load(base), models.load(base)
+    ours, plain = language_model.load(base), language_model.load(base)
     rows = rows_of(ours, posts[:12])
-    batch = dataset.to_batch(rows)
+    batch = batching.to_batch(rows)
     split = Layers(ours.model, 1)
     kept = FrozenOutputs(split, rows_of(ours, posts[:40]), None)
     kept.compute(lambda *_: None)
     split.model.eval()  # dropout would differ
     with kept.skipping(rows):
-        loss = scoring.negative_log_likelihood(ours.model, batch)
+        loss = likelihood.negative_log_likelihood(ours.model, batch)
     loss.backward()  # type: ignore[no-untyped-call]
 
-    expected = scoring.negative_log_likelihood(plain.model, batch)
+    expected = likelihood.negative_log_likelihood(plain.model, batch)
     expected.backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0.0)
     found = gradients(ours)
@@ -76,7 +77,7 @@ def test_only_the_top_and_the_final_norm_change(
 ) -> None:
     import torch
 
-    lm, before = models.load(base), models.load(base).model.state_dict()
+    lm, before = language_model.load(base), language_model.load(base).model.state_dict()
     trained = fit(Fit(lm, [posts[:100]], posts[270:], RECIPE, cpu))
     changed = {n for n, w in lm.model.state_dict().items() if not torch.equal(w, before[n])}
     prefix, norm = (
@@ -89,8 +90,8 @@ def test_only_the_top_and_the_final_norm_change(
     assert all(weight.requires_grad for weight in lm.model.parameters())
     assert trained.best < trained.history[0]["held_out_bits_per_byte"]  # type: ignore[operator]
     lm.save(tmp_path)
-    again = models.load(tmp_path)
-    assert scoring.bits_per_byte(again, posts[270:]) == pytest.approx(trained.best, rel=1e-6)
+    again = language_model.load(tmp_path)
+    assert likelihood.bits_per_byte(again, posts[270:]) == pytest.approx(trained.best, rel=1e-6)
 
 
 def test_frozen_weights_are_saved_as_the_base_has_them(
@@ -99,7 +100,7 @@ def test_frozen_weights_are_saved_as_the_base_has_them(
     """In bfloat16 they are rounded to compute with."""
     import torch
 
-    lm, before = models.load(tiny_base), models.load(tiny_base).model.state_dict()
+    lm, before = language_model.load(tiny_base), language_model.load(tiny_base).model.state_dict()
     state = tmp_path / "checkpoint" / "state"
     halves = replace(cpu, precision="bf16")
     fit(Fit(lm, [posts[:100]], posts[270:], RECIPE, halves, checkpoint_file=state))
@@ -113,7 +114,7 @@ def test_blocks_are_trained_without_keeping_outputs(
 ) -> None:
     import torch
 
-    lm, before = models.load(tiny_base), models.load(tiny_base).model.state_dict()
+    lm, before = language_model.load(tiny_base), language_model.load(tiny_base).model.state_dict()
     recipe = CLASSIC.changed(epochs=1, layers=1, learning_rate=1e-2)
     trained = fit(Fit(lm, [posts[:100]], posts[270:], recipe, cpu))
     assert trained.best < trained.history[0]["held_out_bits_per_byte"]  # type: ignore[operator]
@@ -124,7 +125,7 @@ def test_blocks_are_trained_without_keeping_outputs(
 def test_all_layers_without_the_embeddings(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
     import torch
 
-    lm, before = models.load(tiny_base), models.load(tiny_base).model.state_dict()
+    lm, before = language_model.load(tiny_base), language_model.load(tiny_base).model.state_dict()
     fit(Fit(lm, [posts[:100]], posts[270:], RECIPE.changed(layers=2), cpu))
     after = lm.model.state_dict()
     assert torch.equal(after["lm_head.weight"], before["lm_head.weight"])
@@ -137,7 +138,7 @@ def test_outputs_beyond_the_memory_are_kept_in_a_file_that_goes(
     tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bits(folder: Path) -> float:
-        task = Fit(models.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
+        task = Fit(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
         return fit(replace(task, checkpoint_file=folder / "state")).best
 
     in_memory = bits(tmp_path / "memory")
@@ -157,7 +158,7 @@ def test_no_room_for_the_outputs_is_one_sentence(
 
     monkeypatch.setattr(frozen, "IN_MEMORY", 0)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    task = Fit(models.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
+    task = Fit(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
     with pytest.raises(StorageError, match=r"^Can't write .*: the disk is full; .*\.$"):
         fit(replace(task, checkpoint_file=tmp_path / "state"))
     assert not list(tmp_path.glob(".frozen*"))
@@ -166,7 +167,7 @@ def test_no_room_for_the_outputs_is_one_sentence(
 def test_layers_that_pass_on_more_than_hidden_states_are_not_skipped(
     tiny_base: Path, posts: list[str]
 ) -> None:
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     split, row = Layers(lm.model, 1), rows_of(lm, posts)[0]
     assert can_be_kept(split, row)
     lower, upper = split.blocks
@@ -195,7 +196,7 @@ def test_other_words_for_layers_are_one_sentence(given: str) -> None:
 
 
 def test_more_layers_than_there_are(tiny_base: Path) -> None:
-    model = models.load(tiny_base).model
+    model = language_model.load(tiny_base).model
     layers.check(model, 2)
     with pytest.raises(InputError, match=r"has 2 layers; choose all or top:1 to top:2\.$"):
         Layers(model, 99)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import dataset, models, scoring
+from huggingtweets.data import batching
 from huggingtweets.errors import TrainingError
-from huggingtweets.machine import Machine, choose_machine
+from huggingtweets.nn import language_model, likelihood
+from huggingtweets.nn.devices import Machine, choose_machine
 from huggingtweets.training import Fit, Trained, fit
 from huggingtweets.training.recipe import CLASSIC, FAST
 from huggingtweets.training.weights import Weights
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.events import Event
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 RECIPE = FAST.changed(learning_rate=1e-2, epochs=2)
 
@@ -27,7 +28,7 @@ def trained(
     tiny_base: Path, posts: list[str], cpu: Machine
 ) -> tuple[LanguageModel, Trained, list[Event]]:
     """A short fine-tuning and what it said."""
-    lm, events = models.load(tiny_base), list[Any]()
+    lm, events = language_model.load(tiny_base), list[Any]()
     result = fit(Fit(lm, [posts[:270]], posts[270:], RECIPE, cpu), events.append)
     return lm, result, events
 
@@ -40,10 +41,10 @@ def test_loss_and_gradients_are_those_of_a_plain_step(tiny_base: Path, posts: li
     """Against transformers' own loss: each post alone, weighted by its tokens."""
     import torch
 
-    ours, plain = models.load(tiny_base, attention="eager"), models.load(tiny_base)
-    rows = dataset.rows_of(ours.encode_all(posts[:12]), ours.separator, ours.context)
-    batch = dataset.to_batch(rows)
-    loss = scoring.negative_log_likelihood(ours.model, batch) / batch.tokens
+    ours, plain = language_model.load(tiny_base, attention="eager"), language_model.load(tiny_base)
+    rows = batching.rows_of(ours.encode_all(posts[:12]), ours.separator, ours.context)
+    batch = batching.to_batch(rows)
+    loss = likelihood.negative_log_likelihood(ours.model, batch) / batch.tokens
     loss.backward()  # type: ignore[no-untyped-call]
 
     expected = 0.0
@@ -61,13 +62,13 @@ def test_loss_and_gradients_are_those_of_a_plain_step(tiny_base: Path, posts: li
 def test_a_step_is_that_of_plain_adamw(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
     import torch
 
-    ours, plain = models.load(tiny_base), models.load(tiny_base)
+    ours, plain = language_model.load(tiny_base), language_model.load(tiny_base)
     weights = Weights(ours.model, cpu, CLASSIC)
     optimizer = torch.optim.AdamW(plain.model.parameters(), lr=1e-2, weight_decay=0.0)
-    batch = dataset.to_batch([[0, *ids, 0] for ids in ours.encode_all(posts[:4])])
+    batch = batching.to_batch([[0, *ids, 0] for ids in ours.encode_all(posts[:4])])
     for _ in range(3):
         for lm in (ours, plain):
-            loss = scoring.negative_log_likelihood(lm.model, batch) / batch.tokens
+            loss = likelihood.negative_log_likelihood(lm.model, batch) / batch.tokens
             loss.backward()  # type: ignore[no-untyped-call]
         weights.update(1e-2)
         torch.nn.utils.clip_grad_norm_(plain.model.parameters(), 1.0)
@@ -84,11 +85,11 @@ def test_bfloat16_is_within_a_hundredth_and_keeps_full_precision_copies(
     import torch
 
     halves = replace(cpu, precision="bf16")
-    full, half = models.load(tiny_base), models.load(tiny_base)
+    full, half = language_model.load(tiny_base), language_model.load(tiny_base)
     ours = Weights(half.model, halves, RECIPE)
-    batch = dataset.to_batch([[0, *ids, 0] for ids in full.encode_all(posts[:12])])
-    exact = scoring.negative_log_likelihood(full.model, batch).item()
-    loss = scoring.negative_log_likelihood(half.model, batch)
+    batch = batching.to_batch([[0, *ids, 0] for ids in full.encode_all(posts[:12])])
+    exact = likelihood.negative_log_likelihood(full.model, batch).item()
+    loss = likelihood.negative_log_likelihood(half.model, batch)
     assert loss.item() == pytest.approx(exact, rel=1e-2)
     loss.backward()  # type: ignore[no-untyped-call]
     before = [weight.clone() for weight in ours.masters.values()]
@@ -103,7 +104,7 @@ def test_another_precision_leaves_positions_as_exact_as_they_were(tiny_base: Pat
     """Rounded rotary frequencies would be right neither here nor for who loads the bot."""
     import torch
 
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     before = {name: buffer.clone() for name, buffer in lm.model.named_buffers()}
     assert any("inv_freq" in name for name in before)
     halves = choose_machine("cpu", "bf16")
@@ -118,15 +119,15 @@ def test_training_in_bfloat16_gives_a_bot_in_the_precision_of_its_base(
 ) -> None:
     import torch
 
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     halves = replace(cpu, precision="bf16")
     result = fit(Fit(lm, [posts[:270]], posts[270:], RECIPE, halves))
-    exact = fit(Fit(models.load(tiny_base), [posts[:270]], posts[270:], RECIPE, cpu))
+    exact = fit(Fit(language_model.load(tiny_base), [posts[:270]], posts[270:], RECIPE, cpu))
     assert result.best == pytest.approx(exact.best, rel=1e-2)
     assert lm.model.dtype == torch.float32
     lm.save(tmp_path)
-    again = models.load(tmp_path)
-    assert scoring.bits_per_byte(lm, posts[270:]) == scoring.bits_per_byte(again, posts[270:])
+    again = language_model.load(tmp_path)
+    assert likelihood.bits_per_byte(lm, posts[270:]) == likelihood.bits_per_byte(again, posts[270:])
 
 
 def test_held_out_loss_is_measured_before_the_first_step_and_after_each_epoch(
@@ -135,7 +136,7 @@ def test_held_out_loss_is_measured_before_the_first_step_and_after_each_epoch(
     _, result, events = trained
     assert [point["epoch"] for point in result.history] == [0, 1, 2]
     assert [point["step"] for point in result.history] == [0, result.steps // 2, result.steps]
-    untouched = scoring.bits_per_byte(models.load(tiny_base), posts[270:])
+    untouched = likelihood.bits_per_byte(language_model.load(tiny_base), posts[270:])
     measured = [point["held_out_bits_per_byte"] for point in result.history]
     assert measured[0] == pytest.approx(untouched, rel=1e-6)
     assert result.best == measured[2]
@@ -156,12 +157,12 @@ def test_tokens_are_those_of_the_posts(
 
 def test_what_was_too_much_is_taken_back(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
     fast = FAST.changed(batch_tokens=512)
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     fit(Fit(lm, [posts[:200]], posts[270:], fast.changed(learning_rate=1e-2, epochs=1), cpu))
     known = lm.model.state_dict()
     found = {}
     for way_back in (False, True):
-        lm = models.load(tiny_base)
+        lm = language_model.load(tiny_base)
         lm.model.load_state_dict(known)
         recipe = fast.changed(learning_rate=3e-2, epochs=2, way_back=way_back)
         found[way_back] = fit(Fit(lm, [posts[200:240]], posts[270:], recipe, cpu))
@@ -170,13 +171,13 @@ def test_what_was_too_much_is_taken_back(tiny_base: Path, posts: list[str], cpu:
     assert found[False].way is None
     assert found[True].way in (0.25, 0.4, 0.55, 0.7, 0.85)
     assert found[True].best < found[False].best == min(measured[: len(found[False].history)])
-    assert scoring.bits_per_byte(lm, posts[270:]) == pytest.approx(found[True].best, rel=1e-3)
+    assert likelihood.bits_per_byte(lm, posts[270:]) == pytest.approx(found[True].best, rel=1e-3)
 
 
 def test_training_stops_when_it_no_longer_falls_and_the_best_weights_stay(
     tiny_base: Path, posts: list[str], cpu: Machine
 ) -> None:
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     few, other = posts[:10], [post.upper() for post in posts[270:]]
     recipe = FAST.changed(learning_rate=3e-2, epochs=40, batch_tokens=256, way_back=False)
     result = fit(Fit(lm, [few], other, recipe, cpu))
@@ -187,7 +188,7 @@ def test_training_stops_when_it_no_longer_falls_and_the_best_weights_stay(
     last = measured[-1]
     assert last is not None
     assert last > result.best
-    assert scoring.bits_per_byte(lm, other) == result.best
+    assert likelihood.bits_per_byte(lm, other) == result.best
 
 
 def test_weights_that_never_got_better_are_those_of_the_base(
@@ -195,7 +196,7 @@ def test_weights_that_never_got_better_are_those_of_the_base(
 ) -> None:
     import torch
 
-    lm, base = models.load(tiny_base), models.load(tiny_base)
+    lm, base = language_model.load(tiny_base), language_model.load(tiny_base)
     fit(Fit(lm, [posts[:200]], ["zzzz"], RECIPE.changed(learning_rate=0.9), cpu))
     for one, other in zip(lm.model.parameters(), base.model.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -205,15 +206,15 @@ def test_the_returned_model_scores_the_best_and_so_does_the_saved_one(
     trained: tuple[LanguageModel, Trained, list[Event]], posts: list[str], tmp_path: Path
 ) -> None:
     lm, result, _ = trained
-    assert scoring.bits_per_byte(lm, posts[270:]) == result.best
+    assert likelihood.bits_per_byte(lm, posts[270:]) == result.best
     lm.save(tmp_path)
-    assert scoring.bits_per_byte(models.load(tmp_path), posts[270:]) == result.best
+    assert likelihood.bits_per_byte(language_model.load(tmp_path), posts[270:]) == result.best
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_with_advice(
     tiny_base: Path, posts: list[str], cpu: Machine
 ) -> None:
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     next(lm.model.parameters()).data.fill_(math.nan)
     with pytest.raises(TrainingError, match="at step 1; try again with a lower --learning-rate"):
         fit(Fit(lm, [posts[:50]], posts[50:60], RECIPE, cpu))
@@ -223,7 +224,7 @@ def test_same_seed_same_weights_other_seed_others(
     dropout_base: Path, posts: list[str], cpu: Machine
 ) -> None:
     def result(seed: int) -> list[dict[str, float | None]]:
-        task = Fit(models.load(dropout_base), [posts[:60]], posts[60:70], RECIPE, cpu, seed)
+        task = Fit(language_model.load(dropout_base), [posts[:60]], posts[60:70], RECIPE, cpu, seed)
         return fit(task).history
 
     assert result(1) == result(1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets.training import piecewise
+from huggingtweets.nn import adamw_bf16
 
 if TYPE_CHECKING:
     import torch
@@ -45,14 +45,14 @@ def gradients(number: int) -> Weights:
 def test_steps_are_those_of_torch(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    monkeypatch.setattr(piecewise, "_PIECE", piece)
+    monkeypatch.setattr(adamw_bf16, "_PIECE", piece)
     masters, plain = weights(), weights()
     halved = {name: weight.detach().bfloat16() for name, weight in masters.items()}
     optimizer, theirs = optimizer_of(masters), optimizer_of(plain)
     for number in range(3):
         for name, gradient in gradients(number).items():
             halved[name].grad, plain[name].grad = gradient.clone(), gradient.float()
-        piecewise.step(optimizer, masters, halved, CLIP)
+        adamw_bf16.step(optimizer, masters, halved, CLIP)
         torch.nn.utils.clip_grad_norm_(plain.values(), CLIP)
         theirs.step()
         assert all(weight.grad is None for weight in halved.values())
@@ -74,6 +74,6 @@ def test_gradients_within_the_norm_are_not_touched() -> None:
     halved = {name: weight.detach().bfloat16() for name, weight in masters.items()}
     halved["vector"].grad = torch.full((5,), 0.125, dtype=torch.bfloat16)
     optimizer = optimizer_of(masters)
-    piecewise.step(optimizer, masters, halved, CLIP)
+    adamw_bf16.step(optimizer, masters, halved, CLIP)
     moment = optimizer.state[masters["vector"]]["exp_avg"]
     torch.testing.assert_close(moment, torch.full((5,), 0.0125), rtol=1e-6, atol=0)

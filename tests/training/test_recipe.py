@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets import models
 from huggingtweets.errors import InputError
+from huggingtweets.nn import language_model
 from huggingtweets.training import RECIPES, Fit, fit
 from huggingtweets.training.loop import _Data
 from huggingtweets.training.recipe import CLASSIC, FAST
@@ -15,7 +15,7 @@ from huggingtweets.training.weights import Weights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
 
 
 def test_classic_is_the_published_recipe_to_the_letter() -> None:
@@ -33,7 +33,7 @@ def test_classic_is_the_published_recipe_to_the_letter() -> None:
 def test_classic_takes_a_step_for_each_full_block_of_the_context(
     tiny_base: Path, posts: list[str], cpu: Machine
 ) -> None:
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     task = Fit(lm, [posts[:60]], posts[60:70], CLASSIC, cpu)
     tokens = sum(len(post) + 1 for post in lm.encode_all(posts[:60])) + 1
     blocks = tokens // lm.context
@@ -49,7 +49,7 @@ def test_classic_takes_a_step_for_each_full_block_of_the_context(
 def test_classic_keeps_a_post_longer_than_the_context_in_one_piece(
     tiny_base: Path, posts: list[str], cpu: Machine
 ) -> None:
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     long = " ".join(posts[:5])
     data = _Data(Fit(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu), CLASSIC)
     ids = [lm.separator, *lm.encode(long), lm.separator]
@@ -62,7 +62,7 @@ def test_the_optimizer_is_adamw_with_the_recipes_numbers(tiny_base: Path, cpu: M
     import torch
 
     recipe = FAST.changed(weight_decay=0.1)
-    optimizer = Weights(models.load(tiny_base).model, cpu, recipe).optimizer
+    optimizer = Weights(language_model.load(tiny_base).model, cpu, recipe).optimizer
     assert isinstance(optimizer, torch.optim.AdamW)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
     assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.99)}

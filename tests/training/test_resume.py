@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
-from huggingtweets import checkpoint, models, pipeline
+from huggingtweets import pipeline
 from huggingtweets.errors import BotError, Interrupted
+from huggingtweets.nn import language_model
 from huggingtweets.pipeline import TrainOptions
-from huggingtweets.run import RunFolder
+from huggingtweets.storage import checkpoint
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import Fit, Interrupt, fit
 from huggingtweets.training.progress import Progress
 from huggingtweets.training.recipe import FAST
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.events import Event
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
 
 EPOCHS = 3
 RECIPE = FAST.changed(learning_rate=3e-3, epochs=EPOCHS, batch_tokens=256)
@@ -143,14 +145,14 @@ def test_ctrl_c_saves_and_can_be_resumed(training: Training, tmp_path: Path) -> 
 
 @pytest.fixture
 def task(dropout_base: Path, posts: list[str], cpu: Machine, tmp_path: Path) -> Fit:
-    lm = models.load(dropout_base)
+    lm = language_model.load(dropout_base)
     return Fit(
         lm, [posts[:60], posts[60:80]], posts[280:], RECIPE, cpu, 3, tmp_path / "c" / "state"
     )
 
 
 def again(task: Fit) -> Fit:
-    return replace(task, base=models.load(task.base.source), interrupt=Interrupt())
+    return replace(task, base=language_model.load(task.base.source), interrupt=Interrupt())
 
 
 @pytest.fixture
@@ -199,7 +201,7 @@ def test_stopped_on_the_way_back_ends_the_same(task: Fit, posts: list[str], tmp_
     taught = replace(task, train=[posts[:200]], recipe=RECIPE.changed(learning_rate=1e-2, epochs=1))
     fit(replace(taught, checkpoint_file=None))
     taught.base.save(tmp_path / "taught")
-    base = models.load(tmp_path / "taught")
+    base = language_model.load(tmp_path / "taught")
     recipe = RECIPE.changed(learning_rate=3e-2, epochs=2)
     task = replace(task, base=base, train=[posts[200:240]], recipe=recipe)
     undisturbed = fit(replace(again(task), checkpoint_file=None))
@@ -276,7 +278,7 @@ def test_a_checkpoint_of_another_plan_is_refused(stopped: Fit, what: str) -> Non
 
 def test_a_checkpoint_of_another_base_is_refused(stopped: Fit, tiny_base: Path) -> None:
     with pytest.raises(BotError, match="belongs to other posts, another base, recipe or seed"):
-        fit(replace(stopped, base=models.load(tiny_base)))
+        fit(replace(stopped, base=language_model.load(tiny_base)))
 
 
 @pytest.mark.parametrize("left", [0, 5, 1_000, -10])

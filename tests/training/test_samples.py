@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets import models
-from huggingtweets.novelty import CopyIndex
+from huggingtweets.generation.copy_index import CopyIndex
+from huggingtweets.nn import language_model
 from huggingtweets.training import RECIPES, Fit, fit, samples
 from huggingtweets.training.samples import A_COPY, Sampler
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from huggingtweets.events import Event
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
 
 RECIPE = RECIPES["fast"].changed(learning_rate=1e-2, epochs=2)
 
@@ -30,7 +30,7 @@ def test_training_goes_the_same_way_with_and_without(
 
     def trained() -> tuple[dict[str, torch.Tensor], list[Event]]:
         events: list[Event] = []
-        lm = models.load(dropout_base)
+        lm = language_model.load(dropout_base)
         fit(Fit(lm, [posts[:100]], posts[280:], RECIPE, cpu), events.append)
         return lm.model.state_dict(), events
 
@@ -47,7 +47,7 @@ def test_training_goes_the_same_way_with_and_without(
 
 def test_events_tell_rate_and_use(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
     events: list[Event] = []
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     result = fit(Fit(lm, [posts[:100]], posts[280:], RECIPE, cpu), events.append)
     first, last = events[1], events[-1]  # before them comes what the machine is
     assert first.learning_rate is None
@@ -59,12 +59,12 @@ def test_events_tell_rate_and_use(tiny_base: Path, posts: list[str], cpu: Machin
 
 
 def test_samples_are_told_with_how_new_they_are(tiny_base: Path, posts: list[str]) -> None:
-    sampler = Sampler(models.load(tiny_base), [posts[:50]], seed=3)
+    sampler = Sampler(language_model.load(tiny_base), [posts[:50]], seed=3)
     drawn = sampler.draw(0, 0.0)
     assert drawn
     assert len(drawn) == 3
     assert all(one.post.startswith(one.prompt) and 0 <= one.novelty <= 1 for one in drawn)
-    assert Sampler(models.load(tiny_base), [posts[:50]], seed=3).draw(0, 0.0) == drawn
+    assert Sampler(language_model.load(tiny_base), [posts[:50]], seed=3).draw(0, 0.0) == drawn
     sampler._index = CopyIndex([one.post for one in drawn])
     copies = sampler.draw(0, 1e9)
     assert copies
@@ -72,7 +72,7 @@ def test_samples_are_told_with_how_new_they_are(tiny_base: Path, posts: list[str
 
 
 def test_a_share_of_the_time_is_all_they_get(tiny_base: Path, posts: list[str]) -> None:
-    sampler = Sampler(models.load(tiny_base), [posts[:50]], seed=3)
+    sampler = Sampler(language_model.load(tiny_base), [posts[:50]], seed=3)
     sampler.spent = 1.0
     assert sampler.draw(1, 49.0) is None
     assert sampler.draw(1, 51.0)
@@ -80,7 +80,7 @@ def test_a_share_of_the_time_is_all_they_get(tiny_base: Path, posts: list[str]) 
 
 @pytest.mark.parametrize("fault", ["weights", "context"])
 def test_what_cannot_be_drawn_is_left_out(tiny_base: Path, fault: str) -> None:
-    lm = models.load(tiny_base)
+    lm = language_model.load(tiny_base)
     if fault == "weights":
         next(lm.model.parameters()).data.fill_(float("nan"))
     else:

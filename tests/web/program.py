@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from huggingtweets.serving.types import Settings
+from huggingtweets.serving.schemas import Settings
 from huggingtweets.web import Options, serve
 
 if __name__ == "__main__":

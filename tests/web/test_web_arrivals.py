@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets.web.arrivals import Arrivals
+from huggingtweets.web.upload_guard import Arrivals
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.web.guard import Message, Receive, Send
+    from huggingtweets.web.security import Message, Receive, Send
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from huggingtweets.cli import main
 from huggingtweets.errors import InputError
-from huggingtweets.serving.types import Settings
+from huggingtweets.serving.schemas import Settings
 from huggingtweets.web import Options
 
 if TYPE_CHECKING:

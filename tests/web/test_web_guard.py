@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets.web.guard import OWN_NAMES, Guard, Rules
-from huggingtweets.web.visitors import Door
+from huggingtweets.web.security import OWN_NAMES, Guard, Rules
+from huggingtweets.web.sessions import Door
 
 if TYPE_CHECKING:
-    from huggingtweets.web.guard import Message, Receive, Send
+    from huggingtweets.web.security import Message, Receive, Send
 
 PAGE = b"<script>1</script><script src='a.js'></script><p>&lt;script&gt;</p>"
 

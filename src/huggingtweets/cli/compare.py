@@ -14,8 +14,8 @@ from huggingtweets.errors import InputError, Interrupted
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from huggingtweets.research.compare_size import Task
-    from huggingtweets.research.compare_values import Bits, Compared, Comparison
+    from huggingtweets.compare.equal_size import Task
+    from huggingtweets.compare.result import Bits, Compared, Comparison
 
 _NARROW = 68  # columns under which authors stand below each other instead of in tables
 _UNEQUAL = 1.5  # times as much text as another, from which equal text is worth a line
@@ -65,13 +65,13 @@ def compare(
     as_json: options.Json = False,
 ) -> None:
     """Compare authors: whose posts are hardest to predict, and what their bots learnt."""
-    from huggingtweets.research import compare as comparing
-    from huggingtweets.research import plots
+    from huggingtweets.compare import compare as comparing
+    from huggingtweets.plots import run_plots
 
     if out is not None and not same_size:
         raise InputError("--out keeps the bots of --same-size; give both, or neither.")
     if plot is not None:
-        plots.check_name(plot)
+        run_plots.check_name(plot)
     screen = Screen(quiet=as_json)
     comparison = comparing.compare(runs)
     if same_size:
@@ -90,7 +90,7 @@ def compare(
 
 
 def _at_same_size(comparison: "Comparison", out: Path | None, screen: Screen) -> "Comparison":
-    from huggingtweets.research.compare_size import at_same_size
+    from huggingtweets.compare.equal_size import at_same_size
     from huggingtweets.training import Interrupt
 
     def begin(task: "Task") -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huggingtweets.atomic import storage_errors
 from huggingtweets.cli import options
 from huggingtweets.cli.screen import Screen, command, outcome, print_json
 from huggingtweets.cli.train import (
@@ -18,10 +17,11 @@ from huggingtweets.cli.train import (
     train_with_screen,
 )
 from huggingtweets.errors import StorageError
+from huggingtweets.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from huggingtweets.generation import NewPost
-    from huggingtweets.run import RunFolder
+    from huggingtweets.generation.writer import NewPost
+    from huggingtweets.storage.run_folder import RunFolder
 
 NAME = "demo"
 _MINUTES = 4.5
@@ -43,7 +43,7 @@ def demo(
     as_json: options.Json = False,
 ) -> None:
     """Make a bot from the bundled NASA posts, evaluate it and show its posts. Works offline."""
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
     screen = Screen(quiet=as_json, samples=True)
     run = RunFolder(out / NAME)
@@ -128,8 +128,8 @@ def _is_of_the_sample(run: "RunFolder") -> bool:
 
 def _write(run: "RunFolder", screen: Screen, *, show: bool) -> "list[NewPost]":
     """Ten new posts."""
-    from huggingtweets import bots
-    from huggingtweets.generation import Sampling
+    from huggingtweets.generation import bots
+    from huggingtweets.generation.writer import Sampling
 
     writer = bots.open_bot(str(run.path)).writer(Sampling())
     posts = []

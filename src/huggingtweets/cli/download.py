@@ -102,7 +102,7 @@ def download(
 
 def _read(source: str, reading: "Reading") -> "tuple[pl.DataFrame, Path | None]":
     """The posts of an account or a file, and where the account's are kept."""
-    from huggingtweets.posts import posts_table
+    from huggingtweets.data.posts import posts_table
     from huggingtweets.sources import behind, open_source
     from huggingtweets.sources.accounts import NetworkSource
     from huggingtweets.sources.store import Store
@@ -142,11 +142,11 @@ def _day(text: str | None) -> datetime | None:
 def _write(table: "pl.DataFrame", out: Path) -> None:
     import polars as pl
 
-    from huggingtweets import atomic
+    from huggingtweets.storage import files
 
     ending = out.suffix.lower()
     plain = table.with_columns(pl.col("created_at").dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
-    with atomic.replacing(out) as temporary:
+    with files.replacing(out) as temporary:
         try:
             if ending == ".parquet":
                 table.write_parquet(temporary)
@@ -155,7 +155,7 @@ def _write(table: "pl.DataFrame", out: Path) -> None:
             else:
                 plain.write_csv(temporary)
         except pl.exceptions.PolarsError as error:
-            raise atomic.as_os_error(error) from error
+            raise files.as_os_error(error) from error
 
 
 def _as_json(table: "pl.DataFrame", source: str, out: Path | None) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def _as_json(table: "pl.DataFrame", source: str, out: Path | None) -> dict[str, 
 
 def _kinds(table: "pl.DataFrame") -> dict[str, int]:
     """How many there are of each kind, the kinds in their usual order."""
-    from huggingtweets.posts import SCHEMA
+    from huggingtweets.data.posts import SCHEMA
 
     counts = dict(table["kind"].value_counts().iter_rows())
     order = SCHEMA["kind"].categories  # type: ignore[attr-defined]

@@ -13,8 +13,9 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(bot: options.Bot, *, as_json: options.Json = False) -> None:
     """Evaluate a bot again and rewrite its likeness report, from its run folder."""
-    from huggingtweets import bots, pipeline
+    from huggingtweets import pipeline
     from huggingtweets.cli.train import show_likeness
+    from huggingtweets.generation import bots
 
     run = bots.run_of(bot)
     screen = Screen(quiet=as_json)

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huggingtweets import models
 from huggingtweets.cli import options
 from huggingtweets.cli.screen import Screen, print_json
 from huggingtweets.errors import InputError, TooLittleText
+from huggingtweets.nn import language_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import polars as pl
 
-    from huggingtweets.bots import Bot
-    from huggingtweets.generation import NewPost, Writer
+    from huggingtweets.generation.bots import Bot
+    from huggingtweets.generation.writer import NewPost, Writer
     from huggingtweets.sources import Confirm
 
 _MOST = 10_000
@@ -47,10 +47,10 @@ def generate(
     n: Annotated[int, typer.Option("-n", help="Number of posts for each prompt.")] = 10,
     temperature: Annotated[
         float, typer.Option(help="Sampling temperature: lower is safer, higher is more varied.")
-    ] = models.TEMPERATURE,
+    ] = language_model.TEMPERATURE,
     top_p: Annotated[
         float, typer.Option(help="Sample from the likeliest tokens with this total probability.")
-    ] = models.TOP_P,
+    ] = language_model.TOP_P,
     max_chars: Annotated[int, typer.Option(help="Most characters in a post.")] = 280,
     seed: Annotated[
         int | None,
@@ -84,8 +84,8 @@ def generate(
     as_json: options.Json = False,
 ) -> None:
     """Write new posts in the author's voice. Copies of real posts are replaced."""
-    from huggingtweets import bots
-    from huggingtweets.generation import Sampling
+    from huggingtweets.generation import bots
+    from huggingtweets.generation.writer import Sampling
 
     if not 1 <= n <= _MOST:
         raise InputError(f"-n must be from 1 to {_MOST:,}, not {n}.")

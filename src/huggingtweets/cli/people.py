@@ -10,7 +10,7 @@ from huggingtweets.cli.screen import Screen, command, print_json
 from huggingtweets.errors import Interrupted, StorageError
 
 if TYPE_CHECKING:
-    from huggingtweets.forgetting import Forgotten
+    from huggingtweets.deletion import Forgotten
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def opt_out(
     as_json: options.Json = False,
 ) -> None:
     """Show the opt-out list or add people to it. Their posts are never read or trained on."""
-    from huggingtweets import optout
+    from huggingtweets.privacy import opt_out as optout
 
     added = optout.add(handles, hashed=hashed) if handles else []
     entries = sorted(optout.load().entries)
@@ -75,18 +75,18 @@ def forget(
     as_json: options.Json = False,
 ) -> None:
     """Remove deleted posts from runs, sweeps and downloads, and never read them again."""
-    from huggingtweets import forgetting
-    from huggingtweets.run import RunFolder, list_runs
+    from huggingtweets import deletion
+    from huggingtweets.storage.run_folder import RunFolder, list_runs
 
     lines = options.post_ids(ids)
-    sweeps = [path for path in runs or () if forgetting.is_sweep(path)]
+    sweeps = [path for path in runs or () if deletion.is_sweep(path)]
     found = [RunFolder(path) for path in runs or () if path not in sweeps]
     for run in found:
         run.record()  # a mistyped RUN is told before anything is done
     if not runs:
-        found, sweeps = list_runs(out), forgetting.list_sweeps(out, out.parent)
+        found, sweeps = list_runs(out), deletion.list_sweeps(out, out.parent)
     try:
-        done = forgetting.forget(lines, found, sweeps)
+        done = deletion.forget(lines, found, sweeps)
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped; the same command goes on from there.") from error
     if as_json:
@@ -111,8 +111,8 @@ def forget(
 
 
 def _show(screen: Screen, done: "Forgotten") -> None:
-    from huggingtweets.forgotten import memory_file
-    from huggingtweets.run import RunFolder
+    from huggingtweets.privacy.deleted_posts import memory_file
+    from huggingtweets.storage.run_folder import RunFolder
 
     for path, number in (done.runs | done.sweeps | done.downloads).items():
         screen.say(f"{path}: {number:,} post{'s' if number > 1 else ''} removed")

@@ -10,7 +10,7 @@ from huggingtweets.cli.screen import Screen, print_json
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 _MOST_PICKED = 1000
 
@@ -70,7 +70,8 @@ def picture(
     as_json: options.Json = False,
 ) -> None:
     """Render a post as a picture of 1200 x 630 pixels, the size of link previews."""
-    from huggingtweets import bots, publish
+    from huggingtweets import publish
+    from huggingtweets.generation import bots
 
     run = bots.run_of(bot)
     target = out or run.picture
@@ -93,8 +94,9 @@ def chosen_post(
     Raises:
         InputError: the options contradict each other, or the bot wrote nothing but copies.
     """
-    from huggingtweets import bots, publish
-    from huggingtweets.generation import Sampling
+    from huggingtweets import publish
+    from huggingtweets.generation import bots
+    from huggingtweets.generation.writer import Sampling
 
     if post is not None:
         if pick is not None:

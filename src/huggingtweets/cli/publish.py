@@ -13,7 +13,7 @@ from huggingtweets.errors import InputError, Interrupted
 if TYPE_CHECKING:
     from huggingtweets.publish.hub import Plan
     from huggingtweets.publish.publication import Publication
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +58,7 @@ def publish(
     as_json: options.Json = False,
 ) -> None:
     """Publish a bot on the Hugging Face Hub: the model and its card, never the posts."""
-    from huggingtweets import bots
+    from huggingtweets.generation import bots
     from huggingtweets.publish import hub
 
     run = bots.run_of(bot)

@@ -11,7 +11,7 @@ from huggingtweets.cli.screen import Screen, command, harmless, print_json
 from huggingtweets.errors import BotError
 
 if TYPE_CHECKING:
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> None:
     """List the runs: base, author, posts kept, held-out bits per byte, state."""
-    from huggingtweets.run import list_runs
+    from huggingtweets.storage.run_folder import list_runs
 
     found = [_summary(run) for run in list_runs(out)]
     if as_json:
@@ -65,8 +65,8 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show one run: where it came from, how it was made, how it came out."""
-    from huggingtweets import bases
-    from huggingtweets.run import RunFolder
+    from huggingtweets.nn import bases
+    from huggingtweets.storage.run_folder import RunFolder
 
     found = RunFolder(run)
     record = found.record()

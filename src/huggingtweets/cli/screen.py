@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.status import Status
 
-    from huggingtweets.generation import NewPost
-    from huggingtweets.run import RunFolder
+    from huggingtweets.generation.writer import NewPost
+    from huggingtweets.storage.run_folder import RunFolder
 
 # Terminals obey control characters, and posts come from strangers: shown as pictures (␛) instead.
 _PICTURES = (

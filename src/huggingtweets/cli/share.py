@@ -34,7 +34,8 @@ def share(
     Names and addresses in the bot's post are made harmless. Nothing is sent, and no network is
     asked.
     """
-    from huggingtweets import bots, publish
+    from huggingtweets import publish
+    from huggingtweets.generation import bots
 
     run = bots.run_of(bot)
     sharing = publish.Sharing(instance, link)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from huggingtweets.research.sweep import Sat
-    from huggingtweets.research.sweep_loop import Step
+    from huggingtweets.sweep.loop import Step
+    from huggingtweets.sweep.sweep import Sat
 
 _RUN = "run"
 
@@ -134,8 +134,8 @@ def sweep(
     as_json: options.Json = False,
 ) -> None:
     """Train recipes on every author and find the one that is best for all."""
-    from huggingtweets.research import sweep as sweeps
-    from huggingtweets.research.space import DEFAULT, read_space
+    from huggingtweets.sweep import sweep as sweeps
+    from huggingtweets.sweep.search_space import DEFAULT, read_space
     from huggingtweets.training import Interrupt
 
     if resume is not None and authors:

@@ -38,7 +38,7 @@ def report(
     folder: Folder = None, *, storage: Storage = None, as_json: options.Json = False
 ) -> None:
     """Write the report page of a sweep: importance, best region, best recipe of each author."""
-    from huggingtweets.research.sweep_report import latest, write_report
+    from huggingtweets.sweep.report import latest, write_report
 
     path = latest(folder)
     found = write_report(path, storage)
@@ -62,8 +62,8 @@ def export(
     ] = None,
 ) -> None:
     """Export a sweep for another service, whose agents then run `huggingtweets train`."""
-    from huggingtweets.research.sweep_report import latest
-    from huggingtweets.research.wandb_sweep import export as write
+    from huggingtweets.sweep.report import latest
+    from huggingtweets.sweep.wandb import export as write
 
     if service != "wandb":
         raise InputError(f"A sweep can be exported to wandb, not to {service!r}.")

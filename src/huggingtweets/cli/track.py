@@ -10,7 +10,7 @@ from huggingtweets.cli import options
 from huggingtweets.cli.screen import Screen, command, has_display
 
 if TYPE_CHECKING:
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -31,7 +31,7 @@ def track(
     no_raw_artifacts: options.NoRawArtifacts = False,
 ) -> None:
     """Log a run to trackio or W&B, during training or afterwards."""
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
     from huggingtweets.track import send
 
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)

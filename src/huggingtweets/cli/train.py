@@ -14,7 +14,7 @@ from huggingtweets.errors import BotError, InputError, Interrupted
 
 if TYPE_CHECKING:
     from huggingtweets.pipeline import TrainOptions
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
     from huggingtweets.training import Interrupt
 
 
@@ -176,8 +176,8 @@ def train(
     as_json: options.Json = False,
 ) -> None:
     """Make a bot from posts: read, curate, fine-tune, evaluate."""
-    from huggingtweets import bases
     from huggingtweets.curation import CurationOptions
+    from huggingtweets.nn import bases
     from huggingtweets.pipeline import TrainOptions
     from huggingtweets.training import RECIPES, parse_layers
 
@@ -240,7 +240,7 @@ def train(
 
 def say_what_is_missing(screen: Screen) -> None:
     """One line where the preferred base isn't used because its weights aren't here."""
-    from huggingtweets import bases
+    from huggingtweets.nn import bases
 
     if why := bases.missing_weights():
         screen.say(why, "yellow")

@@ -51,7 +51,7 @@ def serve(
 ) -> None:
     """Start the web app. Ctrl-C stops it; nothing is lost."""
     from huggingtweets import web
-    from huggingtweets.serving.types import Settings
+    from huggingtweets.serving.schemas import Settings
 
     settings = Settings(
         out=out,

@@ -28,7 +28,7 @@ from huggingtweets.curation._clean import clean
 from huggingtweets.curation._duplicates import find_duplicates
 from huggingtweets.curation._options import CurationOptions
 from huggingtweets.curation._words import FEWEST_WORDS, are_short, count_words
-from huggingtweets.posts import SCHEMA
+from huggingtweets.data.posts import SCHEMA
 
 __all__ = ["Curated", "CurationOptions", "clean", "count_words", "curate"]
 
@@ -42,9 +42,9 @@ class Curated:
     """What came of a table of posts.
 
     Attributes:
-        kept: :data:`~huggingtweets.posts.SCHEMA` with cleaned text, in time order; posts without
-            a time come first, in the order they had (they can't claim to be the newest).
-        dropped: :data:`~huggingtweets.posts.SCHEMA` with the raw text, in the same order, and
+        kept: :data:`~huggingtweets.data.posts.SCHEMA` with cleaned text, in time order; posts
+            without a time come first, in the order they had (they can't claim to be the newest).
+        dropped: :data:`~huggingtweets.data.posts.SCHEMA` with the raw text, in the same order, and
             ``reason`` (retweets, short or duplicates) and ``detail``, a few words for a reader.
     """
 
@@ -76,7 +76,7 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     """Sort posts into those to learn from, cleaned, and those dropped, with the reason.
 
     Args:
-        posts: a table of :data:`~huggingtweets.posts.SCHEMA`.
+        posts: a table of :data:`~huggingtweets.data.posts.SCHEMA`.
         options: see :class:`CurationOptions`.
     """
     options = options or CurationOptions()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from huggingtweets.novelty import words
+from huggingtweets.generation.copy_index import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

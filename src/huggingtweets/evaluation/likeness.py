@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import scoring
 from huggingtweets.evaluation.authorship import taken_for_author
 from huggingtweets.evaluation.diversity import compare_diversity
 from huggingtweets.evaluation.markov import markov_posts
@@ -22,13 +21,14 @@ from huggingtweets.evaluation.report import (
     Sizes,
 )
 from huggingtweets.events import Event, Listener, ignore
-from huggingtweets.generation import Sampling, Writer
-from huggingtweets.novelty import CopyIndex, Run, is_loop
+from huggingtweets.generation.copy_index import CopyIndex, Run, is_loop
+from huggingtweets.generation.writer import Sampling, Writer
+from huggingtweets.nn import likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 GENERATIONS = 200
 """Unfiltered posts that the report judges."""
@@ -120,7 +120,9 @@ def _bits_by_author(
     bot: LanguageModel, base: LanguageModel, held_out: Mapping[str, Sequence[str]]
 ) -> dict[str, BotAndBase]:
     return {
-        author: BotAndBase(scoring.bits_per_byte(bot, posts), scoring.bits_per_byte(base, posts))
+        author: BotAndBase(
+            likelihood.bits_per_byte(bot, posts), likelihood.bits_per_byte(base, posts)
+        )
         for author, posts in held_out.items()
     }
 

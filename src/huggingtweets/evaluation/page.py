@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from huggingtweets.evaluation import charts
 from huggingtweets.evaluation.report import percent
+from huggingtweets.plots import report_charts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,14 +53,16 @@ def _plots(
 ) -> dict[str, Markup]:
     bits, copied = report.bits_per_byte, report.copied
     plots = {
-        "bits": charts.bars([("bot", bits.bot), ("PPMd", bits.ppmd), ("base", bits.base)], ".3f"),
-        "copied": charts.bars([("bot", copied.bot), ("markovify", copied.markovify)], ".1%"),
-        "lengths": charts.lengths(generations, held_out),
+        "bits": report_charts.bars(
+            [("bot", bits.bot), ("PPMd", bits.ppmd), ("base", bits.base)], ".3f"
+        ),
+        "copied": report_charts.bars([("bot", copied.bot), ("markovify", copied.markovify)], ".1%"),
+        "lengths": report_charts.lengths(generations, held_out),
     }
     if (taken := report.taken_for_author) is not None:
         shares = [("bot", taken.bot), ("real posts", taken.held_out), ("other people", taken.panel)]
-        plots["taken"] = charts.bars(shares, ".0%")
+        plots["taken"] = report_charts.bars(shares, ".0%")
     if report.loss:
-        plots["curve"] = charts.curve(report.loss, bits.base)
+        plots["curve"] = report_charts.curve(report.loss, bits.base)
     # Drawn from numbers and fixed labels alone, so there is nothing in them to escape.
     return {name: Markup(svg) for name, svg in plots.items()}  # noqa: S704

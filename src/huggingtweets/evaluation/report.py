@@ -148,8 +148,9 @@ class LikenessReport:
         settings: how the generations were drawn, such as temperature and top_p.
         loss: the measurements of training, oldest first.
         human: what people took for the author's, None where nobody was asked.
-        loops: share of posts that repeat themselves (:func:`~huggingtweets.novelty.is_loop`); None
-            in reports from before it was measured.
+        loops: share of posts that repeat themselves
+            (:func:`~huggingtweets.generation.copy_index.is_loop`); None in reports from before it
+            was measured.
     """
 
     authors: tuple[str, ...]

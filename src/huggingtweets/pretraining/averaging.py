@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from huggingtweets import models, scoring
+from huggingtweets.nn import language_model, likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.pretraining.progress import Progress
 
 _WAYS = (0.85, 0.7, 0.55, 0.4)
@@ -35,18 +35,20 @@ def held_out_bits(
     """
     import torch
 
-    from huggingtweets import dataset
+    from huggingtweets.data import batching
 
     with torch.autocast(lm.device.type, torch.bfloat16, enabled=precision == "bf16"):
         nats = {
-            name: scoring.summed_nats(
-                lm.model, dataset.rows_of(lm.encode_all(texts), lm.separator, lm.context)
+            name: likelihood.summed_nats(
+                lm.model, batching.rows_of(lm.encode_all(texts), lm.separator, lm.context)
             )
             for name, texts in posts.items()
         }
-    bits = {name: scoring.nats_to_bits_per_byte(value, posts[name]) for name, value in nats.items()}
+    bits = {
+        name: likelihood.nats_to_bits_per_byte(value, posts[name]) for name, value in nats.items()
+    }
     everything = [post for texts in posts.values() for post in texts]
-    return bits | {"all": scoring.nats_to_bits_per_byte(sum(nats.values()), everything)}
+    return bits | {"all": likelihood.nats_to_bits_per_byte(sum(nats.values()), everything)}
 
 
 def average_with(
@@ -74,7 +76,7 @@ def average_with(
     """
     import torch
 
-    begin = {n: w.detach().float() for n, w in models.load(before).model.named_parameters()}
+    begin = {n: w.detach().float() for n, w in language_model.load(before).model.named_parameters()}
     end = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
 
     def go(share: float) -> None:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from huggingtweets.curation import CurationOptions, curate
+from huggingtweets.data.posts import Post, posts_table
 from huggingtweets.errors import InputError
-from huggingtweets.optout import NOBODY
-from huggingtweets.posts import Post, posts_table
+from huggingtweets.privacy.opt_out import NOBODY
 from huggingtweets.sources import Reading, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from huggingtweets.optout import OptOut
     from huggingtweets.pretraining.seen import Seen
+    from huggingtweets.privacy.opt_out import OptOut
 
 PIECE_POSTS = 50_000
 HELD_OUT_PER_CORPUS = 200

@@ -8,13 +8,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from huggingtweets import attention, checkpoint
 from huggingtweets.errors import BotError, Interrupted, TrainingError
-from huggingtweets.pretraining import eight_bit
+from huggingtweets.nn import attention, int8_training
 from huggingtweets.pretraining.averaging import held_out_bits
 from huggingtweets.pretraining.optimizers import Optimizers
 from huggingtweets.pretraining.progress import Clock, Progress
 from huggingtweets.pretraining.tokens import Mix
+from huggingtweets.storage import checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from huggingtweets.events import Listener
-    from huggingtweets.machine import Machine
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.pretraining.presets import Preset
     from huggingtweets.pretraining.progress import Budget
     from huggingtweets.pretraining.tokens import Stream
@@ -87,7 +87,7 @@ def pretrain(task: Pretrain, listen: Listener) -> Progress:
     """
     with (
         task.interrupt.watching(),
-        eight_bit.products(task.lm.model, wanted=task.eight_bit),
+        int8_training.products(task.lm.model, wanted=task.eight_bit),
         attention.causal(task.lm.model, task.machine.device, wanted=task.compiled),
     ):
         return _Loop(task, listen).run()

@@ -20,11 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import atomic, machine, models
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Event, Listener, ignore
-from huggingtweets.models import LanguageModel
-from huggingtweets.pretraining import eight_bit
+from huggingtweets.nn import devices, int8_training, language_model
+from huggingtweets.nn.language_model import LanguageModel
 from huggingtweets.pretraining.averaging import average_with
 from huggingtweets.pretraining.card import draw_curve, render_base_card
 from huggingtweets.pretraining.corpus import parse_corpora
@@ -33,6 +32,7 @@ from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, 
 from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
 from huggingtweets.pretraining.progress import Budget, Progress
 from huggingtweets.pretraining.tokens import MOST_TOKENS, Stream
+from huggingtweets.storage import files
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def make_base(
         TrainingError: the loss is no longer a number.
         Interrupted: stopped by the user; ``resume`` goes on.
     """
-    models.quiet_transformers()
+    language_model.quiet_transformers()
     prepared = encoded(Path(specs[0])) if len(specs) == 1 else None
-    accelerator = _accelerator(machine.choose_machine(options.device, options.precision))
+    accelerator = _accelerator(devices.choose_machine(options.device, options.precision))
     before = _before(options)
     start = _start(options, before, prepared)
     if start is not None:
@@ -157,7 +157,7 @@ def _start(
         raise BotError(
             f"{options.out} holds a finished base; leave out --from to train it further."
         )
-    start = models.load(options.source)
+    start = language_model.load(options.source)
     if prepared and prepared.tokenizer.get_vocab() != start.tokenizer.get_vocab():
         raise InputError(
             f"{prepared.folder} was encoded with another tokenizer than {options.source!r} has; "
@@ -200,7 +200,7 @@ class _Making:
         interrupt: Interrupt | None,
     ) -> None:
         self.source, self.options, self.accelerator = source, options, accelerator
-        self.machine = machine.choose_machine(options.device, options.precision)
+        self.machine = devices.choose_machine(options.device, options.precision)
         self.listen = listen if accelerator.is_main_process else ignore
         self.interrupt = interrupt or Interrupt()
         self.work = options.out / "work"
@@ -211,9 +211,9 @@ class _Making:
         data = self._data()
         if self.options.encode_only:
             return data.folder
-        machine.tune_allocator()
+        devices.tune_allocator()
         lm = start or self._model(data, before)
-        models.convert(lm.model, self.accelerator.device, torch.float32)
+        language_model.convert(lm.model, self.accelerator.device, torch.float32)
         task = self._task(lm, data, before)
         progress = pretrain(task, self.listen)
         if before is None and start is None and (warning := progress.learnt_by_heart()):
@@ -242,7 +242,7 @@ class _Making:
         import torch
 
         if before is not None:
-            lm = models.load(self.options.out)
+            lm = language_model.load(self.options.out)
         else:
             torch.manual_seed(self.options.seed)
             separator = data.tokenizer.eos_token_id
@@ -257,7 +257,7 @@ class _Making:
             Stream(data.tokens_file(i), corpus["weight"], preset.row, options.seed, lm.separator)
             for i, corpus in enumerate(data.corpora)
         ]
-        compiled = machine.has_compiler() if options.compiled is None else options.compiled
+        compiled = devices.has_compiler() if options.compiled is None else options.compiled
         return Pretrain(
             lm=lm,
             streams=streams,
@@ -270,7 +270,8 @@ class _Making:
             plan=_plan(data, preset, lm.parameters, options),
             taken=_read_before(before, data, options),
             compiled=compiled,
-            eight_bit=options.precision is None and eight_bit.pays(self.machine, compiled=compiled),
+            eight_bit=options.precision is None
+            and int8_training.pays(self.machine, compiled=compiled),
             device_tokens=options.device_tokens or self._at_once(),
             checkpoint_seconds=options.checkpoint_seconds,
             measure_seconds=options.measure_seconds,
@@ -299,16 +300,16 @@ class _Making:
 
         card = render_base_card(sittings, len(lm.tokenizer), self.options.about)
         curve = draw_curve(sittings)
-        models.convert(lm.model, torch.device("cpu"), torch.bfloat16)
+        language_model.convert(lm.model, torch.device("cpu"), torch.bfloat16)
         lm.model.config.dtype = torch.bfloat16
         out = self.options.out
-        with atomic.replacing_folder(self.work / "model") as temporary:
+        with files.replacing_folder(self.work / "model") as temporary:
             lm.save(temporary)
         for file in sorted((self.work / "model").iterdir()):
             os.replace(file, out / file.name)  # noqa: PTH105 - each whole, the weights among the last
-        atomic.write_text(out / "README.md", card)
-        atomic.write_text(out / "curve.svg", curve)
-        atomic.write_json(out / RECORD, {"format": 1, "sittings": sittings})
+        files.write_text(out / "README.md", card)
+        files.write_text(out / "curve.svg", curve)
+        files.write_json(out / RECORD, {"format": 1, "sittings": sittings})
         state.unlink(missing_ok=True)
 
     def _sitting(
@@ -329,9 +330,9 @@ class _Making:
             "machine": self.machine.as_dict()
             | {
                 "processes": self.accelerator.num_processes,
-                "matmul_flops": machine.matmul_flops(self.machine),
+                "matmul_flops": devices.matmul_flops(self.machine),
             },
-            "versions": machine.package_versions(),
+            "versions": devices.package_versions(),
             "steps": progress.step,
             "tokens": progress.tokens,
             "seconds": round(max(progress.seconds, 1e-3), 3),
@@ -339,7 +340,7 @@ class _Making:
         }
 
 
-def _accelerator(where: machine.Machine) -> Accelerator:
+def _accelerator(where: devices.Machine) -> Accelerator:
     try:
         from accelerate import Accelerator
     except ModuleNotFoundError as error:
@@ -400,10 +401,10 @@ def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
         return
     work = out / "work"
     made = [folder for folder in (work, *work.parents) if not folder.exists()]
-    with atomic.storage_errors(out):
+    with files.storage_errors(out):
         work.mkdir(parents=True, exist_ok=True)
     try:
-        with atomic.locked(work):
+        with files.locked(work):
             yield
     finally:
         _remove_empty(made)

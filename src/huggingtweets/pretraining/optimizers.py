@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from huggingtweets.pretraining.muon import Muon
+from huggingtweets.nn.muon import Muon
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
     from huggingtweets.pretraining.presets import Preset
 
 

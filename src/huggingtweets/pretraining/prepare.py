@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from huggingtweets import atomic, forgotten, optout
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import BotError, TooLittleText
 from huggingtweets.events import Event, Listener
@@ -27,6 +26,8 @@ from huggingtweets.pretraining import corpus as corpora_
 from huggingtweets.pretraining.corpus import Corpus, Counts
 from huggingtweets.pretraining.seen import Seen
 from huggingtweets.pretraining.tokens import append, encode
+from huggingtweets.privacy import deleted_posts, opt_out
+from huggingtweets.storage import files as atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
 
-    from huggingtweets.optout import OptOut
+    from huggingtweets.privacy.opt_out import OptOut
 
 _SAMPLE_BYTES = 64_000_000
 """Text that the tokenizer is trained on: more doesn't change 8,192 tokens."""
@@ -68,8 +69,8 @@ class Choices:
     context: int
     tokenizer: Path | None = None
     source: str | None = None
-    opted_out: OptOut = field(default_factory=optout.load)
-    forgotten: frozenset[str] = field(default_factory=forgotten.remembered)
+    opted_out: OptOut = field(default_factory=opt_out.load)
+    forgotten: frozenset[str] = field(default_factory=deleted_posts.remembered)
 
     def fingerprint(self) -> str:
         """Changes when the encoded data would; weights only matter to a tokenizer to be trained."""

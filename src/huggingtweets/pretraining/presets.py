@@ -10,7 +10,7 @@ from huggingtweets.errors import InputError
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from huggingtweets import atomic, novelty
 from huggingtweets.evaluation.report import percent
+from huggingtweets.generation import copy_index
 from huggingtweets.publish._avatar import hue, initial
 from huggingtweets.publish.escaping import escape_html, escape_markdown, one_line
 from huggingtweets.publish.facts import PICTURE, Facts
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
-    from huggingtweets.run import Record, RunFolder
+    from huggingtweets.storage.run_folder import Record, RunFolder
 
 PIPELINE = "pipeline.svg"
 CARD = "README.md"
@@ -39,8 +40,8 @@ def write_card(run: RunFolder, record: Record | None = None) -> None:
         BotError: a file is missing or damaged.
     """
     facts = Facts.of(run, record)
-    atomic.write_text(run.bot / PIPELINE, pipeline_drawing())
-    atomic.write_text(run.bot / CARD, render_card(facts))
+    files.write_text(run.bot / PIPELINE, pipeline_drawing())
+    files.write_text(run.bot / CARD, render_card(facts))
 
 
 def pipeline_drawing() -> str:
@@ -65,8 +66,8 @@ def render_card(facts: Facts) -> str:
         pipeline=PIPELINE,
         # without the report, whose time would make each card of it another one
         stages=[item for item in record.seconds.items() if item[0] != "evaluate"],
-        max_run=novelty.MAX_RUN,
-        own_share=novelty.copy_length(10) / 10,
+        max_run=copy_index.MAX_RUN,
+        own_share=copy_index.copy_length(10) / 10,
     )
 
 

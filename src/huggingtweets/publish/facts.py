@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from huggingtweets import bases
 from huggingtweets.errors import BotError
 from huggingtweets.evaluation import LikenessReport
+from huggingtweets.nn import bases
 from huggingtweets.publish.language import languages
 from huggingtweets.publish.publication import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.run import Record, RunFolder
+    from huggingtweets.storage.run_folder import Record, RunFolder
 
 PICTURE = "predictions.png"
 _ADDRESS = re.compile(r"(?:[\w& ]+: )?(https://[\w.~:/?#@!&'*+,;=%-]+)", re.ASCII)

@@ -10,9 +10,9 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from huggingtweets import atomic, optout
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation.report import percent
+from huggingtweets.privacy import opt_out
 from huggingtweets.publish.card import CARD, PIPELINE, pipeline_drawing, render_card
 from huggingtweets.publish.escaping import one_line
 from huggingtweets.publish.facts import PICTURE, Facts, read_report, title
@@ -20,13 +20,14 @@ from huggingtweets.publish.files import Content, changed, may_go_up, parts_of
 from huggingtweets.publish.hub_errors import hub_errors
 from huggingtweets.publish.publication import Publication
 from huggingtweets.publish.repository import client, full_name, habit, look
+from huggingtweets.storage import files as atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from huggingface_hub import HfApi
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 COPIES_ALLOWED = 0.02
 """Share of the unfiltered posts that may be copies before a reason has to be given."""
@@ -83,7 +84,7 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
             f"{run.path} is not finished ({run.described_state()}); "
             f"go on with: huggingtweets train --resume {run.path}"
         )
-    optout.check(record.authors)
+    opt_out.check(record.authors)
     copied = read_report(run).copied.bot
     if copied <= COPIES_ALLOWED:
         return None

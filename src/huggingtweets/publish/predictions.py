@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from huggingtweets import atomic
 from huggingtweets.publish.picture import PROMPT, Picture
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.generation import NewPost, Writer
-    from huggingtweets.run import RunFolder
+    from huggingtweets.generation.writer import NewPost, Writer
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 def nth_post(writer: Writer, prompt: str = PROMPT, number: int = 1) -> NewPost | None:
@@ -40,5 +40,5 @@ def write_picture(run: RunFolder, writer: Writer, number: int = 1) -> None:
 def save(picture: Picture, path: Path) -> None:
     """Write a picture, atomically."""
     png = picture.png()
-    with atomic.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         temporary.write_bytes(png)

@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from huggingtweets import atomic
 from huggingtweets.errors import BotError
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +52,4 @@ class Publication:
 
     def save(self, run: RunFolder) -> None:
         """Write it into the run, atomically."""
-        atomic.write_json(run.published_file, asdict(self))
+        files.write_json(run.published_file, asdict(self))

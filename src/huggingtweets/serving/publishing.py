@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 def publish(run: RunFolder, repo: str, token: str, *, private: bool, consent: bool) -> str:

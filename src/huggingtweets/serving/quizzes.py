@@ -13,15 +13,15 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from huggingtweets import dataset
+from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation import Human
-from huggingtweets.serving.types import Question, Quiz
+from huggingtweets.serving.schemas import Question, Quiz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 SMALLEST, LARGEST = 2, 50
 _MOST_QUIZZES = 500
@@ -130,7 +130,7 @@ class Quizzes:
 def real_posts(run: RunFolder, count: int, chance: random.Random) -> list[str]:
     """Held-out posts, each at most once, none far longer than a bot's."""
     authors = run.record().authors
-    by_author = dataset.texts_by_author(run.table("kept"), "held_out", authors)
+    by_author = batching.texts_by_author(run.table("kept"), "held_out", authors)
     texts = [text for of_one in by_author.values() for text in of_one if len(text) <= _LONGEST]
     return chance.sample(texts, min(count, len(texts)))
 

@@ -9,30 +9,31 @@ from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from huggingtweets import atomic, pipeline, publish
+from huggingtweets import pipeline, publish
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError
-from huggingtweets.generation import Sampling
-from huggingtweets.models import TEMPERATURE
-from huggingtweets.novelty import words
-from huggingtweets.run import RunFolder
-from huggingtweets.serving import finding, publishing, showing
-from huggingtweets.serving.desk import Desk
-from huggingtweets.serving.limits import Rate
-from huggingtweets.serving.open_bots import OpenBots
-from huggingtweets.serving.places import Places
+from huggingtweets.generation.copy_index import words
+from huggingtweets.generation.writer import Sampling
+from huggingtweets.nn.language_model import TEMPERATURE
+from huggingtweets.serving import bot_views, preview, publishing
+from huggingtweets.serving.batch_scheduler import Desk
+from huggingtweets.serving.bot_cache import OpenBots
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
+from huggingtweets.serving.rate_limit import Rate
+from huggingtweets.serving.schemas import MOST_SOURCES, Written
 from huggingtweets.serving.trainings import Trainings
-from huggingtweets.serving.types import MOST_SOURCES, Written
 from huggingtweets.serving.worker import options_of
+from huggingtweets.serving.workspaces import Places
+from huggingtweets.storage import files
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from huggingtweets.generation import NewPost
-    from huggingtweets.serving.open_bots import Opened
-    from huggingtweets.serving.types import (
+    from huggingtweets.generation.writer import NewPost
+    from huggingtweets.serving.bot_cache import Opened
+    from huggingtweets.serving.schemas import (
         BotPage,
         BotSummary,
         Found,
@@ -80,9 +81,9 @@ class Service:
             StorageError: another server works in the same folder.
         """
         home = self._places.home
-        with atomic.storage_errors(home):
+        with files.storage_errors(home):
             home.mkdir(parents=True, exist_ok=True)
-        self._home_lock = atomic.locked(home)
+        self._home_lock = files.locked(home)
         self._home_lock.__enter__()
         self._trainings.queue_again()
         self._sweep()
@@ -126,7 +127,7 @@ class Service:
             with self._looks:
                 runs = dict.fromkeys((self._places.runs(visitor), self._places.out))
                 base = order.base or self.settings.base
-                found = finding.find(specs, order, base, list(runs))
+                found = preview.find(specs, order, base, list(runs))
             self._found[visitor, order] = found
             while len(self._found) > _MOST_FOUND:
                 self._found.popitem(last=False)
@@ -210,7 +211,7 @@ class Service:
         """Mark a post of one's own bot, or take the mark away."""
         run = self._places.mine(visitor, name)
         with self._marking:
-            showing.mark(run, _post(text), _MOST_FAVOURITES, on=on)
+            bot_views.mark(run, _post(text), _MOST_FAVOURITES, on=on)
 
     def set_picture(self, visitor: str, name: str, text: str, prompt: str = "") -> None:
         """Draw the picture of one's own bot from one of its posts."""
@@ -257,14 +258,14 @@ class Service:
         found = []
         for name, place in self._places.all_seen(visitor):
             with suppress(BotError, OSError):  # damaged, or deleted this moment
-                bot = showing.summary(name, place)
+                bot = bot_views.summary(name, place)
                 if place.mine or bot.state == "done":
                     found.append(bot)
         return found
 
     def bot(self, visitor: str, name: str) -> BotPage:
         """All about a bot."""
-        return showing.page(name, self._places.seen(visitor, name))
+        return bot_views.page(name, self._places.seen(visitor, name))
 
     def picture(self, visitor: str, name: str) -> Path | None:
         """The picture of a bot, None where there is none."""
@@ -293,7 +294,7 @@ class Service:
         self._sweep()
         run = self._places.mine(visitor, name)
         with self._plainly(visitor):
-            return showing.export(run, self._places.exports(visitor, name))
+            return bot_views.export(run, self._places.exports(visitor, name))
 
     def publish(  # noqa: PLR0917 - as pages call it
         self, visitor: str, name: str, repo: str, token: str, private: bool, consent: bool
@@ -324,7 +325,7 @@ class Service:
         for source in read:
             self._places.forget_upload(source)
         if path.exists():
-            with atomic.storage_errors(path):
+            with files.storage_errors(path):
                 gone = path.with_name(f".{path.name}.deleted")
                 shutil.rmtree(gone, ignore_errors=True)
                 path.rename(gone)  # at once, so that nobody sees half of it

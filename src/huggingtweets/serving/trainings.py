@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError, InputError, StorageError
-from huggingtweets.run import RunFolder
-from huggingtweets.serving import showing
-from huggingtweets.serving.orders import ENDED, Job, Orders
+from huggingtweets.serving import bot_views
+from huggingtweets.serving.jobs import ENDED, Job, Orders
 from huggingtweets.serving.queue import Queue
-from huggingtweets.serving.staff import Staff
-from huggingtweets.serving.types import Status
-from huggingtweets.serving.watching import Watcher
+from huggingtweets.serving.run_progress import Watcher
+from huggingtweets.serving.schemas import Status
+from huggingtweets.serving.worker_pool import Staff
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.serving.places import Places
-    from huggingtweets.serving.types import Order, RunState, Settings
+    from huggingtweets.serving.schemas import Order, RunState, Settings
+    from huggingtweets.serving.workspaces import Places
 
 _MOST_DEATHS = 3
 _SECONDS_TO_STOP = 60.0
@@ -235,7 +235,7 @@ class Trainings:
         if not run.record_file.is_file():
             return Status(name, state or "waiting")
         record = run.record()
-        state = state or showing.state_of(run)
+        state = state or bot_views.state_of(run)
         course = self._watcher.look(run)
         last = course.last
         training = state in ("training", "waiting", "stopped") and last.get("stage") == "train"

@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from huggingtweets import bases, pipeline
+from huggingtweets import pipeline
 from huggingtweets.errors import BotError, HuggingTweetsError, Interrupted
-from huggingtweets.run import RunFolder
-from huggingtweets.serving.orders import Orders, Progress
-from huggingtweets.serving.places import Places
+from huggingtweets.nn import bases
+from huggingtweets.serving.jobs import Orders, Progress
 from huggingtweets.serving.queue import Queue
-from huggingtweets.serving.types import Settings
+from huggingtweets.serving.schemas import Settings
+from huggingtweets.serving.workspaces import Places
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES, Interrupt
 
 if TYPE_CHECKING:
     from huggingtweets.events import Event
-    from huggingtweets.serving.orders import Job
-    from huggingtweets.serving.types import Order, RunState
+    from huggingtweets.serving.jobs import Job
+    from huggingtweets.serving.schemas import Order, RunState
 
 _NICE = 10
 """Writing comes first: a training gets a tenth of a core that both want, else all of it."""

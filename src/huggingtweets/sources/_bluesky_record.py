@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from huggingtweets.posts import Post
+from huggingtweets.data.posts import Post
 from huggingtweets.sources._fields import as_dict, as_list, name_of, text_of, time_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from huggingtweets.sources._bluesky_record import POST, post_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
 
 LARGEST = 512 * 1024**2
 """Bytes; a repository of ten years has some 100 MB."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from huggingtweets.posts import Kind
+    from huggingtweets.data.posts import Kind
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # polars takes UTF-8: no lone surrogates
 _X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d?) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) (\d{4})", re.ASCII)

@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
-from huggingtweets.atomic import storage_errors
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._fields import id_of, text_of, time_of
+from huggingtweets.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

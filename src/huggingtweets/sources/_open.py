@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from huggingtweets.data.posts import Post, posts_table
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import Post, posts_table
 from huggingtweets.sources._fields import name_of
 from huggingtweets.sources._kinds import SUPPORTED, open_path
 from huggingtweets.sources._together import together
@@ -75,7 +75,7 @@ def _find(spec: str | Path, reading: Reading) -> Source:
 
 
 def read_posts(specs: Sequence[str | Path], reading: Reading | None = None) -> pl.DataFrame:
-    """Read all sources into one table of :data:`huggingtweets.posts.SCHEMA`.
+    """Read all sources into one table of :data:`huggingtweets.data.posts.SCHEMA`.
 
     A post that is there twice is kept once, as when the same archive is given twice or two archives
     overlap. With ``reading.author`` all are posts of one person, else each source tells its own.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets.posts import SCHEMA
+from huggingtweets.data.posts import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The one door through which posts leave their sources: what an author doesn't want stays inside.
 
-Two wishes are honoured: not to be imitated (:mod:`huggingtweets.optout`), and that a post which was
-deleted is forgotten (:mod:`huggingtweets.forgotten`).
+Two wishes are honoured: not to be imitated (:mod:`huggingtweets.privacy.opt_out`), and that a post
+which was deleted is forgotten (:mod:`huggingtweets.privacy.deleted_posts`).
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from huggingtweets import forgotten, optout
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event
-from huggingtweets.forgotten import PostIds
+from huggingtweets.privacy import deleted_posts
+from huggingtweets.privacy import opt_out as optout
+from huggingtweets.privacy.deleted_posts import PostIds
 from huggingtweets.sources.accounts import NetworkSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from huggingtweets.optout import OptOut
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
+    from huggingtweets.privacy.opt_out import OptOut
     from huggingtweets.sources._open import Source
     from huggingtweets.sources.reading import Reading
 
@@ -85,7 +86,7 @@ def honouring(find: Callable[[Reading], Source], reading: Reading) -> Source:
         OptedOutError: the account, or the alias, is of somebody who asked not to be imitated.
     """
     opt_out = optout.load() if reading.refuse_opted_out else optout.NOBODY
-    forget = PostIds.of(reading.forget | forgotten.remembered())
+    forget = PostIds.of(reading.forget | deleted_posts.remembered())
     opt_out.check([reading.author] if reading.author else [])
     if not opt_out and not forget and not reading.forget:
         return find(reading)

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from huggingtweets.data.posts import Post
 from huggingtweets.events import Event
-from huggingtweets.posts import Post
 from huggingtweets.sources._fields import (
     as_dict,
     as_list,

@@ -16,7 +16,7 @@ from huggingtweets.sources.x_api import XAccount, x_handle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
     from huggingtweets.sources.store import Account
 
 _BLUESKY = re.compile(

@@ -26,7 +26,7 @@ from huggingtweets.sources.store import Page
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
 
 _APPVIEW = "https://public.api.bsky.app"
 _HANDLE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|did:(plc:[a-z2-7]{8,32}|web:[\w.%-]{3,200})")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
     from huggingtweets.sources.store import Account, Page, State
 
 _FRESH = 3600.0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import Post
 from huggingtweets.sources._columns import find_columns
 from huggingtweets.sources._csv_rows import csv_rows
 from huggingtweets.sources._fields import (

@@ -22,7 +22,7 @@ from huggingtweets.sources.files import READERS, PostFile, Whole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from huggingtweets.posts import Post
+    from huggingtweets.data.posts import Post
     from huggingtweets.sources.reading import Reading
 
 LARGEST = 5 * 1000**3

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qs, quote, urlsplit
 
+from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Listener, ignore
-from huggingtweets.posts import Post
 from huggingtweets.sources._address import is_loopback
 from huggingtweets.sources._fields import id_of, name_of, text_of, time_of
 from huggingtweets.sources._html import text_of_html
@@ -23,7 +23,7 @@ from huggingtweets.sources.store import Page
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from huggingtweets.posts import Kind
+    from huggingtweets.data.posts import Kind
 
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next\b')
 _PUBLIC = "public"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
+from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import Post
 from huggingtweets.sources._fields import id_of, is_set, made_id, name_of, text_of, time_of
 from huggingtweets.sources._html import text_of_html
 from huggingtweets.sources._json_tree import ITEM, tree_values
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from huggingtweets.posts import Kind
+    from huggingtweets.data.posts import Kind
 
 OUTBOX = re.compile(r"(?:\./)?(?:[^/\0-\x1f]+/)?outbox\.json")
 """What the member with the posts is called, at the top or in one folder."""

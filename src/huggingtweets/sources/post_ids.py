@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError, SourceError
-from huggingtweets.forgotten import lasting, wanted
+from huggingtweets.privacy.deleted_posts import lasting, wanted
 from huggingtweets.sources._columns import known_columns
 from huggingtweets.sources._text import decoded, file_chunks, lines
 

@@ -35,7 +35,7 @@ class Reading:
         limit: no more than so many of an account's newest posts are needed.
         listen: is told each page and each pause of a download.
         confirm: is asked before money is spent.
-        forget: posts to leave out, as lines of :mod:`huggingtweets.forgotten`.
+        forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
         refuse_opted_out: False only where the caller leaves those authors' posts out itself.
     """
 

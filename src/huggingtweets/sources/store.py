@@ -23,10 +23,11 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from huggingtweets import atomic, forgotten, optout
+from huggingtweets.data.posts import Post
 from huggingtweets.errors import StorageError
-from huggingtweets.forgotten import PostIds
-from huggingtweets.posts import Post
+from huggingtweets.privacy import deleted_posts, opt_out
+from huggingtweets.privacy.deleted_posts import PostIds
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -146,7 +147,7 @@ class Store:
         Raises:
             StorageError: another process holds it, or it can't be written.
         """
-        with atomic.storage_errors(self.path):
+        with files.storage_errors(self.path):
             for folder in (self.path.parent.parent, self.path.parent, self.path):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock", blocking=False)
@@ -185,13 +186,13 @@ class Store:
     def add(self, posts: Iterable[Post]) -> None:
         """Put those on disk that are new or have a new text, and whose author doesn't mind."""
         new = [post for post in posts if self._is_news(post)]
-        optout.check({post.author for post in new})
-        forget = PostIds.of(forgotten.remembered())
+        opt_out.check({post.author for post in new})
+        forget = PostIds.of(deleted_posts.remembered())
         new = [post for post in new if not forget.has(post.author, post.id)]
         if not new:
             return
         text = "".join(_line(post) for post in new)
-        with atomic.storage_errors(self.posts_file), self.posts_file.open("ab") as file:
+        with files.storage_errors(self.posts_file), self.posts_file.open("ab") as file:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -200,7 +201,7 @@ class Store:
 
     def save(self) -> None:
         """Write the state, after the posts it tells of."""
-        atomic.write_json(self.state_file, asdict(self.state))
+        files.write_json(self.state_file, asdict(self.state))
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -216,7 +217,7 @@ class Store:
     def load(self) -> None:
         """Read what is on disk; :meth:`locked` does, and whoever wants to know it meanwhile."""
         self._known, self._lines = {}, 0
-        with atomic.storage_errors(self.posts_file):
+        with files.storage_errors(self.posts_file):
             self._cut_off_what_a_crash_left()
             with suppress(FileNotFoundError), self.posts_file.open("rb") as file:
                 for line in file:

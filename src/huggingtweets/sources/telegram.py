@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import Post
 from huggingtweets.sources._fields import id_of, is_set, made_id, name_of, text_of, time_of
 from huggingtweets.sources._json_tree import ITEM, tree_values
 from huggingtweets.sources._text import decoded, file_chunks, listed

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
+from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
-from huggingtweets.posts import Post
 from huggingtweets.sources._csv_rows import csv_rows_of
 from huggingtweets.sources._fields import (
     id_of,

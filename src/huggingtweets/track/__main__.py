@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.run import RunFolder
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.track.sending import send
 
 _SECONDS_BETWEEN_LOOKS = 2.0

@@ -17,7 +17,7 @@ from huggingtweets.track.protocol import Job
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from huggingtweets.run import Record, RunFolder
+    from huggingtweets.storage.run_folder import Record, RunFolder
     from huggingtweets.track.lineage import Lineage
     from huggingtweets.track.protocol import Tracker
 

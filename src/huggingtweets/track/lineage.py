@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import atomic, bases
+from huggingtweets.nn import bases
+from huggingtweets.storage import files
 from huggingtweets.track.protocol import Artifact
 
 if TYPE_CHECKING:
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 class Lineage:
@@ -77,7 +78,7 @@ class Lineage:
 
     def _note(self, name: str, value: dict[str, Any]) -> Path:
         file = (self._notes / f"{name}.json").absolute()
-        atomic.write_json(file, value)
+        files.write_json(file, value)
         return file
 
 

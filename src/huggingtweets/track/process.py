@@ -18,7 +18,7 @@ from huggingtweets.track.sending import checked, folder, is_installed, note
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
 
 DEFAULT = "HUGGINGTWEETS_TRACK"
 """Environment variable that names the tracker of those who ask for none."""

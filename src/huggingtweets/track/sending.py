@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from huggingtweets import atomic
 from huggingtweets.errors import InputError, StorageError
+from huggingtweets.storage import files
 from huggingtweets.track.adapter import Adapter
 from huggingtweets.track.follow import follow
 from huggingtweets.track.lineage import Lineage
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from huggingtweets.run import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder
     from huggingtweets.track.protocol import Tracker
 
 PROJECT = "huggingtweets"
@@ -55,7 +55,7 @@ def drop_unsent(run: RunFolder) -> None:
     """Remove what W&B has yet to be sent: it may quote posts, and tracking writes it anew."""
     shutil.rmtree(folder(run) / "wandb", ignore_errors=True)
     if values := note(run):
-        atomic.write_json(folder(run) / "track.json", values | {"message": ""})
+        files.write_json(folder(run) / "track.json", values | {"message": ""})
 
 
 def is_installed(tracker: str) -> bool:
@@ -96,9 +96,9 @@ def send(
     """
     checked(to)
     run.record()  # says what is wrong with it
-    with atomic.storage_errors(folder(run)):
+    with files.storage_errors(folder(run)):
         folder(run).mkdir(exist_ok=True)
-    lock = atomic.lock_of(folder(run))
+    lock = files.lock_of(folder(run))
     try:
         lock.acquire(timeout=wait, blocking=wait > 0)
     except Timeout as error:
@@ -106,12 +106,12 @@ def send(
     try:
         name = str(note(run).get("id") or _new_id(run))
         values = {"id": name, "to": to, "project": PROJECT, "message": ""}
-        atomic.write_json(folder(run) / "track.json", values)
+        files.write_json(folder(run) / "track.json", values)
         tracker = _tracker(to, folder(run))
         lineage = Lineage(run, folder(run), raw=to == "trackio" if raw is None else raw)
         follow(run, name, tracker, lineage, over)
         message = tracker.message()
-        atomic.write_json(folder(run) / "track.json", values | {"message": message})
+        files.write_json(folder(run) / "track.json", values | {"message": message})
         return message
     finally:
         lock.release()

@@ -12,8 +12,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from huggingtweets import dataset, scoring
-from huggingtweets.machine import tune_allocator
+from huggingtweets.data import batching
+from huggingtweets.nn import likelihood
+from huggingtweets.nn.devices import tune_allocator
 from huggingtweets.training.layers import blocks
 from huggingtweets.training.weights import Weights
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from huggingtweets.dataset import Row
-    from huggingtweets.machine import Machine
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.data.batching import Row
+    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.training.recipe import Recipe
 
 ENOUGH_TOKENS = 12_000
@@ -121,17 +122,17 @@ def measure(lm: LanguageModel, machine: Machine, recipe: Recipe, rows: Sequence[
     """
     order = range(len(rows))
     size = recipe.batch_tokens or lm.context
-    groups = dataset.batches_by_length(rows, order, size, seed=0, epoch=0)
+    groups = batching.batches_by_length(rows, order, size, seed=0, epoch=0)
     groups = sorted(groups, key=len)[len(groups) // 4 :] or groups
     batches = [
-        dataset.to_batch([rows[i] for i in groups[n % len(groups)]]) for n in range(1 + _STEPS)
+        batching.to_batch([rows[i] for i in groups[n % len(groups)]]) for n in range(1 + _STEPS)
     ]
     weights = Weights(lm.model, machine, replace(recipe, layers=0))
     lm.model.train()
     seconds = 0.0
     for number, batch in enumerate(batches):
         started = time.perf_counter()
-        loss = scoring.negative_log_likelihood(lm.model, batch) / batch.tokens
+        loss = likelihood.negative_log_likelihood(lm.model, batch) / batch.tokens
         loss.backward()  # type: ignore[no-untyped-call]
         _ = loss.item()  # waits for the device
         weights.update(0.0)
@@ -139,7 +140,7 @@ def measure(lm: LanguageModel, machine: Machine, recipe: Recipe, rows: Sequence[
     training = seconds / sum(batch.tokens for batch in batches[1:])
     some = list(rows[: max(8, 2048 // max(map(len, rows)))])
     started = time.perf_counter()
-    scoring.summed_nats(lm.model, some)
+    likelihood.summed_nats(lm.model, some)
     reading = (time.perf_counter() - started) / sum(len(row) - 1 for row in some)
     return Rates(training, min(reading, training))
 
@@ -158,9 +159,9 @@ def plan_run(
     The weights of ``base`` change, as real steps are timed.
     """
     authors = kept["author"].unique(maintain_order=True).to_list()
-    train = dataset.texts_by_author(kept, "train", authors).values()
-    held_out = dataset.texts_by_author(kept, "held_out", authors).values()
-    rows = [dataset.rows_of(base.encode_all(t), base.separator, base.context) for t in train]
+    train = batching.texts_by_author(kept, "train", authors).values()
+    held_out = batching.texts_by_author(kept, "held_out", authors).values()
+    rows = [batching.rows_of(base.encode_all(t), base.separator, base.context) for t in train]
     tune_allocator()
     rates = measure(base, where, recipe, [row for some in rows for row in some])
     work = Work(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from huggingtweets.events import Event, Listener, Sample
-from huggingtweets.machine import peak_memory_mb
+from huggingtweets.nn.devices import peak_memory_mb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

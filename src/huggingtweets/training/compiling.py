@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets.machine import has_compiler
+from huggingtweets.nn.devices import has_compiler
 from huggingtweets.training import layers
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
 
 _WORTH_IT = 1.2e14
 """Floating-point operations of a training from which on compiling is made up for: about four

@@ -13,14 +13,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets import atomic, dataset, scoring
+from huggingtweets.data import batching
+from huggingtweets.nn import likelihood
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import torch
 
-    from huggingtweets.dataset import Row
+    from huggingtweets.data.batching import Row
     from huggingtweets.training.layers import Layers
 
 IN_MEMORY = 1 << 30
@@ -30,7 +32,7 @@ _POSITIONS = 2048
 """In a batch whose outputs are computed, padding included."""
 
 _MEASURED_POSITIONS = 4096
-"""In a batch that is measured, as in :func:`huggingtweets.dataset.evaluation_batches`."""
+"""In a batch that is measured, as in :func:`huggingtweets.data.batching.evaluation_batches`."""
 
 _TRIED_TOKENS = 16
 """Of a row that tells whether the frozen layers of a model can be skipped."""
@@ -76,9 +78,9 @@ class FrozenOutputs:
         done = 0
         model = self.layers.model
         numbers = range(len(self.rows))
-        for group in dataset.batches_by_length(self.rows, numbers, _POSITIONS, 0, 0):
+        for group in batching.batches_by_length(self.rows, numbers, _POSITIONS, 0, 0):
             rows = [self.rows[i] for i in group]
-            found = self.layers.outputs(dataset.to_batch(rows).inputs.to(model.device))
+            found = self.layers.outputs(batching.to_batch(rows).inputs.to(model.device))
             for row, output in zip(rows, found, strict=True):
                 size, start = len(row) - 1, self.starts[tuple(row)]
                 self.kept[start : start + size] = output[:size]
@@ -97,17 +99,17 @@ class FrozenOutputs:
             yield
 
     def summed_nats(self, rows: Sequence[Row]) -> float:
-        """As :func:`huggingtweets.scoring.summed_nats`, without running the frozen layers."""
+        """As :func:`huggingtweets.nn.likelihood.summed_nats`, without running the frozen layers."""
         import torch
 
         model, total = self.layers.model.eval(), 0.0
         numbers = range(len(rows))
         with torch.inference_mode():
-            for group in dataset.batches_by_length(rows, numbers, _MEASURED_POSITIONS, 0, 0):
+            for group in batching.batches_by_length(rows, numbers, _MEASURED_POSITIONS, 0, 0):
                 some = [rows[i] for i in group]
                 with self.skipping(some):
-                    batch = dataset.to_batch(some)
-                    total += float(scoring.negative_log_likelihood(model, batch))
+                    batch = batching.to_batch(some)
+                    total += float(likelihood.negative_log_likelihood(model, batch))
         return total
 
 
@@ -127,7 +129,7 @@ def _mapped(folder: Path, shape: tuple[int, int], dtype: torch.dtype) -> torch.T
     import torch
 
     size = math.prod(shape)
-    with atomic.storage_errors(folder / "frozen"):
+    with files.storage_errors(folder / "frozen"):
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".frozen.", suffix=".tmp")
         try:

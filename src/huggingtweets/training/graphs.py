@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from huggingtweets import attention, chunked_loss, dataset, scoring
-from huggingtweets.dataset import Batch
+from huggingtweets.data import batching
+from huggingtweets.data.batching import Batch
+from huggingtweets.nn import attention, cross_entropy, likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.dataset import Row
-    from huggingtweets.machine import Machine
+    from huggingtweets.data.batching import Row
+    from huggingtweets.nn.devices import Machine
     from huggingtweets.training.recipe import Recipe
     from huggingtweets.training.weights import Weights
 
@@ -41,7 +42,7 @@ def usable(machine: Machine, recipe: Recipe, model: PreTrainedModel, *, compiled
         machine.device == "cuda"
         and recipe.rows == "posts"
         and not compiled
-        and chunked_loss.has_plain_head(model)
+        and cross_entropy.has_plain_head(model)
         and config._attn_implementation == "sdpa"  # noqa: SLF001 - there is no public name
         and not getattr(config, "sliding_window", None)  # that would need a mask
     )
@@ -69,7 +70,7 @@ def padded(batch: Batch, budget: int, longest: int) -> Batch:
     high, wide = padded_shape((rows, width), budget, longest)
     room = (0, wide - width, 0, high - rows)
     inputs, labels = batch.inputs, batch.labels
-    return Batch(F.pad(inputs, room), F.pad(labels, room, value=dataset.IGNORED), batch.tokens)
+    return Batch(F.pad(inputs, room), F.pad(labels, room, value=batching.IGNORED), batch.tokens)
 
 
 class Replay:
@@ -141,7 +142,7 @@ class Replay:
         model = self.weights.model
         self.weights.layers.train()
         with attention.causal(model, "cuda"):
-            loss = scoring.negative_log_likelihood(model, batch) / self.tokens
+            loss = likelihood.negative_log_likelihood(model, batch) / self.tokens
         loss.backward()  # type: ignore[no-untyped-call]
         self.loss.copy_(loss.detach())
         self.weights.apply()

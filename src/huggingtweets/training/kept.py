@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from huggingtweets import atomic
 from huggingtweets.errors import BotError
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +39,11 @@ class Kept:
         if self._folder is None:
             self._in_memory[name] = {key: weight.clone() for key, weight in weights.items()}
             return
-        with atomic.replacing(self._file(self._folder, name)) as temporary:
+        with files.replacing(self._file(self._folder, name)) as temporary:
             try:
                 save_file(dict(weights), temporary)
             except SafetensorError as error:
-                raise atomic.as_os_error(error) from error
+                raise files.as_os_error(error) from error
 
     def take(self, name: str) -> dict[str, torch.Tensor]:
         """The set of that name, read as its weights are used.

@@ -15,11 +15,13 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from huggingtweets import checkpoint, dataset, scoring
+from huggingtweets.data import batching
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.events import Event, Listener, ignore
-from huggingtweets.machine import Machine, tune_allocator
-from huggingtweets.training import compiling, dropout, graphs
+from huggingtweets.nn import dropout, likelihood
+from huggingtweets.nn.devices import Machine, tune_allocator
+from huggingtweets.storage import checkpoint
+from huggingtweets.training import compiling, graphs
 from huggingtweets.training.clock import Clock
 from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
 from huggingtweets.training.interrupt import Interrupt
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from huggingtweets.dataset import Batch, Row
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.data.batching import Batch, Row
+    from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.training.recipe import Recipe
 
 _WAYS = (0.85, 0.7, 0.55, 0.4, 0.25)
@@ -246,7 +248,7 @@ class _Loop:
         return max(self.task.checkpoint_seconds, self.saving_takes / _SHARE_FOR_CHECKPOINTS)
 
     def _step(self, rows: list[Row]) -> None:
-        state, batch = self.state, dataset.to_batch(rows)
+        state, batch = self.state, batching.to_batch(rows)
         rate = self.recipe.rate(state.step, self.steps)
         step = self.replay.step if self.replay else self._launch
         with self.frozen.skipping(rows) if self.frozen else nullcontext():
@@ -271,7 +273,7 @@ class _Loop:
     def _loss_and_gradients(self, batch: Batch) -> float:
         """Mean loss of a batch in nats, its gradients in the model; uncompiled if need be."""
         try:
-            loss = scoring.negative_log_likelihood(self.weights.model, batch) / batch.tokens
+            loss = likelihood.negative_log_likelihood(self.weights.model, batch) / batch.tokens
             loss.backward()  # type: ignore[no-untyped-call]
         except Exception as error:
             if not (self.compiled and compiling.is_of_the_compiler(error)):
@@ -313,9 +315,9 @@ class _Loop:
             nats = (
                 self.frozen.summed_nats(rows)
                 if self.frozen
-                else scoring.summed_nats(self.weights.model, rows)
+                else likelihood.summed_nats(self.weights.model, rows)
             )
-        return scoring.nats_to_bits_per_byte(nats, self.task.held_out)
+        return likelihood.nats_to_bits_per_byte(nats, self.task.held_out)
 
     def _go_back(self) -> float | None:
         """Keep weights between the base and these where they are better; returns their share.
@@ -404,19 +406,19 @@ class _Data:
         # blocks are cut after shuffling, so there a long post stays in one piece until then
         longest = lm.context if self.recipe.rows == "posts" else sys.maxsize
         by_author = [
-            dataset.rows_of(lm.encode_all(posts), lm.separator, longest) for posts in task.train
+            batching.rows_of(lm.encode_all(posts), lm.separator, longest) for posts in task.train
         ]
         self.sizes = [[len(row) - 1 for row in rows] for rows in by_author]
         self.rows = [row for rows in by_author for row in rows]
         held_out = lm.encode_all(task.held_out)
-        self.held_out = dataset.rows_of(held_out, lm.separator, lm.context)
+        self.held_out = batching.rows_of(held_out, lm.separator, lm.context)
 
     def epoch(self, number: int) -> list[list[Row]]:
         """The batches of an epoch, each a list of rows; the same for the same seed."""
-        order = dataset.epoch_order(self.sizes, self.seed, number)
+        order = batching.epoch_order(self.sizes, self.seed, number)
         if self.recipe.rows == "blocks":
-            blocks = dataset.blocks(self.rows, order, self.lm.separator, self.lm.context)
+            blocks = batching.blocks(self.rows, order, self.lm.separator, self.lm.context)
             return [[block] for block in blocks]
         budget = self.recipe.batch_tokens
-        groups = dataset.batches_by_length(self.rows, order, budget, self.seed, number)
+        groups = batching.batches_by_length(self.rows, order, budget, self.seed, number)
         return [[self.rows[i] for i in group] for group in groups]

@@ -1,4 +1,4 @@
-"""How far a fine-tuning got; with the tensors it makes a :mod:`huggingtweets.checkpoint`."""
+"""How far a fine-tuning got; with the tensors it is a :mod:`~huggingtweets.storage.checkpoint`."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Sample
-from huggingtweets.generation import NewPost, Sampling, Writer
-from huggingtweets.novelty import CopyIndex, words
+from huggingtweets.generation.copy_index import CopyIndex, words
+from huggingtweets.generation.writer import NewPost, Sampling, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.models import LanguageModel
+    from huggingtweets.nn.language_model import LanguageModel
 
 A_COPY = "(a copy of a training post)"
 """Stands for such a post, so that events, and all that is made of them, quote none."""

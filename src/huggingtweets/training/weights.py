@@ -13,9 +13,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from huggingtweets import machine as machines
-from huggingtweets import models
-from huggingtweets.training import piecewise
+from huggingtweets.nn import adamw_bf16, devices, language_model
 from huggingtweets.training.kept import Kept
 from huggingtweets.training.layers import Layers
 
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.machine import Machine
+    from huggingtweets.nn.devices import Machine
     from huggingtweets.training.recipe import Recipe
 
 _BASE, _BEST, _FROZEN = "base", "best", "frozen"
@@ -73,7 +71,7 @@ class Weights:
                 _FROZEN,
                 {n: p.detach().cpu() for n, p in model.named_parameters() if not p.requires_grad},
             )
-        models.convert(model, device, torch.bfloat16 if halved else torch.float32)
+        language_model.convert(model, device, torch.bfloat16 if halved else torch.float32)
         self.computing = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.masters: dict[str, torch.Tensor] = (
             {name: weight.requires_grad_() for name, weight in full.items()}
@@ -107,7 +105,7 @@ class Weights:
         import torch
 
         if self.separate and self.model.device.type == "cpu":
-            piecewise.step(self.optimizer, self.masters, self.computing, self.clip)
+            adamw_bf16.step(self.optimizer, self.masters, self.computing, self.clip)
             return
         if self.separate:
             self._take_gradients()
@@ -163,7 +161,7 @@ class Weights:
         self._drop_moments()
         best = self.kept.take(self.best)
         frozen = self.kept.take(_FROZEN) if self.rounds_frozen else {}
-        models.convert(self.model, self.model.device, self.stored_dtype)
+        language_model.convert(self.model, self.model.device, self.stored_dtype)
         weights = dict(self.model.named_parameters())
         with torch.no_grad():
             for name, values in (*best.items(), *frozen.items()):
@@ -212,7 +210,7 @@ class Weights:
     def _drop_moments(self) -> None:
         """Make room for a set of weights kept, so that it isn't the end that takes most memory."""
         self.optimizer.state.clear()
-        machines.give_memory_back()
+        devices.give_memory_back()
 
     def _take_gradients(self) -> None:
         """Move the model's gradients to the masters, in fp32."""

@@ -21,12 +21,12 @@ import gradio as gr
 from gradio.events import api
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.serving.types import Order
+from huggingtweets.serving.schemas import Order
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.web.context import Backstage
 
 
 def add(backstage: Backstage) -> None:

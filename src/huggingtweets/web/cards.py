@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError
-from huggingtweets.web.html import render
+from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from huggingtweets.serving.schemas import BotPage, BotSummary, Found, Written
     from huggingtweets.serving.service import Service
-    from huggingtweets.serving.types import BotPage, BotSummary, Found, Written
 
 _FRESH = 0.6  # share of new words from which a post counts as the bot's own on its badge
 _CHIPS = 24

@@ -15,8 +15,8 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from starlette.background import BackgroundTask
 
 from huggingtweets.errors import BotError, HuggingTweetsError
-from huggingtweets.web.html import link_to, render
-from huggingtweets.web.visitors import Attempts, Door, Visitor
+from huggingtweets.web.sessions import Attempts, Door, Visitor
+from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable

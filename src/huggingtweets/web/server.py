@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
-from huggingtweets.serving.types import Settings
-from huggingtweets.web.arrivals import Arrivals
-from huggingtweets.web.backstage import Backstage, arriving
-from huggingtweets.web.guard import OWN_NAMES, Guard, Rules
-from huggingtweets.web.visitors import Door
+from huggingtweets.serving.schemas import Settings
+from huggingtweets.web.context import Backstage, arriving
+from huggingtweets.web.security import OWN_NAMES, Guard, Rules
+from huggingtweets.web.sessions import Door
+from huggingtweets.web.upload_guard import Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

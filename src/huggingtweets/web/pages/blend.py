@@ -11,12 +11,12 @@ import gradio as gr
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.cards import Wall
-from huggingtweets.web.html import link_to
 from huggingtweets.web.pages.parts import QUIET, beginning, chosen, markup, settings
+from huggingtweets.web.templating import link_to
 
 if TYPE_CHECKING:
-    from huggingtweets.serving.types import BotSummary
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.serving.schemas import BotSummary
+    from huggingtweets.web.context import Backstage
 
 _POSTS = 5
 

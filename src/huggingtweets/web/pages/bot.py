@@ -12,11 +12,11 @@ from markupsafe import Markup
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.curve import draw
-from huggingtweets.web.html import render
 from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
+from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.web.context import Backstage
 
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 

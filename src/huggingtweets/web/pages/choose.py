@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from huggingtweets.bases import POCKET, missing_weights
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.serving.types import MOST_SOURCES, SAMPLE, Order
+from huggingtweets.nn.bases import POCKET, missing_weights
+from huggingtweets.serving.schemas import MOST_SOURCES, SAMPLE, Order
 from huggingtweets.training import RECIPES
 from huggingtweets.web import cards
-from huggingtweets.web.html import link_to, render
 from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
+from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.web.context import Backstage
 
 _PLACEHOLDER = "@name, bsky:name.bsky.social, mastodon:@name@server, or drop a file"
 _FIRST = "A handle, or an archive or file dropped here"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import gradio as gr  # noqa: TC002 - Gradio reads annotations
 
-from huggingtweets.web.html import render
 from huggingtweets.web.pages.parts import QUIET, markup
+from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.web.context import Backstage
 
 _STATES = {
     "waiting": "waiting",

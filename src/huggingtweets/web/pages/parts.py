@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 if TYPE_CHECKING:
-    from huggingtweets.serving.types import BotSummary
+    from huggingtweets.serving.schemas import BotSummary
 
 SHOWING: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 """How pages listen to events, with Gradio's own sign that something is under way."""

@@ -10,11 +10,11 @@ import gradio as gr
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.cards import Wall
-from huggingtweets.web.html import link_to
 from huggingtweets.web.pages.parts import QUIET, beginning, chosen, markup, settings
+from huggingtweets.web.templating import link_to
 
 if TYPE_CHECKING:
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.web.context import Backstage
 
 POSTS = 10
 

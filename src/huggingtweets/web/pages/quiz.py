@@ -8,12 +8,12 @@ import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
-from huggingtweets.web.html import link_to, render
 from huggingtweets.web.pages.parts import QUIET, SHOWING, chosen, markup
+from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
-    from huggingtweets.serving.types import Quiz
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.serving.schemas import Quiz
+    from huggingtweets.web.context import Backstage
 
 
 def build(backstage: Backstage, page: gr.Blocks) -> None:

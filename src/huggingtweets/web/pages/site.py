@@ -10,7 +10,7 @@ from huggingtweets.web import api
 from huggingtweets.web.pages import blend, bot, choose, gallery, play, quiz, train
 
 if TYPE_CHECKING:
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.web.context import Backstage
 
 _PAGES = (
     ("Train", "train", train.build),

@@ -13,12 +13,12 @@ import gradio as gr
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import cards
 from huggingtweets.web.curve import draw
-from huggingtweets.web.html import duration, render
 from huggingtweets.web.pages.parts import QUIET, markup
+from huggingtweets.web.templating import duration, render
 
 if TYPE_CHECKING:
-    from huggingtweets.serving.types import Status
-    from huggingtweets.web.backstage import Backstage
+    from huggingtweets.serving.schemas import Status
+    from huggingtweets.web.context import Backstage
 
 _SECONDS = 1.0
 _SAMPLES_SHOWN = 4  # measurements of which posts are shown, the newest first

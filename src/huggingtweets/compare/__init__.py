@@ -1,0 +1,1 @@
+"""How authors compare."""

@@ -1,0 +1,1 @@
+"""Posts as tables and as rows that a model reads."""

@@ -1,0 +1,1 @@
+"""The language model: loading, devices, attention, losses, precision and optimizers."""

@@ -1,0 +1,250 @@
+"""Plots that stand by themselves: in a notebook, in a file, in a document.
+
+Altair describes them and vl-convert draws them: no browser and no network. Only labels and numbers
+go in, never a post. They have a white ground, as nobody knows where they will be shown, and kinds
+are told apart by shape or place as well as by colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from huggingtweets.errors import InputError
+from huggingtweets.plots import style
+from huggingtweets.plots.style import ON_WHITE
+from huggingtweets.storage import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import altair as alt
+
+    from huggingtweets.curation import Curated
+    from huggingtweets.evaluation import LikenessReport
+    from huggingtweets.storage.run_folder import RunFolder
+
+BOT, PPMD, BASE, EQUAL = "#0a6ebd", "#d9822b", "#8a8f98", "#6a3fb5"
+_WIDTH = 480
+_BIN = 20  # characters
+_LAST_BIN = 300  # posts of this length and more share a bin
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing; Jupyter shows it when it is the last thing in a cell.
+
+    Attributes:
+        chart: what Altair describes, if it is to be changed.
+    """
+
+    chart: alt.LayerChart | alt.FacetChart | alt.Chart
+
+    def svg(self) -> str:
+        """The plot as SVG; text stays text."""
+        return style.svg(self.chart, ON_WHITE)
+
+    def png(self) -> bytes:
+        """The plot as PNG, two pixels a unit."""
+        return style.png(self.chart, ON_WHITE)
+
+    def save(self, path: Path) -> None:
+        """Write the plot, atomically, as the name's end says: ``.svg`` or ``.png``.
+
+        Raises:
+            InputError: it ends otherwise.
+            StorageError: it can't be written.
+        """
+        check_name(path)
+        data = self.png() if path.suffix.lower() == ".png" else self.svg().encode()
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(data)
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """The picture for Jupyter, at the size it was made for."""
+        png = self.png()
+        return png, {"width": int.from_bytes(png[16:20]) // 2}  # the PNG header's width
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that says no format of a plot.
+
+    Raises:
+        InputError: it ends neither in ``.svg`` nor in ``.png``.
+    """
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise InputError(f"A plot is written as .svg or .png, not as {path.name!r}; name it so.")
+
+
+def lengths(before: Iterable[str], after: Iterable[str]) -> Plot:
+    """How long posts are, in characters: as they were read (line) and as they are learnt (bars)."""
+    import altair as alt
+
+    kinds = ["as read", "as learnt"]
+    colours = alt.Color("kind:N", title=None, scale=alt.Scale(domain=kinds, range=[BASE, BOT]))
+    x = alt.X(
+        "start:Q",
+        title=f"characters (the last bar holds all of {_LAST_BIN} and more)",
+        scale=alt.Scale(domain=[0, _LAST_BIN + _BIN], nice=False),
+        axis=alt.Axis(values=list(range(0, _LAST_BIN + 1, 100)), grid=False),
+    )
+    y = alt.Y("posts:Q", title="posts")
+    bars = alt.Chart({"values": _bins(after, kinds[1])}).mark_bar(opacity=0.75)
+    line = alt.Chart({"values": _bins(before, kinds[0])}).mark_line(
+        interpolate="step-after", strokeWidth=2.5
+    )
+    return Plot(
+        alt.layer(
+            bars.encode(x=x, x2="end:Q", y=y, y2=alt.datum(0), color=colours),
+            line.encode(x=x, y=y, color=colours),
+        ).properties(title="How long posts are", width=_WIDTH, height=180)
+    )
+
+
+def dropped(curated: Curated) -> Plot:
+    """What became of the posts that were read: kept, or left out and why."""
+    counts = {kind: n for kind, n in curated.counts.items() if kind != "downloaded"}
+    return _bars(
+        {"kept": counts.pop("kept"), **counts},
+        f"What became of {curated.counts['downloaded']:,} posts",
+        ",d",
+    )
+
+
+def training(run: RunFolder) -> Plot:
+    """The mean training loss of each epoch as it went, and the held-out loss where it was measured.
+
+    They have different units and so an axis each: nats a token for the steps, on the left, and bits
+    a byte for the held-out posts, on the right.
+    """
+    import altair as alt
+
+    events = [event for event in run.events() if event["stage"] == "train"]
+    steps = [
+        {"step": event["done"], "loss": event["loss"]}
+        for event in events
+        if event.get("loss") is not None
+    ]
+    points = [
+        {"step": event["done"], "held-out": event["held_out_bits_per_byte"]}
+        for event in events
+        if event.get("held_out_bits_per_byte") is not None
+    ]
+    x = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1))
+    line = (
+        alt.Chart({"values": steps})
+        .mark_line(color=BASE)
+        .encode(
+            x=x,
+            y=alt.Y(
+                "loss:Q",
+                title="training loss, nats a token",
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(titleColor=BASE, grid=False),
+            ),
+        )
+    )
+    held_out = (
+        alt.Chart({"values": points})
+        .mark_line(color=BOT, point=alt.OverlayMarkDef(color=BOT, size=70))
+        .encode(
+            x=x,
+            y=alt.Y(
+                "held-out:Q",
+                title="held-out bits per byte",
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(titleColor=BOT),
+            ),
+        )
+    )
+    return Plot(
+        alt.layer(line, held_out)
+        .resolve_scale(y="independent")
+        .properties(title="How training went", width=_WIDTH, height=200)
+    )
+
+
+def likeness(report: LikenessReport) -> Plot:
+    """Held-out bits per byte of the bot beside the untouched base and PPMd."""
+    bits = report.bits_per_byte
+    shown = {"bot": bits.bot, "PPMd": bits.ppmd, "untouched base": bits.base}
+    return _bars(
+        {name: value for name, value in shown.items() if value is not None},
+        "Bits per byte of posts it never saw (lower is better)",
+        ".3f",
+    )
+
+
+def importance(shares: Mapping[str, Mapping[str, float]]) -> Plot:
+    """How much each hyper-parameter decides.
+
+    Args:
+        shares: for each way to tell (``random_forest``, ``fanova``), each
+            parameter's share, 0 to 1.
+    """
+    import altair as alt
+
+    values = [
+        {"method": method.replace("_", " "), "parameter": name.replace("_", " "), "share": share}
+        for method, of_method in shares.items()
+        for name, share in of_method.items()
+    ]
+    order = sorted(
+        {str(value["parameter"]) for value in values},
+        key=lambda name: -sum(v["share"] for v in values if v["parameter"] == name),  # type: ignore[misc]
+    )
+    chart = (
+        alt.Chart({"values": values})
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="share of importance", axis=alt.Axis(format=".0%")),
+            y=alt.Y("parameter:N", sort=order, title=None),
+            yOffset=alt.YOffset("method:N", sort="descending"),
+            color=alt.Color(
+                "method:N",
+                title=None,
+                sort="descending",
+                scale=alt.Scale(range=[BOT, PPMD]),
+            ),
+        )
+    )
+    return Plot(
+        chart.properties(
+            title="Which hyper-parameter decides the held-out loss",
+            width=_WIDTH,
+            height=alt.Step(14),
+        )
+    )
+
+
+def _bars(values: Mapping[str, float], title: str, form: str) -> Plot:
+    """Horizontal bars with their numbers, the first in the bot's colour."""
+    import altair as alt
+
+    rows = [
+        {"label": label, "value": value, "color": BASE if i else BOT}
+        for i, (label, value) in enumerate(values.items())
+    ]
+    end = 1.2 * max(values.values(), default=0) or 1.0  # room for the number of the longest bar
+    base = alt.Chart({"values": rows}).encode(
+        x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, end])),
+        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False)),
+    )
+    marks = base.mark_bar().encode(color=alt.Color("color:N", scale=None))
+    numbers = base.mark_text(align="left", dx=6, color=ON_WHITE.ink, fontSize=12).encode(
+        text=alt.Text("value:Q", format=form)
+    )
+    return Plot(
+        alt.layer(marks, numbers).properties(title=title, width=_WIDTH, height=alt.Step(32))
+    )
+
+
+def _bins(posts: Iterable[str], kind: str) -> list[dict[str, Any]]:
+    counts = dict.fromkeys(range(0, _LAST_BIN + _BIN, _BIN), 0)
+    for post in posts:
+        counts[min(len(post), _LAST_BIN) // _BIN * _BIN] += 1
+    return [
+        {"start": start, "end": start + _BIN, "posts": count, "kind": kind}
+        for start, count in counts.items()
+    ]

@@ -1,0 +1,1 @@
+"""Whose posts may not be used: opted-out accounts and deleted posts."""

@@ -1,1 +1,0 @@
-"""Questions about many runs: sweeps over hyper-parameters, and how authors compare."""

@@ -1,0 +1,114 @@
+"""The posts that a sweep trains on and judges by: read, curated and split once, then kept.
+
+They stay in the sweep's folder as one Parquet file (author, split, text, id); nothing else of a
+sweep holds posts. The id is for :mod:`huggingtweets.deletion`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from huggingtweets import curation, sources
+from huggingtweets.curation import CurationOptions
+from huggingtweets.data import batching
+from huggingtweets.errors import BotError, TooLittleText
+from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.storage import files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorPosts:
+    """One author's posts, in time order."""
+
+    author: str
+    train: list[str]
+    held_out: list[str]
+
+
+def read_authors(
+    specs: Sequence[str | Path],
+    *,
+    holdout: float,
+    newest: int | None = None,
+    listen: Listener = ignore,
+) -> pl.DataFrame:
+    """Read, curate and split the posts of every author, each by themselves.
+
+    Args:
+        specs: sources; one of several authors counts as that many.
+        holdout: share of each author's posts, the newest, that recipes are judged by.
+        newest: of each author take so many training posts, those right before the held-out ones,
+            and at most as many held-out posts, the oldest of them; None takes all.
+        listen: is told every event.
+
+    Returns:
+        Columns author, split, text and id, in time order within each author.
+
+    Raises:
+        SourceError: a source can't be read.
+        TooLittleText: an author has too few posts.
+    """
+    listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
+    posts = sources.read_posts(specs, sources.Reading(listen=listen))
+    tables = []
+    for name in posts["author"].unique(maintain_order=True):
+        listen(Event(stage="read", message=f"and curating @{name}"))
+        tables.append(_split(posts.filter(pl.col("author") == name), holdout, newest))
+    return pl.concat(tables).select("author", "split", "text", "id")
+
+
+def _split(posts: pl.DataFrame, holdout: float, newest: int | None) -> pl.DataFrame:
+    name = posts["author"][0]
+    kept = curation.curate(posts, CurationOptions()).kept
+    try:
+        batching.text_amount_warning(kept)
+        split = batching.split(kept, holdout=holdout)
+        train = split.filter(pl.col("split") == "train")
+        held_out = split.filter(pl.col("split") == "held_out")
+        if newest is not None:
+            train, held_out = train.tail(newest), held_out.head(newest)
+    except TooLittleText as error:
+        raise TooLittleText(f"@{name} can't take part in the sweep: {error}") from error
+    return pl.concat([train, held_out])
+
+
+def save_authors(table: pl.DataFrame, file: Path) -> None:
+    """Write the table atomically."""
+    with files.replacing(file) as temporary:
+        try:
+            table.write_parquet(temporary)
+        except pl.exceptions.PolarsError as error:
+            raise files.as_os_error(error) from error
+
+
+def load_authors(file: Path) -> dict[str, AuthorPosts]:
+    """Each author's posts from the table, in the order they were given.
+
+    Raises:
+        BotError: the file is missing or damaged.
+    """
+    try:
+        table = pl.read_parquet(file)
+        names = table["author"].unique(maintain_order=True).to_list()
+        train = batching.texts_by_author(table, "train", names)
+        held_out = batching.texts_by_author(table, "held_out", names)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BotError(f"{file} is missing or damaged; start the sweep anew.") from error
+    return {name: AuthorPosts(name, train[name], held_out[name]) for name in names}
+
+
+def fingerprint(table: pl.DataFrame) -> str:
+    """The same for the same posts, split the same way: what makes two sweeps comparable."""
+    digest = hashlib.sha256()
+    for row in table.select("author", "split", "text").iter_rows():
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()[:16]

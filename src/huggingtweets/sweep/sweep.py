@@ -1,0 +1,312 @@
+"""A sweep over recipes: each trial trains one on every author and is judged by all of them.
+
+    sources → curated, split, kept → trials (ask → train each author → tell) → the best recipe
+
+:func:`sweep` starts one or goes on with it; see :mod:`huggingtweets.sweep.folder` for what
+it leaves, :mod:`huggingtweets.sweep.loop` for how trials are run and pruned.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingtweets.errors import InputError
+from huggingtweets.events import Listener, ignore
+from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.storage import files
+from huggingtweets.sweep import objective, search_space, workers
+from huggingtweets.sweep import study as sweep_study
+from huggingtweets.sweep.folder import (
+    Settings,
+    SweepFolder,
+    kept_storage,
+    load_optuna,
+    values_of,
+)
+from huggingtweets.training import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import optuna
+
+    from huggingtweets.sweep.loop import Step
+    from huggingtweets.sweep.search_space import Space
+
+DEFAULT_OUT = Path("sweep")
+DEFAULT_TRIALS = 50
+
+
+def _ignore(step: Step) -> None:
+    del step
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What may be chosen; everything has a default.
+
+    Attributes:
+        space: what varies.
+        objective: what a recipe is judged by: robust, mean, median or worst.
+        base: what bots start from.
+        holdout: share of each author's posts that recipes are judged by.
+        posts: take so many training posts of each author only, the newest; None for all.
+        seed: of trainings and of the search.
+        out: the sweep's folder.
+        storage: a journal file or an SQL address; None keeps a journal in the folder.
+        trials: that the study is to have in all; None for no limit.
+        minutes: that this sitting may take; None for no limit.
+        workers: ``local:N``, ``ray`` or ``ray://HOST:PORT``.
+        narrow: search the region of the best share of the first sweep's trials; None for the whole.
+    """
+
+    space: Space = field(default_factory=lambda: search_space.DEFAULT)
+    objective: str = "robust"
+    base: str = language_model.POCKET
+    holdout: float = 0.2
+    posts: int | None = None
+    seed: int = 0
+    out: Path = DEFAULT_OUT
+    storage: str | None = None
+    trials: int | None = None
+    minutes: float | None = None
+    workers: str = "local:1"
+    narrow: float | None = None
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} must be {wanted}, not {value}"
+            for name, value, wanted, fine in (
+                ("--holdout", self.holdout, "over 0 and under 1", 0 < self.holdout < 1),
+                ("--posts", self.posts, "1 or more", self.posts is None or self.posts > 0),
+                ("--trials", self.trials, "1 or more", self.trials is None or self.trials > 0),
+                ("--minutes", self.minutes, "over 0", self.minutes is None or self.minutes > 0),
+                ("--seed", self.seed, "from 0 to 2^63 - 1", 0 <= self.seed < 2**63),
+                (
+                    "--narrow",
+                    self.narrow,
+                    "over 0 and at most 1",
+                    self.narrow is None or 0 < self.narrow <= 1,
+                ),
+            )
+            if not fine
+        ]
+        if faults:
+            raise InputError("; ".join(faults) + ".")
+        objective.checked(self.objective)
+
+
+@dataclass(frozen=True)
+class Sat:
+    """How a sitting ended."""
+
+    folder: SweepFolder
+    study: str
+    stopped: bool
+    """By the user."""
+    result: dict[str, Any]
+    """See :func:`result_of`."""
+
+
+def sweep(
+    specs: Sequence[str | Path],
+    options: SweepOptions | None = None,
+    listen: Listener = ignore,
+    tell: Callable[[Step], None] = _ignore,
+    interrupt: Interrupt | None = None,
+) -> Sat:
+    """Start a sweep, or go on with the one in ``options.out``.
+
+    Args:
+        specs: sources of the authors' posts; none to go on with what is there.
+        options: everything that may be chosen.
+        listen: is told the events of reading.
+        tell: is told the steps of the sweep.
+        interrupt: what Ctrl-C does.
+
+    Raises:
+        InputError: something given can't be used; no folder is left behind.
+        TrainingError: the workers can't train.
+    """
+    options = options or SweepOptions()
+    load_optuna()
+    workers.check(options.workers)
+    folder = SweepFolder(options.out)
+    if folder.settings_file.is_file():
+        settings = folder.settings()
+        if settings.forgotten:
+            raise InputError(
+                f"{settings.forgotten:,} posts of {options.out} were deleted by their authors "
+                "since it began, so new trials would be judged by other posts than the old ones; "
+                "start another with --out (sweep report still reads this one)."
+            )
+        if specs:
+            _check_unchanged(settings, specs, options)
+        elif options.storage is not None and kept_storage(options.storage) != settings.storage:
+            raise InputError(f"{options.out} is kept in {settings.storage}, not in that --storage.")
+    else:
+        settings = _prepare(folder, specs, options, listen)
+    with files.locked(folder.path):
+        return _sit(folder, settings, options, tell, interrupt or Interrupt())
+
+
+def _prepare(
+    folder: SweepFolder, specs: Sequence[str | Path], options: SweepOptions, listen: Listener
+) -> Settings:
+    """Read and check everything, then make the folder."""
+    from huggingtweets.sweep.posts import fingerprint, read_authors
+
+    if not specs:
+        raise InputError(f"{folder.path} holds no sweep yet; name the AUTHORS of a new one.")
+    if options.narrow is not None:
+        raise InputError(f"--narrow goes on from a first sweep, and {folder.path} holds none yet.")
+    storage = kept_storage(options.storage)
+    posts = read_authors(specs, holdout=options.holdout, newest=options.posts, listen=listen)
+    width = language_model.load(options.base).width
+    options.space.default(width)  # one that lacks it must not leave a folder behind
+    where = devices.choose_machine()
+    settings = Settings(
+        name=folder.path.absolute().name,
+        sources=_absolute(specs),
+        authors=posts["author"].unique(maintain_order=True).to_list(),
+        fingerprint=fingerprint(posts),
+        space=options.space.as_json(),
+        objective=options.objective,
+        base=options.base if options.base in bases.BUILT_IN else _absolute([options.base])[0],
+        base_width=width,
+        holdout=options.holdout,
+        posts=options.posts,
+        seed=options.seed,
+        device=where.device,
+        precision=where.precision,
+        storage=storage,
+    )
+    if "://" in storage:  # one that can't be opened must not leave a folder behind
+        folder.storage(settings, options.storage)
+    folder.create(settings, posts)
+    return settings
+
+
+def _check_unchanged(
+    settings: Settings, specs: Sequence[str | Path], options: SweepOptions
+) -> None:
+    """Refuse to go on with a sweep under other settings than it was begun with."""
+    base = options.base if options.base in bases.BUILT_IN else _absolute([options.base])[0]
+    given = {
+        "AUTHORS": (_absolute(specs), settings.sources),
+        "--space": (options.space.as_json(), settings.space),
+        "--objective": (options.objective, settings.objective),
+        "--base": (base, settings.base),
+        "--holdout": (options.holdout, settings.holdout),
+        "--posts": (options.posts, settings.posts),
+        "--seed": (options.seed, settings.seed),
+        "--storage": (kept_storage(options.storage), settings.storage),
+    }
+    if changed := [name for name, (now, then) in given.items() if now != then]:
+        raise InputError(
+            f"{options.out} holds a sweep that was begun with another {', '.join(changed)}; go on "
+            f"with it by --resume {options.out}, or give another --out."
+        )
+
+
+def _absolute(specs: Sequence[str | Path]) -> list[str]:
+    return [str(Path(s).absolute()) if Path(s).exists() else str(s) for s in specs]
+
+
+def _sit(
+    folder: SweepFolder,
+    settings: Settings,
+    options: SweepOptions,
+    tell: Callable[[Step], None],
+    interrupt: Interrupt,
+) -> Sat:
+    from huggingtweets.sweep.loop import Limit, Loop
+
+    storage = folder.storage(settings, options.storage)
+    study = sweep_study.open_study(storage, settings, search_space.space_of(settings.space))
+    if options.narrow is not None:
+        study = sweep_study.open_narrow(storage, settings, options.narrow)
+    trials = options.trials
+    if trials is None and options.minutes is None:
+        trials = DEFAULT_TRIALS
+    until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+    with closing(workers.open_workers(options.workers, folder.authors_file)) as hands:
+        stopped = Loop(study, settings, hands, tell, interrupt).run(Limit(trials, until))
+    return Sat(folder, study.study_name, stopped, result_of(study, settings, storage))
+
+
+def result_of(
+    study: optuna.Study, settings: Settings, storage: optuna.storages.BaseStorage
+) -> dict[str, Any]:
+    """What a study has found so far, as plain values.
+
+    Returns:
+        ``trials`` (numbers of complete, pruned, failed and queued ones), ``best`` and ``default``
+        (None or trial number, objective, recipe, bits per byte of each author and their mean) and
+        ``gain``, the share by which the best objective is under the default recipe's.
+    """
+    import optuna
+
+    trials = [t for t in study.get_trials(deepcopy=False) if "from" not in t.user_attrs]
+    first = optuna.load_study(study_name=settings.name, storage=storage)
+    complete = sorted(
+        sweep_study.complete_trials(study), key=lambda trial: (trial.value, trial.number)
+    )
+    default = next(
+        (t for t in sweep_study.complete_trials(first) if t.user_attrs.get("default")), None
+    )
+    states = [trial.state.name for trial in trials]
+    best = _described(complete[0], settings) if complete else None
+    before = _described(default, settings) if default else None
+    return {
+        "study": study.study_name,
+        "objective": settings.objective,
+        "authors": settings.authors,
+        "trials": {
+            "complete": states.count("COMPLETE"),
+            "pruned": states.count("PRUNED"),
+            "failed": sum("given_up" in trial.user_attrs for trial in trials),
+            "queued": states.count("WAITING"),
+        },
+        "best": best,
+        "default": before,
+        "gain": 1 - best["objective"] / before["objective"] if best and before else None,
+    }
+
+
+def _described(trial: optuna.trial.FrozenTrial, settings: Settings) -> dict[str, Any]:
+    values = values_of(trial)
+    return {
+        "trial": trial.number,
+        "objective": trial.value,
+        "recipe": trial.user_attrs["recipe"],
+        "bits_per_byte": {author: values[author] for author in settings.authors},
+        "mean": statistics.fmean(values.values()),
+    }
+
+
+def resume(
+    folder: Path,
+    options: SweepOptions,
+    tell: Callable[[Step], None] = _ignore,
+    interrupt: Interrupt | None = None,
+) -> Sat:
+    """Go on with a sweep under the settings it was begun with.
+
+    Args:
+        folder: of the sweep.
+        options: only ``trials``, ``minutes``, ``workers``, ``narrow`` and a storage's password
+            count.
+        tell: is told the steps.
+        interrupt: what Ctrl-C does.
+
+    Raises:
+        BotError: there is no sweep.
+    """
+    SweepFolder(folder).settings()
+    return sweep([], replace(options, out=folder), tell=tell, interrupt=interrupt)

@@ -1,0 +1,41 @@
+"""A worker process: ``python -m huggingtweets.sweep.worker AUTHORS.parquet``.
+
+Reads a job as a line of JSON on stdin, writes its outcome as a line on stdout, until stdin ends.
+When whoever gave the jobs dies, so does the worker, at once and in the middle of a training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+
+def main() -> None:
+    """Serve jobs."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
+    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin, jobs), daemon=True).start()
+
+    from huggingtweets.sweep.posts import load_authors
+    from huggingtweets.sweep.trial import Job, answer
+
+    authors = load_authors(Path(sys.argv[1]))
+    while True:
+        job = Job(**json.loads(jobs.get()))
+        print(json.dumps(answer(authors[job.author], job)), file=answers, flush=True)
+
+
+def _listen(jobs: IO[str], to: queue.SimpleQueue[str]) -> None:
+    for line in jobs:
+        to.put(line)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
