@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from huggingtweets.cli.screen import Screen
+from huggingtweets.cli.console import Screen
 from huggingtweets.generation import bots
 from huggingtweets.generation.writer import Sampling
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 # network. Processes that tests start inherit both.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["HUGGINGTWEETS_BASE"] = "pocket"  # trains in seconds; tests/test_bases.py has the others
+os.environ["HUGGINGTWEETS_BASE"] = (
+    "pocket"  # trains in seconds; tests/nn/test_bases.py has the others
+)
 os.environ["HUGGINGTWEETS_TRACK"] = "none"  # it takes a second a run; tests/track asks for it
 
 # Where the tests run in the background of a shell, Ctrl-C is ignored by all that they start.

@@ -15,7 +15,7 @@ from tests.helpers.posts import made_up_posts, write_csv
 from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
 from huggingtweets import deletion, pipeline
-from huggingtweets.cli.screen import Screen
+from huggingtweets.cli.console import Screen
 from huggingtweets.errors import HuggingTweetsError, TooLittleText
 from huggingtweets.events import Event
 from huggingtweets.generation import bots

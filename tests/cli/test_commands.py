@@ -13,7 +13,7 @@ from tests.cli.program import as_the_demo, contents
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
-from huggingtweets.cli.screen import Screen, harmless
+from huggingtweets.cli.console import Screen, harmless
 from huggingtweets.generation.writer import NewPost
 
 if TYPE_CHECKING:

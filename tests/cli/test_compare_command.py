@@ -14,7 +14,7 @@ from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets import pipeline
 from huggingtweets.cli.compare import show
-from huggingtweets.cli.screen import Screen
+from huggingtweets.cli.console import Screen
 from huggingtweets.compare.compare import compare
 from huggingtweets.pipeline import TrainOptions
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.servers.hub import HubServer
 from tests.servers.local import Reply
 
-from huggingtweets.cli.screen import Screen
+from huggingtweets.cli.console import Screen
 from huggingtweets.publish import hub as hubs
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.research.landscape import LEVELS, Landscape, swept
+from tests.sweep.landscape import LEVELS, Landscape, swept
 
 from huggingtweets.sweep import workers
 

@@ -15,7 +15,8 @@ from tests.helpers.posts import made_up_posts, write_csv
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import InputError, SourceError, TooLittleText
 from huggingtweets.events import ignore
-from huggingtweets.pretraining import prepare as preparing
+from huggingtweets.pretraining import encode as preparing
+from huggingtweets.pretraining.bloom_filter import Seen
 from huggingtweets.pretraining.corpus import (
     Corpus,
     Counts,
@@ -23,8 +24,7 @@ from huggingtweets.pretraining.corpus import (
     grouped,
     parse_corpora,
 )
-from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, prepare
-from huggingtweets.pretraining.seen import Seen
+from huggingtweets.pretraining.encode import Choices, Prepared, authors_named, prepare
 from huggingtweets.pretraining.tokenizer import SEPARATOR, parts, train_tokenizer
 from huggingtweets.pretraining.tokens import Mix, Stream, encode
 

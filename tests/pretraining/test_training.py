@@ -161,7 +161,7 @@ def test_corpora_of_another_tokenizer_are_refused(
 def test_a_vocabulary_that_16_bits_do_not_hold_is_refused(
     corpus: str, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingtweets.pretraining.make.MOST_TOKENS", 300)
+    monkeypatch.setattr("huggingtweets.pretraining.run.MOST_TOKENS", 300)
     with pytest.raises(InputError, match="tokens and at most 300 are possible"):
         make_base([corpus], adapting(tmp_path / "base", tiny_base))
     assert not (tmp_path / "base").exists()

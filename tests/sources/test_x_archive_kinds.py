@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import _notes, open_source
+from huggingtweets.sources import _long_tweets, open_source
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "posts"
 LONG = "A long story about a lantern & a kite, told slowly. " * 12 + "The end."
@@ -186,7 +186,7 @@ def test_many_long_posts_lie_on_disk(tmp_path: Path) -> None:
 
 
 def test_too_many_long_posts_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_notes, "_MOST", 3)
+    monkeypatch.setattr(_long_tweets, "_MOST", 3)
     with pytest.raises(SourceError, match=r"holds over 3 long posts, more than anybody wrote"):
         _texts(tmp_path, [_tweet()], *(_by_id(number) for number in range(4)))
 

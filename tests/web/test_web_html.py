@@ -6,8 +6,8 @@ import pytest
 from tests.web.test_web_pages import HOSTILE
 
 from huggingtweets.serving.schemas import Dropped, Found, Question, Quiz, SampleAt, Status
-from huggingtweets.web import cards
-from huggingtweets.web.curve import draw
+from huggingtweets.web import components
+from huggingtweets.web.loss_curve import draw
 from huggingtweets.web.pages.bot import card
 from huggingtweets.web.pages.quiz import asked
 from huggingtweets.web.pages.train import progress
@@ -36,8 +36,8 @@ class Tags(HTMLParser):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_a_post_holds_stays_text(text: str) -> None:
     pages = [
-        cards.message(text, error=True),
-        cards.found(
+        components.message(text, error=True),
+        components.found(
             Found(
                 (text,), {"kept": 1}, {}, (text,) * 10, (Dropped("short", 1, text),), text, 9, 1.0
             )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli.commands import Group
-from huggingtweets.cli.screen import harmless
+from huggingtweets.cli.console import harmless
 from huggingtweets.errors import HuggingTweetsError, Interrupted
 
 app = typer.Typer(

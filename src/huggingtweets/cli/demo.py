@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, command, outcome, print_json
+from huggingtweets.cli.console import Screen, command, outcome, print_json
 from huggingtweets.cli.train import (
     resume_with_screen,
     say_what_is_missing,

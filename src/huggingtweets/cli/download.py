@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, command, harmless, print_json
+from huggingtweets.cli.console import Screen, command, harmless, print_json
 from huggingtweets.errors import InputError, Interrupted
 from huggingtweets.events import Event
 

@@ -3,7 +3,7 @@
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, print_json
+from huggingtweets.cli.console import Screen, print_json
 
 
 def register(app: typer.Typer) -> None:

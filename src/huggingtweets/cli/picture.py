@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, print_json
+from huggingtweets.cli.console import Screen, print_json
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:

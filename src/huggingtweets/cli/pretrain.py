@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, command, print_json
+from huggingtweets.cli.console import Screen, command, print_json
 from huggingtweets.cli.train import interrupt_asking
 from huggingtweets.errors import InputError, Interrupted
 

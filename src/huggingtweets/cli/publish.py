@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, print_json
+from huggingtweets.cli.console import Screen, print_json
 from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:

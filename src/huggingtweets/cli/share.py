@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli import options
+from huggingtweets.cli.console import Screen, print_json
 from huggingtweets.cli.picture import Pick, Post, chosen_post
-from huggingtweets.cli.screen import Screen, print_json
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from huggingtweets.cli import options, sweep_report
-from huggingtweets.cli.screen import Screen, command, print_json
+from huggingtweets.cli.console import Screen, command, print_json
 from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, command, has_display
+from huggingtweets.cli.console import Screen, command, has_display
 
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder

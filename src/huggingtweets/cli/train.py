@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, command, outcome, print_json
+from huggingtweets.cli.console import Screen, command, outcome, print_json
 from huggingtweets.errors import BotError, InputError, Interrupted
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, has_display
+from huggingtweets.cli.console import Screen, has_display
 
 
 def register(app: typer.Typer) -> None:

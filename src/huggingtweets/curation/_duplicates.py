@@ -3,8 +3,8 @@
 Two kinds: the *same text* once case, punctuation, emoji and spacing are set aside, and
 *near-duplicates*, whose sets of words have a Jaccard similarity (shared words over all words,
 Jaccard 1901) of at least a threshold. Candidates share a part of their words (see
-:mod:`huggingtweets.curation._alike`); each is then checked on the words themselves, so that no post
-is dropped by an accident of hashing.
+:mod:`~huggingtweets.curation._set_similarity`); each is then checked on the words themselves, so
+that no post is dropped by an accident of hashing.
 
 Words rather than character n-grams: at 0.9 one changed word makes a near-duplicate in a post of 19
 words or more, and a changed name or number doesn't in a post of ten. A number is taken together
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets.curation._alike import candidates
-from huggingtweets.curation._kept import Kept, Post
+from huggingtweets.curation._near_duplicates import Kept, Post
 from huggingtweets.curation._scripts import UNSPACED
+from huggingtweets.curation._set_similarity import candidates
 from huggingtweets.curation._slices import change_where, in_slices
 from huggingtweets.curation._unicode import beyond_ascii, normalise
 

@@ -23,7 +23,7 @@ from huggingtweets.sources import Reading, open_source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from huggingtweets.pretraining.seen import Seen
+    from huggingtweets.pretraining.bloom_filter import Seen
     from huggingtweets.privacy.opt_out import OptOut
 
 PIECE_POSTS = 50_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.serving.schemas import HeldOut, Point, SampleAt
-from huggingtweets.track.follow import Tail
+from huggingtweets.track.training_logger import Tail
 
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder

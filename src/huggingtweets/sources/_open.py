@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from huggingtweets.data.posts import Post, posts_table
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._fields import name_of
-from huggingtweets.sources._kinds import SUPPORTED, open_path
+from huggingtweets.sources._formats import SUPPORTED, open_path
+from huggingtweets.sources._privacy_filter import behind, honouring
 from huggingtweets.sources._together import together
-from huggingtweets.sources._wishes import behind, honouring
 from huggingtweets.sources.accounts import open_account
 from huggingtweets.sources.huggingface import open_dataset
 from huggingtweets.sources.reading import Reading

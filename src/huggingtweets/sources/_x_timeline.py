@@ -20,7 +20,7 @@ from huggingtweets.sources._fields import (
     text_of,
     time_of,
 )
-from huggingtweets.sources._x_price import NEWEST, USER, dollars
+from huggingtweets.sources._x_costs import NEWEST, USER, dollars
 
 if TYPE_CHECKING:
     from huggingtweets.events import Listener

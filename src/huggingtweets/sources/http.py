@@ -16,8 +16,8 @@ from urllib.parse import urljoin
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event, Listener, ignore
 from huggingtweets.sources._address import check_address, is_loopback, origin, parts_of
-from huggingtweets.sources._exchange import Answer, CutError, Exchange, Limits
 from huggingtweets.sources._guard import Guard, guarded_session
+from huggingtweets.sources._http_transport import Answer, CutError, Exchange, Limits
 from huggingtweets.sources._pause import pause_asked
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
+from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._hub import CONVERTED, MAIN, HubDataset
 from huggingtweets.sources._hub_errors import NoDatasetError, NoHubError
 from huggingtweets.sources._hub_files import DataFile, choose_files, converted_files, own_files
-from huggingtweets.sources._kinds import SUPPORTED
 from huggingtweets.sources.files import READERS, PostFile, Whole
 
 if TYPE_CHECKING:

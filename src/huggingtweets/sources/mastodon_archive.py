@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
+from huggingtweets.sources._archive_reader import Members, open_members, texts, where_is
 from huggingtweets.sources._fields import id_of, is_set, made_id, name_of, text_of, time_of
 from huggingtweets.sources._html import text_of_html
 from huggingtweets.sources._json_tree import ITEM, tree_values
-from huggingtweets.sources._members import Members, open_members, texts, where_is
 from huggingtweets.sources._text import listed
 
 if TYPE_CHECKING:

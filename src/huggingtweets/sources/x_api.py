@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Listener, ignore
 from huggingtweets.sources._x_client import check_extra, x_client
+from huggingtweets.sources._x_costs import LARGEST_PAGE, Expected, Purse, expect
 from huggingtweets.sources._x_errors import XErrors
-from huggingtweets.sources._x_price import LARGEST_PAGE, Expected, Purse, expect
 from huggingtweets.sources._x_timeline import NETWORK, User, find_user, post_of, posts_below
+from huggingtweets.sources.api_tokens import x_token
 from huggingtweets.sources.reading import Confirm, refuse
 from huggingtweets.sources.store import Page, Store
-from huggingtweets.sources.tokens import x_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
+from huggingtweets.sources._archive_reader import Members, open_members, texts, where_is
 from huggingtweets.sources._csv_rows import csv_rows_of
 from huggingtweets.sources._fields import (
     id_of,
@@ -29,8 +30,7 @@ from huggingtweets.sources._fields import (
     time_of,
 )
 from huggingtweets.sources._js_array import js_items, js_object
-from huggingtweets.sources._members import Members, open_members, texts, where_is
-from huggingtweets.sources._notes import Notes
+from huggingtweets.sources._long_tweets import Notes
 from huggingtweets.sources._text import listed
 from huggingtweets.sources._tweets_js import tweet_items
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.storage.run_folder import RunFolder
-from huggingtweets.track.sending import send
+from huggingtweets.track.sync import send
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_END = 600.0

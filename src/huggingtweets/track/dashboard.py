@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from huggingtweets.errors import InputError
-from huggingtweets.track.sending import checked
+from huggingtweets.track.sync import checked
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError
 from huggingtweets.events import Event, Listener
-from huggingtweets.track.sending import checked, folder, is_installed, note
+from huggingtweets.track.sync import checked, folder, is_installed, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def following(
         run: being worked on by this process.
         to: what :func:`choose` said.
         listen: is told the line.
-        raw: whether posts go along; see :func:`~huggingtweets.track.sending.send`.
+        raw: whether posts go along; see :func:`~huggingtweets.track.sync.send`.
     """
     process = _start(run, to, raw) if to != "none" else None
     try:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from huggingtweets.nn import adamw_bf16, devices, language_model
-from huggingtweets.training.kept import Kept
 from huggingtweets.training.layers import Layers
+from huggingtweets.training.weight_store import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.web import cards
-from huggingtweets.web.cards import Wall
+from huggingtweets.web import components
+from huggingtweets.web.components import Wall
 from huggingtweets.web.pages.parts import QUIET, beginning, chosen, markup, settings
 from huggingtweets.web.templating import link_to
 
@@ -44,8 +44,8 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
     def show(request: gr.Request) -> str:
         found = backstage.playable(request)
         first, second = _pair(backstage, found, request)
-        one = cards.chips(found, first, lambda name: _address(name, second), "First bot")
-        two = cards.chips(found, second, lambda name: _address(first, name), "Second bot")
+        one = components.chips(found, first, lambda name: _address(name, second), "First bot")
+        two = components.chips(found, second, lambda name: _address(first, name), "Second bot")
         return one + two if found else one
 
     def write(
@@ -70,7 +70,7 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
                 yield "", walls[0].html(), walls[1].html()
             yield "", walls[0].html(done=True), walls[1].html(done=True)
         except HuggingTweetsError as error:
-            yield cards.message(str(error), error=True), "", ""
+            yield components.message(str(error), error=True), "", ""
 
     page.load(show, None, bots, **QUIET)
     given = [prompt, temperature, length]

@@ -10,8 +10,8 @@ import gradio as gr
 from markupsafe import Markup
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.web import cards
-from huggingtweets.web.curve import draw
+from huggingtweets.web import components
+from huggingtweets.web.loss_curve import draw
 from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
 from huggingtweets.web.templating import render
 
@@ -37,7 +37,7 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         try:
             return described(backstage, visitor, name)
         except HuggingTweetsError as error:
-            return cards.message(str(error), error=True), gr.update(visible=False)
+            return components.message(str(error), error=True), gr.update(visible=False)
 
     page.load(show, None, [about, tools], **QUIET)
 
@@ -105,8 +105,8 @@ def _publish(backstage: Backstage, note: gr.HTML) -> None:
                 consent,
             )
         except HuggingTweetsError as error:
-            return cards.message(str(error), error=True), ""
-        return cards.message(f"It is at {address}"), ""
+            return components.message(str(error), error=True), ""
+        return components.message(f"It is at {address}"), ""
 
     button.click(
         publish,
@@ -127,13 +127,13 @@ def _delete(backstage: Backstage, note: gr.HTML, about: gr.HTML) -> None:
 
     def delete(request: gr.Request, sure: bool) -> tuple[str, Any]:
         if not sure:
-            return cards.message(
+            return components.message(
                 "Say yes first, by the box above the button.", error=True
             ), gr.skip()
         try:
             backstage.service.delete(backstage.visitor(request), backstage.asked(request, "name"))
         except HuggingTweetsError as error:
-            return cards.message(str(error), error=True), gr.skip()
-        return cards.message("It is deleted.", go="/gallery", link="To the gallery"), ""
+            return components.message(str(error), error=True), gr.skip()
+        return components.message("It is deleted.", go="/gallery", link="To the gallery"), ""
 
     button.click(delete, sure, [note, about], **SHOWING)

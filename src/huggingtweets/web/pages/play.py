@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.web import cards
-from huggingtweets.web.cards import Wall
+from huggingtweets.web import components
+from huggingtweets.web.components import Wall
 from huggingtweets.web.pages.parts import QUIET, beginning, chosen, markup, settings
 from huggingtweets.web.templating import link_to
 
@@ -39,7 +39,7 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
     def show(request: gr.Request) -> str:
         found = backstage.playable(request)
         mine = chosen(found, backstage.asked(request, "bot"))
-        return cards.chips(found, mine, lambda name: link_to("play", bot=name))
+        return components.chips(found, mine, lambda name: link_to("play", bot=name))
 
     def write(
         request: gr.Request, prompt: str, temperature: float, length: float
@@ -57,7 +57,7 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
                 yield "", wall.html()
             yield "", wall.html(done=True)
         except HuggingTweetsError as error:
-            yield cards.message(str(error), error=True), ""
+            yield components.message(str(error), error=True), ""
 
     page.load(show, None, bots, **QUIET)
     given = [prompt, temperature, length]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.web import cards
+from huggingtweets.web import components
 from huggingtweets.web.pages.parts import QUIET, SHOWING, chosen, markup
 from huggingtweets.web.templating import link_to, render
 
@@ -38,7 +38,7 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
     def show(request: gr.Request) -> str:
         found = [one for one in backstage.playable(request) if one.mine]
         mine = chosen(found, backstage.asked(request, "bot"))
-        return cards.chips(found, mine, lambda name: link_to("quiz", bot=name))
+        return components.chips(found, mine, lambda name: link_to("quiz", bot=name))
 
     def begin(request: gr.Request) -> list[Any]:
         found = [one for one in backstage.playable(request) if one.mine]
@@ -104,4 +104,4 @@ def _closing(quiz: Quiz) -> str:
 
 
 def _fault(error: HuggingTweetsError) -> list[Any]:
-    return [cards.message(str(error), error=True), "", "", gr.update(visible=False), gr.skip()]
+    return [components.message(str(error), error=True), "", "", gr.update(visible=False), gr.skip()]

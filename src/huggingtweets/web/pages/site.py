@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from huggingtweets.web import api
-from huggingtweets.web.pages import blend, bot, choose, gallery, play, quiz, train
+from huggingtweets.web.pages import blend, bot, gallery, play, quiz, source, train
 
 if TYPE_CHECKING:
     from huggingtweets.web.context import Backstage
@@ -27,7 +27,7 @@ def build(backstage: Backstage) -> gr.Blocks:
     """Lay out the whole app."""
     site: gr.Blocks = gr.Blocks(title="huggingtweets", analytics_enabled=False)
     with site:
-        choose.build(backstage, site)
+        source.build(backstage, site)
         api.add(backstage)
     for name, path, lay_out in _PAGES:
         with site.route(name, path, show_in_navbar=False):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.web import cards
-from huggingtweets.web.curve import draw
+from huggingtweets.web import components
+from huggingtweets.web.loss_curve import draw
 from huggingtweets.web.pages.parts import QUIET, markup
 from huggingtweets.web.templating import duration, render
 
@@ -56,7 +56,7 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         try:
             status = backstage.service.status(backstage.visitor(request), name)
         except HuggingTweetsError as error:
-            text = cards.message(str(error), error=True, go="", link="")
+            text = components.message(str(error), error=True, go="", link="")
             return [
                 text,
                 gr.update(visible=False),
@@ -81,8 +81,8 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         try:
             act(backstage.visitor(request), backstage.asked(request, "run"))
         except HuggingTweetsError as error:
-            return cards.message(str(error), error=True)
-        return cards.message(done)
+            return components.message(str(error), error=True)
+        return components.message(done)
 
     shown = [live, stop, resume, timer]
     gr.on([page.load, timer.tick], show, None, shown, **QUIET)

@@ -11,9 +11,9 @@ from tests.helpers.finished_run import finished_run, training_events
 from tests.helpers.posts import made_up_posts
 
 from huggingtweets.errors import BotError, InputError, StorageError
-from huggingtweets.track import _trackio, checked, choose, process, send, sending
-from huggingtweets.track.follow import Course, Tail, follow
+from huggingtweets.track import _trackio, checked, choose, process, send, sync
 from huggingtweets.track.lineage import Lineage, safe_name
+from huggingtweets.track.training_logger import Course, Tail, follow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -193,7 +193,7 @@ def test_what_cannot_be_tracked_is_one_sentence(
         send(run, "mlflow", lambda: True)
     with pytest.raises(InputError, match=r"no tracker 'mlflow'.* Or use --track none"):
         choose("mlflow")
-    monkeypatch.setattr(sending, "is_installed", lambda _: False)
+    monkeypatch.setattr(sync, "is_installed", lambda _: False)
     with pytest.raises(InputError, match=r"pip install huggingtweets\[wandb\]"):
         checked("wandb")
 
@@ -214,7 +214,7 @@ def test_a_folder_called_like_a_tracker_is_none(
 ) -> None:
     (tmp_path / "mlflow").mkdir()  # as W&B leaves one where it is used
     monkeypatch.syspath_prepend(tmp_path)
-    assert not sending.is_installed("mlflow")
+    assert not sync.is_installed("mlflow")
 
 
 def test_one_process_tracks_at_a_time(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,10 +223,10 @@ def test_one_process_tracks_at_a_time(run: RunFolder, monkeypatch: pytest.Monkey
             send(run, "trackio", lambda: True)
         return Recorder()
 
-    monkeypatch.setattr(sending, "_tracker", again)
+    monkeypatch.setattr(sync, "_tracker", again)
     assert send(run, "trackio", lambda: True) == ""
     first = json.loads((run.path / "track" / "track.json").read_text())["id"]
-    monkeypatch.setattr(sending, "_tracker", lambda *_: Recorder())
+    monkeypatch.setattr(sync, "_tracker", lambda *_: Recorder())
     send(run, "wandb", lambda: True)
     assert json.loads((run.path / "track" / "track.json").read_text())["id"] == first
 

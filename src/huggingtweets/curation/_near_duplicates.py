@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from huggingtweets.curation._alike import divide_again
+from huggingtweets.curation._set_similarity import divide_again
 
 _MOST = 16
 """Posts kept that may have a part in common and yet differ, before it tells nothing."""

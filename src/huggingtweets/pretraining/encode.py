@@ -23,8 +23,8 @@ from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import BotError, TooLittleText
 from huggingtweets.events import Event, Listener
 from huggingtweets.pretraining import corpus as corpora_
+from huggingtweets.pretraining.bloom_filter import Seen
 from huggingtweets.pretraining.corpus import Corpus, Counts
-from huggingtweets.pretraining.seen import Seen
 from huggingtweets.pretraining.tokens import append, encode
 from huggingtweets.privacy import deleted_posts, opt_out
 from huggingtweets.storage import files as atomic

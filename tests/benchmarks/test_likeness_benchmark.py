@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.likeness_results import TEST_ONLY, Result, Results, Setup, load_results
+
 from benchmarks import (
     likeness,
     likeness_measure,
@@ -16,8 +18,6 @@ from benchmarks import (
     likeness_samples,
     likeness_tables,
 )
-from benchmarks.likeness_results import TEST_ONLY, Result, Results, Setup, load_results
-
 from huggingtweets.errors import BaseModelError, InputError, Interrupted
 from huggingtweets.evaluation.authorship import Authorship
 from huggingtweets.evaluation.report import (
@@ -132,7 +132,7 @@ def test_a_page_without_the_markers_is_refused(tmp_path: Path, text: str) -> Non
 
 
 def test_the_page_of_this_project_has_the_markers() -> None:
-    likeness_tables.check_markers(Path(__file__).parents[1] / "docs" / "benchmarks.md")
+    likeness_tables.check_markers(Path(__file__).parents[2] / "docs" / "benchmarks.md")
 
 
 def test_the_plot_has_a_row_an_author_the_best_first() -> None:

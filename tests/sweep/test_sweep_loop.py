@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.research.landscape import (
+from tests.sweep.landscape import (
     AUTHORS,
     DEFAULT,
     SPACE,

@@ -13,7 +13,7 @@ from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.nn.bases import POCKET, missing_weights
 from huggingtweets.serving.schemas import MOST_SOURCES, SAMPLE, Order
 from huggingtweets.training import RECIPES
-from huggingtweets.web import cards
+from huggingtweets.web import components
 from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
 from huggingtweets.web.templating import link_to, render
 
@@ -164,8 +164,10 @@ class _Acts:
             visitor = self._backstage.visitor(request)
             name = self._backstage.service.submit(visitor, _order(chosen, options))
         except HuggingTweetsError as error:
-            return cards.message(str(error), error=True)
-        return cards.message("It is on its way.", go=link_to("train", run=name), link="Watch it")
+            return components.message(str(error), error=True)
+        return components.message(
+            "It is on its way.", go=link_to("train", run=name), link="Watch it"
+        )
 
     def _kept(self, request: gr.Request, chosen: Chosen, files: list[str]) -> Chosen:
         visitor = self._backstage.visitor(request)
@@ -178,14 +180,14 @@ class _Acts:
         self, request: gr.Request, before: Chosen, chosen: Chosen, options: tuple[Value, ...]
     ) -> Iterator[list[Any]]:
         """Say that it reads, then what was found; on a fault all stays as it was before."""
-        yield _shown(chosen, note=cards.message("Reading the posts…"), keep=True)
+        yield _shown(chosen, note=components.message("Reading the posts…"), keep=True)
         try:
             visitor = self._backstage.visitor(request)
             found = self._backstage.service.inspect(visitor, _order(chosen, options))
         except HuggingTweetsError as error:
             yield _faulty(before, str(error))
         else:
-            yield _shown(chosen, found=cards.found(found))
+            yield _shown(chosen, found=components.found(found))
 
 
 def _wire(backstage: Backstage, fields: Fields, sample: gr.Button, make: gr.Button) -> None:
@@ -217,7 +219,7 @@ def _order(chosen: Chosen, options: tuple[Value, ...]) -> Order:
 
 def _faulty(chosen: Chosen, sentence: str) -> list[Any]:
     """What is wrong; all else stays."""
-    return _shown(chosen, note=cards.message(sentence, error=True), keep=True)
+    return _shown(chosen, note=components.message(sentence, error=True), keep=True)
 
 
 def _shown(chosen: Chosen, *, note: str = "", found: str = "", keep: bool = False) -> list[Any]:

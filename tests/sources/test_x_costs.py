@@ -11,7 +11,7 @@ from tests.servers.x import USER, XServer, tweets, x_online
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources import Reading
-from huggingtweets.sources._x_price import Purse, dollars
+from huggingtweets.sources._x_costs import Purse, dollars
 from huggingtweets.sources.accounts import open_account
 
 if TYPE_CHECKING:

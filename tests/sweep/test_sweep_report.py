@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.research.landscape import AUTHORS, POSTS, SPACE, Landscape, bits_per_byte, swept
+from tests.sweep.landscape import AUTHORS, POSTS, SPACE, Landscape, bits_per_byte, swept
 
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.sweep import objective, study

@@ -8,8 +8,8 @@ from itertools import combinations
 import polars as pl
 import pytest
 
-from huggingtweets.curation._alike import candidates
 from huggingtweets.curation._duplicates import find_duplicates
+from huggingtweets.curation._set_similarity import candidates
 
 WORDS = [f"word{number}" for number in range(400)]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.screen import Screen, command, print_json
+from huggingtweets.cli.console import Screen, command, print_json
 from huggingtweets.errors import Interrupted, StorageError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from huggingtweets.storage.run_folder import Record, RunFolder, State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OLD_RUN = Path(__file__).parent / "fixtures" / "run-v1"
+OLD_RUN = Path(__file__).parents[1] / "fixtures" / "run-v1"
 TABLE = pl.DataFrame({"text": ["one", "two"]})
 
 _HOLD = """

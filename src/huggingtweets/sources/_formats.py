@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from huggingtweets.sources._archive_reader import open_members
 from huggingtweets.sources._json_rows import kind_of_json
-from huggingtweets.sources._members import open_members
 from huggingtweets.sources.files import READERS, PostFile
 from huggingtweets.sources.mastodon_archive import OUTBOX, MastodonArchive
 from huggingtweets.sources.safe_tar import TAR_ENDINGS

@@ -12,9 +12,9 @@ from tests.sources.cases import CASES, samples
 
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import InputError, OptedOutError, SourceError, StorageError
+from huggingtweets.pretraining.bloom_filter import Seen
 from huggingtweets.pretraining.corpus import Corpus, Counts, curated_pieces
-from huggingtweets.pretraining.prepare import Choices
-from huggingtweets.pretraining.seen import Seen
+from huggingtweets.pretraining.encode import Choices
 from huggingtweets.privacy import opt_out
 from huggingtweets.sources import Reading, open_source, read_posts
 from huggingtweets.sources.store import downloads_folder

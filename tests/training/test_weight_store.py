@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from huggingtweets.errors import BotError
-from huggingtweets.training.kept import Kept
+from huggingtweets.training.weight_store import Kept
 
 if TYPE_CHECKING:
     from pathlib import Path

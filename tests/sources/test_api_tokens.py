@@ -8,7 +8,7 @@ import pytest
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources.accounts import open_account
-from huggingtweets.sources.tokens import X_VARIABLES, x_token
+from huggingtweets.sources.api_tokens import X_VARIABLES, x_token
 
 SECRET = "s3cret%3Dt0ken"  # noqa: S105 - so that it can be looked for
 
@@ -67,7 +67,7 @@ def test_no_token(ring: Ring) -> None:
 
 def test_without_the_keyring_package(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     ring.held = SECRET
-    monkeypatch.setattr("huggingtweets.sources.tokens.find_spec", lambda _name: None)
+    monkeypatch.setattr("huggingtweets.sources.api_tokens.find_spec", lambda _name: None)
     with pytest.raises(SourceError, match="need a token of your own"):
         x_token()
 

@@ -27,8 +27,8 @@ from huggingtweets.nn.language_model import LanguageModel
 from huggingtweets.pretraining.averaging import average_with
 from huggingtweets.pretraining.card import draw_curve, render_base_card
 from huggingtweets.pretraining.corpus import parse_corpora
+from huggingtweets.pretraining.encode import Choices, Prepared, authors_named, encoded, prepare
 from huggingtweets.pretraining.loop import Pretrain, pretrain
-from huggingtweets.pretraining.prepare import Choices, Prepared, authors_named, encoded, prepare
 from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
 from huggingtweets.pretraining.progress import Budget, Progress
 from huggingtweets.pretraining.tokens import MOST_TOKENS, Stream

@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from benchmarks.ours import training
+from benchmarks.peers import datasets_map, trainer_classic
+from benchmarks.speed_plan import QUICK, Plan, Runs, compared, in_turn, times_more
+from benchmarks.speed_results import CLAIMS, FAMILIES, Result, Results, load_results
+
 from benchmarks import (
     markers,
     speed,
@@ -21,11 +26,6 @@ from benchmarks import (
     speed_tables,
     speed_training,
 )
-from benchmarks.ours import training
-from benchmarks.peers import datasets_map, trainer_classic
-from benchmarks.speed_plan import QUICK, Plan, Runs, compared, in_turn, times_more
-from benchmarks.speed_results import CLAIMS, FAMILIES, Result, Results, load_results
-
 from huggingtweets.errors import InputError
 from huggingtweets.events import Event
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from benchmarks.speed_plan import Start
     from benchmarks.speed_process import Answer, Task
 
-ROOT = Path(__file__).parents[1]
-HERE = "tests.test_speed_benchmark"
+ROOT = Path(__file__).parents[2]
+HERE = "tests.benchmarks.test_speed_benchmark"
 MACHINE = {
     "device": "cpu",
     "precision": "bf16",

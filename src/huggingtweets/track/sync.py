@@ -23,8 +23,8 @@ from filelock import Timeout
 from huggingtweets.errors import InputError, StorageError
 from huggingtweets.storage import files
 from huggingtweets.track.adapter import Adapter
-from huggingtweets.track.follow import follow
 from huggingtweets.track.lineage import Lineage
+from huggingtweets.track.training_logger import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
