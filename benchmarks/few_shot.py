@@ -75,7 +75,7 @@ def main() -> int:
     try:
         bots = bits_of_bots(chosen.likeness) if chosen.likeness else None
         sources = chosen.sources or default_sources(chosen.data)
-        lm = language_model.load(chosen.base).to(devices.choose_machine())
+        lm = language_model.load(chosen.base).to(devices.select_device())
         results = table(lm, sources, chosen.posts, bots)
     except InputError as error:
         print(error, file=sys.stderr)

@@ -29,9 +29,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    where = devices.choose_machine()
+    where = devices.select_device()
     fast = language_model.load(language_model.POCKET).to(where)
-    plain = language_model.load(language_model.POCKET).to(devices.choose_machine("cpu", "fp32"))
+    plain = language_model.load(language_model.POCKET).to(devices.select_device("cpu", "fp32"))
     start = torch.tensor([[plain.separator]])
 
     def ours() -> None:

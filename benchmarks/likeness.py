@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
-from benchmarks import likeness_pictures as pictures
-from benchmarks import likeness_samples as texts
-from benchmarks import likeness_tables as tables
 from benchmarks.likeness_measure import Plan, fingerprint, identity, make_and_measure, slug
 from benchmarks.likeness_results import DEMO, Result, Results, Setup, load_results, read_results
 
+from benchmarks import likeness_pictures as pictures
+from benchmarks import likeness_samples as texts
+from benchmarks import likeness_tables as tables
 from huggingtweets import pipeline
 from huggingtweets.errors import BaseModelError, HuggingTweetsError, InputError, Interrupted
 from huggingtweets.nn import devices, language_model
@@ -118,7 +118,7 @@ def measured(
             print(f"{number} of {len(named)}: {source.name}", file=sys.stderr, flush=True)
             found = (measure or make_and_measure)(plan, source, results.setup)
             results.date = datetime.now(UTC).isoformat(timespec="seconds")
-            results.machine = devices.choose_machine(None, plan.recipe.precision).as_dict()
+            results.machine = devices.select_device(None, plan.recipe.precision).as_dict()
             results.versions = devices.package_versions()
             results.reports.append(found)
             if file:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import likeness_tables as tables
 from benchmarks import markers
-
 from huggingtweets.errors import InputError
 from huggingtweets.storage import files
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from benchmarks import markers
 from benchmarks.likeness_results import DEMO
 
+from benchmarks import markers
 from huggingtweets.evaluation.report import percent
 
 if TYPE_CHECKING:

@@ -33,8 +33,10 @@ _PARTS = {"fp32": 4, "bf16": 16}
 """Rows computed at once, as ``pretrain`` does."""
 
 WAYS: dict[str, Callable[..., AbstractContextManager[None]]] = {
-    "attention": lambda model, *, wanted: attention.causal(model, "cpu", wanted=wanted),
-    "eight-bit": int8_training.products,
+    "attention": lambda model, *, wanted: attention.use_causal_attention(
+        model, "cpu", wanted=wanted
+    ),
+    "eight-bit": int8_training.int8_matmuls,
 }
 NAMES = {"attention": ("fused", "in pieces"), "eight-bit": ("fp32", "8 bits")}
 
@@ -51,7 +53,7 @@ def main() -> None:
     if not list(chosen.data.glob("*.u16")):
         parser.error(f"{chosen.data} holds no encoded corpora; make some with --encode-only")
     devices.tune_allocator()
-    where = devices.choose_machine("cpu", "fp32" if chosen.what == "eight-bit" else None)
+    where = devices.select_device("cpu", "fp32" if chosen.what == "eight-bit" else None)
     ways = [_Way(chosen.what, chosen.base, where, wanted=wanted) for wanted in (False, True)]
     preset = PRESETS["pocket"]
     step = preset.batch_tokens // preset.row
@@ -72,7 +74,7 @@ def main() -> None:
 class _Way:
     """One of the two trainings."""
 
-    def __init__(self, what: str, base: str, where: devices.Machine, *, wanted: bool) -> None:
+    def __init__(self, what: str, base: str, where: devices.ComputeDevice, *, wanted: bool) -> None:
         import torch
 
         self.what, self.where = what, where

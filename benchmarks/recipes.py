@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
 from benchmarks import markers
-
 from huggingtweets.errors import HuggingTweetsError, InputError
 from huggingtweets.nn import devices
 from huggingtweets.storage import files
@@ -69,7 +68,7 @@ def recipe_of(text: str) -> Recipe:
 
 def measure(posts: AuthorPosts, recipe: Recipe, base: str) -> dict[str, Any]:
     """One recipe on one author."""
-    where = devices.choose_machine(None, recipe.precision)
+    where = devices.select_device(None, recipe.precision)
     job = Job(posts.author, asdict(recipe), base, 0, where.device, where.precision)
     return {"author": posts.author, "recipe": asdict(recipe), **train_author(posts, job).as_json()}
 

@@ -26,6 +26,9 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
+from benchmarks.speed_plan import QUICK, Failed, Plan, Sizes, why_not
+from benchmarks.speed_results import CLAIMS, FAMILIES, Results, load_results
+
 from benchmarks import (
     markers,
     speed_curation,
@@ -36,9 +39,6 @@ from benchmarks import (
     speed_tables,
     speed_training,
 )
-from benchmarks.speed_plan import QUICK, Failed, Plan, Sizes, why_not
-from benchmarks.speed_results import CLAIMS, FAMILIES, Results, load_results
-
 from huggingtweets.errors import HuggingTweetsError, InputError, Interrupted
 from huggingtweets.sample import sample_path
 from huggingtweets.storage import files

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
-from benchmarks import speed_process
 from benchmarks.speed import CACHE, DATA
 from benchmarks.speed_tables import number
 
+from benchmarks import speed_process
 from huggingtweets.nn import language_model
 from huggingtweets.plots import style
 from huggingtweets.storage import files

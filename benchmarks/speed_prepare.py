@@ -44,7 +44,7 @@ def _models(cache: Path, *, tiny: bool) -> Answer:
 
     random = _random_gpt2(cache, tiny=tiny)
     real = None if tiny else _real_gpt2()
-    where = devices.choose_machine("cpu").as_dict()
+    where = devices.select_device("cpu").as_dict()
     where["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = devices.package_versions()
     for name in _BENCH_PACKAGES:
@@ -92,7 +92,7 @@ def _random_gpt2(cache: Path, *, tiny: bool) -> Path:
     small: dict[str, Any] = {"n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2}
     sizes = small | {"vocab_size": 16_500} if tiny else {}
     config = GPT2Config(bos_token_id=0, eos_token_id=0, **sizes)
-    with atomic.replacing_folder(folder) as temporary, torch.random.fork_rng(devices=[]):
+    with atomic.atomic_write_dir(folder) as temporary, torch.random.fork_rng(devices=[]):
         _write_tokenizer(temporary, config.vocab_size, config.n_positions)
         torch.manual_seed(0)
         lm = LanguageModel(

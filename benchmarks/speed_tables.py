@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import markers
 from benchmarks.speed_results import CLAIMS, written
+
+from benchmarks import markers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.nn import devices, language_model
-from huggingtweets.serving.schemas import SAMPLE, Order, Settings
+from huggingtweets.serving.schemas import SAMPLE, Settings, TrainingRequest
 from huggingtweets.serving.service import Service
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -79,7 +79,7 @@ def direct(out: Path, given: argparse.Namespace) -> None:
         prompt = PROMPTS[person % len(PROMPTS)]
         return len(list(service.write(visitor, name, prompt, given.posts)))
 
-    service.submit(TRAINER, Order((SAMPLE,), name="load"))
+    service.submit(TRAINER, TrainingRequest((SAMPLE,), name="load"))
     folder = RunFolder(out / ".app" / "visitors" / TRAINER / "runs" / "load")
     try:
         measure(given, folder, ask)
@@ -156,7 +156,7 @@ def serve(out: Path, port: int) -> None:
 
 def measure(given: argparse.Namespace, run: RunFolder, ask: Callable[[int], int]) -> None:
     """Let all people ask at once, as soon as the training trains; print what came of it."""
-    where = devices.choose_machine()
+    where = devices.select_device()
     while not run.events_file.is_file() or len(speeds(run)) < 8:
         time.sleep(0.2)
     before = speeds(run)

@@ -107,7 +107,7 @@ def pack(
     config: Any = lm.model.config
     if config.model_type != "llama" or config.rope_parameters["rope_type"] != "default":
         raise ValueError(f"{lm.source} holds a {config.model_type}, not a plain Llama")
-    with files.replacing(out) as temporary:
+    with files.atomic_write(out) as temporary:
         writer = GGUFWriter(temporary, "llama")
         writer.add_name((about or {}).get("name", Path(lm.source).name))
         writer.add_license((about or {}).get("licence", "other"))

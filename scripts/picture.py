@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from huggingtweets.cli.console import Screen
+from huggingtweets.cli.console import ConsoleOutput
 from huggingtweets.generation import bots
 from huggingtweets.generation.writer import Sampling
 
@@ -23,7 +23,7 @@ SEED = 2020
 def main() -> None:
     """Draw ten posts, unpicked, from one seed."""
     bot, target = sys.argv[1], Path(sys.argv[2])
-    screen = Screen()
+    screen = ConsoleOutput()
     text = io.StringIO()
     screen.console = Console(record=True, width=92, file=text, force_terminal=True, highlight=False)
     writer = bots.open_bot(bot).writer(Sampling(seed=SEED))

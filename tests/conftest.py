@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 # Before torch loads: models this small only wait for each other's threads, and no test may need a
 # network. Processes that tests start inherit both.
@@ -106,11 +106,11 @@ def posts() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def cpu() -> Machine:
+def cpu() -> ComputeDevice:
     """The CPU in fp32, whose results don't depend on the machine's abilities."""
-    from huggingtweets.nn.devices import choose_machine
+    from huggingtweets.nn.devices import select_device
 
-    return choose_machine("cpu", "fp32")
+    return select_device("cpu", "fp32")
 
 
 def _saved(kind: type, config: object, folder: Path) -> Path:

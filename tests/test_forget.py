@@ -15,8 +15,8 @@ from tests.helpers.posts import made_up_posts, write_csv
 from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
 from huggingtweets import deletion, pipeline
-from huggingtweets.cli.console import Screen
-from huggingtweets.errors import HuggingTweetsError, TooLittleText
+from huggingtweets.cli.console import ConsoleOutput
+from huggingtweets.errors import HuggingTweetsError, InsufficientTextError
 from huggingtweets.events import Event
 from huggingtweets.generation import bots
 from huggingtweets.pipeline import TrainOptions
@@ -142,7 +142,7 @@ def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder)
     assert record.counts_by_author["ann"] == record.counts
     assert (record.forgotten, record.state) == (3, "done")
     assert record.forgotten_at is not None
-    assert done.out_of_date() == (
+    assert done.staleness_warning() == (
         "out of date: 3 posts were deleted by their author since; train it again"
     )
     assert "Out of date: 3 more posts" in (done.bot / "README.md").read_text()
@@ -153,7 +153,7 @@ def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder)
     assert done.events()[-1]["samples"][1]["post"] == "new"
     assert json.loads(done.favourites_file.read_text()) == ["new"]
     bot = bots.open_bot(done.path)
-    assert bot.warning == done.out_of_date()
+    assert bot.warning == done.staleness_warning()
     assert bot.index is not None
     assert not set(bot.index.posts) & {texts[3], texts[5]}
     assert len(list(bot.generate(n=1, seed=1))) == 1
@@ -185,7 +185,7 @@ def test_forgetting_twice_changes_nothing(done: RunFolder) -> None:
 def test_a_post_that_was_only_dropped_leaves_the_bot_as_it_is(done: RunFolder) -> None:
     assert deletion.forget(frozenset({"@ann 200"}), [done]).runs == {done.path: 1}
     assert done.record().forgotten == 0
-    assert done.out_of_date() is None
+    assert done.staleness_warning() is None
     assert "Out of date" not in (done.bot / "README.md").read_text()
 
 
@@ -215,7 +215,7 @@ def test_forgetting_that_is_cut_ends_like_one_that_is_not(
             raise KeyboardInterrupt
         real(path)
 
-    deleted_posts.memory_file().unlink()
+    deleted_posts.deleted_posts_file().unlink()
     with monkeypatch.context() as patch:
         patch.setattr(files, "sync", stopping)
         with pytest.raises(KeyboardInterrupt):
@@ -280,7 +280,7 @@ def test_an_out_of_date_bot_is_trained_again_on_what_is_left(done: RunFolder) ->
     record = done.record()
     assert (record.state, record.forgotten, record.forgotten_at) == ("done", 0, None)
     assert _kept(done) == {"train": 162, "held_out": 18}
-    assert done.out_of_date() is None
+    assert done.staleness_warning() is None
     assert "Out of date" not in (done.bot / "README.md").read_text()
     assert (done.bot / "model.safetensors").read_bytes() != weights
     with pytest.raises(HuggingTweetsError, match="nothing to resume"):
@@ -289,7 +289,7 @@ def test_an_out_of_date_bot_is_trained_again_on_what_is_left(done: RunFolder) ->
 
 def test_too_little_that_is_left_is_one_sentence_and_keeps_the_bot(done: RunFolder) -> None:
     deletion.forget(frozenset(f"@ann {number}" for number in range(170)), [done])
-    with pytest.raises(TooLittleText, match="at least 6,000 are needed"):
+    with pytest.raises(InsufficientTextError, match="at least 6,000 are needed"):
         pipeline.resume(done.path)
     assert done.record().state == "done"
     assert bots.open_bot(done.path).warning
@@ -312,8 +312,8 @@ def test_a_half_trained_state_that_learnt_from_it_is_removed(halfway: RunFolder)
     assert halfway.checkpoint_file.exists()
     deletion.forget(LEARNT, [halfway])
     assert not halfway.checkpoint_file.exists()
-    assert halfway.described_state() == "interrupted (prepared)"
-    assert halfway.out_of_date() is None  # there is no bot yet
+    assert halfway.display_state() == "interrupted (prepared)"
+    assert halfway.staleness_warning() is None  # there is no bot yet
     told: list[Event] = []
     pipeline.resume(halfway.path, told.append)
     assert min(event.done for event in told if event.stage == "train") <= 1
@@ -329,11 +329,11 @@ def test_training_again_can_be_stopped_and_gone_on_with(done: RunFolder) -> None
     with pytest.raises(HuggingTweetsError, match="Stopped"):
         pipeline.resume(done.path, interrupt=interrupt)
     assert done.checkpoint_file.exists()
-    assert done.out_of_date()  # the old bot is still there
+    assert done.staleness_warning()  # the old bot is still there
     told: list[Event] = []
     pipeline.resume(done.path, told.append)
     assert min(event.done for event in told if event.stage == "train") >= 1  # not from the start
-    assert done.out_of_date() is None
+    assert done.staleness_warning() is None
 
 
 def test_training_leaves_posts_out(tiny_base: Path, tmp_path: Path, config: Path) -> None:
@@ -349,7 +349,7 @@ def test_training_leaves_posts_out(tiny_base: Path, tmp_path: Path, config: Path
 
 def test_the_screen_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
     for number in (0, 1, 1234):
-        Screen()(Event(stage="forget", done=number))
+        ConsoleOutput()(Event(stage="forget", done=number))
     assert capsys.readouterr().out.splitlines() == [
         "0 posts are left out, to be forgotten",
         "1 post is left out, to be forgotten",

@@ -12,8 +12,8 @@ from tests.helpers.posts import write_csv
 
 from huggingtweets.errors import InputError, SourceError
 from huggingtweets.privacy import deleted_posts
-from huggingtweets.privacy.deleted_posts import PostIds, lasting, wanted
-from huggingtweets.sources import Reading, read_posts
+from huggingtweets.privacy.deleted_posts import PostIds, parse_post_id, stable_id
+from huggingtweets.sources import ReadOptions, read_posts
 from huggingtweets.sources.post_ids import read_ids
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ AT = f"at://did:plc:abc/app.bsky.feed.post/{KEY}"
     ],
 )
 def test_what_means_a_post(written: str, means: str | None) -> None:
-    assert wanted(written) == means
+    assert parse_post_id(written) == means
 
 
 def test_posts_are_told_by_their_ids() -> None:
@@ -64,17 +64,17 @@ def test_posts_are_told_by_their_ids() -> None:
     assert not ids.has("ann", "-100/12")
     assert not PostIds.of([])
     table = pl.DataFrame({"author": ["ann", "bob"], "id": ["7", "7"]})
-    assert ids.among(table).to_list() == [True, False]
+    assert ids.mask(table).to_list() == [True, False]
 
 
 @pytest.mark.parametrize("name", [X, AT, KEY, "0123456789abcdef", "https://a.example/1"])
 def test_ids_that_only_one_post_has_are_told_alone(name: str) -> None:
-    assert lasting("Ann", name) == name
+    assert stable_id("Ann", name) == name
     assert deleted_posts.is_unique(name)
 
 
 def test_ids_that_others_may_have_are_told_with_their_author() -> None:
-    assert lasting("Ann", "12") == "@ann 12"
+    assert stable_id("Ann", "12") == "@ann 12"
     assert deleted_posts.is_unique("@ann 12")
     assert not deleted_posts.is_unique("12")
 
@@ -143,15 +143,15 @@ def test_what_is_forgotten_is_remembered_once(config: Path) -> None:
     assert deleted_posts.remember([X]) == 0
     assert deleted_posts.remember([AT]) == 1
     assert deleted_posts.remembered() == {X, "@ann 12", AT}
-    assert deleted_posts.memory_file().read_text().count("\n") == 3
+    assert deleted_posts.deleted_posts_file().read_text().count("\n") == 3
 
 
 def test_a_damaged_memory_is_one_sentence(config: Path) -> None:
     config.mkdir()
-    deleted_posts.memory_file().write_text(f"{X}\ntwo words\n")
+    deleted_posts.deleted_posts_file().write_text(f"{X}\ntwo words\n")
     with pytest.raises(InputError, match=r"Line 2 of .*forgotten\.txt is no post's id"):
         read_posts(["nowhere.csv"])
-    deleted_posts.memory_file().write_bytes(b"\xff")
+    deleted_posts.deleted_posts_file().write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"forgotten\.txt can't be read as text"):
         read_posts(["nowhere.csv"])
 
@@ -162,16 +162,16 @@ def test_a_damaged_memory_is_one_sentence(config: Path) -> None:
 def test_sources_leave_forgotten_posts_out_and_say_how_many(config: Path, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "ann.csv", "ann", ["zero", "one", "two", "three"])
     told: list[Event] = []
-    reading = Reading(forget=frozenset({"@ann 1", "3", "9"}), listen=told.append)
+    reading = ReadOptions(forget=frozenset({"@ann 1", "3", "9"}), listen=told.append)
     assert read_posts([path], reading)["text"].to_list() == ["zero", "two"]
     assert [(event.stage, event.done) for event in told] == [("forget", 2)]
     assert not config.exists()  # an option is for one reading
     deleted_posts.remember(["@ann 0"])
     assert read_posts([path])["id"].to_list() == ["1", "2", "3"]
     # an alias doesn't hide whose posts they are
-    assert read_posts([path], Reading(author="me"))["id"].to_list() == ["1", "2", "3"]
+    assert read_posts([path], ReadOptions(author="me"))["id"].to_list() == ["1", "2", "3"]
     deleted_posts.remember(["@me 1"])
-    assert read_posts([path], Reading(author="me"))["id"].to_list() == ["2", "3"]
+    assert read_posts([path], ReadOptions(author="me"))["id"].to_list() == ["2", "3"]
     with pytest.raises(SourceError, match="All 4 posts of this csv source are to be forgotten"):
         read_posts([path], replace(reading, forget=frozenset("0123")))
 
@@ -179,7 +179,7 @@ def test_sources_leave_forgotten_posts_out_and_say_how_many(config: Path, tmp_pa
 def test_a_reading_that_forgets_nothing_says_so_when_asked_to(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "ann.csv", "ann", ["zero"])
     told: list[Event] = []
-    read_posts([path], Reading(listen=told.append))
+    read_posts([path], ReadOptions(listen=told.append))
     assert told == []
-    read_posts([path], Reading(listen=told.append, forget=frozenset({X})))
+    read_posts([path], ReadOptions(listen=told.append, forget=frozenset({X})))
     assert [event.done for event in told] == [0]

@@ -13,7 +13,7 @@ from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets import pipeline
 from huggingtweets.data import batching
-from huggingtweets.errors import BaseModelError, InputError, TooLittleText, TrainingError
+from huggingtweets.errors import BaseModelError, InputError, InsufficientTextError, TrainingError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.events import ignore
 from huggingtweets.nn import language_model
@@ -202,7 +202,7 @@ def test_a_finished_run_is_not_resumed_and_its_name_is_taken(
         pipeline.resume(done.path)
     with pytest.raises(InputError, match="already there; choose another --name"):
         pipeline.train(sources, changed(options, name=done.path.name))
-    assert run.free_name(done.path.parent, "ann-and-bob") == "ann-and-bob-2"
+    assert run.unique_name(done.path.parent, "ann-and-bob") == "ann-and-bob-2"
 
 
 def test_a_random_split_is_drawn_by_the_seed(
@@ -211,7 +211,7 @@ def test_a_random_split_is_drawn_by_the_seed(
     def held_out(name: str, seed: int) -> list[str]:
         chosen = changed(options, name=name, out=tmp_path, split="random", holdout=0.5, seed=seed)
         prepared = pipeline._prepare(sources, chosen, EVENTS.append)
-        assert prepared.described_state() == "interrupted (prepared)"
+        assert prepared.display_state() == "interrupted (prepared)"
         texts = batching.texts_by_author(prepared.table("kept"), "held_out", ["ann", "bob"])
         assert {author: len(of) for author, of in texts.items()} == {"ann": 75, "bob": 30}
         return texts["ann"]
@@ -223,7 +223,7 @@ def test_a_random_split_is_drawn_by_the_seed(
 
 def test_too_little_text_leaves_nothing(options: TrainOptions, tmp_path: Path) -> None:
     source = write_csv(tmp_path / "ann.csv", "ann", made_up_posts(20))
-    with pytest.raises(TooLittleText, match="at least 6,000 are needed"):
+    with pytest.raises(InsufficientTextError, match="at least 6,000 are needed"):
         pipeline.train([source], changed(options, out=tmp_path / "runs"))
     assert [path.name for path in tmp_path.iterdir()] == ["ann.csv"]
 
@@ -271,7 +271,7 @@ def test_a_training_that_fails_says_so_in_its_record(
     with pytest.raises(TrainingError, match="no longer a number"):
         pipeline.train(sources, chosen)
     failed = RunFolder(tmp_path / "runs" / "ann")
-    assert failed.described_state() == "failed"
+    assert failed.display_state() == "failed"
     assert "no longer a number" in (failed.record().error or "")
     assert not failed.bot.exists()
 

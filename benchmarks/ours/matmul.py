@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def measure(task: Task) -> Answer:
     """Operations a second in both precisions, and the one that a training takes."""
-    where = devices.choose_machine(task["device"])
+    where = devices.select_device(task["device"])
     rates = {
         precision: devices.matmul_flops(replace(where, precision=precision), task["size"])
         for precision in ("bf16", "fp32")

@@ -67,10 +67,10 @@ def measure(task: Task) -> Answer:
 
     devices.tune_allocator()
     torch.manual_seed(0)
-    where = devices.choose_machine("cpu")
+    where = devices.select_device("cpu")
     base = language_model.load(task["base"], attention=RECIPES["fast"].attention("cpu"))
     recipe = RECIPES["fast"].for_base(base.width)
-    dropout.quicken(base.model)
+    dropout.replace_dropout(base.model)
     weights = Weights(base.model, where, recipe)
     batches = _batches(base, json.loads(Path(task["posts"]).read_text("utf-8"))["train"])
     step = _stepping(weights)
@@ -100,7 +100,7 @@ def by_kind(spent: dict[str, float]) -> dict[str, float]:
 
 
 def _batches(base: language_model.LanguageModel, posts: list[str]) -> list[Batch]:
-    rows = batching.rows_of(base.encode_all(posts), base.separator, base.context)
+    rows = batching.make_rows(base.encode_all(posts), base.separator, base.context)
     order = batching.epoch_order([[len(row) - 1 for row in rows]], 0, 0)
     budget = RECIPES["fast"].for_base(base.width).batch_tokens
     groups = batching.batches_by_length(rows, order, budget, 0, 0)

@@ -18,7 +18,7 @@ from benchmarks.speed_process import answer
 from huggingtweets.data import batching
 from huggingtweets.nn import devices, language_model, likelihood
 from huggingtweets.storage.run_folder import RunFolder
-from huggingtweets.training import RECIPES, Fit, fit
+from huggingtweets.training import RECIPES, TrainingTask, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +33,11 @@ def measure(task: Task) -> Answer:
     """Train on ``task["posts"]``; with ``points``, note the held-out loss on the way."""
     posts = json.loads(Path(task["posts"]).read_text("utf-8"))
     recipe = RECIPES["fast"].changed(epochs=task.get("epochs"))
-    where = devices.choose_machine(task["device"], recipe.precision)
+    where = devices.select_device(task["device"], recipe.precision)
     base = language_model.load(task["base"], attention=recipe.attention(where.device))
     watch = Watch(base, posts["held_out"], task.get("points", 0))
     with tempfile.TemporaryDirectory() as folder:
-        todo = Fit(
+        todo = TrainingTask(
             base=base,
             train=[posts["train"]],
             held_out=posts["held_out"],
@@ -102,7 +102,7 @@ class Watch:
             return
         before = time.perf_counter()
         lm = self.base
-        rows = batching.rows_of(lm.encode_all(self.held_out), lm.separator, lm.context)
+        rows = batching.make_rows(lm.encode_all(self.held_out), lm.separator, lm.context)
         nats = likelihood.summed_nats(lm.model, rows)  # the next step puts dropout back
         self.curve.append((now, likelihood.nats_to_bits_per_byte(nats, self.held_out)))
         self.spent += time.perf_counter() - before

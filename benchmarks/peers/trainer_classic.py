@@ -101,7 +101,7 @@ def held_out_loss(
         from huggingtweets.nn import likelihood
 
         encoded = tokenizer(posts, add_special_tokens=False)["input_ids"]
-        rows = batching.rows_of(encoded, tokenizer.eos_token_id, context)
+        rows = batching.make_rows(encoded, tokenizer.eos_token_id, context)
         return likelihood.nats_to_bits_per_byte(likelihood.summed_nats(model, rows), posts)
 
     return loss

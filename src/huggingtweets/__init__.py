@@ -14,27 +14,27 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from huggingtweets.compare.compare import compare
-    from huggingtweets.compare.result import Comparison
+    from huggingtweets.comparison.compare import compare
+    from huggingtweets.comparison.result import Comparison
     from huggingtweets.curation import Curated, CurationOptions
     from huggingtweets.data.posts import Post
     from huggingtweets.errors import HuggingTweetsError, InputError
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.generation.bots import Bot, open_bot
-    from huggingtweets.generation.writer import NewPost, Sampling
+    from huggingtweets.generation.writer import GeneratedPost, Sampling
     from huggingtweets.pipeline import TrainOptions, curate, evaluate, resume, train
     from huggingtweets.storage.run_folder import RunFolder, list_runs
     from huggingtweets.training import RECIPES, Recipe
 
 _HOMES = {
-    "compare.compare": ("compare",),
-    "compare.result": ("Comparison",),
+    "comparison.compare": ("compare",),
+    "comparison.result": ("Comparison",),
     "curation": ("Curated", "CurationOptions"),
     "data.posts": ("Post",),
     "errors": ("HuggingTweetsError", "InputError"),
     "evaluation": ("LikenessReport",),
-    "generation.bot": ("Bot", "open_bot"),
-    "generation.writer": ("NewPost", "Sampling"),
+    "generation.bots": ("Bot", "open_bot"),
+    "generation.writer": ("GeneratedPost", "NewPost", "Sampling"),
     "pipeline": ("TrainOptions", "curate", "evaluate", "resume", "train"),
     "storage.run_folder": ("RunFolder", "list_runs"),
     "training": ("RECIPES", "Recipe"),
@@ -47,10 +47,10 @@ __all__ = [
     "Comparison",
     "Curated",
     "CurationOptions",
+    "GeneratedPost",
     "HuggingTweetsError",
     "InputError",
     "LikenessReport",
-    "NewPost",
     "Post",
     "Recipe",
     "RunFolder",

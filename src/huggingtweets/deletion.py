@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from huggingtweets.storage.run_folder import Record, RunFolder, Table
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord, Table
 
 # The training posts last: while they are there, the same call finds what is still to be done.
 _TABLES: tuple[Table, ...] = ("posts", "dropped", "kept")
@@ -40,7 +40,7 @@ _IN_PLACE = "(left out: the post was deleted by its author)"
 
 
 @dataclass(slots=True)
-class Forgotten:
+class DeletionReport:
     """What became of posts that were to be forgotten.
 
     Attributes:
@@ -64,7 +64,7 @@ class Forgotten:
 
 def forget(
     lines: frozenset[str], runs: Iterable[RunFolder], sweeps: Iterable[Path] = ()
-) -> Forgotten:
+) -> DeletionReport:
     """Forget posts in runs, sweeps and downloads, and remember that they are not to come back.
 
     Args:
@@ -75,7 +75,7 @@ def forget(
     Raises:
         StorageError: nothing can be written down in the user's configuration.
     """
-    done, ids = Forgotten(), PostIds.of(lines)
+    done, ids = DeletionReport(), PostIds.of(lines)
     # First of all: whatever ends this, no source brings them back.
     deleted_posts.remember(line for line in lines if deleted_posts.is_unique(line))
     met: set[str] = set()
@@ -133,17 +133,17 @@ def _in_run(run: RunFolder, ids: PostIds, met: set[str]) -> int:
     with run.locked():
         record = run.record()
         tables = {name: run.table(name) for name in _TABLES}
-        chosen = {name: ids.among(table) for name, table in tables.items()}
+        chosen = {name: ids.mask(table) for name, table in tables.items()}
         gone = {name: table.filter(chosen[name]) for name, table in tables.items()}
         left = {name: table.filter(~chosen[name]) for name, table in tables.items()}
         found = pl.concat([table.select("author", "id") for table in gone.values()]).unique()
-        deleted_posts.remember(deleted_posts.lasting(*row) for row in found.iter_rows())
+        deleted_posts.remember(deleted_posts.stable_id(*row) for row in found.iter_rows())
         met.update(found["id"])
         if texts := gone["kept"]["text"].to_list():
             _unquote(run, record, texts, left["kept"])
             shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)
         if found.height:
-            track.drop_unsent(run)  # where posts go along, those that were dropped do, too
+            track.discard_unsynced(run)  # where posts go along, those that were dropped do, too
         for name in _TABLES:
             if not gone[name].is_empty():
                 run.replace_table(name, left[name])
@@ -154,7 +154,7 @@ def _in_run(run: RunFolder, ids: PostIds, met: set[str]) -> int:
     return max(found.height, lost)
 
 
-def _mark(run: RunFolder, record: Record, curated: Curated, lost: int) -> None:
+def _mark(run: RunFolder, record: RunRecord, curated: Curated, lost: int) -> None:
     """Write down what is left, and that whatever has learnt from the rest is out of date."""
     changed = replace(record, counts=curated.counts, counts_by_author=curated.counts_by_author)
     if lost:
@@ -166,7 +166,7 @@ def _mark(run: RunFolder, record: Record, curated: Curated, lost: int) -> None:
     run.save(changed)
 
 
-def _unquote(run: RunFolder, record: Record, gone: Sequence[str], kept: pl.DataFrame) -> None:
+def _unquote(run: RunFolder, record: RunRecord, gone: Sequence[str], kept: pl.DataFrame) -> None:
     """Take posts, and what copies them, out of the report, the favourites and the log."""
     copies = CopyIndex(gone).is_copy
     _unquote_events(run, copies)
@@ -247,10 +247,10 @@ def _in_sweep(folder: Path, ids: PostIds, met: set[str]) -> int:
                 f"{folder} was made before sweeps kept the ids of posts, so they can't be found in "
                 "it; remove it."
             )
-        chosen = ids.among(table)
+        chosen = ids.mask(table)
         gone = table.filter(chosen)
         deleted_posts.remember(
-            deleted_posts.lasting(*row) for row in gone["author", "id"].iter_rows()
+            deleted_posts.stable_id(*row) for row in gone["author", "id"].iter_rows()
         )
         met.update(gone["id"])
         if gone.is_empty():
@@ -258,11 +258,11 @@ def _in_sweep(folder: Path, ids: PostIds, met: set[str]) -> int:
         # the settings first: once the posts are gone, another call wouldn't find them
         settings["forgotten"] = settings.get("forgotten", 0) + gone.height
         files.write_json(settings_file, settings)
-        with files.replacing(file) as temporary:
+        with files.atomic_write(file) as temporary:
             try:
                 table.filter(~chosen).write_parquet(temporary)
             except pl.exceptions.PolarsError as error:
-                raise files.as_os_error(error) from error
+                raise files.to_os_error(error) from error
     return gone.height
 
 
@@ -282,11 +282,11 @@ def _in_store(folder: Path, ids: PostIds, met: set[str]) -> int:
             author, name = _author_and_id(line)
             if ids.has(author, name):
                 gone[number] = (author, name)
-        deleted_posts.remember(deleted_posts.lasting(*one) for one in gone.values())
+        deleted_posts.remember(deleted_posts.stable_id(*one) for one in gone.values())
         met.update(name for _, name in gone.values())
         if gone:
             left = (b"" if number in gone else line for number, line in enumerate(lines))
-            with files.replacing(store.posts_file) as temporary:
+            with files.atomic_write(store.posts_file) as temporary:
                 temporary.write_bytes(b"\n".join(left))
     return len(set(gone.values()))
 

@@ -46,7 +46,7 @@ class OptedOutError(InputError):
     """An author asked not to be imitated."""
 
 
-class TooLittleText(InputError):  # noqa: N818 - reads as what it says
+class InsufficientTextError(InputError):
     """The posts that are left after curation are too few to learn from."""
 
 

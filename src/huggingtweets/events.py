@@ -69,7 +69,7 @@ class Event:
         return {key: value for key, value in asdict(self).items() if value not in (None, "")}
 
 
-Listener = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:

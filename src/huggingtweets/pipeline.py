@@ -28,15 +28,15 @@ from huggingtweets.errors import (
     Interrupted,
     StorageError,
 )
-from huggingtweets.evaluation import Human
-from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.evaluation import HumanJudgements
+from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.generation import bots
 from huggingtweets.generation.writer import Sampling
 from huggingtweets.nn import bases, devices, language_model
-from huggingtweets.sources import Reading
+from huggingtweets.sources import ReadOptions
 from huggingtweets.storage import files, run_folder
-from huggingtweets.storage.run_folder import Record, RunFolder
-from huggingtweets.training import RECIPES, Fit, Interrupt, Recipe, budget, fit, layers
+from huggingtweets.storage.run_folder import RunFolder, RunRecord
+from huggingtweets.training import RECIPES, Interrupt, Recipe, TrainingTask, budget, fit, layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,9 +126,9 @@ class TrainOptions:
 def train(
     specs: Specs,
     options: TrainOptions | None = None,
-    listen: Listener = ignore,
+    listen: EventHandler = ignore,
     interrupt: Interrupt | None = None,
-    confirm: Confirm = sources.refuse,
+    confirm: Confirm = sources.decline,
 ) -> RunFolder:
     """Make a bot from one or several sources.
 
@@ -146,12 +146,12 @@ def train(
     """
     options = options or TrainOptions()
     options = replace(options, track=track.choose(options.track))
-    made = _prepare(_several(specs), options, listen, confirm)
-    return _go_on(made, listen, interrupt)
+    made = _prepare(_as_list(specs), options, listen, confirm)
+    return _run_remaining_stages(made, listen, interrupt)
 
 
 def resume(
-    path: Path | str, listen: Listener = ignore, interrupt: Interrupt | None = None
+    path: Path | str, listen: EventHandler = ignore, interrupt: Interrupt | None = None
 ) -> RunFolder:
     """Go on with a run that was stopped, from its last checkpoint.
 
@@ -164,14 +164,14 @@ def resume(
     record = found.record()
     if record.state == "done" and not record.forgotten:
         raise BotError(f"{path} is done; there is nothing to resume.")
-    return _go_on(found, listen, interrupt)
+    return _run_remaining_stages(found, listen, interrupt)
 
 
 def curate(
     specs: Specs,
     options: CurationOptions | None = None,
-    reading: Reading | None = None,
-    listen: Listener = ignore,
+    reading: ReadOptions | None = None,
+    listen: EventHandler = ignore,
 ) -> Curated:
     """The first two stages alone; nothing is written.
 
@@ -184,18 +184,18 @@ def curate(
     Raises:
         SourceError: a source can't be read.
     """
-    posts = _read(_several(specs), reading or Reading(), listen)
+    posts = _read(_as_list(specs), reading or ReadOptions(), listen)
     return _curate(posts, options or CurationOptions(), listen)
 
 
-def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> LikenessReport:
+def evaluate(where: RunFolder | Path | str, listen: EventHandler = ignore) -> LikenessReport:
     """Make the likeness report of a run from what is on disk, and write it there.
 
     Raises:
         BotError: the run has no bot or its posts are gone.
         BaseModelError: the base it is compared with can't be loaded.
     """
-    found = where if isinstance(where, RunFolder) else bots.run_of(where)
+    found = where if isinstance(where, RunFolder) else bots.find_run_folder(where)
     record = found.record()
     bot = bots.load_from_run(found)
     kept = found.table("kept")
@@ -205,7 +205,7 @@ def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> Likene
             f"All posts that {found.path} was to be judged by were deleted by their author; "
             f"train it again: huggingtweets train --resume {found.path}"
         )
-    used = devices.choose_machine(record.config["device"], record.config["precision"])
+    used = devices.select_device(record.config["device"], record.config["precision"])
     measured = evaluation.measure(
         bot.to(used),
         language_model.load(record.config["base"]).to(used),
@@ -217,14 +217,14 @@ def evaluate(where: RunFolder | Path | str, listen: Listener = ignore) -> Likene
     )
     report = replace(measured.report, human=_human(found))
     _write_report(found, report, measured.generations, held_out)
-    writer = bots.with_its_posts(bot.to(used), found).writer(Sampling(seed=record.config["seed"]))
+    writer = bots.with_copy_index(bot.to(used), found).writer(Sampling(seed=record.config["seed"]))
     listen(Event(stage="evaluate", message="a picture of what it writes"))
     publish.write_picture(found, writer)  # before the card, which shows it
     publish.write_card(found, record)
     return report
 
 
-def add_human(found: RunFolder, human: Human) -> LikenessReport:
+def add_human(found: RunFolder, human: HumanJudgements) -> LikenessReport:
     """Put what people said in a quiz into a run's likeness report, beside what was said before.
 
     Raises:
@@ -248,10 +248,10 @@ def add_human(found: RunFolder, human: Human) -> LikenessReport:
     return report
 
 
-def _human(found: RunFolder) -> Human | None:
+def _human(found: RunFolder) -> HumanJudgements | None:
     """What people said of the bot so far."""
     try:
-        return Human(**json.loads(found.human_file.read_text("utf-8")))
+        return HumanJudgements(**json.loads(found.human_file.read_text("utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
@@ -271,17 +271,17 @@ def _write_report(
     files.write_text(found.report_page, evaluation.render(report, generations, real, title))
 
 
-def _several(specs: Specs) -> Sequence[str | Path]:
+def _as_list(specs: Specs) -> Sequence[str | Path]:
     return [specs] if isinstance(specs, str | Path) else specs
 
 
-def _read(specs: Sequence[str | Path], reading: Reading, listen: Listener) -> pl.DataFrame:
+def _read(specs: Sequence[str | Path], reading: ReadOptions, listen: EventHandler) -> pl.DataFrame:
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
     return sources.read_posts(specs, replace(reading, listen=listen))
 
 
-def _reading(options: TrainOptions, confirm: Confirm) -> Reading:
-    return Reading(
+def _reading(options: TrainOptions, confirm: Confirm) -> ReadOptions:
+    return ReadOptions(
         text_column=options.text_column,
         speaker=options.speaker,
         author=options.author,
@@ -291,7 +291,7 @@ def _reading(options: TrainOptions, confirm: Confirm) -> Reading:
     )
 
 
-def _curate(posts: pl.DataFrame, options: CurationOptions, listen: Listener) -> Curated:
+def _curate(posts: pl.DataFrame, options: CurationOptions, listen: EventHandler) -> Curated:
     curated = curation.curate(posts, options)
     listen(Event(stage="curate", counts=curated.counts))
     return curated
@@ -300,14 +300,14 @@ def _curate(posts: pl.DataFrame, options: CurationOptions, listen: Listener) -> 
 def _prepare(
     specs: Sequence[str | Path],
     options: TrainOptions,
-    listen: Listener,
-    confirm: Confirm = sources.refuse,
+    listen: EventHandler,
+    confirm: Confirm = sources.decline,
 ) -> RunFolder:
     """Read, curate and split, check all that can be checked, then make the run folder."""
     if options.name:
         _check_free(RunFolder(options.out / options.name))
     started = time.monotonic()
-    where = devices.choose_machine(options.device, options.precision or options.recipe.precision)
+    where = devices.select_device(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read and curate"):
         posts = _read(specs, _reading(options, confirm), listen)
@@ -331,8 +331,8 @@ def _prepare(
         kept = batching.with_newest_only(kept, planned.posts)
     read = posts["author"].unique(maintain_order=True)
     authors = read.filter(read.is_in(kept["author"].unique().to_list())).to_list()
-    record = Record(
-        name=options.name or run_folder.free_name(options.out, _folder_name(authors)),
+    record = RunRecord(
+        name=options.name or run_folder.unique_name(options.out, _folder_name(authors)),
         authors=authors,
         config=_config(specs, options, where)
         | {
@@ -367,7 +367,9 @@ def _check_free(wanted: RunFolder) -> None:
         raise StorageError(f"{wanted.path} is already there; choose another --name{go_on}")
 
 
-def _go_on(found: RunFolder, listen: Listener, interrupt: Interrupt | None) -> RunFolder:
+def _run_remaining_stages(
+    found: RunFolder, listen: EventHandler, interrupt: Interrupt | None
+) -> RunFolder:
     """Train and evaluate, whichever is still to be done, with the outcome in ``run.json``."""
 
     def log(event: Event) -> None:
@@ -381,7 +383,7 @@ def _go_on(found: RunFolder, listen: Listener, interrupt: Interrupt | None) -> R
             deletion.start_over(found)
             if found.record().state != "trained":
                 _train(found, log, interrupt or Interrupt())
-            with _recorded(found, "evaluate"):
+            with _timed_stage(found, "evaluate"):
                 evaluate(found, log)
         except (Interrupted, KeyboardInterrupt) as error:
             raise Interrupted(str(error) or "Stopped.", found.path) from error
@@ -393,14 +395,14 @@ def _go_on(found: RunFolder, listen: Listener, interrupt: Interrupt | None) -> R
     return found
 
 
-def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
+def _train(found: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
     """Fine-tune and save the bot; afterwards the checkpoint is of no more use."""
     record = found.record()
     config, kept = record.config, found.table("kept")
     recipe = Recipe(**config["recipe"])
-    where = devices.choose_machine(config["device"], config["precision"])
+    where = devices.select_device(config["device"], config["precision"])
     held_out = batching.texts_by_author(kept, "held_out", record.authors)
-    task = Fit(
+    task = TrainingTask(
         base=language_model.load(config["base"], attention=recipe.attention(where.device)),
         train=list(batching.texts_by_author(kept, "train", record.authors).values()),
         held_out=[text for texts in held_out.values() for text in texts],
@@ -416,7 +418,7 @@ def _train(found: RunFolder, listen: Listener, interrupt: Interrupt) -> None:
     if config.get("plan") and record.state == "prepared":
         listen(Event(stage="train", message=config["plan"]))
     trained = fit(task, listen)
-    with files.replacing_folder(found.bot) as temporary:
+    with files.atomic_write_dir(found.bot) as temporary:
         task.base.save(temporary)
     record = found.record()
     record.state, record.result = "trained", asdict(trained)
@@ -434,7 +436,7 @@ def _update(found: RunFolder, **values: Any) -> None:  # noqa: ANN401 - fields o
 
 
 @contextmanager
-def _recorded(found: RunFolder, stage: str) -> Iterator[None]:
+def _timed_stage(found: RunFolder, stage: str) -> Iterator[None]:
     """Put the seconds of a stage into the run's record."""
     seconds: dict[str, float] = {}
     with _timed(seconds, stage):
@@ -450,7 +452,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def _config(
-    specs: Sequence[str | Path], options: TrainOptions, where: devices.Machine
+    specs: Sequence[str | Path], options: TrainOptions, where: devices.ComputeDevice
 ) -> dict[str, Any]:
     """All options as plain values, with paths made absolute so that a resumed run finds them."""
     values = asdict(options) | {
@@ -475,7 +477,7 @@ def _check_space(out: Path, parameters: int) -> None:
     existing = next(
         folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
     )
-    with files.storage_errors(out):
+    with files.wrap_os_errors(out):
         free = shutil.disk_usage(existing).free
     if free < needed:
         raise StorageError(

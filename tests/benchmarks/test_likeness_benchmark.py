@@ -22,7 +22,7 @@ from huggingtweets.errors import BaseModelError, InputError, Interrupted
 from huggingtweets.evaluation.authorship import Authorship
 from huggingtweets.evaluation.report import (
     BitsPerByte,
-    BotAndHeldOut,
+    BotVsHeldOut,
     Copied,
     DiversityPair,
     LikenessReport,
@@ -42,7 +42,7 @@ def made_up(author: str, bot: float, ppmd: float = 2.0, **changes: Any) -> Resul
         bits_per_byte=BitsPerByte(bot, bot + 0.5, ppmd),
         copied=Copied(0.0, 0.4),
         longest_copied_run=LongestCopiedRun(5, 20, "a", "b"),
-        diversity=DiversityPair(BotAndHeldOut(0.9, 0.8), BotAndHeldOut(0.0, 0.01)),
+        diversity=DiversityPair(BotVsHeldOut(0.9, 0.8), BotVsHeldOut(0.0, 0.01)),
         taken_for_author=Authorship(bot=0.99, held_out=0.98, panel=0.05),
         seed=0,
     )

@@ -13,8 +13,8 @@ from tests.cli.program import as_the_demo, contents
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
-from huggingtweets.cli.console import Screen, harmless
-from huggingtweets.generation.writer import NewPost
+from huggingtweets.cli.console import ConsoleOutput, escape_control_chars
+from huggingtweets.generation.writer import GeneratedPost
 
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
@@ -211,7 +211,7 @@ def test_generate(cli: CommandLine, finished: Path, bot: str) -> None:
 
 def test_posts_in_a_file_keep_their_lines_whole(capsys: pytest.CaptureFixture[str]) -> None:
     long = "word " * 50 + "end"
-    Screen().posts(iter([NewPost(long), NewPost("one\n\ntwo", copied=True)]))
+    ConsoleOutput().posts(iter([GeneratedPost(long), GeneratedPost("one\n\ntwo", copied=True)]))
     assert capsys.readouterr().out == f" • {long}\n • one\n   \n   two  (a copy)\n"
 
 
@@ -265,7 +265,9 @@ def test_generate_tells_how_many_posts_are_read(cli: CommandLine, tiny_base: Pat
 def test_generate_begins_with_any_prompt(cli: CommandLine, finished: Path, prompt: str) -> None:
     outcome = cli("generate", finished, "-n", "2", "-p", prompt, "--max-chars", "60")
     assert outcome.code == 0
-    assert outcome.out.count(harmless(prompt)) == 3, outcome.out  # the heading and two posts
+    assert outcome.out.count(escape_control_chars(prompt)) == 3, (
+        outcome.out
+    )  # the heading and two posts
     assert "\x1b" not in outcome.out
 
 
@@ -293,11 +295,11 @@ def test_another_bot_is_not_taken_for_the_demo_nor_removed(
 
 def test_the_old_demo_comes_back_when_no_new_one_comes_about(finished: Path) -> None:
     before = sorted(finished.rglob("*"))
-    with pytest.raises(KeyboardInterrupt), demo._put_aside(finished):
+    with pytest.raises(KeyboardInterrupt), demo._backup_run(finished):
         assert not finished.exists()
         raise KeyboardInterrupt
     assert sorted(finished.rglob("*")) == before
-    with demo._put_aside(finished):
+    with demo._backup_run(finished):
         finished.mkdir()
     assert [path.name for path in finished.parent.iterdir()] == [finished.name]
 

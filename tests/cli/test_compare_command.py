@@ -14,8 +14,8 @@ from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets import pipeline
 from huggingtweets.cli.compare import show
-from huggingtweets.cli.console import Screen
-from huggingtweets.compare.compare import compare
+from huggingtweets.cli.console import ConsoleOutput
+from huggingtweets.comparison.compare import compare
 from huggingtweets.pipeline import TrainOptions
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_warnings_are_shown(cli: CommandLine, finished: Path, baker: RunFolder) 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_it_fits_the_terminal(width: int, finished: Path, baker: RunFolder) -> None:
-    screen = Screen()
+    screen = ConsoleOutput()
     shown = io.StringIO()
     screen.console = Console(
         file=shown, width=width, force_terminal=True, color_system=None, highlight=False

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.servers.hub import HubServer
 from tests.servers.local import Reply
 
-from huggingtweets.cli.console import Screen
+from huggingtweets.cli.console import ConsoleOutput
 from huggingtweets.publish import hub as hubs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def somebody(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
             asked.append(str(question))
             return answer
 
-        monkeypatch.setattr(Screen, "can_ask", property(lambda _screen: True))
+        monkeypatch.setattr(ConsoleOutput, "can_ask", property(lambda _screen: True))
         monkeypatch.setattr(Console, "input", take)
         return asked
 
@@ -126,7 +126,7 @@ def test_ctrl_c_says_how_to_go_on(
     def stopped(_planned: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hubs, "carry_out", stopped)
+    monkeypatch.setattr(hubs, "execute", stopped)
     outcome = cli("publish", finished, "--author-agreed")
     assert outcome.code == 130
     assert "the same command goes on" in outcome.err

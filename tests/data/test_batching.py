@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huggingtweets.data import batching
-from huggingtweets.errors import TooLittleText
+from huggingtweets.errors import InsufficientTextError
 from huggingtweets.nn import language_model, likelihood
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_random_is_decided_by_the_seed_and_sizes_are_the_same() -> None:
 
 
 def test_a_single_post_cannot_be_split() -> None:
-    with pytest.raises(TooLittleText, match="@bob has only one post left"):
+    with pytest.raises(InsufficientTextError, match="@bob has only one post left"):
         batching.split(table({"ann": 9, "bob": 1}), holdout=0.1)
 
 
@@ -73,7 +73,7 @@ def test_little_text_is_a_warning(characters: int, warned: bool) -> None:
 @pytest.mark.parametrize("texts", [["é" * 5_999], []])
 def test_too_little_text_is_an_error(texts: list[str]) -> None:
     kept = pl.DataFrame({"text": texts}, schema={"text": pl.String})
-    with pytest.raises(TooLittleText, match="at least 6,000 are needed"):
+    with pytest.raises(InsufficientTextError, match="at least 6,000 are needed"):
         batching.text_amount_warning(kept)
 
 
@@ -82,7 +82,7 @@ def test_too_little_text_is_an_error(texts: list[str]) -> None:
 def test_every_token_and_the_end_are_predicted_exactly_once(
     posts: list[list[int]], context: int
 ) -> None:
-    rows = batching.rows_of(posts, 0, context)
+    rows = batching.make_rows(posts, 0, context)
     assert [token for row in rows for token in row[1:]] == [
         token for post in posts for token in [*post, 0]
     ]
@@ -124,7 +124,7 @@ def test_epochs_differ_from_each_other_but_not_from_run_to_run() -> None:
 def test_batches_hold_every_row_once_within_the_budget(
     posts: list[list[int]], budget: int, seed: int
 ) -> None:
-    rows = batching.rows_of(posts, 0, 50)
+    rows = batching.make_rows(posts, 0, 50)
     order = batching.epoch_order([[len(row) for row in rows]], seed, 0)
     groups = batching.batches_by_length(rows, order, budget, seed, 0)
     assert sorted(i for group in groups for i in group) == list(range(len(rows)))
@@ -150,9 +150,9 @@ def test_batches_of_many_rows_waste_little_and_come_in_mixed_lengths() -> None:
 def test_blocks_are_full_and_hold_the_posts_joined_by_separators(
     posts: list[list[int]], size: int
 ) -> None:
-    rows = batching.rows_of(posts, 0, 1_000)
+    rows = batching.make_rows(posts, 0, 1_000)
     stream = [0] + [token for post in posts for token in [*post, 0]]
-    blocks = batching.blocks(rows, range(len(rows)), 0, size)
+    blocks = batching.pack_blocks(rows, range(len(rows)), 0, size)
     if len(stream) < size:
         assert blocks == [stream]
         return
@@ -174,7 +174,7 @@ def test_posts_of_a_batch_do_not_see_each_other(
     tiny_base: Path, posts: list[str], attention: str
 ) -> None:
     lm = language_model.load(tiny_base, attention=attention)
-    rows: list[Row] = batching.rows_of(lm.encode_all(posts[:40]), lm.separator, lm.context)
+    rows: list[Row] = batching.make_rows(lm.encode_all(posts[:40]), lm.separator, lm.context)
     rows += [[0, 1, 0], [0, 0]]
     together = likelihood.summed_nats(lm.model, rows)
     alone = sum(likelihood.summed_nats(lm.model, [row]) for row in rows)
@@ -184,8 +184,8 @@ def test_posts_of_a_batch_do_not_see_each_other(
 @given(sizes=st.lists(st.integers(0, 12), max_size=20), room=st.integers(-5, 60))
 def test_the_newest_posts_fit_and_one_more_would_not(sizes: list[int], room: int) -> None:
     posts = [[i] * size for i, size in enumerate(sizes, start=1)]
-    fitting = batching.newest_that_fit(posts, room)
-    row = batching.joined(fitting, separator=0)
+    fitting = batching.fit_recent_posts(posts, room)
+    row = batching.concat_with_separators(fitting, separator=0)
     assert row == [token for post in fitting for token in [0, *post]]
     assert len(row) <= max(room, 0)
     possible = [post for post in posts if len(post) + 1 <= room]
@@ -204,7 +204,7 @@ def test_what_is_only_read_has_no_labels() -> None:
 
 def test_bits_per_byte_count_the_bytes_and_one_for_the_end(tiny_base: Path) -> None:
     lm = language_model.load(tiny_base)
-    rows = batching.rows_of(lm.encode_all(["é🚀"]), lm.separator, lm.context)
+    rows = batching.make_rows(lm.encode_all(["é🚀"]), lm.separator, lm.context)
     nats = likelihood.summed_nats(lm.model, rows)
     assert likelihood.bits_per_byte(lm, ["é🚀"]) == pytest.approx(nats / 0.693147180 / 7)
     with pytest.raises(ValueError, match="no posts"):

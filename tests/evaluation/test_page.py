@@ -15,7 +15,7 @@ from huggingtweets.evaluation.report import (
     BotAndBase,
     Copied,
     DiversityPair,
-    Human,
+    HumanJudgements,
     LikenessReport,
     LongestCopiedRun,
     LossPoint,
@@ -111,7 +111,9 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 
 def test_what_people_said_is_shown_where_somebody_was_asked() -> None:
-    asked = replace(report(), human=Human(quizzes=1, bot=4, bot_taken=1, real=4, real_taken=4))
+    asked = replace(
+        report(), human=HumanJudgements(quizzes=1, bot=4, bot_taken=1, real=4, real_taken=4)
+    )
     found = Tags(render(asked, [], [], "bot"))
     assert "Do people take it for the author?" in found.text
     assert "25 %" in found.text

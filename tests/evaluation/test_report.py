@@ -10,10 +10,10 @@ from huggingtweets.evaluation.diversity import Diversity
 from huggingtweets.evaluation.report import (
     BitsPerByte,
     BotAndBase,
-    BotAndHeldOut,
+    BotVsHeldOut,
     Copied,
     DiversityPair,
-    Human,
+    HumanJudgements,
     LikenessReport,
     LongestCopiedRun,
     LossPoint,
@@ -44,10 +44,12 @@ BARE = replace(
     settings={},
     loss=(),
 )
-JUDGED = replace(REPORT, human=Human(quizzes=3, bot=14, bot_taken=7, real=16, real_taken=12))
+JUDGED = replace(
+    REPORT, human=HumanJudgements(quizzes=3, bot=14, bot_taken=7, real=16, real_taken=12)
+)
 
 
-LOOPING = replace(REPORT, loops=BotAndHeldOut(0.02, 0.005))
+LOOPING = replace(REPORT, loops=BotVsHeldOut(0.02, 0.005))
 
 
 @pytest.mark.parametrize("report", [REPORT, BARE, JUDGED, LOOPING])
@@ -110,9 +112,9 @@ def test_what_people_said_is_a_seventh_line() -> None:
 
 
 def test_what_people_said_adds_up() -> None:
-    first, more = Human(1, 5, 2, 5, 4), Human(2, 9, 5, 11, 8)
+    first, more = HumanJudgements(1, 5, 2, 5, 4), HumanJudgements(2, 9, 5, 11, 8)
     assert first + more == JUDGED.human
-    nothing = Human(0, 0, 0, 0, 0)
+    nothing = HumanJudgements(0, 0, 0, 0, 0)
     assert (nothing.bot_share, nothing.real_share) == (None, None)
 
 

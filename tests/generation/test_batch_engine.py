@@ -4,27 +4,33 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets.generation.batch_engine import Drawing, Row, can_share, chance_of, draw
-from huggingtweets.generation.writer import Sampling, Writer, start_of
+from huggingtweets.generation.batch_engine import (
+    BatchEngine,
+    Row,
+    chance_of,
+    draw,
+    supports_batching,
+)
+from huggingtweets.generation.writer import Sampling, Writer, encode_prompt
 from huggingtweets.nn import language_model
-from huggingtweets.training import RECIPES, Fit, fit
+from huggingtweets.training import RECIPES, TrainingTask, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
 
 PROMPTS = ("The old cat", "", "We", "Nobody here painted the yellow kite", "I lost")
 
 
 @pytest.fixture(scope="module", params=["tiny_base", "dropout_base"])
-def lm(request: pytest.FixtureRequest, posts: list[str], cpu: Machine) -> LanguageModel:
+def lm(request: pytest.FixtureRequest, posts: list[str], cpu: ComputeDevice) -> LanguageModel:
     """A Llama, whose positions are rotations, and a GPT-2, which has learnt them."""
     trained = language_model.load(request.getfixturevalue(request.param))
     recipe = RECIPES["fast"].changed(learning_rate=2e-2)
-    fit(Fit(trained, [posts[:280]], posts[280:], recipe, cpu))
+    fit(TrainingTask(trained, [posts[:280]], posts[280:], recipe, cpu))
     trained.model.eval()
     return trained
 
@@ -36,11 +42,11 @@ def rows(
     **sampling: Any,  # noqa: ANN401
 ) -> list[Row]:
     how = Sampling(**{"max_chars": 10_000, **sampling})
-    starts = [start_of(lm, prompt, how) for prompt in prompts]
+    starts = [encode_prompt(lm, prompt, how) for prompt in prompts]
     return [Row(start, how, chance_of(seed, i), i) for i, start in enumerate(starts)]
 
 
-def finish(drawing: Drawing) -> dict[object, str]:
+def finish(drawing: BatchEngine) -> dict[object, str]:
     ended: dict[object, str] = {}
     while drawing.rows:
         ended |= {row.owner: text for row, text in drawing.step()}
@@ -48,12 +54,12 @@ def finish(drawing: Drawing) -> dict[object, str]:
 
 
 def test_the_likeliest_posts_are_those_that_are_drawn_alone(lm: LanguageModel) -> None:
-    together = Drawing(lm)
+    together = BatchEngine(lm)
     together.add(rows(lm, PROMPTS, temperature=1e-9))
     found = finish(together)
     greedy = Sampling(seed=1, temperature=1e-9, max_chars=10_000)
     for i, prompt in enumerate(PROMPTS):
-        start = start_of(lm, prompt, greedy)
+        start = encode_prompt(lm, prompt, greedy)
         assert found[i] == next(Writer(lm, greedy)._draw(start, 1))
     assert len({len(text) for text in found.values()}) > 1
 
@@ -61,10 +67,10 @@ def test_the_likeliest_posts_are_those_that_are_drawn_alone(lm: LanguageModel) -
 def test_a_row_is_the_same_in_any_company_and_whenever_it_joins(lm: LanguageModel) -> None:
     alone: dict[object, str] = {}
     for row in rows(lm, PROMPTS, seed=3):
-        drawing = Drawing(lm)
+        drawing = BatchEngine(lm)
         drawing.add([row])
         alone |= finish(drawing)
-    crowd = Drawing(lm)
+    crowd = BatchEngine(lm)
     others = rows(lm, ["The old cat dreamt of the salty teapot"] * 9, seed=8)
     for number, other in enumerate(others):
         other.owner = f"other {number}"
@@ -86,7 +92,7 @@ def test_lengths_and_temperatures_are_each_row_s_own(lm: LanguageModel) -> None:
     for kind, of_kind in (("short", short), ("greedy", greedy), ("wild", wild)):
         for row in of_kind:
             row.owner = (kind, row.owner)
-    drawing = Drawing(lm)
+    drawing = BatchEngine(lm)
     drawing.add([*short, *greedy, *wild])
     found = finish(drawing)
     assert all(len(found["short", i]) <= 20 for i in range(4))
@@ -95,7 +101,7 @@ def test_lengths_and_temperatures_are_each_row_s_own(lm: LanguageModel) -> None:
 
 
 def test_rows_that_are_dropped_leave_and_the_others_stay_what_they_are(lm: LanguageModel) -> None:
-    whole, part = Drawing(lm), Drawing(lm)
+    whole, part = BatchEngine(lm), BatchEngine(lm)
     whole.add(rows(lm, PROMPTS, seed=5))
     part.add(rows(lm, PROMPTS, seed=5))
     before = {row.owner: text for row, text in part.step()}
@@ -137,7 +143,7 @@ def test_tokens_are_drawn_from_the_nucleus_in_its_proportions(
 
 def test_only_models_that_look_at_every_token_share_a_batch(tiny_base: Path) -> None:
     lm = language_model.load(tiny_base)
-    assert can_share(lm)
+    assert supports_batching(lm)
     lm.model.config.sliding_window = 16
     lm.model.config.layer_types = ["full_attention", "sliding_attention"]
-    assert not can_share(lm)
+    assert not supports_batching(lm)

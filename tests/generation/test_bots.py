@@ -14,14 +14,14 @@ from huggingtweets.generation import bots
 from huggingtweets.generation.writer import Sampling, Writer
 from huggingtweets.nn import language_model
 from huggingtweets.storage import run_folder
-from huggingtweets.storage.run_folder import Record, RunFolder
-from huggingtweets.training import Fit, fit
+from huggingtweets.storage.run_folder import RunFolder, RunRecord
+from huggingtweets.training import TrainingTask, fit
 from huggingtweets.training.recipe import FAST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 _ELSEWHERE = """
 import sys
@@ -48,14 +48,14 @@ print(json.dumps({"posts": posts, "defaults": defaults}))
 
 @pytest.fixture(scope="module")
 def bot_run(
-    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path_factory: pytest.TempPathFactory
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     """A run with a bot, put together by hand."""
     kept = batching.split(pl.DataFrame({"author": ["ann"] * 300, "text": posts}), holdout=0.1)
-    record = Record("ann", ["ann"], {}, {}, {}, state="done")
+    record = RunRecord("ann", ["ann"], {}, {}, {}, state="done")
     made = run_folder.create(tmp_path_factory.mktemp("runs"), record, {"kept": kept})
     lm = language_model.load(tiny_base)
-    fit(Fit(lm, [posts[:270]], posts[270:], FAST.changed(learning_rate=2e-2), cpu))
+    fit(TrainingTask(lm, [posts[:270]], posts[270:], FAST.changed(learning_rate=2e-2), cpu))
     lm.save(made.bot)
     return made
 
@@ -82,7 +82,7 @@ def test_a_bot_folder_alone_has_no_posts_to_compare_with(
         found = list(bot.generate(n=3, seed=1))
         assert [post.copied for post in found] == [None] * 3
         with pytest.raises(BotError, match="is not a run folder"):
-            bots.run_of(alone)
+            bots.find_run_folder(alone)
         with pytest.raises(BotError, match="has no bot yet"):
             bots.open_bot(bot_run.path)
     finally:
@@ -94,24 +94,24 @@ def test_a_bot_reads_the_newest_posts_and_catches_copies_of_all(
 ) -> None:
     other = ["The very oldest of somebody's posts", *posts[280:], "We lost it", "I found it"]
     bot = bots.open_bot(bot_run.path, "cpu", "fp32")
-    imitating = bot.imitating(other, 2)
-    assert list(imitating.context) == other[-2:]
-    assert imitating.index
-    assert all(imitating.index.is_copy(post) for post in (posts[0], other[0], other[-1]))
+    with_few_shot = bot.with_few_shot(other, 2)
+    assert list(with_few_shot.context) == other[-2:]
+    assert with_few_shot.index
+    assert all(with_few_shot.index.is_copy(post) for post in (posts[0], other[0], other[-1]))
     assert bot.context == ()
     assert bot.index
     assert not bot.index.is_copy(other[0])
     with pytest.raises(InputError, match="not 0"):
-        bot.imitating(other, 0)
+        bot.with_few_shot(other, 0)
 
 
 def test_copies_of_what_is_imitated_are_drawn_again(tiny_base: Path, posts: list[str]) -> None:
     bot = bots.open_bot(tiny_base, "cpu", "fp32")
     read = ["We lost the teapot", "I painted it again!"]
-    first = [post.text for post in bot.imitating(read).generate("The old cat", n=6, seed=1)]
+    first = [post.text for post in bot.with_few_shot(read).generate("The old cat", n=6, seed=1)]
     assert first != [post.text for post in bot.generate("The old cat", n=6, seed=1)]
     # they are posts of the source now, too old to be read, so the same six are drawn at first
-    again = bot.imitating([*first, *posts, *read], 2)
+    again = bot.with_few_shot([*first, *posts, *read], 2)
     writer = again.writer(Sampling(seed=1))
     found = [post.text for post in writer.write("The old cat", 6)]
     assert len(found) == 6
@@ -125,7 +125,7 @@ def test_what_was_read_first_is_no_new_post(
     read = ["We lost the old teapot again", "I painted the kite"]
     drawn = iter([read[1], "Nobody here found the umbrella", read[0]])
     monkeypatch.setattr(Writer, "_draw", lambda *_: [next(drawn)])
-    writer = bots.open_bot(tiny_base, "cpu", "fp32").imitating(read).writer(Sampling(seed=1))
+    writer = bots.open_bot(tiny_base, "cpu", "fp32").with_few_shot(read).writer(Sampling(seed=1))
     assert [post.text for post in writer.write(n=1)] == ["Nobody here found the umbrella"]
     assert writer.rejected == 1
 
@@ -146,7 +146,7 @@ def test_a_damaged_bot_is_one_sentence(tiny_base: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_opens_with_the_bot_itself_or_around_it(bot_run: RunFolder) -> None:
-    assert bots.run_of(bot_run.path) == bots.run_of(bot_run.bot) == bot_run
+    assert bots.find_run_folder(bot_run.path) == bots.find_run_folder(bot_run.bot) == bot_run
 
 
 def test_a_bot_works_where_this_package_is_not(bot_run: RunFolder) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huggingtweets.generation.copy_index import CopyIndex, Run, copy_length, is_loop, words
+from huggingtweets.generation.copy_index import CopyIndex, SharedSpan, copy_length, is_loop, words
 
 FOX = (
     "The quick brown fox jumps over the lazy dog near the old mill every morning at dawn, they say"
@@ -24,8 +24,8 @@ def test_copy_length_is_markovifys(n_words: int, needed: int) -> None:
 
 def test_longest_run_and_its_source() -> None:
     index = CopyIndex(POSTS)
-    assert index.longest_run("A brown fox jumps over the moon") == Run(5, FOX)
-    assert index.longest_run("Zebras xylophones") == Run(0, "")
+    assert index.longest_run("A brown fox jumps over the moon") == SharedSpan(5, FOX)
+    assert index.longest_run("Zebras xylophones") == SharedSpan(0, "")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_nothing_to_copy_from() -> None:
     for posts in ([], ["", "🚀"]):
         index = CopyIndex(posts)
         assert not index.is_copy("My dream")
-        assert index.longest_run("My dream") == Run(0, "")
+        assert index.longest_run("My dream") == SharedSpan(0, "")
 
 
 @given(

@@ -13,7 +13,7 @@ from huggingtweets.errors import InputError
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.writer import Sampling, Writer, cut_at_word, sample
 from huggingtweets.nn import language_model
-from huggingtweets.training import Fit, fit
+from huggingtweets.training import TrainingTask, fit
 from huggingtweets.training.recipe import FAST
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
 
 PROMPT = "The old cat"
@@ -30,10 +30,10 @@ SHORT = ["Nobody here found the kite", "We lost the teapot", "I painted it again
 
 
 @pytest.fixture(scope="module")
-def lm(tiny_base: Path, posts: list[str], cpu: Machine) -> LanguageModel:
+def lm(tiny_base: Path, posts: list[str], cpu: ComputeDevice) -> LanguageModel:
     """A model that has learnt to end its posts."""
     trained = language_model.load(tiny_base)
-    fit(Fit(trained, [posts[:280]], posts[280:], FAST.changed(learning_rate=2e-2), cpu))
+    fit(TrainingTask(trained, [posts[:280]], posts[280:], FAST.changed(learning_rate=2e-2), cpu))
     return trained
 
 
@@ -128,12 +128,12 @@ def test_what_is_read_first_are_the_newest_posts_that_leave_room_for_a_new_one(
         start = [lm.separator, *lm.encode(prompt)]
         before = read[: -len(start)]
         assert read == [*before, *start]
-        number = writer.posts_read(prompt)
+        number = writer.context_post_count(prompt)
         newest = [[lm.separator, *lm.encode(post)] for post in context[-number - 1 :]]
         assert before == list(chain.from_iterable(newest[1:]))
         room = lm.context - 32 - len(start)  # half the context, as it is less than 80 tokens
         assert len(before) <= room < len(before) + len(newest[0])
-    assert writer.posts_read(PROMPT) < writer.posts_read()
+    assert writer.context_post_count(PROMPT) < writer.context_post_count()
 
 
 def test_posts_after_a_context_are_cut_as_ever(lm: LanguageModel) -> None:
@@ -150,7 +150,9 @@ def test_a_context_of_which_nothing_fits_is_refused(lm: LanguageModel) -> None:
     writer.write(PROMPT)
     with pytest.raises(InputError, match="shorten the prompt"):
         writer.write("a " * 29)
-    assert Writer(lm, Sampling(), context=[*SHORT, "ű" * 100]).posts_read() == 3  # passed over
+    assert (
+        Writer(lm, Sampling(), context=[*SHORT, "ű" * 100]).context_post_count() == 3
+    )  # passed over
 
 
 def test_posts_start_from_the_separator_and_the_prompt(

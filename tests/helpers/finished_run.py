@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from huggingtweets.storage import run_folder
-from huggingtweets.storage.run_folder import Record, RunFolder
+from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ OLD_RUN = Path(__file__).parent.parent / "fixtures" / "run-v1"
 
 def finished_run(out: Path, posts: Sequence[str], name: str = "me") -> RunFolder:
     """A run of one author: 20 steps, three measurements, a report and a bot."""
-    record = Record(
+    record = RunRecord(
         name=name,
         authors=["ann"],
         config={

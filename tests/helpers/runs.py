@@ -19,7 +19,7 @@ from huggingtweets.evaluation.report import (
     LongestCopiedRun,
     Sizes,
 )
-from huggingtweets.storage.run_folder import Record, RunFolder
+from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,11 +39,11 @@ def likeness(author: str, copied: float = 0.035) -> LikenessReport:
     )
 
 
-def done_record(*authors: str, **config: object) -> Record:
+def done_record(*authors: str, **config: object) -> RunRecord:
     counts = {"downloaded": 3200, "retweets": 770, "short": 3, "duplicates": 25, "kept": 2402}
     recipe = {"name": "fast", "epochs": 3, "learning_rate": 0.001, "warmup": 0.05}
     known: dict[str, Any] = {"base": "pocket", "recipe": recipe, "seed": 7, "holdout": 0.1}
-    return Record(
+    return RunRecord(
         name="nasa",
         authors=list(authors),
         config={**known, "split": "newest", "curation": {"scrub": False}, **config},

@@ -45,7 +45,7 @@ def test_loss_and_gradients_are_those_of_transformers(
     import torch
 
     loss, gradients = loss_and_gradients(model, time)
-    with attention.causal(model, device):
+    with attention.use_causal_attention(model, device):
         ours, our_gradients = loss_and_gradients(model, time)
     assert ours == pytest.approx(loss, rel=1e-6)
     for one, other in zip(our_gradients, gradients, strict=True):
@@ -58,7 +58,7 @@ def test_no_position_sees_a_later_one(model: LlamaForCausalLM) -> None:
     tokens = torch.randint(1, 64, (1, 200), generator=torch.Generator().manual_seed(1))
     changed = tokens.clone()
     changed[0, 150] = (changed[0, 150] + 1) % 64
-    with torch.no_grad(), attention.causal(model, "cpu"):
+    with torch.no_grad(), attention.use_causal_attention(model, "cpu"):
         before, after = model(input_ids=tokens).logits, model(input_ids=changed).logits
     assert torch.equal(before[0, :150], after[0, :150])
     assert not torch.equal(before[0, 150:], after[0, 150:])
@@ -66,9 +66,9 @@ def test_no_position_sees_a_later_one(model: LlamaForCausalLM) -> None:
 
 def test_the_model_attends_as_before_afterwards(model: LlamaForCausalLM) -> None:
     way = model.config._attn_implementation
-    with pytest.raises(KeyboardInterrupt), attention.causal(model, "cpu"):
+    with pytest.raises(KeyboardInterrupt), attention.use_causal_attention(model, "cpu"):
         assert model.config._attn_implementation != way
         raise KeyboardInterrupt
     assert model.config._attn_implementation == way
-    with attention.causal(model, "cpu", wanted=False):
+    with attention.use_causal_attention(model, "cpu", wanted=False):
         assert model.config._attn_implementation == way

@@ -16,7 +16,7 @@ def quick(rate: float) -> torch.nn.Module:
     import torch
 
     model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(rate))
-    dropout.quicken(model)
+    dropout.replace_dropout(model)
     assert type(model[1]) is not torch.nn.Dropout
     assert isinstance(model[1], torch.nn.Dropout)
     return model[1]

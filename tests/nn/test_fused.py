@@ -21,7 +21,7 @@ def test_each_gelu_by_tanh_is_replaced_by_the_same_function(name: str) -> None:
     model = torch.nn.Sequential(torch.nn.Identity(), ACT2FN[name])
     expected = model(given)
     (slope,) = torch.autograd.grad(expected.sum(), given)
-    fused.fuse_activations(model)
+    fused.replace_gelu(model)
     assert type(model[1]) is torch.nn.GELU
     found = model(given)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
@@ -36,7 +36,7 @@ def test_other_activations_are_left_alone(name: str) -> None:
 
     activation = ACT2FN[name]
     model = torch.nn.Sequential(activation)
-    fused.fuse_activations(model)
+    fused.replace_gelu(model)
     assert model[0] is activation
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 needs_vnni = pytest.mark.skipif(
-    not int8.is_quick_here(), reason="this processor has no 8-bit products"
+    not int8.has_fast_int8(), reason="this processor has no 8-bit products"
 )
 
 
@@ -42,8 +42,8 @@ def test_the_embedded_base_in_8_bits_is_the_same_to_a_hundredth(
 ) -> None:
     monkeypatch.setattr(int8, "_ENOUGH_TOKENS", 10_000)  # all posts
     before = {name: weight.clone() for name, weight in pocket.model.named_parameters()}
-    found = int8.difference(pocket, int8.converted(pocket), real_posts)
-    assert 0 < found.kl < int8.MOST_KL
+    found = int8.difference(pocket, int8.quantize_int8(pocket), real_posts)
+    assert 0 < found.kl < int8.MAX_KL
     assert found.nats == pytest.approx(found.exact_nats, rel=0.005)
     for name, weight in pocket.model.named_parameters():  # the bot itself is left alone
         assert (weight == before[name]).all()
@@ -60,7 +60,7 @@ def test_layers_of_gpt2_lie_the_other_way(dropout_base: Path, posts: list[str]) 
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(wide).eval()
     lm = replace(lm, model=model)
-    quick = int8.converted(lm)
+    quick = int8.quantize_int8(lm)
     assert {type(m).__name__ for m in quick.model.modules()} >= {"Linear8", "LayerNorm"}
     assert not any(type(m).__name__ == "Conv1D" for m in quick.model.modules())
     assert int8.difference(lm, quick, posts[:9]).kl < 1e-3
@@ -70,11 +70,11 @@ def test_layers_of_gpt2_lie_the_other_way(dropout_base: Path, posts: list[str]) 
 def test_it_is_taken_only_for_large_bots_and_only_when_it_writes_the_same(
     pocket: LanguageModel, real_posts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert int8.if_it_pays(pocket, real_posts) is pocket
-    monkeypatch.setattr(int8, "WORTH_IT", 1_000_000)
-    assert int8.if_it_pays(pocket) is not pocket  # on text of ours
-    monkeypatch.setattr(int8, "MOST_KL", 1e-9)
-    assert int8.if_it_pays(pocket, real_posts) is pocket
+    assert int8.quantize_if_faster(pocket, real_posts) is pocket
+    monkeypatch.setattr(int8, "MIN_PARAMS", 1_000_000)
+    assert int8.quantize_if_faster(pocket) is not pocket  # on text of ours
+    monkeypatch.setattr(int8, "MAX_KL", 1e-9)
+    assert int8.quantize_if_faster(pocket, real_posts) is pocket
 
 
 @needs_vnni
@@ -91,9 +91,9 @@ def test_a_bot_opened_in_8_bits_writes(pocket: LanguageModel) -> None:
 def test_only_a_cpu_writes_in_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingtweets.nn import devices
 
-    real = devices.choose_machine
+    real = devices.select_device
     monkeypatch.setattr(
-        devices, "choose_machine", lambda d, p: replace(real("cpu", p), device=d or "cpu")
+        devices, "select_device", lambda d, p: replace(real("cpu", p), device=d or "cpu")
     )
     monkeypatch.setattr(language_model.LanguageModel, "to", lambda self, _: self)
     with pytest.raises(InputError, match="--device cpu"):

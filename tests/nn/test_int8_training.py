@@ -41,7 +41,7 @@ def loss_and_gradients(model: LlamaForCausalLM) -> tuple[float, dict[str, torch.
 
 def test_loss_and_gradients_are_those_of_fp32_to_some_percent(model: LlamaForCausalLM) -> None:
     loss, gradients = loss_and_gradients(model)
-    with int8_training.products(model):
+    with int8_training.int8_matmuls(model):
         rounded_loss, rounded = loss_and_gradients(model)
     assert rounded_loss == pytest.approx(loss, rel=1e-3)
     assert rounded_loss != loss
@@ -56,7 +56,7 @@ def test_scoring_between_steps_is_exact(model: LlamaForCausalLM) -> None:
     tokens = torch.arange(1, 33)[None]
     with torch.no_grad():
         before = model.eval()(input_ids=tokens).logits
-        with int8_training.products(model):
+        with int8_training.int8_matmuls(model):
             assert torch.equal(model(input_ids=tokens).logits, before)
 
 
@@ -65,21 +65,21 @@ def test_layers_are_plain_again_whatever_happens(model: LlamaForCausalLM) -> Non
 
     kinds = [type(module) for module in model.modules()]
     names = list(model.state_dict())
-    with pytest.raises(KeyboardInterrupt), int8_training.products(model):
+    with pytest.raises(KeyboardInterrupt), int8_training.int8_matmuls(model):
         assert type(model.lm_head) is not torch.nn.Linear
         assert list(model.state_dict()) == names
         raise KeyboardInterrupt
     assert [type(module) for module in model.modules()] == kinds
-    with int8_training.products(model, wanted=False):
+    with int8_training.int8_matmuls(model, wanted=False):
         assert [type(module) for module in model.modules()] == kinds
 
 
 def test_it_is_for_compiled_training_in_fp32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "is_quick_here", lambda: True)
-    cpu = replace(devices.choose_machine("cpu", "fp32"), device="cpu")
-    assert int8_training.pays(cpu, compiled=True)
-    assert not int8_training.pays(cpu, compiled=False)
-    assert not int8_training.pays(replace(cpu, precision="bf16"), compiled=True)
-    assert not int8_training.pays(replace(cpu, device="cuda"), compiled=True)
-    monkeypatch.setattr(int8, "is_quick_here", lambda: False)
-    assert not int8_training.pays(cpu, compiled=True)
+    monkeypatch.setattr(int8, "has_fast_int8", lambda: True)
+    cpu = replace(devices.select_device("cpu", "fp32"), device="cpu")
+    assert int8_training.should_use(cpu, compiled=True)
+    assert not int8_training.should_use(cpu, compiled=False)
+    assert not int8_training.should_use(replace(cpu, precision="bf16"), compiled=True)
+    assert not int8_training.should_use(replace(cpu, device="cuda"), compiled=True)
+    monkeypatch.setattr(int8, "has_fast_int8", lambda: False)
+    assert not int8_training.should_use(cpu, compiled=True)

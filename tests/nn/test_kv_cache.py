@@ -27,7 +27,7 @@ def test_it_grows_past_its_room_and_loses_rows_as_a_plain_one_does(model: Any) -
         plain, roomy = (
             model(input_ids=ids[:1, :3], use_cache=True).past_key_values for _ in range(2)
         )
-        kv_cache.give_room(roomy)
+        kv_cache.preallocate(roomy)
         assert all(type(layer).__name__ == "RoomyLayer" for layer in roomy.layers)
         for cache in (plain, roomy):
             cache.batch_repeat_interleave(5)
@@ -54,7 +54,7 @@ def test_tokens_are_written_in_place_while_there_is_room(model: Any) -> None:  #
     places = set()
     with torch.inference_mode():
         cache = model(input_ids=torch.zeros(2, 3, dtype=torch.long), use_cache=True).past_key_values
-        kv_cache.give_room(cache)
+        kv_cache.preallocate(cache)
         for _ in range(20):
             model(input_ids=torch.ones(2, 1, dtype=torch.long), past_key_values=cache)
             places.add(cache.layers[0].keys.data_ptr())
@@ -69,5 +69,5 @@ def test_layers_that_keep_a_window_stay_as_they_are() -> None:
     cache.layers = [DynamicSlidingWindowLayer(sliding_window=4), DynamicLayer()]
     cache.update(torch.ones(1, 1, 2, 4), torch.ones(1, 1, 2, 4), 0)
     before = list(cache.layers)
-    kv_cache.give_room(cache)
+    kv_cache.preallocate(cache)
     assert cache.layers == before  # the second holds nothing yet

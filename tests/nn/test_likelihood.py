@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from huggingtweets.nn import language_model, likelihood
-from huggingtweets.nn.likelihood import AfterContext
+from huggingtweets.nn.likelihood import ContextualScore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,8 +52,10 @@ def test_posts_after_others_cost_what_torch_says(lm: LanguageModel, most: int) -
 
 def test_no_context_is_each_post_alone(lm: LanguageModel, posts: list[str]) -> None:
     alone = likelihood.bits_per_byte(lm, posts[:40])
-    assert likelihood.bits_per_byte_after(lm, posts[:40], posts[40:], 0) == AfterContext(alone, 0)
-    assert likelihood.bits_per_byte_after(lm, posts[:40], [], 8) == AfterContext(alone, 0)
+    assert likelihood.bits_per_byte_after(lm, posts[:40], posts[40:], 0) == ContextualScore(
+        alone, 0
+    )
+    assert likelihood.bits_per_byte_after(lm, posts[:40], [], 8) == ContextualScore(alone, 0)
 
 
 def test_only_as_many_posts_as_fit_in_front_of_each(lm: LanguageModel) -> None:
@@ -66,7 +68,7 @@ def test_only_as_many_posts_as_fit_in_front_of_each(lm: LanguageModel) -> None:
 def test_a_post_longer_than_the_context_is_read_without_any(lm: LanguageModel) -> None:
     long = "Nobody found the kite under the bridge. " * 20
     found = likelihood.bits_per_byte_after(lm, [long], CONTEXT, 3)
-    assert found == AfterContext(likelihood.bits_per_byte(lm, [long]), 0)
+    assert found == ContextualScore(likelihood.bits_per_byte(lm, [long]), 0)
     both = likelihood.bits_per_byte_after(lm, [long, "a"], CONTEXT, 3)
     alone = likelihood.bits_per_byte_after(lm, ["a"], CONTEXT, 3)
     cost = found.bits_per_byte * (len(long) + 1) + alone.bits_per_byte * 2

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.curation import CurationOptions
-from huggingtweets.errors import InputError, SourceError, TooLittleText
+from huggingtweets.errors import InputError, InsufficientTextError, SourceError
 from huggingtweets.events import ignore
 from huggingtweets.pretraining import encode as preparing
-from huggingtweets.pretraining.bloom_filter import Seen
+from huggingtweets.pretraining.bloom_filter import BloomFilter
 from huggingtweets.pretraining.corpus import (
     Corpus,
     Counts,
@@ -24,9 +24,9 @@ from huggingtweets.pretraining.corpus import (
     grouped,
     parse_corpora,
 )
-from huggingtweets.pretraining.encode import Choices, Prepared, authors_named, prepare
+from huggingtweets.pretraining.encode import EncodingConfig, Prepared, authors_named, prepare
 from huggingtweets.pretraining.tokenizer import SEPARATOR, parts, train_tokenizer
-from huggingtweets.pretraining.tokens import Mix, Stream, encode
+from huggingtweets.pretraining.tokens import CorpusMixture, Stream, encode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def test_the_counts_add_up_and_authors_stay_out(tmp_path: Path) -> None:
     pieces = curated_pieces(
         Corpus(str(path)),
         counts,
-        seen=Seen(),
+        seen=BloomFilter(),
         excluded=frozenset({"someone1"}),
         options=CurationOptions(),
     )
@@ -119,14 +119,14 @@ def test_the_counts_add_up_and_authors_stay_out(tmp_path: Path) -> None:
 
 
 def test_a_text_is_seen_once_whatever_its_case_and_punctuation() -> None:
-    seen = Seen(2**20)
+    seen = BloomFilter(2**20)
     first = seen.first_time(pl.Series(["One two!", "three", "one TWO", "four"]))
     assert first.to_list() == [True, True, False, True]
     assert seen.first_time(pl.Series(["Three?", "five"])).to_list() == [False, True]
 
 
 def test_few_texts_are_taken_for_seen_by_mistake() -> None:
-    seen = Seen(2**22)  # 21 bits a text, as 50 million have in the real filter
+    seen = BloomFilter(2**22)  # 21 bits a text, as 50 million have in the real filter
     fresh = seen.first_time(pl.Series([f"text number {i}" for i in range(200_000)]))
     assert fresh.len() - fresh.sum() < 400
 
@@ -256,7 +256,7 @@ def test_a_corpus_shorter_than_a_row_is_refused(tmp_path: Path) -> None:
         stream_of(tmp_path / "small", [0, 1, 2])
 
 
-def rows_of(mix: Mix, batches: int) -> torch.Tensor:
+def rows_of(mix: CorpusMixture, batches: int) -> torch.Tensor:
     import torch
 
     return torch.cat([mix.batch(8) for _ in range(batches)])
@@ -268,26 +268,26 @@ def test_a_mix_reads_corpora_by_size_and_weight_and_can_be_resumed(tmp_path: Pat
         small = stream_of(tmp_path / "small", [t + 1000 * (t > 0) for t in numbered(101)], weight=3)
         return [big, small]
 
-    mix = Mix(streams())
+    mix = CorpusMixture(streams())
     rows = rows_of(mix, 75)
     assert mix.taken == [300, 300]  # three times the weight makes up for a third of the size
     small = rows[rows[:, 1] > 1000]
     assert Counter(small[:, 1].tolist()) == Counter({1000 + n: 3 for n in range(1, 101)})
 
-    first = Mix(streams())
+    first = CorpusMixture(streams())
     before = rows_of(first, 30)
-    after = rows_of(Mix(streams(), first.taken), 45)
+    after = rows_of(CorpusMixture(streams(), first.taken), 45)
     assert [*before.tolist(), *after.tolist()] == rows.tolist()
 
 
-def choices(*corpora: Corpus, **values: object) -> Choices:
+def choices(*corpora: Corpus, **values: object) -> EncodingConfig:
     given: dict[str, object] = {
         "excluded": frozenset(),
         "author_context": 3,
         "vocabulary": 300,
         "context": 64,
     }
-    return Choices(corpora, **(given | values))  # type: ignore[arg-type]
+    return EncodingConfig(corpora, **(given | values))  # type: ignore[arg-type]
 
 
 def texts_of(data: Prepared, number: int) -> list[str]:
@@ -341,7 +341,7 @@ def test_pieces_don_t_change_what_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_corpus_of_which_nothing_is_left(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "c.csv", "a", ["RT @b: no", "short"])
-    with pytest.raises(TooLittleText, match=r"Nothing is left of the corpus .*c\.csv"):
+    with pytest.raises(InsufficientTextError, match=r"Nothing is left of the corpus .*c\.csv"):
         prepare(tmp_path / "data", choices(Corpus(str(path))), ignore)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -413,10 +413,10 @@ def test_a_base_that_learnt_its_corpora_by_heart_is_told() -> None:
             "", curve=[{"tokens": n, "held_out_bits_per_byte": {"all": b}} for n, b in points]
         )
 
-    said = progress(3.7, 1.35, 1.34, 1.45).learnt_by_heart()
+    said = progress(3.7, 1.35, 1.34, 1.45).is_overfitting()
     assert said is not None
     assert "after 2 tokens (1.340" in said
-    assert progress(3.7, 1.35, 1.345, 1.346).learnt_by_heart() is None
+    assert progress(3.7, 1.35, 1.345, 1.346).is_overfitting() is None
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from tests.sources.cases import CASES, samples
 
 from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import InputError, OptedOutError, SourceError, StorageError
-from huggingtweets.pretraining.bloom_filter import Seen
+from huggingtweets.pretraining.bloom_filter import BloomFilter
 from huggingtweets.pretraining.corpus import Corpus, Counts, curated_pieces
-from huggingtweets.pretraining.encode import Choices
+from huggingtweets.pretraining.encode import EncodingConfig
 from huggingtweets.privacy import opt_out
-from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources import ReadOptions, open_source, read_posts
 from huggingtweets.sources.store import downloads_folder
 from huggingtweets.storage import files
 from huggingtweets.storage.user_dirs import config_folder
@@ -172,7 +172,7 @@ def test_every_source_is_refused_whatever_its_alias(
     spec = folder if "/" in (case.file or "") else folder / (case.file or "")
     for alias in (None, "somebody"):
         with pytest.raises(OptedOutError, match="asked not to be imitated"):
-            read_posts([spec], Reading(author=alias))
+            read_posts([spec], ReadOptions(author=alias))
     assert config.exists()
 
 
@@ -180,12 +180,12 @@ def test_the_alias_and_any_of_several_authors(listed: Path, tmp_path: Path) -> N
     assert listed.exists()
     bob = write_csv(tmp_path / "b.csv", "bob", ["one"])
     with pytest.raises(OptedOutError, match="@ann asked"):
-        open_source(bob, Reading(author="@ann"))
+        open_source(bob, ReadOptions(author="@ann"))
     both = tmp_path / "both.csv"
     both.write_text("author,text\nbob,one\nann,two\n")
     with pytest.raises(OptedOutError, match="@ann asked"):
         read_posts([bob, both])
-    assert read_posts([bob], Reading(author="me"))["author"].to_list() == ["me"]
+    assert read_posts([bob], ReadOptions(author="me"))["author"].to_list() == ["me"]
 
 
 def test_an_account_is_refused_before_any_request(
@@ -195,7 +195,7 @@ def test_an_account_is_refused_before_any_request(
     listed.write_text(f"{HANDLE.upper()}\nname@server.example\n")
     with BlueskyServer([item(1)]) as server:
         monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", server.url)
-        for reading in (Reading(), Reading(author="me"), Reading(i_am_the_author=True)):
+        for reading in (ReadOptions(), ReadOptions(author="me"), ReadOptions(i_am_the_author=True)):
             with pytest.raises(OptedOutError, match=f"@{HANDLE} asked"):
                 open_source(f"bsky:{HANDLE}", reading)
         with pytest.raises(OptedOutError, match=r"@name@server\.example asked"):
@@ -214,7 +214,7 @@ def test_other_accounts_are_read_under_any_name(
     monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path / "downloads"))
     with BlueskyServer([item(1)]) as server:
         monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", server.url)
-        source = open_source(f"bsky:{HANDLE}", Reading(author="me"))
+        source = open_source(f"bsky:{HANDLE}", ReadOptions(author="me"))
         assert source.name == "bluesky"
         assert [post.author for post in source.posts()] == ["me"]
 
@@ -223,7 +223,7 @@ def test_a_speaker_is_only_looked_for_in_an_export(listed: Path, tmp_path: Path)
     assert listed.exists()
     bob = write_csv(tmp_path / "b.csv", "bob", ["one"])
     with pytest.raises(SourceError, match="names a person in a Telegram export"):
-        read_posts([bob], Reading(speaker="bob"))
+        read_posts([bob], ReadOptions(speaker="bob"))
 
 
 # -- pre-training ----------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_pretraining_leaves_them_out_and_counts_them(listed: Path, tmp_path: Pat
     kept = curated_pieces(
         Corpus(str(path)),
         counts,
-        seen=Seen(),
+        seen=BloomFilter(),
         excluded=frozenset({"zoe"}),
         options=CurationOptions(),
         opted_out=opt_out.load(),
@@ -253,7 +253,7 @@ def test_encoded_data_is_made_anew_once_somebody_opts_out(config: Path, tmp_path
 
     def fingerprint() -> str:
         corpora = (Corpus(str(path)),)
-        return Choices(corpora, frozenset(), 1, vocabulary=9, context=9).fingerprint()
+        return EncodingConfig(corpora, frozenset(), 1, vocabulary=9, context=9).fingerprint()
 
     before = fingerprint()
     opt_out.add(["ann"])

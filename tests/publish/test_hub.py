@@ -18,7 +18,7 @@ from huggingtweets.errors import BotError, HuggingTweetsError, InputError, Publi
 from huggingtweets.publish import hub as hubs
 from huggingtweets.publish import write_card
 from huggingtweets.publish.publication import Publication
-from huggingtweets.publish.repository import habit
+from huggingtweets.publish.repository import default_repo_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def run(tmp_path: Path, tiny_base: Path) -> RunFolder:
 
 
 def publish(run: RunFolder, repo: str | None = None, *, public: bool = False) -> Publication:
-    return hubs.carry_out(hubs.plan(run, repo, public=public))
+    return hubs.execute(hubs.plan(run, repo, public=public))
 
 
 def there(hub: HubServer) -> dict[str, bytes]:
@@ -69,7 +69,7 @@ def test_a_bot_goes_up_in_one_commit_and_nothing_else_does(hub: HubServer, run: 
     planned = hubs.plan(run)
     assert not hub.asked_for("POST|PUT|DELETE")
     assert (planned.new, planned.publication.public) == (True, False)
-    done = hubs.carry_out(planned)
+    done = hubs.execute(planned)
     assert (done.repo, done.url, done.public) == ("me/nasa", f"{hub.url}/me/nasa", False)
     files = there(hub)
     assert sorted(files) == [
@@ -110,7 +110,7 @@ def test_only_what_changed_is_sent_and_what_is_gone_is_deleted(
     planned = hubs.plan(run)
     assert (list(planned.changes), planned.gone) == (["config.json"], ["merges.txt"])
     sent = len(hub.asked_for("PUT /lfs"))
-    done = hubs.carry_out(planned)
+    done = hubs.execute(planned)
     assert done.commit == hub.repos[NAME].refs["main"]
     assert "merges.txt" not in there(hub)
     assert there(hub)["notes.md"] == b"of the owner"
@@ -122,7 +122,7 @@ def test_a_private_bot_can_become_public_and_stays_so(hub: HubServer, run: RunFo
     planned = hubs.plan(run, public=True)
     assert planned.opens
     assert not planned.does_nothing
-    assert hubs.carry_out(planned).public
+    assert hubs.execute(planned).public
     assert hub.repos[NAME].readers is None
     again = hubs.plan(run)
     assert (again.publication.public, again.does_nothing) == (True, True)
@@ -146,13 +146,13 @@ def test_too_many_copies_need_a_reason_which_the_card_tells(hub: HubServer, run:
     with pytest.raises(InputError, match="--force REASON"):
         hubs.plan(run)
     assert not hub.asked
-    done = hubs.carry_out(hubs.plan(run, reason="slogans\nof <b>NASA</b>"))
+    done = hubs.execute(hubs.plan(run, reason="slogans\nof <b>NASA</b>"))
     assert done.reason == "slogans of <b>NASA</b>"
     assert b"why all the same: slogans of &lt;b&gt;NASA" in there(hub)["README.md"]
 
 
 def test_a_reason_that_is_not_needed_is_not_told(hub: HubServer, run: RunFolder) -> None:
-    hubs.carry_out(hubs.plan(run, reason="whatever"))
+    hubs.execute(hubs.plan(run, reason="whatever"))
     assert b"all the same" not in there(hub)["README.md"]
 
 
@@ -228,12 +228,12 @@ def test_an_empty_repository_and_an_older_bot_are_filled(
     ],
 )
 def test_a_bot_is_named_after_its_authors(authors: list[str], name: str) -> None:
-    assert habit(authors) == name
+    assert default_repo_name(authors) == name
 
 
 def test_an_author_whose_name_is_none_there_needs_one() -> None:
     with pytest.raises(InputError, match="name one with --repo"):
-        habit(["日本", "../.."])
+        default_repo_name(["日本", "../.."])
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "-x", "a b", "a--b", "x.git", "é", "../x", "x" * 100])
@@ -271,7 +271,7 @@ def test_a_token_that_will_not_do(
 def test_somebody_elses_repository_is_told(run: RunFolder) -> None:
     planned = hubs.plan(run, "nasa/nasa")
     with pytest.raises(InputError, match=r"may not write to nasa/nasa \(You don't have the rights"):
-        hubs.carry_out(planned)
+        hubs.execute(planned)
     assert Publication.of(run) is None
 
 
@@ -279,7 +279,7 @@ def test_a_name_that_was_taken_meanwhile_is_told(hub: HubServer, run: RunFolder)
     planned = hubs.plan(run)
     hub.add("models", "me/nasa", {"README.md": b"mine"})
     with pytest.raises(InputError, match=r"me/nasa can't be made \(You already created"):
-        hubs.carry_out(planned)
+        hubs.execute(planned)
     assert there(hub) == {"README.md": b"mine"}
 
 
@@ -289,7 +289,7 @@ def test_a_change_by_somebody_else_meanwhile_is_told(hub: HubServer, run: RunFol
     planned = hubs.plan(run)
     hub.add("models", "me/nasa", {"README.md": b"mine"})
     with pytest.raises(PublishError, match="changed by someone meanwhile"):
-        hubs.carry_out(planned)
+        hubs.execute(planned)
 
 
 @pytest.mark.parametrize("where", ["GET /api/whoami", "GET /api/models", "POST /api/repos", "tree"])
@@ -374,13 +374,13 @@ def test_a_card_the_hub_finds_fault_with_is_told(hub: HubServer, run: RunFolder)
 def test_the_picture_alone_can_be_changed(hub: HubServer, run: RunFolder) -> None:
     (run.bot / "predictions.png").write_bytes(b"one")
     with pytest.raises(InputError, match="holds no bot yet"):
-        hubs.only_the_picture(hubs.plan(run))
+        hubs.thumbnail_plan(hubs.plan(run))
     publish(run)
     (run.bot / "predictions.png").write_bytes(b"two")
     (run.bot / "config.json").write_text("{}")
-    planned = hubs.only_the_picture(hubs.plan(run))
+    planned = hubs.thumbnail_plan(hubs.plan(run))
     assert list(planned.changes) == ["predictions.png"]
-    hubs.carry_out(planned)
+    hubs.execute(planned)
     assert there(hub)["predictions.png"] == b"two"
     assert there(hub)["config.json"] != b"{}"
 

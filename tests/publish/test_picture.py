@@ -208,12 +208,12 @@ class Parrot:
         self.prompts: list[str] = []
 
     def write(self, prompt: str, n: int) -> Iterator[object]:
-        from huggingtweets.generation.writer import NewPost
+        from huggingtweets.generation.writer import GeneratedPost
 
         assert n == 1
         self.prompts.append(prompt)
         text = self.said.pop(0) if self.said else None
-        return iter([NewPost(text, prompt)] if text else [])
+        return iter([GeneratedPost(text, prompt)] if text else [])
 
 
 def test_the_nth_post_is_the_nth_that_comes() -> None:
@@ -228,10 +228,10 @@ def test_the_nth_post_is_the_nth_that_comes() -> None:
 
 
 def test_a_run_without_a_post_on_the_prompt_shows_another(tmp_path: Path) -> None:
-    from huggingtweets.storage.run_folder import Record, RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
     run: RunFolder = RunFolder(tmp_path)
-    run.save(Record("me", ["ann"], {}, {}, {}))
+    run.save(RunRecord("me", ["ann"], {}, {}, {}))
     for said, prompts in (((None, "b"), [PROMPT, ""]), ((), [PROMPT, ""]), (("a",), [PROMPT])):
         writer = Parrot(*said)
         write_picture(run, writer)  # type: ignore[arg-type]  # all that is needed of one

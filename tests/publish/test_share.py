@@ -37,7 +37,7 @@ def text_of(network: str, post: str, authors: list[str], link: str | None = None
 @example(FAMILY * 400, ["a"], None)
 @example("夢" * 1000, ["a" * 400, "b" * 400], "https://example.org/" + "x" * 120)
 def test_every_draft_fits_and_is_signed(post: str, authors: list[str], link: str | None) -> None:
-    if not share.defused(clean(post, lines=True)):
+    if not share.neutralize_mentions(clean(post, lines=True)):
         return
     for draft in drafts(post, authors, Sharing(link=link)):
         assert FITS[draft.network](draft.text), draft
@@ -50,7 +50,7 @@ def test_every_draft_fits_and_is_signed(post: str, authors: list[str], link: str
 @settings(deadline=None)
 @given(posts, handles)
 def test_a_post_is_cut_between_graphemes(post: str, authors: list[str]) -> None:
-    whole = share.defused(clean(post, lines=True))
+    whole = share.neutralize_mentions(clean(post, lines=True))
     if not whole:
         return
     for draft in drafts(post, authors, Sharing()):
@@ -66,7 +66,7 @@ def test_a_post_is_cut_between_graphemes(post: str, authors: list[str]) -> None:
 @example("RT@NASA .@NASA @@NASA はい@NASA a@b@c me@nasa.gov")
 @example("www.nasa.gov/x https://t.co/a nasa.gov HTTP://X.y x.рф a...com b.c.de")
 def test_a_bot_names_nobody_and_links_nowhere(post: str) -> None:
-    text = share.defused(post)
+    text = share.neutralize_mentions(post)
     assert not MENTION.search(text)
     assert not AUTO_LINK.search(text)
 
@@ -82,7 +82,7 @@ def test_a_bot_names_nobody_and_links_nowhere(post: str) -> None:
     ],
 )
 def test_what_a_post_looks_like_without_them(post: str, shown: str) -> None:
-    assert share.defused(post) == shown
+    assert share.neutralize_mentions(post) == shown
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from tests.servers.local import Reply, Server, as_json
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, http
+from huggingtweets.sources import ReadOptions, http
 from huggingtweets.sources.accounts import open_account
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def x_online(
 
 def posts_of(**options: Any) -> list[Post]:  # noqa: ANN401
     """Read the account with a yes to all questions."""
-    source = open_account(f"x:@{USER.lower()}", Reading(**{"confirm": lambda _: True} | options))
+    source = open_account(
+        f"x:@{USER.lower()}", ReadOptions(**{"confirm": lambda _: True} | options)
+    )
     assert source is not None
     assert source.name == "x"
     return list(source.posts())

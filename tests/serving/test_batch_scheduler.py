@@ -8,12 +8,12 @@ import pytest
 
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.generation import bots, writer
-from huggingtweets.generation.batch_engine import Drawing
+from huggingtweets.generation.batch_engine import BatchEngine
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.writer import Sampling
 from huggingtweets.serving import batch_scheduler
-from huggingtweets.serving.batch_scheduler import Desk
-from huggingtweets.serving.bot_cache import OpenBots, Opened
+from huggingtweets.serving.batch_scheduler import BatchScheduler
+from huggingtweets.serving.bot_cache import BotCache, CachedBot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,32 +22,36 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def opened(finished: RunFolder) -> Opened:
+def opened(finished: RunFolder) -> CachedBot:
     """In fp32: how bfloat16 rounds depends on how many posts are computed together."""
-    made = OpenBots(1e9).open(finished)
+    made = BotCache(1e9).open(finished)
     return replace(made, bot=bots.open_bot(finished.path, "cpu", "fp32"))
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    made = Desk()
+def scheduler() -> Iterator[BatchScheduler]:
+    made = BatchScheduler()
     made.start()
     yield made
     made.stop()
 
 
-def texts(desk: Desk, opened: Opened, prompt: str = "", n: int = 5, seed: int = 1) -> set[str]:
-    return {post.text for post in desk.write(opened, prompt, n, Sampling(seed=seed))}
+def texts(
+    scheduler: BatchScheduler, opened: CachedBot, prompt: str = "", n: int = 5, seed: int = 1
+) -> set[str]:
+    return {post.text for post in scheduler.write(opened, prompt, n, Sampling(seed=seed))}
 
 
-def test_many_at_once_get_what_each_would_get_alone(desk: Desk, opened: Opened) -> None:
+def test_many_at_once_get_what_each_would_get_alone(
+    scheduler: BatchScheduler, opened: CachedBot
+) -> None:
     asked = [("The old cat", 3), ("", 4), ("We", 5), ("Nobody here found", 6), ("The old cat", 7)]
-    alone = [texts(desk, opened, prompt, seed=seed) for prompt, seed in asked]
+    alone = [texts(scheduler, opened, prompt, seed=seed) for prompt, seed in asked]
     found: dict[int, set[str]] = {}
 
     def ask(number: int) -> None:
         prompt, seed = asked[number]
-        found[number] = texts(desk, opened, prompt, seed=seed)
+        found[number] = texts(scheduler, opened, prompt, seed=seed)
 
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(asked))]
     for thread in threads:
@@ -59,71 +63,75 @@ def test_many_at_once_get_what_each_would_get_alone(desk: Desk, opened: Opened) 
 
 
 def test_more_than_there_is_room_for_wait_and_change_nothing(
-    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = texts(desk, opened, n=12)
+    whole = texts(scheduler, opened, n=12)
     monkeypatch.setattr(writer, "MOST_ROWS", 3)
     assert writer.rows_at_once(opened.bot.model) == 3
-    assert texts(desk, opened, n=12) == whole
+    assert texts(scheduler, opened, n=12) == whole
 
 
-def test_copies_are_drawn_again(desk: Desk, opened: Opened) -> None:
-    first = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
+def test_copies_are_drawn_again(scheduler: BatchScheduler, opened: CachedBot) -> None:
+    first = [post.text for post in scheduler.write(opened, "We", 6, Sampling(seed=2))]
     known = replace(opened, key=("known", 0, 0), bot=replace(opened.bot, index=CopyIndex(first)))
-    found = list(desk.write(known, "We", 6, Sampling(seed=2)))
+    found = list(scheduler.write(known, "We", 6, Sampling(seed=2)))
     assert len(found) == 6
     assert not set(first) & {post.text for post in found}
     assert not any(post.copied for post in found)
 
 
-def test_loops_are_drawn_again(desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
+def test_loops_are_drawn_again(
+    scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [post.text for post in scheduler.write(opened, "We", 6, Sampling(seed=2))]
     is_loop = "huggingtweets.generation.copy_index.is_loop"
     monkeypatch.setattr(is_loop, lambda text: text in first[:3])
-    found = [post.text for post in desk.write(opened, "We", 6, Sampling(seed=2))]
+    found = [post.text for post in scheduler.write(opened, "We", 6, Sampling(seed=2))]
     assert len(found) == 6
     assert not set(first[:3]) & set(found)
     assert set(first[3:]) <= set(found)
 
 
 def test_a_bot_that_only_copies_ends(
-    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingtweets.generation.copy_index.is_loop", lambda _: False)
     greedy = Sampling(seed=1, temperature=1e-9)
-    (only,) = {post.text for post in desk.write(opened, "We", 2, greedy)}
+    (only,) = {post.text for post in scheduler.write(opened, "We", 2, greedy)}
     known = replace(opened, key=("known", 0, 0), bot=replace(opened.bot, index=CopyIndex([only])))
-    assert list(desk.write(known, "We", 2, greedy)) == []
+    assert list(scheduler.write(known, "We", 2, greedy)) == []
 
 
-def test_who_goes_away_makes_room(desk: Desk, opened: Opened) -> None:
-    posts = desk.write(opened, "", 30, Sampling(seed=1))
+def test_who_goes_away_makes_room(scheduler: BatchScheduler, opened: CachedBot) -> None:
+    posts = scheduler.write(opened, "", 30, Sampling(seed=1))
     next(posts)
     posts.close()  # type: ignore[attr-defined]  # a generator
-    assert len(texts(desk, opened)) == 5
-    assert not desk._benches
+    assert len(texts(scheduler, opened)) == 5
+    assert not scheduler._batches
 
 
 def test_a_fault_while_drawing_reaches_who_waits_and_nobody_else(
-    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Drawing) -> list[object]:
+    def fail(_: BatchEngine) -> list[object]:
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Drawing, "step", fail)
+        patch.setattr(BatchEngine, "step", fail)
         with pytest.raises(TrainingError, match="can't write: out of memory"):
-            list(desk.write(opened, "", 2, Sampling()))
-    assert len(texts(desk, opened)) == 5
+            list(scheduler.write(opened, "", 2, Sampling()))
+    assert len(texts(scheduler, opened)) == 5
 
 
-def test_what_can_t_be_written_is_told_at_once(desk: Desk, opened: Opened) -> None:
+def test_what_can_t_be_written_is_told_at_once(
+    scheduler: BatchScheduler, opened: CachedBot
+) -> None:
     with pytest.raises(InputError, match="has 280 characters"):
-        desk.write(opened, "x" * 280, 1, Sampling())
+        scheduler.write(opened, "x" * 280, 1, Sampling())
 
 
-def test_who_waits_when_the_server_stops_is_told(opened: Opened) -> None:
-    stopped = Desk()
+def test_who_waits_when_the_server_stops_is_told(opened: CachedBot) -> None:
+    stopped = BatchScheduler()
     stopped.start()
     posts = stopped.write(opened, "", 500, Sampling(seed=1))
     stopped.stop()
@@ -134,9 +142,9 @@ def test_who_waits_when_the_server_stops_is_told(opened: Opened) -> None:
 
 
 def test_models_that_can_t_share_write_one_after_the_other(
-    desk: Desk, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_scheduler, "can_share", lambda _: False)
-    found = [post.text for post in desk.write(opened, "We", 3, Sampling(seed=4))]
+    monkeypatch.setattr(batch_scheduler, "supports_batching", lambda _: False)
+    found = [post.text for post in scheduler.write(opened, "We", 3, Sampling(seed=4))]
     plain = [post.text for post in opened.bot.generate("We", 3, seed=4)]
     assert found == plain

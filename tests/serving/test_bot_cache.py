@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.serving.conftest import copied
 
-from huggingtweets.serving.bot_cache import OpenBots
+from huggingtweets.serving.bot_cache import BotCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def changed(run: RunFolder, by: float, begins: str = "") -> RunFolder:
 
 
 def _alone(run: RunFolder) -> int:
-    bots = OpenBots(1e9)
+    bots = BotCache(1e9)
     bots.open(run)
     return bots.size
 
@@ -42,7 +42,7 @@ def test_bots_that_were_not_used_for_longest_are_closed(
 ) -> None:
     runs = [changed(copied(finished, tmp_path, f"bot{i}"), 0.01 * i) for i in range(4)]
     size = _alone(runs[0])
-    bots = OpenBots(2.5 * size)
+    bots = BotCache(2.5 * size)
     first, second = bots.open(runs[0]), bots.open(runs[1])
     assert bots.open(runs[0]) is first
     bots.open(runs[2])  # closes the second
@@ -50,14 +50,14 @@ def test_bots_that_were_not_used_for_longest_are_closed(
     assert bots.size <= 2.5 * size
     assert bots.open(runs[0]) is first
     assert bots.open(runs[1]) is not second
-    tiny = OpenBots(1.0)
+    tiny = BotCache(1.0)
     assert tiny.open(runs[3]).bot.index is not None
     assert len(tiny) == 1
 
 
 def test_a_bot_that_was_trained_again_is_opened_again(tmp_path: Path, finished: RunFolder) -> None:
     run = copied(finished, tmp_path)
-    bots = OpenBots(1e9)
+    bots = BotCache(1e9)
     before = bots.open(run)
     shutil.copytree(run.bot, tmp_path / "new")
     shutil.rmtree(run.bot)
@@ -76,7 +76,7 @@ def test_weights_that_two_bots_have_alike_are_held_once(
     top = max(n for n in load_file(finished.bot / "model.safetensors") if ".layers." in n)
     run = copied(finished, tmp_path, "one")
     other = changed(copied(finished, tmp_path, "other"), 0.5, begins=top)
-    bots = OpenBots(1e9)
+    bots = BotCache(1e9)
     first = bots.open(run)
     before = bots.size
     second = bots.open(other)
@@ -86,7 +86,7 @@ def test_weights_that_two_bots_have_alike_are_held_once(
     assert [w.data_ptr() for w in second.weights() if w.data_ptr() not in theirs] == [
         differing.data_ptr()
     ]
-    expected = OpenBots(1e9).open(other).weights()
+    expected = BotCache(1e9).open(other).weights()
     assert all(torch.equal(a, b) for a, b in zip(second.weights(), expected, strict=True))
     bots.close(run)
     assert bots.size == _alone(other)

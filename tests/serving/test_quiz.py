@@ -9,7 +9,7 @@ import pytest
 from tests.serving.conftest import ANN, BOB, copied
 
 from huggingtweets.errors import InputError
-from huggingtweets.serving.schemas import ALONE
+from huggingtweets.serving.schemas import LOCAL_USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,21 +27,21 @@ def test_a_quiz_ends_in_the_likeness_report(
     run = copied(finished, tmp_path / "runs")
     service = serve()
     kept = set(run.table("kept").filter(split="held_out")["text"])
-    quiz = service.new_quiz(ALONE, "ann", 8)
+    quiz = service.new_quiz(LOCAL_USER, "ann", 8)
     assert len(quiz.questions) == 8
     assert all(question.real is None for question in quiz.questions)
     truth = [question.text in kept for question in quiz.questions]
     assert sum(truth) == 4
     says = [True, True, True, True, False, False, False, False]
     for number, said in enumerate(says, 1):
-        assert service.quiz(ALONE, quiz.id) == quiz
-        assert service.bot(ALONE, "ann").human is None
-        right, quiz = service.answer(ALONE, quiz.id, number, said)
+        assert service.quiz(LOCAL_USER, quiz.id) == quiz
+        assert service.bot(LOCAL_USER, "ann").human is None
+        right, quiz = service.answer(LOCAL_USER, quiz.id, number, said)
         assert right == (said == truth[number - 1])
         if number < 8:
             with pytest.raises(InputError, match="answered already"):
-                service.answer(ALONE, quiz.id, number, said)
-    human = service.bot(ALONE, "ann").human
+                service.answer(LOCAL_USER, quiz.id, number, said)
+    human = service.bot(LOCAL_USER, "ann").human
     assert human is not None
     assert (human.quizzes, human.bot, human.real) == (1, 4, 4)
     assert human.bot_taken + human.real_taken == 4
@@ -50,18 +50,18 @@ def test_a_quiz_ends_in_the_likeness_report(
     assert report["human"]["bot_taken"] == human.bot_taken
     assert "Do people take it for the author?" in run.report_page.read_text("utf-8")
     for _ in range(2):
-        quiz = service.new_quiz(ALONE, "ann", 2)
+        quiz = service.new_quiz(LOCAL_USER, "ann", 2)
         for number in (1, 2):
-            service.answer(ALONE, quiz.id, number, True)
-    human = service.bot(ALONE, "ann").human
+            service.answer(LOCAL_USER, quiz.id, number, True)
+    human = service.bot(LOCAL_USER, "ann").human
     assert human is not None
     assert (human.quizzes, human.bot, human.real) == (3, 6, 6)
     for wrong in (0, 3, -1):
-        fresh = service.new_quiz(ALONE, "ann", 2)
+        fresh = service.new_quiz(LOCAL_USER, "ann", 2)
         with pytest.raises(InputError, match="2 questions"):
-            service.answer(ALONE, fresh.id, wrong, True)
+            service.answer(LOCAL_USER, fresh.id, wrong, True)
     with pytest.raises(InputError, match="no such quiz"):
-        service.quiz(ALONE, "../" + quiz.id)
+        service.quiz(LOCAL_USER, "../" + quiz.id)
 
 
 def test_quizzes_are_their_visitor_s_alone(shared: Service) -> None:

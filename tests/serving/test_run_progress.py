@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.helpers.finished_run import finished_run, training_events
 
-from huggingtweets.serving.run_progress import MOST_POINTS, Watcher
+from huggingtweets.serving.run_progress import MOST_POINTS, ProgressReader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def test_the_course_goes_on_where_it_was_after_a_crash(tmp_path: Path) -> None:
     run = finished_run(tmp_path, ["one", "two"])
-    watcher = Watcher()
+    watcher = ProgressReader()
     course = watcher.look(run)
     assert [point.step for point in course.curve] == list(range(1, 21))
     assert [point.step for point in course.held_out] == [0, 10, 20]
@@ -30,7 +30,7 @@ def test_the_course_goes_on_where_it_was_after_a_crash(tmp_path: Path) -> None:
 
 def test_a_run_that_starts_over_begins_a_new_course(tmp_path: Path) -> None:
     run = finished_run(tmp_path, ["one", "two"])
-    watcher = Watcher()
+    watcher = ProgressReader()
     watcher.look(run)
     for event in training_events()[:3]:
         run.append_event(event)
@@ -44,7 +44,7 @@ def test_a_long_course_is_thinned_out(tmp_path: Path) -> None:
     lines = [{"stage": "train", "done": step, "loss": 1.0} for step in range(21, 1500)]
     for line in lines:
         run.append_event(line)
-    course = Watcher().look(run)
+    course = ProgressReader().look(run)
     assert MOST_POINTS / 2 < len(course.curve) <= MOST_POINTS
     assert course.curve[0].step < 10
     assert course.curve[-1].step > 1490

@@ -17,7 +17,7 @@ from tests.serving.conftest import ANN, BOB, copied, visitors_runs
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError, StorageError
 from huggingtweets.serving.queue import Queue
 from huggingtweets.serving.rate_limit import Rate
-from huggingtweets.serving.schemas import ALONE, SAMPLE, Order
+from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE, TrainingRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,12 +94,12 @@ def test_ids_that_lead_elsewhere_are_no_visitors(shared: Service, visitor: str) 
     with pytest.raises(InputError, match="isn't known"):
         shared.gallery(visitor)
     with pytest.raises(InputError, match="isn't known"):
-        shared.inspect(visitor, Order((SAMPLE,)))
+        shared.inspect(visitor, TrainingRequest((SAMPLE,)))
 
 
 def test_alone_there_is_one_visitor(serve: Serve) -> None:
     service = serve()
-    assert service.gallery(ALONE) == []
+    assert service.gallery(LOCAL_USER) == []
     with pytest.raises(InputError, match="isn't known"):
         service.gallery(ANN)
 
@@ -158,12 +158,12 @@ def test_uploads_get_safe_names_and_are_their_visitor_s_alone(
         assert kept.parent.parent == tmp_path / "runs/.app/visitors" / ANN / "uploads"
         assert not sent.exists()
         assert kept.stat().st_mode & 0o077 == 0
-        assert shared.inspect(ANN, Order((str(kept),))).counts["kept"] == 300
+        assert shared.inspect(ANN, TrainingRequest((str(kept),))).counts["kept"] == 300
     with pytest.raises(SourceError, match="no upload"):
-        shared.inspect(BOB, Order((str(kept),)))
+        shared.inspect(BOB, TrainingRequest((str(kept),)))
     inside = kept.parent / ".." / kept.parent.name / kept.name
     with pytest.raises(SourceError, match="no upload"):
-        shared.inspect(ANN, Order((str(inside),)))
+        shared.inspect(ANN, TrainingRequest((str(inside),)))
 
 
 @pytest.mark.parametrize(
@@ -173,24 +173,24 @@ def test_files_of_the_server_are_no_sources(serve: Serve, csv: Path, source: str
     service = serve()
     for given in (source, str(csv)):
         with pytest.raises(SourceError, match="no upload"):
-            service.inspect(ALONE, Order((given,)))
+            service.inspect(LOCAL_USER, TrainingRequest((given,)))
         with pytest.raises(SourceError, match="no upload"):
-            service.submit(ALONE, Order((given,)))
+            service.submit(LOCAL_USER, TrainingRequest((given,)))
 
 
 def test_a_link_among_the_uploads_leads_nowhere(serve: Serve, csv: Path) -> None:
     service = serve()
-    kept = service.keep_upload(ALONE, csv, "ann.csv")
+    kept = service.keep_upload(LOCAL_USER, csv, "ann.csv")
     link = kept.with_name("link.csv")
     link.symlink_to("/etc/hosts")
     with pytest.raises(SourceError, match="no upload"):
-        service.inspect(ALONE, Order((str(link),)))
+        service.inspect(LOCAL_USER, TrainingRequest((str(link),)))
 
 
 @pytest.mark.parametrize("source", ["x:@someone", "hf:someone/posts", "https://x.com/someone"])
 def test_nothing_is_read_with_the_owner_s_tokens_for_visitors(shared: Service, source: str) -> None:
     with pytest.raises(SourceError, match="owner's token"):
-        shared.inspect(ANN, Order((source,)))
+        shared.inspect(ANN, TrainingRequest((source,)))
 
 
 def test_too_large_too_many_and_odd_files_are_refused(tmp_path: Path, serve: Serve) -> None:
@@ -199,7 +199,7 @@ def test_too_large_too_many_and_odd_files_are_refused(tmp_path: Path, serve: Ser
     def send(size: int, name: str) -> Path:
         sent = tmp_path / "sent"
         sent.write_bytes(b"x" * size)
-        return service.keep_upload(ALONE, sent, name)
+        return service.keep_upload(LOCAL_USER, sent, name)
 
     with pytest.raises(InputError, match=r"big.csv has 0 MB and this server takes at most 0"):
         send(60_000, "big.csv")
@@ -219,9 +219,9 @@ def test_a_zip_bomb_is_refused(tmp_path: Path, serve: Serve) -> None:
     ):
         for _ in range(150):
             member.write(b" " * 1_000_000)
-    kept = service.keep_upload(ALONE, bomb, "bomb.zip")
+    kept = service.keep_upload(LOCAL_USER, bomb, "bomb.zip")
     with pytest.raises(SourceError) as caught:
-        service.inspect(ALONE, Order((str(kept),)))
+        service.inspect(LOCAL_USER, TrainingRequest((str(kept),)))
     assert str(caught.value).startswith("bomb.zip")
     assert str(tmp_path) not in str(caught.value)
 
@@ -235,17 +235,17 @@ def test_hostile_posts_pass_through_as_they_are(tmp_path: Path, serve: Serve) ->
         "{{ 7 * 7 }} {% raw %} and other braces here",
     ]
     source = write_csv(tmp_path / "eve.csv", "<b>eve</b>", hostile + made_up_posts(100))
-    kept = service.keep_upload(ALONE, source, "eve.csv")
-    found = service.inspect(ALONE, Order((str(kept),)))
+    kept = service.keep_upload(LOCAL_USER, source, "eve.csv")
+    found = service.inspect(LOCAL_USER, TrainingRequest((str(kept),)))
     assert found.counts["downloaded"] == 104
     assert found.kept_examples[0] == hostile[0]
     assert found.authors == ("<b>eve</b>",)
-    assert service.submit(ALONE, Order((str(kept),))) == "b_eve_b"
+    assert service.submit(LOCAL_USER, TrainingRequest((str(kept),))) == "b_eve_b"
 
 
 def test_what_was_found_is_shown(serve: Serve, csv: Path) -> None:
     service = serve()
-    found = service.inspect(ALONE, Order((SAMPLE,), base="pocket"))
+    found = service.inspect(LOCAL_USER, TrainingRequest((SAMPLE,), base="pocket"))
     assert found.authors == ("NASA",)
     assert found.counts["downloaded"] == sum(
         number for what, number in found.counts.items() if what != "downloaded"
@@ -257,27 +257,31 @@ def test_what_was_found_is_shown(serve: Serve, csv: Path) -> None:
     assert (reasons["retweets"].example or "").startswith("RT @")
     assert found.warning is None
     assert 5 < (found.estimate_seconds or 0) < 3600
-    more = service.inspect(ALONE, Order((SAMPLE,), base="pocket", epochs=20))
+    more = service.inspect(LOCAL_USER, TrainingRequest((SAMPLE,), base="pocket", epochs=20))
     assert (more.estimate_seconds or 0) > (found.estimate_seconds or 0)
 
     little = write_csv(csv.with_name("bo.csv"), "bo", made_up_posts(100))
-    kept = str(service.keep_upload(ALONE, little, "bo.csv"))
-    assert "will be better with" in (service.inspect(ALONE, Order((kept,))).warning or "")
+    kept = str(service.keep_upload(LOCAL_USER, little, "bo.csv"))
+    assert "will be better with" in (
+        service.inspect(LOCAL_USER, TrainingRequest((kept,))).warning or ""
+    )
     less = write_csv(csv.with_name("cy.csv"), "cy", made_up_posts(9))
-    kept = str(service.keep_upload(ALONE, less, "cy.csv"))
-    assert "at least 6,000 are needed" in (service.inspect(ALONE, Order((kept,))).warning or "")
+    kept = str(service.keep_upload(LOCAL_USER, less, "cy.csv"))
+    assert "at least 6,000 are needed" in (
+        service.inspect(LOCAL_USER, TrainingRequest((kept,))).warning or ""
+    )
 
 
 def test_orders_in_which_something_is_wrong_are_refused(shared: Service) -> None:
     wrong = {
-        "1 to 3 sources": Order(()),
-        "not 4": Order((SAMPLE,) * 4),
-        "no recipe 'slow'": Order((SAMPLE,), recipe="slow"),
-        "--name must be": Order((SAMPLE,), name="../up"),
-        "epochs must be": Order((SAMPLE,), epochs=0),
-        "learning_rate": Order((SAMPLE,), learning_rate=7.0),
-        "makes bots from": Order((SAMPLE,), base="/etc"),
-        "At most 10 epochs": Order((SAMPLE,), epochs=11),
+        "1 to 3 sources": TrainingRequest(()),
+        "not 4": TrainingRequest((SAMPLE,) * 4),
+        "no recipe 'slow'": TrainingRequest((SAMPLE,), recipe="slow"),
+        "--name must be": TrainingRequest((SAMPLE,), name="../up"),
+        "epochs must be": TrainingRequest((SAMPLE,), epochs=0),
+        "learning_rate": TrainingRequest((SAMPLE,), learning_rate=7.0),
+        "makes bots from": TrainingRequest((SAMPLE,), base="/etc"),
+        "At most 10 epochs": TrainingRequest((SAMPLE,), epochs=11),
     }
     for sentence, order in wrong.items():
         with pytest.raises(HuggingTweetsError, match=sentence):
@@ -300,14 +304,14 @@ def test_who_asks_too_often_waits(serve: Serve) -> None:
     service = serve(requests_a_minute=2)
     for _ in range(2):
         with pytest.raises(BotError):
-            service.write(ALONE, "zoe")
+            service.write(LOCAL_USER, "zoe")
     with pytest.raises(InputError, match="more than 2 requests in a minute"):
-        service.write(ALONE, "zoe")
+        service.write(LOCAL_USER, "zoe")
 
 
 def test_the_queue_is_fair_everybody_sees_their_place_and_there_is_an_end(serve: Serve) -> None:
     service = serve(shared=True, most_waiting=3, most_waiting_in_all=5)
-    order = Order((SAMPLE,))
+    order = TrainingRequest((SAMPLE,))
     for _ in range(3):
         service.submit(ANN, order)
     with pytest.raises(InputError, match="3 trainings of yours"):
@@ -340,13 +344,13 @@ def test_huey_hands_trainings_out_as_their_places_say(tmp_path: Path) -> None:
     queue = Queue(tmp_path, None, lambda job, turn: done.append((job, turn)))
     for job, priority in (("a1", 0), ("a2", -1), ("a3", -2), ("b1", 0), ("b2", -1)):
         queue.put(job, 7, priority)
-    while queue.work_off_one():
+    while queue.process_next():
         pass
     assert [job for job, _ in done] == ["a1", "b1", "a2", "b2", "a3"]
     assert {turn for _, turn in done} == {7}
     queue.put("a4", 1, 0)
     queue.empty()
-    assert not queue.work_off_one()
+    assert not queue.process_next()
     queue.close()
     with pytest.raises(InputError, match="must be a redis:// address"):
         Queue(tmp_path, "amqp://user:secret@host")
@@ -362,8 +366,8 @@ def test_a_zip_holds_the_bot_and_no_post(tmp_path: Path, serve: Serve, finished:
     run.generations_file.write_text(json.dumps([real[3], "Something new by the bot"]), "utf-8")
     (run.bot / "notes.txt").write_text(real[5], "utf-8")
     service = serve()
-    service.favourite(ALONE, "ann", real[7])
-    made = service.export(ALONE, "ann")
+    service.favourite(LOCAL_USER, "ann", real[7])
+    made = service.export(LOCAL_USER, "ann")
     with zipfile.ZipFile(made) as packed:
         names = packed.namelist()
         everything = b"\n".join(packed.read(name) for name in names)
@@ -382,33 +386,33 @@ def test_deleting_leaves_nothing(tmp_path: Path, serve: Serve, finished: RunFold
     service = serve()
     before = sorted(path for path in tmp_path.rglob("*") if "queue.db" not in path.name)
     copied(finished, tmp_path / "runs")
-    list(service.write(ALONE, "ann", n=1))
-    service.favourite(ALONE, "ann", "Hello there")
-    service.export(ALONE, "ann")
-    service.new_quiz(ALONE, "ann", 2)
-    service.delete(ALONE, "ann")
+    list(service.write(LOCAL_USER, "ann", n=1))
+    service.favourite(LOCAL_USER, "ann", "Hello there")
+    service.export(LOCAL_USER, "ann")
+    service.new_quiz(LOCAL_USER, "ann", 2)
+    service.delete(LOCAL_USER, "ann")
     left = [path for path in tmp_path.rglob("*") if "queue.db" not in path.name]
     assert sorted(path for path in left if path.name not in ("exports", "jobs")) == before
     with pytest.raises(BotError):
-        service.write(ALONE, "ann")
+        service.write(LOCAL_USER, "ann")
     with pytest.raises(BotError):
-        service.delete(ALONE, "ann")
+        service.delete(LOCAL_USER, "ann")
     with pytest.raises(BotError):
-        service.delete(ALONE, ".app")
+        service.delete(LOCAL_USER, ".app")
 
 
 def test_favourites_and_the_picture(tmp_path: Path, serve: Serve, finished: RunFolder) -> None:
     run = copied(finished, tmp_path / "runs")
     service = serve()
     for text, on in (("one", True), ("two", True), ("one", True), ("two", False)):
-        service.favourite(ALONE, "ann", text, on)
-    assert service.bot(ALONE, "ann").favourites == ("one",)
+        service.favourite(LOCAL_USER, "ann", text, on)
+    assert service.bot(LOCAL_USER, "ann").favourites == ("one",)
     before = run.picture.read_bytes()
-    service.set_picture(ALONE, "ann", "The old cat <b>sings</b>", "The old cat")
+    service.set_picture(LOCAL_USER, "ann", "The old cat <b>sings</b>", "The old cat")
     assert run.picture.read_bytes() != before
     for text in ("", "x" * 3_000):
         with pytest.raises(InputError, match="The post is"):
-            service.set_picture(ALONE, "ann", text)
+            service.set_picture(LOCAL_USER, "ann", text)
 
 
 def test_publishing_asks_for_consent_and_the_visitor_s_own_token(
@@ -418,9 +422,9 @@ def test_publishing_asks_for_consent_and_the_visitor_s_own_token(
     copied(finished, tmp_path / "runs")
     service = serve()
     with pytest.raises(InputError, match="only if the author agreed"):
-        service.publish(ALONE, "ann", "me/ann", "hf_mine", True, False)
+        service.publish(LOCAL_USER, "ann", "me/ann", "hf_mine", True, False)
     with pytest.raises(InputError, match="Give a token"):
-        service.publish(ALONE, "ann", "me/ann", " ", True, True)
+        service.publish(LOCAL_USER, "ann", "me/ann", " ", True, True)
 
 
 def test_only_one_server_works_in_a_folder(serve: Serve) -> None:
@@ -439,13 +443,13 @@ def test_the_secret_stays_and_is_nobody_else_s(tmp_path: Path, serve: Serve) -> 
 
 def test_old_uploads_go_unless_they_are_needed(serve: Serve, csv: Path, tmp_path: Path) -> None:
     service = serve()
-    needed = service.keep_upload(ALONE, Path(shutil.copy(csv, tmp_path / "a")), "ann.csv")
-    lost = service.keep_upload(ALONE, Path(shutil.copy(csv, tmp_path / "b")), "ann.csv")
-    service.submit(ALONE, Order((str(needed),)))
+    needed = service.keep_upload(LOCAL_USER, Path(shutil.copy(csv, tmp_path / "a")), "ann.csv")
+    lost = service.keep_upload(LOCAL_USER, Path(shutil.copy(csv, tmp_path / "b")), "ann.csv")
+    service.submit(LOCAL_USER, TrainingRequest((str(needed),)))
     old = time.time() - 2 * 86_400
     for file in (needed, lost):
         os.utime(file.parent, (old, old))
     service._swept = 0.0
-    service.keep_upload(ALONE, csv, "ann.csv")
+    service.keep_upload(LOCAL_USER, csv, "ann.csv")
     assert needed.exists()
     assert not lost.exists()

@@ -17,7 +17,7 @@ from tests.serving.conftest import ANN, BOB, until
 
 from huggingtweets import pipeline
 from huggingtweets.serving.jobs import ENDED
-from huggingtweets.serving.schemas import ALONE, Order, Status
+from huggingtweets.serving.schemas import LOCAL_USER, Status, TrainingRequest
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES, Interrupt
 
@@ -45,20 +45,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> fl
     return float(made.record().result["best"])
 
 
-def long_order(service: Service, csv: Path, visitor: str = ALONE) -> Order:
-    return Order((str(service.keep_upload(visitor, csv, "ann.csv")),), epochs=LONG)
+def long_order(service: Service, csv: Path, visitor: str = LOCAL_USER) -> TrainingRequest:
+    return TrainingRequest((str(service.keep_upload(visitor, csv, "ann.csv")),), epochs=LONG)
 
 
 def is_training(service: Service, name: str = "ann") -> Callable[[], bool]:
     def far_enough() -> bool:
-        status = service.status(ALONE, name)
+        status = service.status(LOCAL_USER, name)
         assert status.state not in ENDED, status
         return status.state == "training" and status.done >= 8
 
     return far_enough
 
 
-def ended(service: Service, name: str = "ann", visitor: str = ALONE) -> Status:
+def ended(service: Service, name: str = "ann", visitor: str = LOCAL_USER) -> Status:
     until(lambda: service.status(visitor, name).state in ENDED, f"the end of {name}")
     return service.status(visitor, name)
 
@@ -68,24 +68,24 @@ def test_a_bot_is_made_stopped_resumed_and_ends_as_if_nothing_had_been(
 ) -> None:
     service = serve(workers=1)
     order = long_order(service, csv)
-    name = service.submit(ALONE, order)
+    name = service.submit(LOCAL_USER, order)
     assert name == "ann"
     seen: set[str] = set()
 
     def training() -> bool:
-        seen.add(service.status(ALONE, name).state)
+        seen.add(service.status(LOCAL_USER, name).state)
         return is_training(service)()
 
     until(training, "training")
     assert {"reading", "training"} <= seen <= {"waiting", "reading", "training"}
-    service.stop_run(ALONE, name)
+    service.stop_run(LOCAL_USER, name)
     stopped = ended(service)
     assert stopped.state == "stopped"
     assert 0 < stopped.done < stopped.total
     assert stopped.curve
     assert not list((tmp_path / "runs/.app/uploads").rglob("*.csv"))  # the run has its posts
 
-    service.resume_run(ALONE, name)
+    service.resume_run(LOCAL_USER, name)
     done = ended(service)
     assert (done.state, done.error) == ("done", None)
     assert min(point.bits_per_byte for point in done.held_out) == undisturbed
@@ -94,8 +94,8 @@ def test_a_bot_is_made_stopped_resumed_and_ends_as_if_nothing_had_been(
     assert done.samples
     assert done.tokens_per_second
     assert done.counts["kept"] == 300
-    assert service.trainings(ALONE) == []
-    assert len(list(service.write(ALONE, name, n=3))) == 3
+    assert service.trainings(LOCAL_USER) == []
+    assert len(list(service.write(LOCAL_USER, name, n=3))) == 3
     assert (tmp_path / "runs/ann/report/likeness.html").is_file()
 
 
@@ -103,11 +103,11 @@ def test_a_killed_worker_costs_nothing_but_time(
     serve: Serve, csv: Path, undisturbed: float
 ) -> None:
     service = serve(workers=1)
-    name = service.submit(ALONE, long_order(service, csv))
+    name = service.submit(LOCAL_USER, long_order(service, csv))
     until(is_training(service), "training")
-    (worker,) = service._trainings._staff.processes
+    (worker,) = service._trainings._pool.processes
     os.kill(worker, signal.SIGKILL)
-    until(lambda: service._trainings._staff.processes != [worker], "another worker")
+    until(lambda: service._trainings._pool.processes != [worker], "another worker")
     done = ended(service)
     assert (done.state, done.error) == ("done", None)
     assert RunFolder(service.settings.out / name).record().result["best"] == undisturbed
@@ -125,7 +125,7 @@ SERVER = """
     kept = service.keep_upload("me", Path(upload), "ann.csv")
     service.submit("me", Order((str(kept),), epochs=int(epochs)))
     service.submit("me", Order((str(kept),), epochs=1, name="second"))
-    print(*service._trainings._staff.processes, flush=True)
+    print(*service._trainings._pool.processes, flush=True)
     time.sleep(3600)
 """
 
@@ -158,7 +158,7 @@ def test_a_killed_server_loses_nothing(
     assert (tmp_path / "runs/ann/checkpoint/state.safetensors").is_file()  # saved before it ended
 
     service = serve(workers=1)
-    states = [(one.name, one.place) for one in service.trainings(ALONE)]
+    states = [(one.name, one.place) for one in service.trainings(LOCAL_USER)]
     assert [name for name, _ in states] == ["ann", "second"]
     done = ended(service)
     assert (done.state, done.error) == ("done", None)
@@ -175,7 +175,7 @@ def test_bots_are_made_in_a_fair_order_and_what_fails_says_why(
     for visitor, name, posts in ((ANN, "one", 3), (ANN, "two", 3), (BOB, "three", 3)):
         csv = write_csv(tmp_path / f"{name}.csv", name, made_up_posts(posts))
         kept = before.keep_upload(visitor, csv, f"{name}.csv")
-        before.submit(visitor, Order((str(kept),), name=name))
+        before.submit(visitor, TrainingRequest((str(kept),), name=name))
     before.stop()
 
     service = serve(shared=True, workers=1)  # which finds what waits
@@ -201,18 +201,18 @@ def test_bots_are_made_in_a_fair_order_and_what_fails_says_why(
 
 def test_a_training_that_keeps_killing_its_worker_is_given_up(serve: Serve, csv: Path) -> None:
     service = serve()
-    service.submit(ALONE, long_order(service, csv))
+    service.submit(LOCAL_USER, long_order(service, csv))
     for died in (101, 102, 103):
-        (job,) = service._trainings._orders.unfinished()
-        progress = service._trainings._orders.progress(job)
-        service._trainings._orders.tell(job, replace(progress, state="training", worker=died))
-        assert service.status(ALONE, "ann").state == "training"
+        (job,) = service._trainings._jobs.unfinished()
+        progress = service._trainings._jobs.progress(job)
+        service._trainings._jobs.tell(job, replace(progress, state="training", worker=died))
+        assert service.status(LOCAL_USER, "ann").state == "training"
         service._trainings._worker_died(died)
-    failed = service.status(ALONE, "ann")
+    failed = service.status(LOCAL_USER, "ann")
     assert failed.state == "failed"
     assert "died 3 times" in (failed.error or "")
-    service.resume_run(ALONE, "ann")
-    assert service.status(ALONE, "ann").state == "waiting"
+    service.resume_run(LOCAL_USER, "ann")
+    assert service.status(LOCAL_USER, "ann").state == "waiting"
 
 
 def _is_there(process: int) -> bool:

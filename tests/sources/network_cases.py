@@ -19,7 +19,7 @@ from tests.servers.mastodon import USER, MastodonServer, status
 from tests.sources import network_hub, network_x
 from tests.sources.cases import CASES, Case, Network, Sample
 
-from huggingtweets.sources import Reading, http, open_source
+from huggingtweets.sources import ReadOptions, http, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +45,7 @@ class _Account(Generic[_S]):
     make: Callable[[], _S]
     put: Callable[[_S, list[Sample]], None]
     spec: Callable[[_S], str]
-    reading: Reading = field(default_factory=Reading)
+    reading: ReadOptions = field(default_factory=ReadOptions)
     _servers: list[_S] = field(default_factory=list)
 
     @contextmanager
@@ -107,7 +107,7 @@ def _put_statuses(server: MastodonServer, posts: list[Sample]) -> None:
 
 _FEED = _Account(lambda: BlueskyServer(page=_PAGE), _put_feed, lambda _: f"bsky:{HANDLE}")
 _REPOSITORY = _Account(
-    BlueskyServer, _put_repository, lambda _: f"bsky:{HANDLE}", Reading(full=True)
+    BlueskyServer, _put_repository, lambda _: f"bsky:{HANDLE}", ReadOptions(full=True)
 )
 _MASTODON = _Account(
     lambda: MastodonServer(page=_PAGE),

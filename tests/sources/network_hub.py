@@ -12,7 +12,7 @@ from tests.servers.hub import CONVERTED, HubServer
 from tests.sources.cases import Case, Sample, row
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, http, open_source, read_posts
+from huggingtweets.sources import ReadOptions, http, open_source, read_posts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,12 +94,12 @@ def converted(hub: HubServer, files: dict[str, bytes], name: str = NAME) -> None
 
 
 def posts_of(spec: str = f"hf:{NAME}", **options: Any) -> list[Post]:  # noqa: ANN401
-    return list(open_source(spec, Reading(**options)).posts())
+    return list(open_source(spec, ReadOptions(**options)).posts())
 
 
 def error_of(spec: str = f"hf:{NAME}", **options: Any) -> str:  # noqa: ANN401
     with pytest.raises(SourceError) as caught:
-        read_posts([spec], Reading(**options))
+        read_posts([spec], ReadOptions(**options))
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert sentence.endswith(".")

@@ -10,7 +10,7 @@ from unittest import mock
 from tests.servers.x import FIRST, ID, TOKEN, USER, XServer, refers
 from tests.sources.cases import Case, Network, Sample
 
-from huggingtweets.sources import Reading, http, open_source
+from huggingtweets.sources import ReadOptions, http, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,7 +64,7 @@ class Online:
                 mock.patch.dict(os.environ, environment),
                 mock.patch.object(http, "sleep", lambda _seconds: None),
             ):
-                reading = Reading(confirm=lambda _question: True)
+                reading = ReadOptions(confirm=lambda _question: True)
                 yield from open_source(f"x:@{USER}", reading).posts()
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources import ReadOptions, open_source, read_posts
 from huggingtweets.sources.accounts import open_account
 from huggingtweets.sources.bluesky import Bluesky
 from huggingtweets.sources.mastodon import Mastodon
@@ -90,7 +90,7 @@ def test_what_is_no_account(spec: str) -> None:
 
 def test_only_bluesky_has_whole_repositories() -> None:
     with pytest.raises(SourceError, match="--full is for accounts on Bluesky"):
-        open_account("mastodon:@name@server.example", Reading(full=True))
+        open_account("mastodon:@name@server.example", ReadOptions(full=True))
 
 
 def test_an_account_is_a_source_like_any_other(
@@ -103,7 +103,7 @@ def test_an_account_is_a_source_like_any_other(
         monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", server.url)
         table = read_posts([f"bsky:{HANDLE}", "me.txt", f"https://bsky.app/profile/{HANDLE}"])
         assert table["author"].to_list() == [HANDLE] * 10 + ["me"]
-        named = open_source(f"bsky:{HANDLE}", Reading(author="@somebody"))
+        named = open_source(f"bsky:{HANDLE}", ReadOptions(author="@somebody"))
         assert {post.author for post in named.posts()} == {"somebody"}
         asked = len(server.asked)
         (tmp_path / f"bsky:{HANDLE}").mkdir()

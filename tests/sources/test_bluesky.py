@@ -11,7 +11,7 @@ from tests.servers.bluesky import DID, HANDLE, POST, BlueskyServer, car_of, item
 from tests.servers.local import Reply, as_json
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, http
+from huggingtweets.sources import ReadOptions, http
 from huggingtweets.sources._bluesky_record import full_text
 from huggingtweets.sources.accounts import open_account
 
@@ -34,7 +34,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlueskyS
 
 
 def _posts(spec: str = f"bsky:{HANDLE}", **options: Any) -> list[Post]:  # noqa: ANN401
-    source = open_account(spec, Reading(**options))
+    source = open_account(spec, ReadOptions(**options))
     assert source is not None
     assert source.name == "bluesky"
     return list(source.posts())

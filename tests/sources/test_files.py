@@ -11,7 +11,7 @@ import pytest
 
 from huggingtweets.data.posts import SCHEMA, Post
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources import ReadOptions, open_source, read_posts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,12 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _posts(path: Path, **options: Any) -> list[Post]:  # noqa: ANN401
-    return list(open_source(path, Reading(**options)).posts())
+    return list(open_source(path, ReadOptions(**options)).posts())
 
 
 def _error(path: Path | str, **options: Any) -> str:  # noqa: ANN401
     with pytest.raises(SourceError) as caught:
-        read_posts([path], Reading(**options))
+        read_posts([path], ReadOptions(**options))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -15,7 +15,7 @@ from tests.servers.local import Reply, Server, as_json
 from huggingtweets.errors import SourceError
 from huggingtweets.sources import http
 from huggingtweets.sources._guard import Guard
-from huggingtweets.sources._pause import pause_asked
+from huggingtweets.sources._pause import retry_after_seconds
 from huggingtweets.sources.http import Client
 
 if TYPE_CHECKING:
@@ -93,11 +93,11 @@ def test_rate_limits_without_end(server: Server, slept: list[float]) -> None:
 
 
 def test_pauses() -> None:
-    assert pause_asked({}, 0) == 60
+    assert retry_after_seconds({}, 0) == 60
     for nonsense in ("", "soon", "-5", "nan", "Mon, 99 Foo"):
-        assert pause_asked({"retry-after": nonsense}, 0) == 60
-    assert pause_asked({"retry-after": "0"}, 0) == 1
-    assert pause_asked({"ratelimit-reset": "1700000000"}, 1_700_000_100) == 1
+        assert retry_after_seconds({"retry-after": nonsense}, 0) == 60
+    assert retry_after_seconds({"retry-after": "0"}, 0) == 1
+    assert retry_after_seconds({"ratelimit-reset": "1700000000"}, 1_700_000_100) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources import ReadOptions, open_source, read_posts
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "posts"
 POST = {"text": "hello there", "id": 5}
@@ -16,7 +16,7 @@ POST = {"text": "hello there", "id": 5}
 def _texts(folder: Path, document: object, **options: Any) -> list[str]:  # noqa: ANN401
     text = document if isinstance(document, str) else json.dumps(document)
     (folder / "p.json").write_text(text)
-    return read_posts([folder / "p.json"], Reading(**options))["text"].to_list()
+    return read_posts([folder / "p.json"], ReadOptions(**options))["text"].to_list()
 
 
 def test_a_timeline_of_the_x_api() -> None:

@@ -10,7 +10,7 @@ from tests.servers.local import Reply, as_json
 from tests.servers.mastodon import ID, USER, MastodonServer, status
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, http
+from huggingtweets.sources import ReadOptions, http
 from huggingtweets.sources.accounts import open_account
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mastodon
 
 
 def _posts(server: MastodonServer, user: str = USER, **options: Any) -> list[Post]:  # noqa: ANN401
-    source = open_account(f"mastodon:@{user}@{server.host}", Reading(**options))
+    source = open_account(f"mastodon:@{user}@{server.host}", ReadOptions(**options))
     assert source is not None
     assert source.name == "mastodon"
     return list(source.posts())

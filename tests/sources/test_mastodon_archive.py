@@ -8,7 +8,7 @@ import pytest
 from tests.sources.cases import MASTODON, PUBLIC, Sample, activity, tar_gz
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources import ReadOptions, open_source, read_posts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def _outbox(*items: object) -> str:
 
 def _posts(folder: Path, *items: object, name: str = "outbox.json", **options: Any) -> list[Post]:  # noqa: ANN401
     (folder / name).write_text(_outbox(*items))
-    return list(open_source(folder / name, Reading(**options)).posts())
+    return list(open_source(folder / name, ReadOptions(**options)).posts())
 
 
 def _note(**fields: Any) -> dict[str, Any]:  # noqa: ANN401

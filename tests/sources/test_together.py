@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tests.sources.cases import CASES, samples
 
 from huggingtweets.data.posts import SCHEMA
-from huggingtweets.sources import Reading, read_posts
+from huggingtweets.sources import ReadOptions, read_posts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ def _csv(path: Path, *rows: str) -> Path:
 def test_ids_of_different_places_do_not_collide(tmp_path: Path) -> None:
     one = _csv(tmp_path / "one.csv", "a,1,first", "a,2,second")
     two = _csv(tmp_path / "two.csv", "b,1,other", "b,2,second", "b,3,third")
-    table = read_posts([one, two], Reading(author="ada"))
+    table = read_posts([one, two], ReadOptions(author="ada"))
     assert table.schema == SCHEMA
     assert table["author"].unique().to_list() == ["ada"]
     assert table.select("id", "text").rows() == [
@@ -28,7 +28,7 @@ def test_ids_of_different_places_do_not_collide(tmp_path: Path) -> None:
         ("1-2", "other"),
         ("3", "third"),
     ]
-    assert read_posts([one, two], Reading(author="ada")).equals(table)
+    assert read_posts([one, two], ReadOptions(author="ada")).equals(table)
 
 
 def test_without_a_name_each_source_tells_its_author(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_one_person_in_all_places(tmp_path: Path) -> None:
         folder.mkdir()
         case.write(folder, samples(3))
         paths.append(folder if "/" in (case.file or "") else folder / (case.file or ""))
-    table = read_posts(paths, Reading(author="ada"))
+    table = read_posts(paths, ReadOptions(author="ada"))
     assert table["author"].unique().to_list() == ["ada"]
     assert table.height == table["id"].n_unique()
     # csv and json have the posts that Grailbird's table has.

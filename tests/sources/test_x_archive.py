@@ -12,7 +12,7 @@ import pytest
 from huggingtweets.data.posts import SCHEMA, Post
 from huggingtweets.errors import SourceError
 from huggingtweets.sample import sample_path
-from huggingtweets.sources import Reading, open_source, read_posts
+from huggingtweets.sources import ReadOptions, open_source, read_posts
 from huggingtweets.sources._js_array import js_items
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _posts(path: Path, **options: Any) -> list[Post]:  # noqa: ANN401
-    return list(open_source(path, Reading(**options)).posts())
+    return list(open_source(path, ReadOptions(**options)).posts())
 
 
 def _bare(tmp_path: Path, *tweets: dict[str, Any]) -> list[Post]:

@@ -10,8 +10,8 @@ from tests.servers.local import as_json
 from tests.servers.x import USER, XServer, tweets, x_online
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import Reading
-from huggingtweets.sources._x_costs import Purse, dollars
+from huggingtweets.sources import ReadOptions
+from huggingtweets.sources._x_costs import SpendingGuard, dollars
 from huggingtweets.sources.accounts import open_account
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Somebody:
 
 
 def _posts(confirm: Somebody, **options: Any) -> list[Post]:  # noqa: ANN401
-    source = open_account(f"x:{USER}", Reading(confirm=confirm, **options))
+    source = open_account(f"x:{USER}", ReadOptions(confirm=confirm, **options))
     assert source is not None
     return list(source.posts())
 
@@ -119,7 +119,7 @@ def test_a_cut_run_asks_for_the_rest(server: XServer) -> None:
 
 def test_the_same_source_twice(server: XServer) -> None:
     somebody = Somebody()
-    source = open_account(f"x:{USER}", Reading(confirm=somebody))
+    source = open_account(f"x:{USER}", ReadOptions(confirm=somebody))
     assert source is not None
     assert list(source.posts()) == list(source.posts())
     assert len(somebody.asked) == 2
@@ -153,7 +153,7 @@ def test_dollars(thousandths: int, written: str) -> None:
 
 @pytest.mark.parametrize("most", [5, 6, 99, 100, 101, 104, 105, 203, 1_003])
 def test_pages_are_never_more_than_was_agreed_to(most: int) -> None:
-    purse = Purse("ann", own=False, confirm=Somebody())
+    purse = SpendingGuard("ann", own=False, confirm=Somebody())
     sizes: list[int] = []
     while sum(sizes) < most:
         sizes.append(purse.page(100, lambda: most, further=True))

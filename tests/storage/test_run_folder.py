@@ -13,7 +13,7 @@ import pytest
 from huggingtweets.errors import BotError, StorageError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.storage import run_folder
-from huggingtweets.storage.run_folder import Record, RunFolder, State
+from huggingtweets.storage.run_folder import RunFolder, RunRecord, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ with RunFolder(Path(sys.argv[1])).locked():
 """
 
 
-def record(name: str = "ann", **values: Any) -> Record:  # noqa: ANN401 - fields of Record
-    return Record(
+def record(name: str = "ann", **values: Any) -> RunRecord:  # noqa: ANN401 - fields of Record
+    return RunRecord(
         name=name, authors=["ann"], config={}, counts={"kept": 2}, counts_by_author={}, **values
     )
 
@@ -165,9 +165,9 @@ def test_the_lock_is_given_back(made: RunFolder) -> None:
 )
 def test_the_state_told_to_people(held: RunFolder, state: State, alone: str) -> None:
     held.save(record(state=state))
-    assert held.described_state() == state
+    assert held.display_state() == state
     other = run_folder.create(held.path.parent, record("other", state=state), {})
-    assert other.described_state() == alone
+    assert other.display_state() == alone
 
 
 def test_events_keep_their_order_and_survive_a_cut_line(made: RunFolder) -> None:
@@ -199,10 +199,10 @@ def test_runs_are_listed_oldest_first_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_free_name(tmp_path: Path) -> None:
-    assert run_folder.free_name(tmp_path, "ann") == "ann"
+    assert run_folder.unique_name(tmp_path, "ann") == "ann"
     for name in ("ann", "ann-2"):
         (tmp_path / name).mkdir()
-    assert run_folder.free_name(tmp_path, "ann") == "ann-3"
+    assert run_folder.unique_name(tmp_path, "ann") == "ann-3"
 
 
 def test_a_run_of_the_first_format_still_loads() -> None:

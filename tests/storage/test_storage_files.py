@@ -52,7 +52,7 @@ def test_written_text_is_there_in_utf_8_for_everybody(tmp_path: Path) -> None:
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
-    with files.replacing(file) as temporary:
+    with files.atomic_write(file) as temporary:
         temporary.write_text("new")
         assert file.read_text() == "old"
         assert temporary.parent == file.parent  # a rename works within one file system only
@@ -73,10 +73,10 @@ def test_a_process_killed_between_write_and_rename_leaves_the_old_file(tmp_path:
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
 def test_an_error_inside_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
-    with pytest.raises(type(error)), files.replacing(file) as temporary:
+    with pytest.raises(type(error)), files.atomic_write(file) as temporary:
         temporary.write_text("half")
         raise error
-    with pytest.raises(type(error)), files.replacing_folder(folder) as temporary:
+    with pytest.raises(type(error)), files.atomic_write_dir(folder) as temporary:
         (temporary / "half").write_text("half")
         raise error
     assert names(tmp_path) == []
@@ -97,7 +97,7 @@ def test_a_file_the_system_does_not_take_is_one_sentence_and_no_leftovers(tmp_pa
 def test_a_full_device_says_that_the_disk_is_full(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match="disk is full; free some space"),
-        files.storage_errors(tmp_path),
+        files.wrap_os_errors(tmp_path),
         open("/dev/full", "w") as file,  # noqa: PTH123 - a device, not a path of ours
     ):
         file.write("x")
@@ -114,11 +114,11 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
 def test_replacing_a_folder_swaps_all_of_it(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     for content in ("first", "second"):
-        with files.replacing_folder(folder) as temporary:
+        with files.atomic_write_dir(folder) as temporary:
             (temporary / "sub").mkdir()
             (temporary / "sub" / content).write_text(content)
         assert names(folder / "sub") == [content]
-    with pytest.raises(ZeroDivisionError), files.replacing_folder(folder):
+    with pytest.raises(ZeroDivisionError), files.atomic_write_dir(folder):
         _ = 1 / 0
     assert names(folder / "sub") == ["second"]
     assert names(tmp_path) == ["folder"]
@@ -130,6 +130,6 @@ def test_replacing_a_folder_swaps_all_of_it(tmp_path: Path) -> None:
     [("I/O error: No space (os error 28)", errno.ENOSPC), ("who knows", errno.EIO)],
 )
 def test_numbers_of_rust_errors_are_found(text: str, number: int) -> None:
-    error = files.as_os_error(RuntimeError(text))
+    error = files.to_os_error(RuntimeError(text))
     assert error.errno == number
     assert error.strerror == (os.strerror(number) if number == errno.ENOSPC else text)

@@ -19,9 +19,9 @@ from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.sweep import objective
 from huggingtweets.sweep import study as sweep_study
 from huggingtweets.sweep.folder import SweepFolder, load_optuna, values_of
-from huggingtweets.sweep.loop import Limit, Loop, Step
+from huggingtweets.sweep.loop import Limit, Loop, SweepProgress
 from huggingtweets.sweep.search_space import Range, space_of
-from huggingtweets.sweep.trials import levels_out, read_trials
+from huggingtweets.sweep.trials import read_trials, remove_author_effects
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def opened(folder: Path, settings: Settings) -> tuple[optuna.Study, optuna.stora
 
 def run(
     study: optuna.Study, settings: Settings, workers: Landscape, trials: int
-) -> tuple[bool, list[Step]]:
-    steps: list[Step] = []
+) -> tuple[bool, list[SweepProgress]]:
+    steps: list[SweepProgress] = []
     stopped = Loop(study, settings, workers, steps.append, Interrupt()).run(Limit(trials, None))
     return stopped, steps
 
@@ -163,7 +163,7 @@ def test_what_was_cut_goes_on_where_it_was(tmp_path: Path) -> None:
     study, _ = opened(tmp_path, settings)
     interrupt, workers = Interrupt(), Landscape()
 
-    def stop(step: Step) -> None:
+    def stop(step: SweepProgress) -> None:
         if step.authors == 2:  # of five, in the first trial
             interrupt.requested = True
 
@@ -251,5 +251,5 @@ def test_levels_of_authors_come_out(tmp_path: Path) -> None:
         )
         for row in read_trials(settings, storage).rows
     ]
-    found = levels_out(rows)
+    found = remove_author_effects(rows)
     assert found == pytest.approx(parts, abs=1e-6)

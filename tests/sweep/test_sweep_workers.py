@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from huggingtweets.sweep.folder import SweepFolder
-    from huggingtweets.sweep.loop import Step
+    from huggingtweets.sweep.loop import SweepProgress
 
 pytestmark = pytest.mark.timeout(900)  # seconds, unless others work on the machine
 TRIALS = 4
@@ -126,7 +126,7 @@ class Killer:
         self.lines: list[str] = []
         self._thread: threading.Thread | None = None
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: SweepProgress) -> None:
         self.lines.append(step.line)
         if step.authors == 1 and self._thread is None:
             self._thread = threading.Thread(target=self._kill)

@@ -50,7 +50,7 @@ class Told:
         return [(row["_step"], row[name]) for row in self.history if name in row]
 
 
-class Desk:
+class Trackers:
     """Tracks runs in processes of their own and reads what their trackers have stored."""
 
     def __init__(self, home: Path) -> None:
@@ -135,6 +135,6 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def trackers(tmp_path_factory: pytest.TempPathFactory) -> Trackers:
     """One home folder for all trackers."""
-    return Desk(tmp_path_factory.mktemp("home"))
+    return Trackers(tmp_path_factory.mktemp("home"))

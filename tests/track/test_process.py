@@ -22,9 +22,9 @@ from huggingtweets.track import process
 from huggingtweets.training import RECIPES, Interrupt
 
 if TYPE_CHECKING:
-    from tests.track.conftest import Desk
+    from tests.track.conftest import Trackers
 
-    from huggingtweets.events import Event, Listener
+    from huggingtweets.events import Event, EventHandler
 
 RECIPE = RECIPES["fast"].changed(learning_rate=1e-2, epochs=1)
 
@@ -37,7 +37,7 @@ class Training(NamedTuple):
     alone: bytes
 
     def run(
-        self, out: Path, listen: Listener = ignore, interrupt: Interrupt | None = None
+        self, out: Path, listen: EventHandler = ignore, interrupt: Interrupt | None = None
     ) -> RunFolder:
         """Train it with trackio."""
         return pipeline.train([self.source], options(self.base, out), listen, interrupt)
@@ -52,9 +52,9 @@ def training(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 
 @pytest.fixture(autouse=True)
-def trackers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def tracker_environment(trackers: Trackers, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "TRACKIO_DIR", "WANDB_MODE", "WANDB_API_KEY"):
-        monkeypatch.setenv(name, desk.env[name])
+        monkeypatch.setenv(name, trackers.env[name])
 
 
 def options(base: Path, out: Path, track: str = "trackio") -> TrainOptions:
@@ -89,7 +89,7 @@ def ended(pid: int) -> bool:
 def test_a_run_is_tracked_while_it_is_trained(
     training: Training,
     tmp_path: Path,
-    desk: Desk,
+    trackers: Trackers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process, "_SECONDS_TO_END", 120.0)
@@ -97,7 +97,7 @@ def test_a_run_is_tracked_while_it_is_trained(
     run = training.run(tmp_path, events.append)
     assert messages(events) == []
     assert weights(run) == training.alone
-    told = desk.read(run, "trackio")["train"]
+    told = trackers.read(run, "trackio")["train"]
     result = run.record().result
     held_out = [p["held_out_bits_per_byte"] for p in result["history"]]
     assert [value for _, value in told.course("held_out/bits_per_byte")] == held_out
@@ -165,7 +165,7 @@ def test_a_tracker_that_is_killed(
 def test_an_interrupted_run_is_not_waited_for_and_goes_on_as_the_same(
     training: Training,
     tmp_path: Path,
-    desk: Desk,
+    trackers: Trackers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process, "_SECONDS_TO_END", 120.0)
@@ -181,12 +181,12 @@ def test_an_interrupted_run_is_not_waited_for_and_goes_on_as_the_same(
     for left in process._left:
         assert left.wait(120) == 0  # it ends by itself
     process._left.clear()
-    first = desk.read(run, "trackio")
+    first = trackers.read(run, "trackio")
     assert not first["train"].made
     events: list[Event] = []
     pipeline.resume(run.path, events.append)
     assert messages(events) == []
-    again = desk.read(run, "trackio")  # which knows of one run a job
+    again = trackers.read(run, "trackio")  # which knows of one run a job
     assert again["download"].made == first["download"].made
     assert len(again["train"].history) > len(first["train"].history)
     assert again["train"].made

@@ -14,7 +14,7 @@ from tests.track.conftest import JOBS, KEY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.track.conftest import Desk, Told
+    from tests.track.conftest import Told, Trackers
 
     from huggingtweets.storage.run_folder import RunFolder
 
@@ -27,17 +27,17 @@ def tracker(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(tracker: str, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def run(tracker: str, trackers: Trackers, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that was tracked, with its posts."""
     made = finished_run(tmp_path_factory.mktemp("runs"), POSTS)
-    done = desk.track(made, tracker, "--raw-artifacts")
+    done = trackers.track(made, tracker, "--raw-artifacts")
     assert done.returncode == 0, done.stderr
     return made
 
 
 @pytest.fixture(scope="module")
-def told(run: RunFolder, tracker: str, desk: Desk) -> dict[str, Told]:
-    return desk.read(run, tracker)
+def told(run: RunFolder, tracker: str, trackers: Trackers) -> dict[str, Told]:
+    return trackers.read(run, tracker)
 
 
 def test_three_jobs_in_one_group(told: dict[str, Told]) -> None:
@@ -106,10 +106,10 @@ def test_the_lineage(told: dict[str, Told]) -> None:
 
 
 def test_told_again_it_is_the_same_story_and_equal_files_are_no_new_version(
-    told: dict[str, Told], run: RunFolder, tracker: str, desk: Desk
+    told: dict[str, Told], run: RunFolder, tracker: str, trackers: Trackers
 ) -> None:
-    assert desk.track(run, tracker, "--raw-artifacts").returncode == 0
-    again = desk.read(run, tracker)
+    assert trackers.track(run, tracker, "--raw-artifacts").returncode == 0
+    again = trackers.read(run, tracker)
     assert sorted(again) == sorted(told)
     for kind, job in again.items():
         assert (job.made, job.used) == (told[kind].made, told[kind].used)
@@ -117,12 +117,12 @@ def test_told_again_it_is_the_same_story_and_equal_files_are_no_new_version(
 
 
 def test_other_posts_are_another_version(
-    told: dict[str, Told], run: RunFolder, tracker: str, desk: Desk, tmp_path: Path
+    told: dict[str, Told], run: RunFolder, tracker: str, trackers: Trackers, tmp_path: Path
 ) -> None:
     other = finished_run(tmp_path, POSTS[:-1])
     shutil.copytree(run.bot, other.bot, dirs_exist_ok=True)
-    assert desk.track(other, tracker, "--raw-artifacts").returncode == 0
-    found = desk.read(other, tracker)
+    assert trackers.track(other, tracker, "--raw-artifacts").returncode == 0
+    found = trackers.read(other, tracker)
     assert found["download"].made & told["download"].made  # the base
     assert found["train"].made == told["train"].made
     assert not found["preprocess"].made & told["preprocess"].made
@@ -130,15 +130,15 @@ def test_other_posts_are_another_version(
 
 
 def test_without_raw_artifacts_no_post_is_in_the_tracker(
-    told: dict[str, Told], tracker: str, desk: Desk, tmp_path: Path
+    told: dict[str, Told], tracker: str, trackers: Trackers, tmp_path: Path
 ) -> None:
     secret = [f"{post} xyzzy" for post in POSTS]
     made = finished_run(tmp_path, secret)
-    assert desk.track(made, tracker, "--no-raw-artifacts").returncode == 0
-    found = desk.read(made, tracker)
+    assert trackers.track(made, tracker, "--no-raw-artifacts").returncode == 0
+    found = trackers.read(made, tracker)
     assert {a[:2] for a in found["preprocess"].used} == {a[:2] for a in told["preprocess"].used}
     assert found["preprocess"].used == {a for a in found["download"].made if a[0] == "tweets-ann"}
-    files = [*desk.home.rglob("*"), *(made.path / "track").rglob("*")]
+    files = [*trackers.home.rglob("*"), *(made.path / "track").rglob("*")]
     # W&B uploads files from where they are, so they are looked at there
     files += [file for file in _local_files(made, tracker) if file not in files]
     assert any(file.is_file() for file in files)
@@ -158,7 +158,9 @@ def _local_files(run: RunFolder, tracker: str) -> list[Path]:
     return [Path(entry.local_path) for a in artifacts for entry in a.manifest.contents]
 
 
-def test_keys_stay_where_they_are(told: dict[str, Told], run: RunFolder, desk: Desk) -> None:
+def test_keys_stay_where_they_are(
+    told: dict[str, Told], run: RunFolder, trackers: Trackers
+) -> None:
     assert told
-    for file in [*run.path.rglob("*"), *desk.home.rglob("*")]:
+    for file in [*run.path.rglob("*"), *trackers.home.rglob("*")]:
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file

@@ -15,56 +15,56 @@ from tests.helpers.posts import made_up_posts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.track.conftest import Desk
+    from tests.track.conftest import Trackers
 
 
-def test_runs_of_the_same_name_stay_apart(desk: Desk, tmp_path: Path) -> None:
+def test_runs_of_the_same_name_stay_apart(trackers: Trackers, tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / name, made_up_posts(10)) for name in "ab"]
     for run in runs:
-        assert desk.track(run, "trackio").returncode == 0
-    assert [sorted(desk.read(run, "trackio")) for run in runs] == [
+        assert trackers.track(run, "trackio").returncode == 0
+    assert [sorted(trackers.read(run, "trackio")) for run in runs] == [
         ["download", "preprocess", "train"]
     ] * 2
 
 
-def test_versions_stand_for_content(desk: Desk, tmp_path: Path) -> None:
+def test_versions_stand_for_content(trackers: Trackers, tmp_path: Path) -> None:
     posts = [f"{post} versions" for post in made_up_posts(12)]
-    before = _versions(desk)
+    before = _versions(trackers)
     for folder, told in (("a", posts), ("b", posts), ("c", posts[:-1])):
-        assert desk.track(finished_run(tmp_path / folder, told), "trackio").returncode == 0
-    after = _versions(desk)
+        assert trackers.track(finished_run(tmp_path / folder, told), "trackio").returncode == 0
+    after = _versions(trackers)
     assert after["tweets-ann"] - before.get("tweets-ann", 0) == 2
     assert after["dataset-ann"] - before.get("dataset-ann", 0) == 2
     assert after["pocket"] == 1
 
 
-def _versions(desk: Desk) -> dict[str, int]:
+def _versions(trackers: Trackers) -> dict[str, int]:
     try:
-        return {found["name"]: found["num_versions"] for found in desk.trackio()["artifacts"]}
+        return {found["name"]: found["num_versions"] for found in trackers.trackio()["artifacts"]}
     except subprocess.CalledProcessError:  # nothing was tracked yet
         return {}
 
 
-def test_a_folder_that_cannot_be_written_is_told(desk: Desk, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told(trackers: Trackers, tmp_path: Path) -> None:
     run = finished_run(tmp_path, made_up_posts(10))
     (tmp_path / "file").write_text("")
-    env = {**desk.env}
-    desk.env["TRACKIO_DIR"] = str(tmp_path / "file" / "trackio")
+    env = {**trackers.env}
+    trackers.env["TRACKIO_DIR"] = str(tmp_path / "file" / "trackio")
     try:
-        done = desk.track(run, "trackio")
+        done = trackers.track(run, "trackio")
     finally:
-        desk.env.update(env)
+        trackers.env.update(env)
     assert done.returncode == 1
 
 
-def test_the_dashboard_shows_the_project(desk: Desk, tmp_path: Path) -> None:
+def test_the_dashboard_shows_the_project(trackers: Trackers, tmp_path: Path) -> None:
     run = finished_run(tmp_path, made_up_posts(10), name="shown")
-    assert desk.track(run, "trackio").returncode == 0
+    assert trackers.track(run, "trackio").returncode == 0
     import requests
 
     with subprocess.Popen(
         [*PROGRAM, "dashboard"],
-        env=desk.env,
+        env=trackers.env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -92,18 +92,18 @@ def test_a_port_that_is_none(port: str) -> None:
     assert done.stderr == f"huggingtweets: --port must be from 1 to 65535, not {port}.\n"
 
 
-def test_track_from_the_command_line(desk: Desk, tmp_path: Path) -> None:
+def test_track_from_the_command_line(trackers: Trackers, tmp_path: Path) -> None:
     run = finished_run(tmp_path, made_up_posts(10))
     done = subprocess.run(
         [*PROGRAM, "track", str(run.path)],
-        env=desk.env,
+        env=trackers.env,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert " is in trackio; look at it with: " in done.stdout
-    assert sorted(desk.read(run, "trackio")) == ["download", "preprocess", "train"]
+    assert sorted(trackers.read(run, "trackio")) == ["download", "preprocess", "train"]
     missing = subprocess.run(
         [sys.executable, *PROGRAM[1:], "track", "nowhere"],
         capture_output=True,

@@ -13,7 +13,7 @@ from tests.helpers.posts import made_up_posts
 from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.track import _trackio, checked, choose, process, send, sync
 from huggingtweets.track.lineage import Lineage, safe_name
-from huggingtweets.track.training_logger import Course, Tail, follow
+from huggingtweets.track.training_logger import JsonlTail, TrainingLogger, follow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,14 +122,14 @@ def test_a_run_that_came_to_no_end(run: RunFolder, tmp_path: Path, state: Any) -
 
 def test_steps_that_come_again_after_a_crash_are_told_once() -> None:
     tracker, events = Recorder(), training_events()
-    Course(tracker).tell(events[:15] + events[8:])
+    TrainingLogger(tracker).tell(events[:15] + events[8:])
     assert tracker.steps() == sorted(tracker.steps())
     assert set(tracker.steps()) == set(range(21))
 
 
 def test_a_run_that_started_over_is_told_from_its_new_beginning() -> None:
     tracker, events = Recorder(), training_events()
-    Course(tracker).tell(events[:15] + events)
+    TrainingLogger(tracker).tell(events[:15] + events)
     assert tracker.steps() == [event["done"] for event in events if event["stage"] == "train"]
     assert ("table", 20, "predictions", 6) in tracker.calls
 
@@ -137,12 +137,12 @@ def test_a_run_that_started_over_is_told_from_its_new_beginning() -> None:
 def test_what_is_no_number_is_left_out() -> None:
     tracker = Recorder()
     event = {"stage": "train", "done": 3, "loss": math.nan, "epoch": 1, "cores": None}
-    Course(tracker).tell([event])
+    TrainingLogger(tracker).tell([event])
     assert tracker.calls == [("log", 3, {"train/epoch": 1})]
 
 
 def test_lines_under_way_wait_and_broken_ones_are_passed_over(tmp_path: Path) -> None:
-    file, tail = tmp_path / "events.jsonl", Tail(tmp_path / "events.jsonl")
+    file, tail = tmp_path / "events.jsonl", JsonlTail(tmp_path / "events.jsonl")
     assert tail.read() == []
     file.write_bytes(b'{"a": 1}\n{"a":')
     assert tail.read() == [{"a": 1}]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.track.conftest import Desk
+    from tests.track.conftest import Trackers
 
     from huggingtweets.storage.run_folder import RunFolder
 
@@ -58,13 +58,13 @@ def offline_folders(run: RunFolder) -> list[Path]:
     return sorted((run.path / "track" / "wandb").glob("offline-run-*"))
 
 
-def test_who_is_not_logged_in_gets_files_and_one_line(run: RunFolder, desk: Desk) -> None:
-    env = {**desk.env}
-    del desk.env["WANDB_MODE"], desk.env["WANDB_API_KEY"]
+def test_who_is_not_logged_in_gets_files_and_one_line(run: RunFolder, trackers: Trackers) -> None:
+    env = {**trackers.env}
+    del trackers.env["WANDB_MODE"], trackers.env["WANDB_API_KEY"]
     try:
-        done = desk.track(run, "wandb")
+        done = trackers.track(run, "wandb")
     finally:
-        desk.env.update(env)
+        trackers.env.update(env)
     assert done.returncode == 0, done.stderr
     folders = offline_folders(run)
     assert len(folders) == len(JOBS)
@@ -86,32 +86,34 @@ def test_who_is_not_logged_in_gets_files_and_one_line(run: RunFolder, desk: Desk
     )
 
 
-def test_tracked_again_it_is_the_same_run_in_new_folders(run: RunFolder, desk: Desk) -> None:
+def test_tracked_again_it_is_the_same_run_in_new_folders(
+    run: RunFolder, trackers: Trackers
+) -> None:
     record = run.record()
     record.state = "training"
     run.save(record)
-    assert desk.track(run, "wandb").returncode == 0
+    assert trackers.track(run, "wandb").returncode == 0
     first = [read_run(file) for folder in offline_folders(run) for file in folder.glob("*.wandb")]
     assert {of.job_type: of.exit_code for of in first}["train"] == 1
     record.state = "done"
     run.save(record)
-    assert desk.track(run, "wandb").returncode == 0
+    assert trackers.track(run, "wandb").returncode == 0
     runs = [read_run(file) for folder in offline_folders(run) for file in folder.glob("*.wandb")]
     assert len(runs) == 2 * len(JOBS)
     assert {of.id for of in runs} == {of.id for of in first}
 
 
 def test_a_server_that_cannot_be_used_leaves_files(
-    run: RunFolder, desk: Desk, broken: ThreadingHTTPServer
+    run: RunFolder, trackers: Trackers, broken: ThreadingHTTPServer
 ) -> None:
-    env = {**desk.env}
-    desk.env["WANDB_BASE_URL"] = f"http://127.0.0.1:{broken.server_address[1]}"
-    del desk.env["WANDB_MODE"]
+    env = {**trackers.env}
+    trackers.env["WANDB_BASE_URL"] = f"http://127.0.0.1:{broken.server_address[1]}"
+    del trackers.env["WANDB_MODE"]
     try:
-        done = desk.track(run, "wandb")
+        done = trackers.track(run, "wandb")
     finally:
-        desk.env.clear()
-        desk.env.update(env)
+        trackers.env.clear()
+        trackers.env.update(env)
     assert done.returncode == 0, done.stderr
     assert _Broken.keys  # it did ask
     assert done.stdout.splitlines()[-1].startswith("W&B can't be used (")

@@ -14,7 +14,7 @@ from huggingtweets.training.budget import Rates, Work, measure, plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 RECIPE = RECIPES["fast"].for_base(512)
 WORK = Work(depth=30, sizes=[[30] * 2000], held_out=6000)
@@ -78,16 +78,16 @@ def test_a_base_of_two_layers_has_no_third_of_them() -> None:
     assert made.recipe.layers == 0
 
 
-def test_rates_are_measured_on_real_steps(tiny_base: Path, cpu: Machine) -> None:
+def test_rates_are_measured_on_real_steps(tiny_base: Path, cpu: ComputeDevice) -> None:
     lm = language_model.load(tiny_base)
-    rows = batching.rows_of(lm.encode_all(made_up_posts(40)), lm.separator, lm.context)
+    rows = batching.make_rows(lm.encode_all(made_up_posts(40)), lm.separator, lm.context)
     rates = measure(lm, cpu, RECIPE, rows)
     assert 0 < rates.reading <= rates.training < 1
     assert budget.depth_of(lm) == 2
 
 
 @pytest.mark.parametrize("posts", [1, 3])
-def test_hardly_any_posts_can_be_measured(tiny_base: Path, cpu: Machine, posts: int) -> None:
+def test_hardly_any_posts_can_be_measured(tiny_base: Path, cpu: ComputeDevice, posts: int) -> None:
     lm = language_model.load(tiny_base)
-    rows = batching.rows_of(lm.encode_all(made_up_posts(posts)), lm.separator, lm.context)
+    rows = batching.make_rows(lm.encode_all(made_up_posts(posts)), lm.separator, lm.context)
     assert measure(lm, cpu, RECIPE, rows).training > 0

@@ -10,7 +10,7 @@ import pytest
 
 from huggingtweets.data import batching
 from huggingtweets.nn import devices, language_model, likelihood
-from huggingtweets.training import Fit, compiling, fit
+from huggingtweets.training import TrainingTask, compiling, fit
 from huggingtweets.training.recipe import FAST
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.events import Event
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
 
 RECIPE = FAST.changed(learning_rate=3e-3, epochs=1, batch_tokens=512)
@@ -41,7 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def batch_of(lm: LanguageModel, posts: list[str]) -> Any:  # noqa: ANN401 - a batch
-    return batching.to_batch(batching.rows_of(lm.encode_all(posts), lm.separator, lm.context))
+    return batching.to_batch(batching.make_rows(lm.encode_all(posts), lm.separator, lm.context))
 
 
 def loss_and_gradient(lm: LanguageModel, posts: list[str]) -> tuple[float, Any]:
@@ -54,9 +54,14 @@ def loss_and_gradient(lm: LanguageModel, posts: list[str]) -> tuple[float, Any]:
     return loss.item(), torch.cat(parts)
 
 
-def fits(lm: LanguageModel, posts: list[str], cpu: Machine, **how: Any) -> tuple[Any, list[Event]]:  # noqa: ANN401
+def fits(
+    lm: LanguageModel,
+    posts: list[str],
+    cpu: ComputeDevice,
+    **how: Any,  # noqa: ANN401
+) -> tuple[Any, list[Event]]:
     events: list[Event] = []
-    task = Fit(lm, [posts[:120]], posts[270:], RECIPE, cpu, **how)
+    task = TrainingTask(lm, [posts[:120]], posts[270:], RECIPE, cpu, **how)
     return fit(task, events.append), events
 
 
@@ -71,14 +76,14 @@ def test_compiled_blocks_give_the_loss_and_gradients_of_plain_fp32(
         expected, wanted = loss_and_gradient(plain, some)
         assert loss == pytest.approx(expected, rel=1e-5)
         assert float((gradient - wanted).norm() / wanted.norm()) < 1e-5
-    compiling.undo(compiled.model)
+    compiling.decompile(compiled.model)
     again, _ = loss_and_gradient(compiled, posts[:6])
     assert again == pytest.approx(loss_and_gradient(plain, posts[:6])[0], rel=1e-6)
 
 
 @needs_compiler
 def test_a_training_compiled_ends_where_one_uncompiled_does(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     compiled, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
     plain, _ = fits(language_model.load(tiny_base), posts, cpu, compiled=False)
@@ -90,7 +95,11 @@ def test_a_training_compiled_ends_where_one_uncompiled_does(
 
 @needs_compiler
 def test_a_compiler_that_fails_is_told_and_the_training_goes_on(
-    tiny_base: Path, posts: list[str], cpu: Machine, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path,
+    posts: list[str],
+    cpu: ComputeDevice,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from torch._inductor import config
 
@@ -106,7 +115,7 @@ def test_a_compiler_that_fails_is_told_and_the_training_goes_on(
 
 
 def test_without_a_compiler_training_starts_at_once_and_says_so(
-    tiny_base: Path, posts: list[str], cpu: Machine, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiling, "has_compiler", lambda: False)
     result, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
@@ -125,7 +134,7 @@ def test_without_a_compiler_training_starts_at_once_and_says_so(
     ],
 )
 def test_it_compiles_by_itself_only_where_it_pays(
-    cpu: Machine,
+    cpu: ComputeDevice,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
     model: tuple[int, bool],
@@ -134,7 +143,7 @@ def test_it_compiles_by_itself_only_where_it_pays(
     monkeypatch.setattr(compiling, "has_compiler", lambda: True)
     (parameters, drops), where, tokens = model, replace(cpu, **changes), 200_000
     found = [
-        compiling.decide(wanted, where, parameters, tokens, drops=drops)
+        compiling.should_compile(wanted, where, parameters, tokens, drops=drops)
         for wanted in (None, False, True)
     ]
     assert found[0] == (expected, "")

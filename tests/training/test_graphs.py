@@ -7,8 +7,8 @@ import pytest
 
 from huggingtweets.data import batching
 from huggingtweets.nn import attention, language_model, likelihood
-from huggingtweets.nn.devices import Machine, choose_machine
-from huggingtweets.training import Fit, Trained, fit, graphs
+from huggingtweets.nn.devices import ComputeDevice, select_device
+from huggingtweets.training import TrainingResult, TrainingTask, fit, graphs
 from huggingtweets.training.recipe import CLASSIC, FAST
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_padding_changes_neither_loss_nor_gradients(dropout_base: Path, posts: l
     import torch
 
     lm = language_model.load(dropout_base)
-    batch = batching.to_batch(batching.rows_of(lm.encode_all(posts[:5]), 0, lm.context))
+    batch = batching.to_batch(batching.make_rows(lm.encode_all(posts[:5]), 0, lm.context))
     padded = graphs.padded(batch, 512, lm.context)
     assert padded.tokens == batch.tokens
     assert padded.inputs.shape == padded.labels.shape
@@ -84,14 +84,14 @@ def test_attention_without_a_mask_is_causal_too(base: str, request: pytest.Fixtu
     inputs = torch.arange(24).view(2, 12)
     with torch.no_grad():
         plain = model(input_ids=inputs, use_cache=False).logits
-        with attention.causal(model, "cuda"):
+        with attention.use_causal_attention(model, "cuda"):
             assert model.config._attn_implementation != "sdpa"
             unmasked = model(input_ids=inputs, use_cache=False).logits
     assert model.config._attn_implementation == "sdpa"
     torch.testing.assert_close(unmasked, plain, rtol=1e-4, atol=1e-6)
 
 
-def test_used_on_cuda_for_posts_only(dropout_base: Path, cpu: Machine) -> None:
+def test_used_on_cuda_for_posts_only(dropout_base: Path, cpu: ComputeDevice) -> None:
     model, gpu = (
         language_model.load(dropout_base, attention="sdpa").model,
         replace(cpu, device="cuda"),
@@ -108,14 +108,14 @@ def test_used_on_cuda_for_posts_only(dropout_base: Path, cpu: Machine) -> None:
 
 def fitted(
     base: Path, posts: list[str], precision: str, *, drops: bool = False
-) -> tuple[Trained, list[Event]]:
+) -> tuple[TrainingResult, list[Event]]:
     lm, events = language_model.load(base), list[Any]()
     if not drops:
         for module in lm.model.modules():
             vars(module).update({"p": 0.0} if hasattr(module, "p") else {})
     recipe = FAST.changed(learning_rate=1e-3, epochs=3)
-    machine = choose_machine("cuda", precision)
-    return fit(Fit(lm, [posts[:270]], posts[270:], recipe, machine), events.append), events
+    machine = select_device("cuda", precision)
+    return fit(TrainingTask(lm, [posts[:270]], posts[270:], recipe, machine), events.append), events
 
 
 @pytest.mark.skipif(not has_cuda(), reason="needs a CUDA device")
@@ -143,15 +143,15 @@ def test_where_capturing_fails_training_goes_on(
 ) -> None:
     import torch
 
-    launched = graphs.Replay._compute
+    launched = graphs.CudaGraphStepper._compute
 
-    def waits(self: graphs.Replay, batch: Batch) -> None:
+    def waits(self: graphs.CudaGraphStepper, batch: Batch) -> None:
         launched(self, batch)
         if torch.cuda.is_current_stream_capturing():
             self.loss.item()
 
     whole, _ = fitted(dropout_base, posts, "fp32", drops=True)
-    monkeypatch.setattr(graphs.Replay, "_compute", waits)
+    monkeypatch.setattr(graphs.CudaGraphStepper, "_compute", waits)
     failed, said = fitted(dropout_base, posts, "fp32", drops=True)
     assert sum("aren't replayed" in event.message for event in said) == 1
     assert failed.steps == whole.steps

@@ -12,7 +12,7 @@ import pytest
 from huggingtweets.data import batching
 from huggingtweets.errors import InputError, StorageError
 from huggingtweets.nn import language_model, likelihood
-from huggingtweets.training import Fit, fit, frozen, layers
+from huggingtweets.training import TrainingTask, fit, frozen, layers
 from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
 from huggingtweets.training.layers import Layers
 from huggingtweets.training.recipe import CLASSIC, FAST
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
 
 RECIPE = FAST.changed(learning_rate=3e-3, epochs=2, layers=1)
@@ -36,7 +36,7 @@ def base(request: pytest.FixtureRequest) -> Path:
 
 
 def rows_of(lm: LanguageModel, posts: list[str]) -> list[batching.Row]:
-    return batching.rows_of(lm.encode_all(posts), lm.separator, lm.context)
+    return batching.make_rows(lm.encode_all(posts), lm.separator, lm.context)
 
 
 def gradients(lm: LanguageModel) -> dict[str, torch.Tensor]:
@@ -73,12 +73,12 @@ def test_gradients_are_those_of_the_whole_model_with_the_rest_frozen(
 
 @pytest.mark.parametrize("base", BASES, indirect=True)
 def test_only_the_top_and_the_final_norm_change(
-    base: Path, posts: list[str], cpu: Machine, tmp_path: Path
+    base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path
 ) -> None:
     import torch
 
     lm, before = language_model.load(base), language_model.load(base).model.state_dict()
-    trained = fit(Fit(lm, [posts[:100]], posts[270:], RECIPE, cpu))
+    trained = fit(TrainingTask(lm, [posts[:100]], posts[270:], RECIPE, cpu))
     changed = {n for n, w in lm.model.state_dict().items() if not torch.equal(w, before[n])}
     prefix, norm = (
         ("model.layers.1.", "model.norm.weight")
@@ -95,7 +95,7 @@ def test_only_the_top_and_the_final_norm_change(
 
 
 def test_frozen_weights_are_saved_as_the_base_has_them(
-    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path
 ) -> None:
     """In bfloat16 they are rounded to compute with."""
     import torch
@@ -103,30 +103,32 @@ def test_frozen_weights_are_saved_as_the_base_has_them(
     lm, before = language_model.load(tiny_base), language_model.load(tiny_base).model.state_dict()
     state = tmp_path / "checkpoint" / "state"
     halves = replace(cpu, precision="bf16")
-    fit(Fit(lm, [posts[:100]], posts[270:], RECIPE, halves, checkpoint_file=state))
+    fit(TrainingTask(lm, [posts[:100]], posts[270:], RECIPE, halves, checkpoint_file=state))
     assert lm.model.dtype == torch.float32
     frozen_name = "model.layers.0.mlp.up_proj.weight"
     assert torch.equal(lm.model.state_dict()[frozen_name], before[frozen_name])
 
 
 def test_blocks_are_trained_without_keeping_outputs(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
 
     lm, before = language_model.load(tiny_base), language_model.load(tiny_base).model.state_dict()
     recipe = CLASSIC.changed(epochs=1, layers=1, learning_rate=1e-2)
-    trained = fit(Fit(lm, [posts[:100]], posts[270:], recipe, cpu))
+    trained = fit(TrainingTask(lm, [posts[:100]], posts[270:], recipe, cpu))
     assert trained.best < trained.history[0]["held_out_bits_per_byte"]  # type: ignore[operator]
     name = "model.layers.0.mlp.up_proj.weight"
     assert torch.equal(lm.model.state_dict()[name], before[name])
 
 
-def test_all_layers_without_the_embeddings(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
+def test_all_layers_without_the_embeddings(
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
+) -> None:
     import torch
 
     lm, before = language_model.load(tiny_base), language_model.load(tiny_base).model.state_dict()
-    fit(Fit(lm, [posts[:100]], posts[270:], RECIPE.changed(layers=2), cpu))
+    fit(TrainingTask(lm, [posts[:100]], posts[270:], RECIPE.changed(layers=2), cpu))
     after = lm.model.state_dict()
     assert torch.equal(after["lm_head.weight"], before["lm_head.weight"])
     assert not torch.equal(
@@ -135,10 +137,14 @@ def test_all_layers_without_the_embeddings(tiny_base: Path, posts: list[str], cp
 
 
 def test_outputs_beyond_the_memory_are_kept_in_a_file_that_goes(
-    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path,
+    posts: list[str],
+    cpu: ComputeDevice,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def bits(folder: Path) -> float:
-        task = Fit(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
+        task = TrainingTask(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
         return fit(replace(task, checkpoint_file=folder / "state")).best
 
     in_memory = bits(tmp_path / "memory")
@@ -150,7 +156,11 @@ def test_outputs_beyond_the_memory_are_kept_in_a_file_that_goes(
 
 
 def test_no_room_for_the_outputs_is_one_sentence(
-    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path,
+    posts: list[str],
+    cpu: ComputeDevice,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(handle: int, start: int, size: int) -> None:
         del handle, start, size
@@ -158,7 +168,7 @@ def test_no_room_for_the_outputs_is_one_sentence(
 
     monkeypatch.setattr(frozen, "IN_MEMORY", 0)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    task = Fit(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
+    task = TrainingTask(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
     with pytest.raises(StorageError, match=r"^Can't write .*: the disk is full; .*\.$"):
         fit(replace(task, checkpoint_file=tmp_path / "state"))
     assert not list(tmp_path.glob(".frozen*"))

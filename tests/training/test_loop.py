@@ -9,8 +9,8 @@ import pytest
 from huggingtweets.data import batching
 from huggingtweets.errors import TrainingError
 from huggingtweets.nn import language_model, likelihood
-from huggingtweets.nn.devices import Machine, choose_machine
-from huggingtweets.training import Fit, Trained, fit
+from huggingtweets.nn.devices import ComputeDevice, select_device
+from huggingtweets.training import TrainingResult, TrainingTask, fit
 from huggingtweets.training.recipe import CLASSIC, FAST
 from huggingtweets.training.weights import Weights
 
@@ -25,11 +25,11 @@ RECIPE = FAST.changed(learning_rate=1e-2, epochs=2)
 
 @pytest.fixture(scope="module")
 def trained(
-    tiny_base: Path, posts: list[str], cpu: Machine
-) -> tuple[LanguageModel, Trained, list[Event]]:
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
+) -> tuple[LanguageModel, TrainingResult, list[Event]]:
     """A short fine-tuning and what it said."""
     lm, events = language_model.load(tiny_base), list[Any]()
-    result = fit(Fit(lm, [posts[:270]], posts[270:], RECIPE, cpu), events.append)
+    result = fit(TrainingTask(lm, [posts[:270]], posts[270:], RECIPE, cpu), events.append)
     return lm, result, events
 
 
@@ -42,7 +42,7 @@ def test_loss_and_gradients_are_those_of_a_plain_step(tiny_base: Path, posts: li
     import torch
 
     ours, plain = language_model.load(tiny_base, attention="eager"), language_model.load(tiny_base)
-    rows = batching.rows_of(ours.encode_all(posts[:12]), ours.separator, ours.context)
+    rows = batching.make_rows(ours.encode_all(posts[:12]), ours.separator, ours.context)
     batch = batching.to_batch(rows)
     loss = likelihood.negative_log_likelihood(ours.model, batch) / batch.tokens
     loss.backward()  # type: ignore[no-untyped-call]
@@ -59,7 +59,9 @@ def test_loss_and_gradients_are_those_of_a_plain_step(tiny_base: Path, posts: li
         torch.testing.assert_close(gradients(ours)[name], gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_is_that_of_plain_adamw(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
+def test_a_step_is_that_of_plain_adamw(
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
+) -> None:
     import torch
 
     ours, plain = language_model.load(tiny_base), language_model.load(tiny_base)
@@ -80,7 +82,7 @@ def test_a_step_is_that_of_plain_adamw(tiny_base: Path, posts: list[str], cpu: M
 
 
 def test_bfloat16_is_within_a_hundredth_and_keeps_full_precision_copies(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
 
@@ -107,7 +109,7 @@ def test_another_precision_leaves_positions_as_exact_as_they_were(tiny_base: Pat
     lm = language_model.load(tiny_base)
     before = {name: buffer.clone() for name, buffer in lm.model.named_buffers()}
     assert any("inv_freq" in name for name in before)
-    halves = choose_machine("cpu", "bf16")
+    halves = select_device("cpu", "bf16")
     lm.to(halves)
     Weights(lm.model, halves, RECIPE).load_best()
     for name, buffer in lm.model.named_buffers():
@@ -115,14 +117,16 @@ def test_another_precision_leaves_positions_as_exact_as_they_were(tiny_base: Pat
 
 
 def test_training_in_bfloat16_gives_a_bot_in_the_precision_of_its_base(
-    tiny_base: Path, posts: list[str], cpu: Machine, tmp_path: Path
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path
 ) -> None:
     import torch
 
     lm = language_model.load(tiny_base)
     halves = replace(cpu, precision="bf16")
-    result = fit(Fit(lm, [posts[:270]], posts[270:], RECIPE, halves))
-    exact = fit(Fit(language_model.load(tiny_base), [posts[:270]], posts[270:], RECIPE, cpu))
+    result = fit(TrainingTask(lm, [posts[:270]], posts[270:], RECIPE, halves))
+    exact = fit(
+        TrainingTask(language_model.load(tiny_base), [posts[:270]], posts[270:], RECIPE, cpu)
+    )
     assert result.best == pytest.approx(exact.best, rel=1e-2)
     assert lm.model.dtype == torch.float32
     lm.save(tmp_path)
@@ -131,7 +135,7 @@ def test_training_in_bfloat16_gives_a_bot_in_the_precision_of_its_base(
 
 
 def test_held_out_loss_is_measured_before_the_first_step_and_after_each_epoch(
-    trained: tuple[LanguageModel, Trained, list[Event]], tiny_base: Path, posts: list[str]
+    trained: tuple[LanguageModel, TrainingResult, list[Event]], tiny_base: Path, posts: list[str]
 ) -> None:
     _, result, events = trained
     assert [point["epoch"] for point in result.history] == [0, 1, 2]
@@ -149,23 +153,29 @@ def test_held_out_loss_is_measured_before_the_first_step_and_after_each_epoch(
 
 
 def test_tokens_are_those_of_the_posts(
-    trained: tuple[LanguageModel, Trained, list[Event]], posts: list[str]
+    trained: tuple[LanguageModel, TrainingResult, list[Event]], posts: list[str]
 ) -> None:
     lm, result, _ = trained
     assert result.tokens == 2 * sum(len(ids) + 1 for ids in lm.encode_all(posts[:270]))
 
 
-def test_what_was_too_much_is_taken_back(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
+def test_what_was_too_much_is_taken_back(
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
+) -> None:
     fast = FAST.changed(batch_tokens=512)
     lm = language_model.load(tiny_base)
-    fit(Fit(lm, [posts[:200]], posts[270:], fast.changed(learning_rate=1e-2, epochs=1), cpu))
+    fit(
+        TrainingTask(
+            lm, [posts[:200]], posts[270:], fast.changed(learning_rate=1e-2, epochs=1), cpu
+        )
+    )
     known = lm.model.state_dict()
     found = {}
     for way_back in (False, True):
         lm = language_model.load(tiny_base)
         lm.model.load_state_dict(known)
         recipe = fast.changed(learning_rate=3e-2, epochs=2, way_back=way_back)
-        found[way_back] = fit(Fit(lm, [posts[200:240]], posts[270:], recipe, cpu))
+        found[way_back] = fit(TrainingTask(lm, [posts[200:240]], posts[270:], recipe, cpu))
     measured = [point["held_out_bits_per_byte"] or 0.0 for point in found[True].history]
     assert measured[-1] > min(measured)
     assert found[False].way is None
@@ -175,12 +185,12 @@ def test_what_was_too_much_is_taken_back(tiny_base: Path, posts: list[str], cpu:
 
 
 def test_training_stops_when_it_no_longer_falls_and_the_best_weights_stay(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
     few, other = posts[:10], [post.upper() for post in posts[270:]]
     recipe = FAST.changed(learning_rate=3e-2, epochs=40, batch_tokens=256, way_back=False)
-    result = fit(Fit(lm, [few], other, recipe, cpu))
+    result = fit(TrainingTask(lm, [few], other, recipe, cpu))
     measured = [point["held_out_bits_per_byte"] for point in result.history]
     assert result.stopped_early
     assert len(measured) < 41
@@ -192,18 +202,18 @@ def test_training_stops_when_it_no_longer_falls_and_the_best_weights_stay(
 
 
 def test_weights_that_never_got_better_are_those_of_the_base(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
 
     lm, base = language_model.load(tiny_base), language_model.load(tiny_base)
-    fit(Fit(lm, [posts[:200]], ["zzzz"], RECIPE.changed(learning_rate=0.9), cpu))
+    fit(TrainingTask(lm, [posts[:200]], ["zzzz"], RECIPE.changed(learning_rate=0.9), cpu))
     for one, other in zip(lm.model.parameters(), base.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_the_returned_model_scores_the_best_and_so_does_the_saved_one(
-    trained: tuple[LanguageModel, Trained, list[Event]], posts: list[str], tmp_path: Path
+    trained: tuple[LanguageModel, TrainingResult, list[Event]], posts: list[str], tmp_path: Path
 ) -> None:
     lm, result, _ = trained
     assert likelihood.bits_per_byte(lm, posts[270:]) == result.best
@@ -212,19 +222,21 @@ def test_the_returned_model_scores_the_best_and_so_does_the_saved_one(
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_with_advice(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
     next(lm.model.parameters()).data.fill_(math.nan)
     with pytest.raises(TrainingError, match="at step 1; try again with a lower --learning-rate"):
-        fit(Fit(lm, [posts[:50]], posts[50:60], RECIPE, cpu))
+        fit(TrainingTask(lm, [posts[:50]], posts[50:60], RECIPE, cpu))
 
 
 def test_same_seed_same_weights_other_seed_others(
-    dropout_base: Path, posts: list[str], cpu: Machine
+    dropout_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     def result(seed: int) -> list[dict[str, float | None]]:
-        task = Fit(language_model.load(dropout_base), [posts[:60]], posts[60:70], RECIPE, cpu, seed)
+        task = TrainingTask(
+            language_model.load(dropout_base), [posts[:60]], posts[60:70], RECIPE, cpu, seed
+        )
         return fit(task).history
 
     assert result(1) == result(1)

@@ -7,7 +7,7 @@ import pytest
 
 from huggingtweets.errors import InputError
 from huggingtweets.nn import language_model
-from huggingtweets.training import RECIPES, Fit, fit
+from huggingtweets.training import RECIPES, TrainingTask, fit
 from huggingtweets.training.loop import _Data
 from huggingtweets.training.recipe import CLASSIC, FAST
 from huggingtweets.training.weights import Weights
@@ -15,7 +15,7 @@ from huggingtweets.training.weights import Weights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 
 def test_classic_is_the_published_recipe_to_the_letter() -> None:
@@ -31,10 +31,10 @@ def test_classic_is_the_published_recipe_to_the_letter() -> None:
 
 
 def test_classic_takes_a_step_for_each_full_block_of_the_context(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
-    task = Fit(lm, [posts[:60]], posts[60:70], CLASSIC, cpu)
+    task = TrainingTask(lm, [posts[:60]], posts[60:70], CLASSIC, cpu)
     tokens = sum(len(post) + 1 for post in lm.encode_all(posts[:60])) + 1
     blocks = tokens // lm.context
     assert [[len(row) for row in batch] for batch in _Data(task, CLASSIC).epoch(0)] == [
@@ -47,18 +47,20 @@ def test_classic_takes_a_step_for_each_full_block_of_the_context(
 
 
 def test_classic_keeps_a_post_longer_than_the_context_in_one_piece(
-    tiny_base: Path, posts: list[str], cpu: Machine
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
     long = " ".join(posts[:5])
-    data = _Data(Fit(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu), CLASSIC)
+    data = _Data(TrainingTask(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu), CLASSIC)
     ids = [lm.separator, *lm.encode(long), lm.separator]
     assert len(ids) > lm.context + 1
     order = [token for batch in data.epoch(0) for row in batch for token in row]
     assert any(order[i : i + len(ids)] == ids for i in range(len(order)))
 
 
-def test_the_optimizer_is_adamw_with_the_recipes_numbers(tiny_base: Path, cpu: Machine) -> None:
+def test_the_optimizer_is_adamw_with_the_recipes_numbers(
+    tiny_base: Path, cpu: ComputeDevice
+) -> None:
     import torch
 
     recipe = FAST.changed(weight_decay=0.1)

@@ -20,7 +20,7 @@ from huggingtweets.nn import language_model
 from huggingtweets.pipeline import TrainOptions
 from huggingtweets.storage import checkpoint
 from huggingtweets.storage.run_folder import RunFolder
-from huggingtweets.training import Fit, Interrupt, fit
+from huggingtweets.training import Interrupt, TrainingTask, fit
 from huggingtweets.training.progress import Progress
 from huggingtweets.training.recipe import FAST
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.events import Event
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 EPOCHS = 3
 RECIPE = FAST.changed(learning_rate=3e-3, epochs=EPOCHS, batch_tokens=256)
@@ -98,7 +98,7 @@ def stop_in_mid_epoch(process: subprocess.Popen[str], run: RunFolder, how: signa
     time.sleep(0.1)
     process.send_signal(how)
     said = process.communicate(timeout=60)[1]
-    assert run.described_state() == "interrupted (training)"
+    assert run.display_state() == "interrupted (training)"
     found = checkpoint.load(run.checkpoint_file, Progress)
     assert found
     assert found[0].in_epoch > 0
@@ -144,19 +144,19 @@ def test_ctrl_c_saves_and_can_be_resumed(training: Training, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def task(dropout_base: Path, posts: list[str], cpu: Machine, tmp_path: Path) -> Fit:
+def task(dropout_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path) -> TrainingTask:
     lm = language_model.load(dropout_base)
-    return Fit(
+    return TrainingTask(
         lm, [posts[:60], posts[60:80]], posts[280:], RECIPE, cpu, 3, tmp_path / "c" / "state"
     )
 
 
-def again(task: Fit) -> Fit:
+def again(task: TrainingTask) -> TrainingTask:
     return replace(task, base=language_model.load(task.base.source), interrupt=Interrupt())
 
 
 @pytest.fixture
-def stopped(task: Fit) -> Fit:
+def stopped(task: TrainingTask) -> TrainingTask:
     """A fit that was stopped after its first step."""
     task.interrupt.requested = True
     with pytest.raises(Interrupted, match=r"Stopped at step 1 of \d+\."):
@@ -167,7 +167,7 @@ def stopped(task: Fit) -> Fit:
 @pytest.mark.parametrize("layers", [0, 1])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_stopped_in_every_epoch_ends_the_same(
-    task: Fit, precision: Literal["fp32", "bf16"], layers: int
+    task: TrainingTask, precision: Literal["fp32", "bf16"], layers: int
 ) -> None:
     task = replace(
         task,
@@ -196,7 +196,9 @@ def test_stopped_in_every_epoch_ends_the_same(
     )
 
 
-def test_stopped_on_the_way_back_ends_the_same(task: Fit, posts: list[str], tmp_path: Path) -> None:
+def test_stopped_on_the_way_back_ends_the_same(
+    task: TrainingTask, posts: list[str], tmp_path: Path
+) -> None:
     # a base that knows such posts already loses by a high rate on a few of them, on any processor
     taught = replace(task, train=[posts[:200]], recipe=RECIPE.changed(learning_rate=1e-2, epochs=1))
     fit(replace(taught, checkpoint_file=None))
@@ -219,7 +221,7 @@ def test_stopped_on_the_way_back_ends_the_same(task: Fit, posts: list[str], tmp_
     assert ended.history == undisturbed.history
 
 
-def test_the_best_weights_of_an_older_checkpoint_are_kept(stopped: Fit) -> None:
+def test_the_best_weights_of_an_older_checkpoint_are_kept(stopped: TrainingTask) -> None:
     """They once were in the checkpoint itself."""
     import torch
 
@@ -234,7 +236,7 @@ def test_the_best_weights_of_an_older_checkpoint_are_kept(stopped: Fit) -> None:
     assert all((w == 0.5).all() for w in stopped.base.model.parameters())
 
 
-def test_a_training_that_is_not_stopped_after_all_goes_on(task: Fit) -> None:
+def test_a_training_that_is_not_stopped_after_all_goes_on(task: TrainingTask) -> None:
     asked = []
 
     def no() -> bool:
@@ -265,7 +267,7 @@ def test_ctrl_c_while_asked_means_yes_and_handlers_are_put_back() -> None:
 
 
 @pytest.mark.parametrize("what", ["seed", "recipe", "posts", "precision"])
-def test_a_checkpoint_of_another_plan_is_refused(stopped: Fit, what: str) -> None:
+def test_a_checkpoint_of_another_plan_is_refused(stopped: TrainingTask, what: str) -> None:
     other = {
         "seed": replace(stopped, seed=4),
         "recipe": replace(stopped, recipe=RECIPE.changed(epochs=2)),
@@ -276,13 +278,13 @@ def test_a_checkpoint_of_another_plan_is_refused(stopped: Fit, what: str) -> Non
         fit(other)
 
 
-def test_a_checkpoint_of_another_base_is_refused(stopped: Fit, tiny_base: Path) -> None:
+def test_a_checkpoint_of_another_base_is_refused(stopped: TrainingTask, tiny_base: Path) -> None:
     with pytest.raises(BotError, match="belongs to other posts, another base, recipe or seed"):
         fit(replace(stopped, base=language_model.load(tiny_base)))
 
 
 @pytest.mark.parametrize("left", [0, 5, 1_000, -10])
-def test_a_damaged_checkpoint_is_one_sentence(stopped: Fit, left: int) -> None:
+def test_a_damaged_checkpoint_is_one_sentence(stopped: TrainingTask, left: int) -> None:
     file = stopped.checkpoint_file
     assert file
     file.write_bytes(file.read_bytes()[:left])
@@ -290,7 +292,7 @@ def test_a_damaged_checkpoint_is_one_sentence(stopped: Fit, left: int) -> None:
         fit(stopped)
 
 
-def test_a_safetensors_file_of_something_else_is_no_checkpoint(stopped: Fit) -> None:
+def test_a_safetensors_file_of_something_else_is_no_checkpoint(stopped: TrainingTask) -> None:
     assert stopped.checkpoint_file
     model = f"{stopped.base.source}/model.safetensors"
     shutil.copy(model, stopped.checkpoint_file)
@@ -299,7 +301,7 @@ def test_a_safetensors_file_of_something_else_is_no_checkpoint(stopped: Fit) -> 
 
 
 def test_an_older_checkpoint_stays_when_a_new_one_cannot_be_written(
-    stopped: Fit, tmp_path: Path
+    stopped: TrainingTask, tmp_path: Path
 ) -> None:
     code = """
 import resource, sys

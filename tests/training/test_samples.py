@@ -9,8 +9,8 @@ import pytest
 
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.nn import language_model
-from huggingtweets.training import RECIPES, Fit, fit, samples
-from huggingtweets.training.samples import A_COPY, Sampler
+from huggingtweets.training import RECIPES, TrainingTask, fit, samples
+from huggingtweets.training.samples import COPY_PLACEHOLDER, Sampler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     import torch
 
     from huggingtweets.events import Event
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 RECIPE = RECIPES["fast"].changed(learning_rate=1e-2, epochs=2)
 
 
 def test_training_goes_the_same_way_with_and_without(
-    dropout_base: Path, posts: list[str], cpu: Machine, monkeypatch: pytest.MonkeyPatch
+    dropout_base: Path, posts: list[str], cpu: ComputeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     def trained() -> tuple[dict[str, torch.Tensor], list[Event]]:
         events: list[Event] = []
         lm = language_model.load(dropout_base)
-        fit(Fit(lm, [posts[:100]], posts[280:], RECIPE, cpu), events.append)
+        fit(TrainingTask(lm, [posts[:100]], posts[280:], RECIPE, cpu), events.append)
         return lm.model.state_dict(), events
 
     monkeypatch.setattr(samples, "_SECONDS", 60.0)
@@ -45,10 +45,10 @@ def test_training_goes_the_same_way_with_and_without(
     assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
-def test_events_tell_rate_and_use(tiny_base: Path, posts: list[str], cpu: Machine) -> None:
+def test_events_tell_rate_and_use(tiny_base: Path, posts: list[str], cpu: ComputeDevice) -> None:
     events: list[Event] = []
     lm = language_model.load(tiny_base)
-    result = fit(Fit(lm, [posts[:100]], posts[280:], RECIPE, cpu), events.append)
+    result = fit(TrainingTask(lm, [posts[:100]], posts[280:], RECIPE, cpu), events.append)
     first, last = events[1], events[-1]  # before them comes what the machine is
     assert first.learning_rate is None
     assert last.learning_rate == RECIPE.rate(result.steps - 1, result.steps)
@@ -68,7 +68,7 @@ def test_samples_are_told_with_how_new_they_are(tiny_base: Path, posts: list[str
     sampler._index = CopyIndex([one.post for one in drawn])
     copies = sampler.draw(0, 1e9)
     assert copies
-    assert [(one.post, one.novelty) for one in copies] == [(A_COPY, 0.0)] * 3
+    assert [(one.post, one.novelty) for one in copies] == [(COPY_PLACEHOLDER, 0.0)] * 3
 
 
 def test_a_share_of_the_time_is_all_they_get(tiny_base: Path, posts: list[str]) -> None:

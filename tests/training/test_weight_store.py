@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from huggingtweets.errors import BotError
-from huggingtweets.training.weight_store import Kept
+from huggingtweets.training.weight_store import WeightStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_what_is_kept_is_what_it_was_then(tmp_path: Path, in_files: bool) -> None:
     import torch
 
-    kept = Kept(tmp_path / "new" if in_files else None)
+    kept = WeightStore(tmp_path / "new" if in_files else None)
     weight = torch.arange(6.0).reshape(2, 3)
     kept.put("base", {"w": weight})
     kept.put("best", {"w": weight})
@@ -33,7 +33,7 @@ def test_what_is_kept_is_what_it_was_then(tmp_path: Path, in_files: bool) -> Non
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, left: int | None) -> None:
     import torch
 
-    kept = Kept(tmp_path)
+    kept = WeightStore(tmp_path)
     kept.put("best", {"w": torch.zeros(9)})
     file = tmp_path / "best.safetensors"
     if left is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets.web.upload_guard import Arrivals
+from huggingtweets.web.upload_guard import UploadPathMiddleware
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def ask(
 
     headers = [(b"content-type", kind.encode())]
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-    asyncio.run(Arrivals(app, folder)(scope, receive, send))
+    asyncio.run(UploadPathMiddleware(app, folder)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
 
 

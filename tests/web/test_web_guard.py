@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets.web.security import OWN_NAMES, Guard, Rules
-from huggingtweets.web.sessions import Door
+from huggingtweets.web.security import OWN_NAMES, SecurityMiddleware, SecurityPolicy
+from huggingtweets.web.sessions import SessionAuth
 
 if TYPE_CHECKING:
     from huggingtweets.web.security import Message, Receive, Send
@@ -35,7 +35,7 @@ class Answer:
 def ask(
     path: str = "/",
     method: str = "GET",
-    rules: Rules | None = None,
+    rules: SecurityPolicy | None = None,
     password: str | None = None,
     **headers: str,
 ) -> Answer:
@@ -55,7 +55,9 @@ def ask(
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    guard = Guard(app, Door(b"s" * 32, password), rules or Rules(hosts=OWN_NAMES))
+    guard = SecurityMiddleware(
+        app, SessionAuth(b"s" * 32, password), rules or SecurityPolicy(hosts=OWN_NAMES)
+    )
     asyncio.run(guard(scope, receive, send))
     return Answer(sent)
 
@@ -87,7 +89,7 @@ def test_another_site_can_t_change_anything(headers: dict[str, str]) -> None:
 def test_our_own_pages_and_programs_can() -> None:
     assert ask("/do/x", "POST", origin="http://127.0.0.1:7860").status == 200
     assert ask("/do/x", "POST").status == 200
-    framed = Rules(hosts=None, origins=("*.colab.dev",))
+    framed = SecurityPolicy(hosts=None, origins=("*.colab.dev",))
     for origin, status in (("https://a.colab.dev", 200), ("https://colab.dev.evil.example", 403)):
         answer = ask("/do/x", "POST", framed, origin=origin, sec_fetch_site="cross-site")
         assert answer.status == status
@@ -112,7 +114,7 @@ def test_gradio_s_own_files_and_doors_are_closed(path: str) -> None:
 
 
 def test_uploads_may_be_larger_than_other_requests_but_not_without_end() -> None:
-    rules = Rules(hosts=None, most_bytes=10_000_000)
+    rules = SecurityPolicy(hosts=None, most_bytes=10_000_000)
     for path, size, status in (
         ("/gradio_api/upload", 9_000_000, 200),
         ("/gradio_api/upload", 11_000_000, 413),

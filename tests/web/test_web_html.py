@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from tests.web.test_web_pages import HOSTILE
 
-from huggingtweets.serving.schemas import Dropped, Found, Question, Quiz, SampleAt, Status
+from huggingtweets.serving.schemas import Dropped, Question, Quiz, SampleAt, SourcePreview, Status
 from huggingtweets.web import components
 from huggingtweets.web.loss_curve import draw
 from huggingtweets.web.pages.bot import card
@@ -38,7 +38,7 @@ def test_whatever_a_post_holds_stays_text(text: str) -> None:
     pages = [
         components.message(text, error=True),
         components.found(
-            Found(
+            SourcePreview(
                 (text,), {"kept": 1}, {}, (text,) * 10, (Dropped("short", 1, text),), text, 9, 1.0
             )
         ),

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli.commands import Group
-from huggingtweets.cli.console import harmless
+from huggingtweets.cli.console import escape_control_chars
 from huggingtweets.errors import HuggingTweetsError, Interrupted
 
 app = typer.Typer(
@@ -71,9 +71,9 @@ def _tell(error: HuggingTweetsError | OSError) -> int:
     if isinstance(error, Interrupted) and sys.stderr and sys.stderr.isatty():
         print(file=sys.stderr)  # the cursor is still behind a ^C
     if isinstance(error, HuggingTweetsError):
-        print(f"huggingtweets: {harmless(str(error))}", file=sys.stderr)
+        print(f"huggingtweets: {escape_control_chars(str(error))}", file=sys.stderr)
         return error.exit_code
-    what = harmless(str(error.filename or "The output"))
+    what = escape_control_chars(str(error.filename or "The output"))
     print(f"huggingtweets: {what} can't be used: {error.strerror or error}.", file=sys.stderr)
     with suppress(OSError, AttributeError):  # what is left can't be written at exit either
         sys.stdout.close()

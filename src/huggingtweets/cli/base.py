@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
+from huggingtweets.cli.console import ConsoleOutput, print_json
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def list_bases(*, as_json: options.Json = False) -> None:
     if as_json:
         print_json([_row(base) for base in bases.BUILT_IN.values()])
         return
-    screen, default = Screen(), bases.default()
+    screen, default = ConsoleOutput(), bases.default()
     for base in bases.BUILT_IN.values():
         mark = " (default)" if base.name == default else ""
         screen.say(
@@ -54,7 +54,7 @@ def add(name: _Name, *, as_json: options.Json = False) -> None:
 
     from huggingtweets.nn import bases
 
-    base, screen = bases.named(name), Screen(quiet=as_json)
+    base, screen = bases.named(name), ConsoleOutput(quiet=as_json)
     if bases.is_here(name):
         screen.say(f"The weights of {name} are here already: {_where(base)}.")
         if as_json:
@@ -75,7 +75,7 @@ def remove(name: _Name, *, as_json: options.Json = False) -> None:
     """Delete what the cache folder holds of a base."""
     from huggingtweets.nn import bases
 
-    base, screen = bases.named(name), Screen(quiet=as_json)
+    base, screen = bases.named(name), ConsoleOutput(quiet=as_json)
     if base.distribution is None:
         raise InputError(f"{name} is part of this program and can't be removed.")
     freed = bases.remove(base)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, harmless, print_json
+from huggingtweets.cli.console import ConsoleOutput, escape_control_chars, print_json
 from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from huggingtweets.compare.equal_size import Task
-    from huggingtweets.compare.result import Bits, Compared, Comparison
+    from huggingtweets.comparison.equal_size import Task
+    from huggingtweets.comparison.result import AuthorComparison, Bits, Comparison
 
 _NARROW = 68  # columns under which authors stand below each other instead of in tables
 _UNEQUAL = 1.5  # times as much text as another, from which equal text is worth a line
@@ -65,14 +65,14 @@ def compare(
     as_json: options.Json = False,
 ) -> None:
     """Compare authors: whose posts are hardest to predict, and what their bots learnt."""
-    from huggingtweets.compare import compare as comparing
+    from huggingtweets.comparison import compare as comparing
     from huggingtweets.plots import run_plots
 
     if out is not None and not same_size:
         raise InputError("--out keeps the bots of --same-size; give both, or neither.")
     if plot is not None:
         run_plots.check_name(plot)
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     comparison = comparing.compare(runs)
     if same_size:
         comparison = _at_same_size(comparison, out, screen)
@@ -89,8 +89,10 @@ def compare(
 # -- equal text ------------------------------------------------------------------------------------
 
 
-def _at_same_size(comparison: "Comparison", out: Path | None, screen: Screen) -> "Comparison":
-    from huggingtweets.compare.equal_size import at_same_size
+def _at_same_size(
+    comparison: "Comparison", out: Path | None, screen: ConsoleOutput
+) -> "Comparison":
+    from huggingtweets.comparison.equal_size import compare_at_equal_size
     from huggingtweets.training import Interrupt
 
     def begin(task: "Task") -> None:
@@ -100,7 +102,9 @@ def _at_same_size(comparison: "Comparison", out: Path | None, screen: Screen) ->
         )
 
     with _folder(out) as folder, screen.watching():
-        return at_same_size(comparison, folder, begin=begin, listen=screen, interrupt=Interrupt())
+        return compare_at_equal_size(
+            comparison, folder, begin=begin, listen=screen, interrupt=Interrupt()
+        )
 
 
 @contextmanager
@@ -127,7 +131,7 @@ def _folder(out: Path | None) -> Iterator[Path]:
 # -- what is shown ---------------------------------------------------------------------------------
 
 
-def show(screen: Screen, comparison: "Comparison") -> None:
+def show(screen: ConsoleOutput, comparison: "Comparison") -> None:
     """Show it as two tables, or author by author where the terminal is narrow."""
     if screen.console.width < _NARROW and screen.console.is_terminal:
         _show_below_each_other(screen, comparison)
@@ -176,11 +180,11 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
+        table.add_row(*(Text(escape_control_chars(cell)) for cell in row))
     return table
 
 
-def _show_below_each_other(screen: Screen, comparison: "Comparison") -> None:
+def _show_below_each_other(screen: ConsoleOutput, comparison: "Comparison") -> None:
     names = ["bits per byte", "base", "gain", "PPMd"]
     facts = ["posts", "chars", "tokens", "length", "copied", "new", "taken", "trained"]
     for one in comparison.authors:
@@ -197,7 +201,7 @@ def _bits(bits: "Bits") -> list[str]:
     return [f"{bits.bot:.3f}", f"{bits.base:.3f}", _percent(bits.gain), ppmd]
 
 
-def _numbers(one: "Compared") -> list[str]:
+def _numbers(one: "AuthorComparison") -> list[str]:
     from huggingtweets.evaluation.report import percent
 
     size = one.size
@@ -218,7 +222,7 @@ def _told(comparison: "Comparison") -> list[str]:
     first, last = comparison.authors[0], comparison.authors[-1]
     on = " on equal text" if comparison.has_same_size else ""
 
-    def bits(one: "Compared") -> str:
+    def bits(one: "AuthorComparison") -> str:
         return f"{(one.same_size or one).bits_per_byte.bot:.3f}"
 
     lines = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.status import Status
 
-    from huggingtweets.generation.writer import NewPost
+    from huggingtweets.generation.writer import GeneratedPost
     from huggingtweets.storage.run_folder import RunFolder
 
 # Terminals obey control characters, and posts come from strangers: shown as pictures (␛) instead.
@@ -32,7 +32,7 @@ _VERY_NARROW = 56  # columns under which not even the numbers fit
 _NARROW = 72  # columns under which the bar makes room for its numbers
 
 
-class Screen:
+class ConsoleOutput:
     """Shows what a person should see.
 
     Args:
@@ -50,7 +50,7 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         """Print a line; what looks like markup in it is shown as it is."""
         self.console.print(
-            Text(harmless(text), style=style), soft_wrap=not self.console.is_terminal
+            Text(escape_control_chars(text), style=style), soft_wrap=not self.console.is_terminal
         )
 
     def heading(self, text: str) -> None:
@@ -62,11 +62,11 @@ class Screen:
         """Print what was read and what became of it; the parts add up to the first number."""
         self.say(" · ".join(f"{number:,} {name}" for name, number in counts.items()))
 
-    def posts(self, posts: "Iterator[NewPost]") -> "list[NewPost]":
+    def posts(self, posts: "Iterator[GeneratedPost]") -> "list[GeneratedPost]":
         """Print posts as they come; into a file or a pipe, their lines stay whole."""
         shown = []
         for post in posts:
-            text = Text(harmless(post.text))
+            text = Text(escape_control_chars(post.text))
             if post.copied:
                 text.append("  (a copy)", style="yellow")
             if self.console.is_terminal:
@@ -79,7 +79,7 @@ class Screen:
             shown.append(post)
         return shown
 
-    def forgot(self, event: Event) -> None:
+    def print_deleted(self, event: Event) -> None:
         """Say how many posts a source left out because they were deleted; pass over the rest."""
         if event.stage == "forget":
             posts = "1 post is" if event.done == 1 else f"{event.done:,} posts are"
@@ -103,7 +103,7 @@ class Screen:
             return None
         with self.paused():
             try:
-                return self.console.input(Text(harmless(question)))
+                return self.console.input(Text(escape_control_chars(question)))
             except EOFError:
                 return None
 
@@ -117,7 +117,7 @@ class Screen:
     # -- progress --------------------------------------------------------------------------------
 
     @contextmanager
-    def watching(self) -> "Iterator[Screen]":
+    def watching(self) -> "Iterator[ConsoleOutput]":
         """Show events while the pipeline works; whatever moves is cleared away at the end."""
         try:
             yield self
@@ -139,7 +139,7 @@ class Screen:
             self._working(f"encoding {event.message}", event)
         elif event.stage == "forget":
             self._end_status()
-            self.forgot(event)
+            self.print_deleted(event)
         elif event.stage == "track":
             self._end_status()
             self.say(event.message)
@@ -220,7 +220,7 @@ class Screen:
             self._status = self.console.status("")
             self._status.start()
         counts = f": {event.done:,}" if event.done and event.stage != "evaluate" else ""
-        self._status.update(harmless(what) + counts)
+        self._status.update(escape_control_chars(what) + counts)
 
     def _end_status(self) -> None:
         if self._status is not None:
@@ -241,7 +241,7 @@ def _numbers(event: Event, *, speed: bool = True) -> str:
     return "".join(" · " + part for part in parts)
 
 
-def harmless(text: str) -> str:
+def escape_control_chars(text: str) -> str:
     """The text without anything that a terminal would take for a command."""
     return text.translate(_PICTURES)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
+from huggingtweets.cli.console import ConsoleOutput, print_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,11 +41,11 @@ def curate(
     """Read and curate posts without training: counts, examples, and reasons for dropped posts."""
     from huggingtweets import pipeline
     from huggingtweets.curation import CurationOptions
-    from huggingtweets.sources import Reading
+    from huggingtweets.sources import ReadOptions
 
     chosen = CurationOptions(keep_newlines, scrub, near_duplicates)
-    screen = Screen(quiet=as_json)
-    reading = Reading(
+    screen = ConsoleOutput(quiet=as_json)
+    reading = ReadOptions(
         text_column,
         speaker,
         author,
@@ -53,7 +53,7 @@ def curate(
         confirm=partial(screen.confirm, yes=yes),
         forget=options.post_ids(forget),
     )
-    curated = pipeline.curate(sources, chosen, reading, screen.forgot)
+    curated = pipeline.curate(sources, chosen, reading, screen.print_deleted)
     if as_json:
         print_json(_as_json(curated, show_dropped=show_dropped))
     else:
@@ -72,7 +72,7 @@ def _as_json(curated: "Curated", *, show_dropped: bool) -> dict[str, Any]:
     return value
 
 
-def _show(screen: Screen, curated: "Curated", *, show_dropped: bool) -> None:
+def _show(screen: ConsoleOutput, curated: "Curated", *, show_dropped: bool) -> None:
     screen.counts(curated.counts)
     if len(curated.counts_by_author) > 1:
         for author, counts in curated.counts_by_author.items():

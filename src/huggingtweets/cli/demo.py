@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, command, outcome, print_json
+from huggingtweets.cli.console import ConsoleOutput, command, outcome, print_json
 from huggingtweets.cli.train import (
     resume_with_screen,
     say_what_is_missing,
@@ -17,10 +17,10 @@ from huggingtweets.cli.train import (
     train_with_screen,
 )
 from huggingtweets.errors import StorageError
-from huggingtweets.storage.files import storage_errors
+from huggingtweets.storage.files import wrap_os_errors
 
 if TYPE_CHECKING:
-    from huggingtweets.generation.writer import NewPost
+    from huggingtweets.generation.writer import GeneratedPost
     from huggingtweets.storage.run_folder import RunFolder
 
 NAME = "demo"
@@ -45,9 +45,9 @@ def demo(
     """Make a bot from the bundled NASA posts, evaluate it and show its posts. Works offline."""
     from huggingtweets.storage.run_folder import RunFolder
 
-    screen = Screen(quiet=as_json, samples=True)
+    screen = ConsoleOutput(quiet=as_json, samples=True)
     run = RunFolder(out / NAME)
-    if run.record_file.exists() and not _is_of_the_sample(run):
+    if run.record_file.exists() and not _is_sample_run(run):
         raise StorageError(f"{run.path} holds another bot than the demo's; choose another --out.")
     if run.record_file.exists() and not again and run.record().state == "done":
         anew = command("demo --again" if out == Path("runs") else f"demo --again --out {out}")
@@ -77,7 +77,7 @@ def demo(
     )
 
 
-def _make(run: "RunFolder", screen: Screen, *, again: bool) -> "RunFolder":
+def _make(run: "RunFolder", screen: ConsoleOutput, *, again: bool) -> "RunFolder":
     """Train the demo bot, or go on with one that was interrupted."""
     screen.say("Making a bot of NASA's posts of 2015, which come with this program.")
     say_what_is_missing(screen)
@@ -87,12 +87,12 @@ def _make(run: "RunFolder", screen: Screen, *, again: bool) -> "RunFolder":
         if not again and run.record().state != "failed":
             screen.say(f"Going on with {run.path}.")
             return resume_with_screen(run.path, screen)
-        with _put_aside(run.path):
+        with _backup_run(run.path):
             return _train(run.path.parent, screen)
     return _train(run.path.parent, screen)
 
 
-def _train(out: Path, screen: Screen) -> "RunFolder":
+def _train(out: Path, screen: ConsoleOutput) -> "RunFolder":
     from huggingtweets.pipeline import TrainOptions
     from huggingtweets.sample import sample_path
 
@@ -101,13 +101,13 @@ def _train(out: Path, screen: Screen) -> "RunFolder":
 
 
 @contextmanager
-def _put_aside(path: Path) -> Iterator[None]:
+def _backup_run(path: Path) -> Iterator[None]:
     """Make room for a new run; the old one comes back where no new one came about."""
     import shutil
 
     aside = path.with_name(f".{path.name}.before")
     shutil.rmtree(aside, ignore_errors=True)
-    with storage_errors(path):
+    with wrap_os_errors(path):
         path.rename(aside)
     try:
         yield
@@ -118,7 +118,7 @@ def _put_aside(path: Path) -> Iterator[None]:
             aside.rename(path)
 
 
-def _is_of_the_sample(run: "RunFolder") -> bool:
+def _is_sample_run(run: "RunFolder") -> bool:
     """Whether a run was made of the bundled posts, by this copy of the program or another."""
     from huggingtweets.sample import sample_path
 
@@ -126,7 +126,7 @@ def _is_of_the_sample(run: "RunFolder") -> bool:
     return [Path(source).parts[-3:] for source in run.record().config["sources"]] == [tail]
 
 
-def _write(run: "RunFolder", screen: Screen, *, show: bool) -> "list[NewPost]":
+def _write(run: "RunFolder", screen: ConsoleOutput, *, show: bool) -> "list[GeneratedPost]":
     """Ten new posts."""
     from huggingtweets.generation import bots
     from huggingtweets.generation.writer import Sampling

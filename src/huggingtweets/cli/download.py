@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, command, harmless, print_json
+from huggingtweets.cli.console import ConsoleOutput, command, escape_control_chars, print_json
 from huggingtweets.errors import InputError, Interrupted
 from huggingtweets.events import Event
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.status import Status
 
-    from huggingtweets.sources import Reading
+    from huggingtweets.sources.reading import ReadOptions
+
 
 _ENDINGS = (".parquet", ".jsonl", ".csv")
 
@@ -67,16 +68,16 @@ def download(
     as_json: options.Json = False,
 ) -> None:
     """Download the posts of an account; later runs fetch only new ones. X costs money."""
-    from huggingtweets.sources import Reading
+    from huggingtweets.sources import ReadOptions
 
     day = _day(since)
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be over 0, not {limit}.")
     if out is not None and out.suffix.lower() not in _ENDINGS:
         raise InputError(f"--out must end in {', '.join(_ENDINGS)}, not {out.name!r}.")
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     watcher = _Watcher(screen)
-    reading = Reading(
+    reading = ReadOptions(
         i_am_the_author=i_am_the_author,
         full=full,
         since=day,
@@ -100,16 +101,16 @@ def download(
         _show(screen, table, source, out or stored)
 
 
-def _read(source: str, reading: "Reading") -> "tuple[pl.DataFrame, Path | None]":
+def _read(source: str, reading: "ReadOptions") -> "tuple[pl.DataFrame, Path | None]":
     """The posts of an account or a file, and where the account's are kept."""
     from huggingtweets.data.posts import posts_table
-    from huggingtweets.sources import behind, open_source
+    from huggingtweets.sources import open_source, unwrap
     from huggingtweets.sources.accounts import NetworkSource
     from huggingtweets.sources.store import Store
 
     found = open_source(source, reading)
     table = posts_table(found.posts())
-    account = behind(found)
+    account = unwrap(found)
     if isinstance(account, NetworkSource):  # whose file has the forgotten ones, too
         return table, None if reading.forget else Store.of(account.account).posts_file
     return _chosen(table, reading.since, reading.limit), None
@@ -146,7 +147,7 @@ def _write(table: "pl.DataFrame", out: Path) -> None:
 
     ending = out.suffix.lower()
     plain = table.with_columns(pl.col("created_at").dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
-    with files.replacing(out) as temporary:
+    with files.atomic_write(out) as temporary:
         try:
             if ending == ".parquet":
                 table.write_parquet(temporary)
@@ -155,7 +156,7 @@ def _write(table: "pl.DataFrame", out: Path) -> None:
             else:
                 plain.write_csv(temporary)
         except pl.exceptions.PolarsError as error:
-            raise files.as_os_error(error) from error
+            raise files.to_os_error(error) from error
 
 
 def _as_json(table: "pl.DataFrame", source: str, out: Path | None) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _kinds(table: "pl.DataFrame") -> dict[str, int]:
     return {kind: counts[kind] for kind in order if kind in counts}
 
 
-def _show(screen: Screen, table: "pl.DataFrame", source: str, file: Path | None) -> None:
+def _show(screen: ConsoleOutput, table: "pl.DataFrame", source: str, file: Path | None) -> None:
     screen.counts({"posts": table.height} | _kinds(table))
     if file is None:
         screen.say("Nothing was written; --out FILE names what to write them to.")
@@ -193,7 +194,7 @@ def _show(screen: Screen, table: "pl.DataFrame", source: str, file: Path | None)
 class _Watcher:
     """Shows pages as they come and pauses as they pass: a moving line, or lines in a log."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: ConsoleOutput) -> None:
         self._screen = screen
         self._status: Status | None = None
         self._paused = False
@@ -203,7 +204,7 @@ class _Watcher:
         """Show an event of a download."""
         if event.stage == "forget":
             self.end()
-            self._screen.forgot(event)
+            self._screen.print_deleted(event)
             return
         waits = event.seconds_left is not None
         text = event.message
@@ -234,4 +235,4 @@ class _Watcher:
         if self._status is None:
             self._status = self._screen.console.status("")
             self._status.start()
-        self._status.update(harmless(text))
+        self._status.update(escape_control_chars(text))

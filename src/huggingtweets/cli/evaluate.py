@@ -3,7 +3,7 @@
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
+from huggingtweets.cli.console import ConsoleOutput, print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -17,8 +17,8 @@ def evaluate(bot: options.Bot, *, as_json: options.Json = False) -> None:
     from huggingtweets.cli.train import show_likeness
     from huggingtweets.generation import bots
 
-    run = bots.run_of(bot)
-    screen = Screen(quiet=as_json)
+    run = bots.find_run_folder(bot)
+    screen = ConsoleOutput(quiet=as_json)
     with screen.watching():
         report = pipeline.evaluate(run, screen)
     if as_json:

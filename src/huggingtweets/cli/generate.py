@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
-from huggingtweets.errors import InputError, TooLittleText
+from huggingtweets.cli.console import ConsoleOutput, print_json
+from huggingtweets.errors import InputError, InsufficientTextError
 from huggingtweets.nn import language_model
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from huggingtweets.generation.bots import Bot
-    from huggingtweets.generation.writer import NewPost, Writer
+    from huggingtweets.generation.writer import GeneratedPost, Writer
     from huggingtweets.sources import Confirm
 
 _MOST = 10_000
@@ -90,20 +90,20 @@ def generate(
     if not 1 <= n <= _MOST:
         raise InputError(f"-n must be from 1 to {_MOST:,}, not {n}.")
     sampling = Sampling(temperature, top_p, max_chars, seed)
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     confirm = partial(screen.confirm, yes=yes)
     examples = _examples(few_shot, few_shot_posts, text_column, confirm)
     opened = bots.open_bot(bot, device, precision)
     if examples is not None:
-        opened = opened.imitating(examples["text"].to_list(), few_shot_posts)
+        opened = opened.with_few_shot(examples["text"].to_list(), few_shot_posts)
     _warn(screen, opened)
     writer = opened.writer(sampling, allow_copies=allow_copies)
     prompts = prompt or [""]
-    posts: list[NewPost] = []
+    posts: list[GeneratedPost] = []
     # all prompts are checked here, before the first post is shown
     to_come = [(text, writer.write(text, n)) for text in prompts]
     if examples is not None:
-        screen.say(_what_is_read(writer, prompts, examples, few_shot_posts), "dim")
+        screen.say(_describe_context(writer, prompts, examples, few_shot_posts), "dim")
     for text, written in to_come:
         if not as_json and text:
             screen.heading(text) if posts else screen.say(text, "bold")
@@ -123,14 +123,14 @@ def generate(
         _say_what_was_drawn_again(screen, writer)
 
 
-def _say_what_was_drawn_again(screen: Screen, writer: "Writer") -> None:
+def _say_what_was_drawn_again(screen: ConsoleOutput, writer: "Writer") -> None:
     if writer.rejected:
         screen.say(f"({writer.rejected} copies of real posts were drawn again)", "dim")
     if writer.loops:
         screen.say(f"({writer.loops} posts that repeat themselves were drawn again)", "dim")
 
 
-def _warn(screen: Screen, bot: "Bot") -> None:
+def _warn(screen: ConsoleOutput, bot: "Bot") -> None:
     """Say what is wrong with a bot that writes all the same."""
     if bot.warning:
         screen.say(f"warning: this bot is {bot.warning}", "yellow")
@@ -141,7 +141,7 @@ def _examples(
 ) -> "pl.DataFrame | None":
     """The curated posts of ``--few-shot``, None without it."""
     from huggingtweets import pipeline
-    from huggingtweets.sources import Reading
+    from huggingtweets.sources import ReadOptions
 
     if source is None:
         if text_column is not None:
@@ -149,20 +149,20 @@ def _examples(
         return None
     if most < 1:
         raise InputError(f"--few-shot-posts must be at least 1, not {most}.")
-    kept = pipeline.curate(source, reading=Reading(text_column, confirm=confirm)).kept
+    kept = pipeline.curate(source, reading=ReadOptions(text_column, confirm=confirm)).kept
     if kept.is_empty():
-        raise TooLittleText(
+        raise InsufficientTextError(
             f"No post of {source} is left after curation; "
             "huggingtweets curate SOURCE --show-dropped tells why."
         )
     return kept
 
 
-def _what_is_read(
+def _describe_context(
     writer: "Writer", prompts: "Iterable[str]", examples: "pl.DataFrame", most: int
 ) -> str:
     """How many posts come before each new one; a long prompt leaves room for fewer."""
-    numbers = sorted({writer.posts_read(text) for text in prompts})
+    numbers = sorted({writer.context_post_count(text) for text in prompts})
     number = " to ".join(str(count) for count in dict.fromkeys((numbers[0], numbers[-1])))
     authors = examples["author"].unique().to_list()
     whose = f"@{authors[0]}'s" if len(authors) == 1 else f"the {len(authors)} authors'"

@@ -128,7 +128,7 @@ Precision = Annotated[
 ]
 
 
-def whole(given: str) -> int:
+def parse_int(given: str) -> int:
     """A whole number, also as ``1024.0``, which is how W&B's agents may write one."""
     try:
         number = float(given)

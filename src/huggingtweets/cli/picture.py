@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
+from huggingtweets.cli.console import ConsoleOutput, print_json
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ def picture(
     from huggingtweets import publish
     from huggingtweets.generation import bots
 
-    run = bots.run_of(bot)
+    run = bots.find_run_folder(bot)
     target = out or run.picture
     if target.suffix.lower() != ".png":
         raise InputError(f"A picture is a .png file; {target} is not.")
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     text, begun = chosen_post(run, screen, prompt, post, pick)
     publish.save(publish.Picture(run.record().authors, text, begun, avatar or ()), target)
     if as_json:
@@ -87,7 +87,7 @@ def picture(
 
 
 def chosen_post(
-    run: "RunFolder", screen: Screen, prompt: str | None, post: str | None, pick: int | None
+    run: "RunFolder", screen: ConsoleOutput, prompt: str | None, post: str | None, pick: int | None
 ) -> tuple[str, str]:
     """The post to show and what it began with: the one given, or the N-th that the bot writes.
 

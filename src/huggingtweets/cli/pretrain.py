@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, command, print_json
-from huggingtweets.cli.train import interrupt_asking
+from huggingtweets.cli.console import ConsoleOutput, command, print_json
+from huggingtweets.cli.train import confirm_interrupt
 from huggingtweets.errors import InputError, Interrupted
 
 
@@ -148,10 +148,10 @@ def pretrain(
         checkpoint_seconds=checkpoint_seconds,
         measure_seconds=measure_seconds,
     )
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     try:
         with screen.watching():
-            made = make_base(corpora, chosen, screen, interrupt_asking(screen))
+            made = make_base(corpora, chosen, screen, confirm_interrupt(screen))
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped before training began; nothing is lost.") from error
     except Interrupted as error:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, command, print_json
+from huggingtweets.cli.console import ConsoleOutput, command, print_json
 from huggingtweets.errors import Interrupted, StorageError
 
 if TYPE_CHECKING:
-    from huggingtweets.deletion import Forgotten
+    from huggingtweets.deletion import DeletionReport
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,7 @@ def opt_out(
     if as_json:
         print_json({"file": str(optout.list_file()), "entries": entries, "added": added})
         return
-    screen = Screen()
+    screen = ConsoleOutput()
     if handles:
         screen.say(f"{len(added):,} added, {len(entries):,} in all: {optout.list_file()}")
         return
@@ -102,7 +102,7 @@ def forget(
             }
         )
     else:
-        _show(Screen(), done)
+        _show(ConsoleOutput(), done)
     if done.skipped:
         raise StorageError(
             f"Not everything could be done: {' '.join(done.skipped)} Give the same command again "
@@ -110,14 +110,14 @@ def forget(
         )
 
 
-def _show(screen: Screen, done: "Forgotten") -> None:
-    from huggingtweets.privacy.deleted_posts import memory_file
+def _show(screen: ConsoleOutput, done: "DeletionReport") -> None:
+    from huggingtweets.privacy.deleted_posts import deleted_posts_file
     from huggingtweets.storage.run_folder import RunFolder
 
     for path, number in (done.runs | done.sweeps | done.downloads).items():
         screen.say(f"{path}: {number:,} post{'s' if number > 1 else ''} removed")
     for path in done.runs:
-        if outdated := RunFolder(path).out_of_date():
+        if outdated := RunFolder(path).staleness_warning():
             screen.say(f"{path} is {outdated}: {command(f'train --resume {path}')}", "yellow")
     for path, tracker in done.tracked.items():
         screen.say(
@@ -134,4 +134,4 @@ def _show(screen: Screen, done: "Forgotten") -> None:
             "remembered; say whose it is ('@author ID')",
             "yellow",
         )
-    screen.say(f"What is to stay forgotten is in {memory_file()}")
+    screen.say(f"What is to stay forgotten is in {deleted_posts_file()}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
+from huggingtweets.cli.console import ConsoleOutput, print_json
 from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def publish(
     from huggingtweets.generation import bots
     from huggingtweets.publish import hub
 
-    run = bots.run_of(bot)
-    screen = Screen(quiet=as_json)
+    run = bots.find_run_folder(bot)
+    screen = ConsoleOutput(quiet=as_json)
     hub.check(run, force)  # what needs no network comes before the first question
     if not (author_agreed or screen.can_ask):
         raise InputError(
@@ -73,7 +73,7 @@ def publish(
         _draw(screen, run, update_thumbnail)
     planned = hub.plan(run, repo, public=public, reason=force)
     if update_thumbnail is not None:
-        planned = hub.only_the_picture(planned)
+        planned = hub.thumbnail_plan(planned)
     if not planned.does_nothing:
         _show(screen, planned)
         _ask(screen, run, agreed=author_agreed)
@@ -89,7 +89,7 @@ def _handles(run: "RunFolder") -> str:
     return " and ".join(f"@{author}" for author in run.record().authors)
 
 
-def _draw(screen: Screen, run: "RunFolder", number: int) -> None:
+def _draw(screen: ConsoleOutput, run: "RunFolder", number: int) -> None:
     """Another picture in the bot's folder, with the post that it comes to as its N-th."""
     from huggingtweets import publish
     from huggingtweets.cli.picture import chosen_post
@@ -104,9 +104,9 @@ def _draw(screen: Screen, run: "RunFolder", number: int) -> None:
     screen.say(text)
 
 
-def _show(screen: Screen, planned: "Plan") -> None:
+def _show(screen: ConsoleOutput, planned: "Plan") -> None:
     """What goes up and what stays."""
-    from huggingtweets.publish.files import size, staying
+    from huggingtweets.publish.files import size, unpublished_files
 
     where = planned.publication
     seen = "public, everybody can see it" if where.public else "private, only you can see it"
@@ -116,13 +116,13 @@ def _show(screen: Screen, planned: "Plan") -> None:
         screen.say(f"{size(content):>14,} bytes  {name}")
     for name in planned.gone:
         screen.say(f"{'deleted':>20}  {name}")
-    kept = ", ".join(["all posts", *staying(planned.run.bot)])
+    kept = ", ".join(["all posts", *unpublished_files(planned.run.bot)])
     screen.say(f"Not uploaded: {kept}", "dim")
-    if warning := planned.run.out_of_date():
+    if warning := planned.run.staleness_warning():
         screen.say(f"warning: the bot is {warning}", "yellow")
 
 
-def _ask(screen: Screen, run: "RunFolder", *, agreed: bool) -> None:
+def _ask(screen: ConsoleOutput, run: "RunFolder", *, agreed: bool) -> None:
     """Let the user say yes, once for the consent and the upload."""
     question = f"Did {_handles(run)} agree, or is it you? With y it is uploaded."
     if not (agreed or screen.confirm(question, yes=False)):
@@ -139,12 +139,12 @@ def _upload(planned: "Plan") -> "Publication":
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        return hub.carry_out(planned)
+        return hub.execute(planned)
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped; the same command goes on with what is missing.") from error
 
 
-def _tell(screen: Screen, planned: "Plan", published: "Publication") -> None:
+def _tell(screen: ConsoleOutput, planned: "Plan", published: "Publication") -> None:
     """The link, and how to use what is there."""
     from huggingtweets.publish.hub import snippet
 

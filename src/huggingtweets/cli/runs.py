@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, command, harmless, print_json
+from huggingtweets.cli.console import ConsoleOutput, command, escape_control_chars, print_json
 from huggingtweets.errors import BotError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> N
     if as_json:
         print_json({"runs": found})
         return
-    screen = Screen()
+    screen = ConsoleOutput()
     if not found:
         screen.say(f"No runs in {out} yet. Make one: {command('demo')}")
         return
@@ -52,7 +52,7 @@ def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> N
             f"{bits:.3f}" if bits is not None else "",
             row["state"],
         )
-        table.add_row(*(Text(harmless(cell)) for cell in cells))
+        table.add_row(*(Text(escape_control_chars(cell)) for cell in cells))
     screen.console.print(table)
     for row in found:
         if row["out_of_date"]:
@@ -71,14 +71,14 @@ def show(
     found = RunFolder(run)
     record = found.record()
     if as_json:
-        print_json(asdict(record) | {"state": found.described_state()})
+        print_json(asdict(record) | {"state": found.display_state()})
         return
-    screen = Screen()
+    screen = ConsoleOutput()
     recipe = record.config["recipe"]
-    screen.say(f"{record.name}: {found.described_state()}", "bold")
+    screen.say(f"{record.name}: {found.display_state()}", "bold")
     if record.error:
         screen.say(record.error, "red")
-    if outdated := found.out_of_date():
+    if outdated := found.staleness_warning():
         screen.say(f"{outdated}: {command(f'train --resume {run}')}", "yellow")
     for author, counts in record.counts_by_author.items():
         screen.say(f"@{author}: " + " · ".join(f"{v:,} {k}" for k, v in counts.items()))
@@ -134,8 +134,8 @@ def _summary(run: "RunFolder") -> dict[str, Any]:
         "base": record.config["base"],
         "counts": record.counts,
         "held_out_bits_per_byte": record.result.get("best"),
-        "state": run.described_state(),
-        "out_of_date": run.out_of_date(),
+        "state": run.display_state(),
+        "out_of_date": run.staleness_warning(),
         "created_at": record.created_at,
     }
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
+from huggingtweets.cli.console import ConsoleOutput, print_json
 from huggingtweets.cli.picture import Pick, Post, chosen_post
 
 
@@ -37,9 +37,9 @@ def share(
     from huggingtweets import publish
     from huggingtweets.generation import bots
 
-    run = bots.run_of(bot)
+    run = bots.find_run_folder(bot)
     sharing = publish.Sharing(instance, link)
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     text, _ = chosen_post(run, screen, None, post, pick)
     made = publish.drafts(text, run.record().authors, sharing)
     if as_json:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from huggingtweets.cli import options, sweep_report
-from huggingtweets.cli.console import Screen, command, print_json
+from huggingtweets.cli.console import ConsoleOutput, command, print_json
 from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from huggingtweets.sweep.loop import Step
-    from huggingtweets.sweep.sweep import Sat
+    from huggingtweets.sweep.loop import SweepProgress
+    from huggingtweets.sweep.sweep import SweepResult
+
 
 _RUN = "run"
 
@@ -156,7 +157,7 @@ def sweep(
         workers=workers,
         narrow=narrow,
     )
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     interrupt = Interrupt()
     try:
         with _showing(screen) as show:
@@ -176,7 +177,7 @@ def sweep(
 
 
 @contextmanager
-def _showing(screen: Screen) -> "Iterator[_Show]":
+def _showing(screen: ConsoleOutput) -> "Iterator[_Show]":
     show = _Show(screen)
     try:
         yield show
@@ -187,11 +188,11 @@ def _showing(screen: Screen) -> "Iterator[_Show]":
 class _Show:
     """A line for each trial, and on a terminal a bar under them."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: ConsoleOutput) -> None:
         self.screen = screen
         self._bar: Progress | None = None
 
-    def __call__(self, step: "Step") -> None:
+    def __call__(self, step: "SweepProgress") -> None:
         """Show a step."""
         if step.line:
             self.screen.say(step.line)
@@ -204,7 +205,7 @@ class _Show:
             self._bar.stop()
             self._bar = None
 
-    def _draw(self, step: "Step") -> None:
+    def _draw(self, step: "SweepProgress") -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
         if self._bar is None:
@@ -219,7 +220,7 @@ class _Show:
         self._bar.update(self._bar.task_ids[0], completed=step.over, numbers=_numbers(step))
 
 
-def _numbers(step: "Step") -> str:
+def _numbers(step: "SweepProgress") -> str:
     of = f" of {step.wanted}" if step.wanted is not None else ""
     parts = [f"{step.over}{of} trials", f"{step.authors} trainings"]
     if step.best is not None:
@@ -230,7 +231,7 @@ def _numbers(step: "Step") -> str:
     return " · ".join(parts)
 
 
-def _show_result(screen: Screen, sat: "Sat") -> None:
+def _show_result(screen: ConsoleOutput, sat: "SweepResult") -> None:
     """The best recipe beside the default one."""
     result = sat.result
     counts = result["trials"]

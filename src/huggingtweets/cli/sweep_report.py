@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, print_json
+from huggingtweets.cli.console import ConsoleOutput, print_json
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def report(
     if as_json:
         print_json(found)
         return
-    screen = Screen()
+    screen = ConsoleOutput()
     counts = found["counts"]
     screen.say(" · ".join(f"{number:,} {name}" for name, number in counts.items() if number))
     _importance(screen, found)
@@ -68,13 +68,13 @@ def export(
     if service != "wandb":
         raise InputError(f"A sweep can be exported to wandb, not to {service!r}.")
     file = write(latest(folder), out)
-    screen = Screen()
+    screen = ConsoleOutput()
     screen.say(f"The sweep for W&B is {file}")
     screen.say("Next:")
     screen.commands([f"wandb sweep {file}", "wandb agent SWEEP_ID"])
 
 
-def _importance(screen: Screen, found: "Mapping[str, Any]") -> None:
+def _importance(screen: ConsoleOutput, found: "Mapping[str, Any]") -> None:
     """The table of importance and why not to believe it."""
     from rich.table import Table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, command, has_display
+from huggingtweets.cli.console import ConsoleOutput, command, has_display
 
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
@@ -37,7 +37,7 @@ def track(
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
     found = RunFolder(run)
     line = send(found, to, _over(found), raw=raw)
-    Screen().say(line or f"{run} is in trackio; look at it with: {command('dashboard')}")
+    ConsoleOutput().say(line or f"{run} is in trackio; look at it with: {command('dashboard')}")
 
 
 def dashboard(
@@ -53,7 +53,7 @@ def dashboard(
     from huggingtweets.track.dashboard import Dashboard
 
     with Dashboard(project, port) as opened:
-        Screen().say(f"trackio's dashboard is at {opened.address} (Ctrl-C ends it)")
+        ConsoleOutput().say(f"trackio's dashboard is at {opened.address} (Ctrl-C ends it)")
         opened.stay(browser=has_display())
 
 

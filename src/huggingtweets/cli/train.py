@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, command, outcome, print_json
+from huggingtweets.cli.console import ConsoleOutput, command, outcome, print_json
 from huggingtweets.errors import BotError, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def train(
         int | None,
         typer.Option(
             metavar="<int>",
-            parser=options.whole,
+            parser=options.parse_int,
             help="Most passes over the posts. Default: the recipe's. Turns --minutes off.",
             show_default=False,
         ),
@@ -86,7 +86,7 @@ def train(
         int | None,
         typer.Option(
             metavar="<int>",
-            parser=options.whole,
+            parser=options.parse_int,
             help="Most tokens in one optimizer step. Default: the recipe's.",
             show_default=False,
         ),
@@ -183,7 +183,7 @@ def train(
 
     sources = [*(sources or ()), *(source or ())]
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
-    screen = Screen(quiet=as_json)
+    screen = ConsoleOutput(quiet=as_json)
     if resume is not None:
         if sources:
             raise InputError("Give either SOURCE or --resume RUN: a run has its posts already.")
@@ -238,7 +238,7 @@ def train(
         show_outcome(screen, run)
 
 
-def say_what_is_missing(screen: Screen) -> None:
+def say_what_is_missing(screen: ConsoleOutput) -> None:
     """One line where the preferred base isn't used because its weights aren't here."""
     from huggingtweets.nn import bases
 
@@ -247,29 +247,29 @@ def say_what_is_missing(screen: Screen) -> None:
 
 
 def train_with_screen(
-    sources: list[str], chosen: "TrainOptions", screen: Screen, *, yes: bool = False
+    sources: list[str], chosen: "TrainOptions", screen: ConsoleOutput, *, yes: bool = False
 ) -> "RunFolder":
     """Train and show it; Ctrl-C saves, asks and tells how to go on."""
     from huggingtweets import pipeline
 
     if not sources:
         raise InputError("No SOURCE was given: name an X archive or a file with posts.")
-    with _telling_how_to_go_on(), screen.watching():
+    with _print_resume_hint(), screen.watching():
         return pipeline.train(
-            sources, chosen, screen, interrupt_asking(screen), partial(screen.confirm, yes=yes)
+            sources, chosen, screen, confirm_interrupt(screen), partial(screen.confirm, yes=yes)
         )
 
 
-def resume_with_screen(path: Path, screen: Screen) -> "RunFolder":
+def resume_with_screen(path: Path, screen: ConsoleOutput) -> "RunFolder":
     """Go on with a run and show it."""
     from huggingtweets import pipeline
 
-    with _telling_how_to_go_on(), screen.watching():
-        return pipeline.resume(path, screen, interrupt_asking(screen))
+    with _print_resume_hint(), screen.watching():
+        return pipeline.resume(path, screen, confirm_interrupt(screen))
 
 
 @contextmanager
-def _telling_how_to_go_on() -> Iterator[None]:
+def _print_resume_hint() -> Iterator[None]:
     """Say what was kept when the user stops, in whichever stage."""
     try:
         yield
@@ -280,7 +280,7 @@ def _telling_how_to_go_on() -> Iterator[None]:
         raise Interrupted(f"{error} Go on with: {go_on}", error.run) from error
 
 
-def interrupt_asking(screen: Screen) -> "Interrupt":
+def confirm_interrupt(screen: ConsoleOutput) -> "Interrupt":
     """Ctrl-C that asks once where somebody can answer."""
     from huggingtweets.training import Interrupt
 
@@ -291,7 +291,7 @@ def interrupt_asking(screen: Screen) -> "Interrupt":
     return Interrupt(confirm)
 
 
-def show_outcome(screen: Screen, run: "RunFolder") -> None:
+def show_outcome(screen: ConsoleOutput, run: "RunFolder") -> None:
     """The likeness report, where the bot is and what to do next."""
     show_likeness(screen, run)
     screen.heading(f"The bot is in {run.bot}")
@@ -304,7 +304,7 @@ def show_outcome(screen: Screen, run: "RunFolder") -> None:
     )
 
 
-def show_likeness(screen: Screen, run: "RunFolder") -> None:
+def show_likeness(screen: ConsoleOutput, run: "RunFolder") -> None:
     """The six lines of the likeness report of a finished run."""
     import json
 

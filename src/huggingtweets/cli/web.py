@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import Screen, has_display
+from huggingtweets.cli.console import ConsoleOutput, has_display
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def serve(
         share_gallery=share_gallery,
         max_upload_mb=max_upload_mb,
     )
-    screen = Screen()
+    screen = ConsoleOutput()
 
     def tell(address: str) -> None:
         screen.say(f"The app is at {address} (Ctrl-C ends it; trainings go on at the next start)")

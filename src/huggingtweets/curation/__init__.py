@@ -98,9 +98,9 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     rest = rest.join(duplicates.select(_ROW), on=_ROW, how="anti", maintain_order="left")
     reasons = pl.concat(
         [
-            _because("retweets", order.filter(reposts), "a repost of somebody else"),
-            _because("retweets", own.filter(is_retweet), "a repost of somebody else"),
-            _because("short", own.filter(is_short), f"fewer than {FEWEST_WORDS} words"),
+            _with_reason("retweets", order.filter(reposts), "a repost of somebody else"),
+            _with_reason("retweets", own.filter(is_retweet), "a repost of somebody else"),
+            _with_reason("short", own.filter(is_short), f"fewer than {FEWEST_WORDS} words"),
             duplicates,
         ]
     )
@@ -111,7 +111,7 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     )
 
 
-def _because(reason: str, posts: pl.DataFrame, detail: str) -> pl.DataFrame:
+def _with_reason(reason: str, posts: pl.DataFrame, detail: str) -> pl.DataFrame:
     return posts.select(_ROW, reason=pl.lit(reason), detail=pl.lit(detail))
 
 

@@ -18,7 +18,7 @@ import polars as pl
 from huggingtweets.curation._options import CurationOptions
 from huggingtweets.curation._scripts import BIDI_CONTROLS, RIGHT_TO_LEFT, UNSPACED
 from huggingtweets.curation._scrub import MAY_CONCERN, scrub
-from huggingtweets.curation._slices import change_where, in_slices
+from huggingtweets.curation._slices import in_slices, map_where
 from huggingtweets.curation._unicode import NOT_INERT, beyond_ascii, normalise
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def clean(
     if options.scrub:
         handles = frozenset(author.lower() for author in authors)
         rules.insert(-1, partial(scrub, authors=handles))
-    settle = partial(_until_settled, rules=rules, unsettled=_unsettled(options))
+    settle = partial(_until_fixed_point, rules=rules, unsettled=_unsettled(options))
     return pl.concat(in_slices(texts.cast(pl.String).fill_null(""), settle), rechunk=True)
 
 
@@ -119,7 +119,7 @@ def _unsettled(options: CurationOptions) -> str:
     return "|".join(f"(?:{part})" for part in parts)
 
 
-def _until_settled(
+def _until_fixed_point(
     texts: pl.Series, rules: list[Callable[[pl.Series], pl.Series]], unsettled: str
 ) -> pl.Series:
     changed = texts
@@ -144,14 +144,14 @@ def _unescape(texts: pl.Series) -> pl.Series:
         plain = chosen.str.replace_all(_ESCAPED_AMPERSANDS, "&")
         # X escapes these two only, so that few posts need the slow way.
         plain = plain.str.replace_many({"&lt;": "<", "&gt;": ">"})
-        return change_where(plain, plain.str.contains(_ENTITY), by_name)
+        return map_where(plain, plain.str.contains(_ENTITY), by_name)
 
     def by_name(chosen: pl.Series) -> pl.Series:
         entity = re.compile(_ENTITY)
         unescaped = [entity.sub(lambda found: html.unescape(found[0]), text) for text in chosen]
         return pl.Series(chosen.name, unescaped, dtype=pl.String)
 
-    return change_where(texts, texts.str.contains(_ENTITY), replace)
+    return map_where(texts, texts.str.contains(_ENTITY), replace)
 
 
 @cache
@@ -186,9 +186,9 @@ def _mend_characters(texts: pl.Series) -> pl.Series:
     # One search for both kinds of work, in what alone can need either.
     def where_needed(chosen: pl.Series) -> pl.Series:
         rows = chosen.str.contains(f"{_mojibake()}|{NOT_INERT}")
-        return change_where(chosen, rows, lambda found: normalise(_repair_encoding(found), "NFC"))
+        return map_where(chosen, rows, lambda found: normalise(_repair_encoding(found), "NFC"))
 
-    return change_where(texts, beyond_ascii(texts), where_needed)
+    return map_where(texts, beyond_ascii(texts), where_needed)
 
 
 def _repair_encoding(texts: pl.Series) -> pl.Series:
@@ -204,7 +204,7 @@ def _repair_encoding(texts: pl.Series) -> pl.Series:
         ]
         return pl.Series(chosen.name, repaired, dtype=pl.String)
 
-    return change_where(texts, texts.str.contains(_mojibake()), repair)
+    return map_where(texts, texts.str.contains(_mojibake()), repair)
 
 
 def _remove_unseen(texts: pl.Series) -> pl.Series:
@@ -212,18 +212,18 @@ def _remove_unseen(texts: pl.Series) -> pl.Series:
     def remove(chosen: pl.Series) -> pl.Series:
         return _remove_bidi_controls(chosen.str.replace_all(_INVISIBLE, ""))
 
-    return change_where(texts, texts.str.contains(_UNSEEN), remove)
+    return map_where(texts, texts.str.contains(_UNSEEN), remove)
 
 
 def _remove_bidi_controls(texts: pl.Series) -> pl.Series:
     # X wraps mentions in isolates on some phones; they mean something beside right-to-left text.
     rows = ~texts.str.contains(f"[{RIGHT_TO_LEFT}]")
-    return change_where(texts, rows, lambda chosen: chosen.str.replace_all(_BIDI_CONTROL, ""))
+    return map_where(texts, rows, lambda chosen: chosen.str.replace_all(_BIDI_CONTROL, ""))
 
 
 def _remove_separator(texts: pl.Series) -> pl.Series:
     # A space takes its place, or what stood around it could form another one.
-    return change_where(
+    return map_where(
         texts,
         texts.str.contains(SEPARATOR, literal=True),
         lambda chosen: chosen.str.replace_all(SEPARATOR, " ", literal=True),
@@ -237,7 +237,7 @@ def _remove_links(texts: pl.Series) -> pl.Series:
         marked = chosen.str.replace_all(f"(?i){_LINK}", _MARK)
         return marked.str.replace_all(_MARK_AND_SPACE, "").str.replace_all(_CUT_LINK, "")
 
-    return change_where(texts, texts.str.contains(_MAY_HOLD_LINK), remove)
+    return map_where(texts, texts.str.contains(_MAY_HOLD_LINK), remove)
 
 
 def _collapse(texts: pl.Series) -> pl.Series:

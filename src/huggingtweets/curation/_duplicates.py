@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets.curation._near_duplicates import Kept, Post
+from huggingtweets.curation._near_duplicates import IndexedPost, NearDuplicateIndex
 from huggingtweets.curation._scripts import UNSPACED
 from huggingtweets.curation._set_similarity import candidates
-from huggingtweets.curation._slices import change_where, in_slices
+from huggingtweets.curation._slices import in_slices, map_where
 from huggingtweets.curation._unicode import beyond_ascii, normalise
 
 if TYPE_CHECKING:
@@ -61,15 +61,15 @@ def _normalise(texts: pl.Series) -> pl.Series:
     # NFKC makes one of the wide and fancy forms of a letter.
     keys = normalise(texts, "NFKC").str.to_lowercase().str.replace_many(["'", "’"], ["", ""])
     keys = keys.str.replace_all(_BETWEEN_WORDS, " ").str.strip_chars()
-    keys = change_where(keys, beyond_ascii(keys), _space_out_where_unspaced)
+    keys = map_where(keys, beyond_ascii(keys), _space_out_where_unspaced)
     # Digits first, then the few texts with others: ten times as fast as a search for any number.
     keys = _join_numbers_where(keys, " [0-9]")
     others = partial(_join_numbers_where, pattern=r" \p{N}")
-    return change_where(keys, beyond_ascii(keys), others)
+    return map_where(keys, beyond_ascii(keys), others)
 
 
 def _join_numbers_where(keys: pl.Series, pattern: str) -> pl.Series:
-    return change_where(
+    return map_where(
         keys,
         keys.str.contains(pattern),
         lambda chosen: chosen.str.replace_all(r" (\p{N})", "_${1}"),
@@ -77,7 +77,7 @@ def _join_numbers_where(keys: pl.Series, pattern: str) -> pl.Series:
 
 
 def _space_out_where_unspaced(keys: pl.Series) -> pl.Series:
-    return change_where(keys, keys.str.contains(f"[{UNSPACED}]"), _space_out)
+    return map_where(keys, keys.str.contains(f"[{UNSPACED}]"), _space_out)
 
 
 def _space_out(keys: pl.Series) -> pl.Series:
@@ -102,11 +102,11 @@ def _near_duplicates(rows: pl.Series, keys: pl.Series, threshold: float) -> pl.D
 
 
 def _like_an_earlier_one(posts: pl.DataFrame, threshold: float) -> list[tuple[int, int, float]]:
-    kept = Kept(threshold)
+    kept = NearDuplicateIndex(threshold)
     found: list[tuple[int, int, float]] = []
     for row, key, parts in posts.iter_rows():
-        post = Post(row, frozenset(key.split(" ")), [parts])
-        match = kept.first_alike(post)
+        post = IndexedPost(row, frozenset(key.split(" ")), [parts])
+        match = kept.find_match(post)
         if match is None:
             kept.add(post)
         else:

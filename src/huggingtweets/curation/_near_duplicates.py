@@ -25,7 +25,7 @@ most of the time and finds few posts more."""
 
 
 @dataclass(slots=True)
-class Post:
+class IndexedPost:
     """A post's row and words, its parts of each division that was needed, and the last entered."""
 
     row: int
@@ -40,16 +40,16 @@ class Post:
         return self.divisions[division]
 
 
-class Kept:
+class NearDuplicateIndex:
     """Posts by their parts, for each division of their words."""
 
     def __init__(self, threshold: float) -> None:
         """Start without any; for the threshold see :func:`candidates`."""
         self.threshold = threshold
         self._last = _AGAIN if threshold >= _SHORT_BELOW else _AGAIN_IF_SHORT
-        self._having: list[dict[int, list[Post]]] = [{} for _ in range(self._last + 1)]
+        self._having: list[dict[int, list[IndexedPost]]] = [{} for _ in range(self._last + 1)]
 
-    def first_alike(self, post: Post) -> tuple[int, float] | None:
+    def find_match(self, post: IndexedPost) -> tuple[int, float] | None:
         """Return the row of the earliest post that is similar enough, and its exact similarity."""
         words, met = post.words, self._sharing(post)
         for row in sorted(met):
@@ -60,7 +60,7 @@ class Kept:
                 return row, similarity
         return None
 
-    def add(self, post: Post, division: int = 0) -> None:
+    def add(self, post: IndexedPost, division: int = 0) -> None:
         """Keep a post, so that later ones find it."""
         if division <= post.entered:
             return
@@ -75,9 +75,9 @@ class Kept:
                     self.add(other, division + 1)
                 self.add(post, division + 1)
 
-    def _sharing(self, post: Post) -> dict[int, Post]:
+    def _sharing(self, post: IndexedPost) -> dict[int, IndexedPost]:
         """The posts with a part in common, by their rows; divided again while it tells nothing."""
-        met: dict[int, Post] = {}
+        met: dict[int, IndexedPost] = {}
         for division, having in enumerate(self._having):
             is_clear = True
             for part in post.parts(division, self.threshold):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets.curation._slices import change_where
+from huggingtweets.curation._slices import map_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ def scrub(texts: pl.Series, authors: frozenset[str]) -> pl.Series:
     def mask_all(chosen: pl.Series) -> pl.Series:
         return pl.Series(chosen.name, [mask(text) for text in chosen], dtype=pl.String)
 
-    return change_where(texts, texts.str.contains(MAY_CONCERN), mask_all)
+    return map_where(texts, texts.str.contains(MAY_CONCERN), mask_all)
 
 
 def _mask_unless_author(authors: frozenset[str]) -> Callable[[re.Match[str]], str]:

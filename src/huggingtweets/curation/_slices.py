@@ -46,7 +46,7 @@ def each_slice(
         yield from pool.map(function, slices)
 
 
-def change_where(
+def map_where(
     texts: pl.Series, chosen: pl.Series, function: Callable[[pl.Series], pl.Series]
 ) -> pl.Series:
     """Replace the chosen texts by what a function makes of them; the others aren't touched.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from huggingtweets.curation._slices import change_where
+from huggingtweets.curation._slices import map_where
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +35,6 @@ def normalise(texts: pl.Series, form: Literal["NFC", "NFKC"]) -> pl.Series:
 
     def where_needed(chosen: pl.Series) -> pl.Series:
         rows = chosen.str.contains(NOT_INERT)
-        return change_where(chosen, rows, lambda found: found.str.normalize(form))
+        return map_where(chosen, rows, lambda found: found.str.normalize(form))
 
-    return change_where(texts, beyond_ascii(texts), where_needed)
+    return map_where(texts, beyond_ascii(texts), where_needed)

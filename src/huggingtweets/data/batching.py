@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from huggingtweets.errors import TooLittleText
+from huggingtweets.errors import InsufficientTextError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ def split(
     """
     lonely = kept.group_by("author").len().filter(pl.col("len") < 2)
     if not lonely.is_empty():
-        raise TooLittleText(
+        raise InsufficientTextError(
             f"@{lonely['author'][0]} has only one post left after curation; more are needed."
         )
     order = pl.int_range(pl.len())
@@ -114,7 +114,7 @@ def text_amount_warning(kept: pl.DataFrame) -> str | None:
     """
     characters = int(kept["text"].str.len_chars().sum())
     if characters < FEW_CHARACTERS:
-        raise TooLittleText(
+        raise InsufficientTextError(
             f"Only {characters:,} characters in {len(kept):,} posts are left after curation; "
             f"at least {FEW_CHARACTERS:,} are needed to learn anything. Add more posts."
         )
@@ -126,7 +126,7 @@ def text_amount_warning(kept: pl.DataFrame) -> str | None:
     return None
 
 
-def rows_of(posts: Sequence[Sequence[int]], separator: int, context: int) -> list[Row]:
+def make_rows(posts: Sequence[Sequence[int]], separator: int, context: int) -> list[Row]:
     """Put separators around encoded posts and cut those longer than the model's context.
 
     A cut post goes on in a next row that starts with the last token of the one before, so every
@@ -194,7 +194,7 @@ def batches_by_length(
     return groups
 
 
-def blocks(rows: Sequence[Row], order: Sequence[int], separator: int, size: int) -> list[Row]:
+def pack_blocks(rows: Sequence[Row], order: Sequence[int], separator: int, size: int) -> list[Row]:
     """The original's way: all posts in ``order`` joined by separators, cut into full blocks.
 
     The rest that fills no block is left out, as it was there; a text shorter than one block gives
@@ -207,7 +207,7 @@ def blocks(rows: Sequence[Row], order: Sequence[int], separator: int, size: int)
     return full or [stream]
 
 
-def newest_that_fit(posts: Sequence[Row], room: int) -> list[Row]:
+def fit_recent_posts(posts: Sequence[Row], room: int) -> list[Row]:
     """The newest of encoded posts, oldest first, that fit into ``room`` tokens.
 
     Each takes one token more, the separator before it. One that is too long for the room by itself
@@ -226,7 +226,7 @@ def newest_that_fit(posts: Sequence[Row], room: int) -> list[Row]:
     return fitting[::-1]
 
 
-def joined(posts: Sequence[Row], separator: int) -> Row:
+def concat_with_separators(posts: Sequence[Row], separator: int) -> Row:
     """Encoded posts as one row, each behind a separator, ready for another post to follow."""
     return [token for post in posts for token in (separator, *post)]
 

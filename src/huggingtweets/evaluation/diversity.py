@@ -76,7 +76,7 @@ def _diversity(posts: list[list[str]]) -> Diversity:
     repeated = 0
     for post in posts:
         key = tuple(post)
-        repeated += key in seen or _says_twice(post)
+        repeated += key in seen or _has_repeated_ngram(post)
         seen.add(key)
     return Diversity(
         distinct_2=len(set(pairs)) / len(pairs) if pairs else 0.0,
@@ -84,6 +84,6 @@ def _diversity(posts: list[list[str]]) -> Diversity:
     )
 
 
-def _says_twice(post: list[str]) -> bool:
+def _has_repeated_ngram(post: list[str]) -> bool:
     runs = [tuple(post[i : i + _LOOP]) for i in range(len(post) - _LOOP + 1)]
     return len(set(runs)) < len(runs)

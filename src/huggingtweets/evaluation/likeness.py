@@ -12,7 +12,7 @@ from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
 from huggingtweets.evaluation.report import (
     BitsPerByte,
     BotAndBase,
-    BotAndHeldOut,
+    BotVsHeldOut,
     Copied,
     DiversityPair,
     LikenessReport,
@@ -20,8 +20,8 @@ from huggingtweets.evaluation.report import (
     LossPoint,
     Sizes,
 )
-from huggingtweets.events import Event, Listener, ignore
-from huggingtweets.generation.copy_index import CopyIndex, Run, is_loop
+from huggingtweets.events import Event, EventHandler, ignore
+from huggingtweets.generation.copy_index import CopyIndex, SharedSpan, is_loop
 from huggingtweets.generation.writer import Sampling, Writer
 from huggingtweets.nn import likelihood
 
@@ -37,7 +37,7 @@ _PARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EvaluationResult:
     """A report and the unfiltered posts it was made from."""
 
     report: LikenessReport
@@ -52,8 +52,8 @@ def measure(
     *,
     history: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
-    listen: Listener = ignore,
-) -> Measured:
+    listen: EventHandler = ignore,
+) -> EvaluationResult:
     """Make the likeness report.
 
     Args:
@@ -91,7 +91,7 @@ def measure(
         longest_copied_run=run,
         diversity=DiversityPair.of(*compare_diversity(generations, real)),
         taken_for_author=taken_for_author(own, generations, real, authors=tuple(train)),
-        loops=BotAndHeldOut(_share(is_loop, generations), _share(is_loop, real)),
+        loops=BotVsHeldOut(_share(is_loop, generations), _share(is_loop, real)),
         seed=seed,
         settings={
             "temperature": sampling.temperature,
@@ -101,10 +101,10 @@ def measure(
         loss=tuple(LossPoint(**point) for point in history),
     )
     _tell(listen, _PARTS, "")
-    return Measured(report, generations)
+    return EvaluationResult(report, generations)
 
 
-def _tell(listen: Listener, done: int, message: str) -> None:
+def _tell(listen: EventHandler, done: int, message: str) -> None:
     listen(Event(stage="evaluate", done=done, total=_PARTS, message=message))
 
 
@@ -139,7 +139,7 @@ def _copies(
     index = CopyIndex(train)
     runs = [index.longest_run(text) for text in generations]
     at = max(range(len(runs)), key=lambda i: runs[i].words, default=None)
-    longest, text = (runs[at], generations[at]) if at is not None else (Run(0, ""), "")
+    longest, text = (runs[at], generations[at]) if at is not None else (SharedSpan(0, ""), "")
     markov_run = max((index.longest_run(text).words for text in markov), default=None)
     return (
         Copied(_copied_share(index, generations) or 0.0, _copied_share(index, markov)),

@@ -73,7 +73,7 @@ class LongestCopiedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class BotAndHeldOut:
+class BotVsHeldOut:
     """One measure of the bot's posts and of the author's real held-out posts."""
 
     bot: float
@@ -84,15 +84,15 @@ class BotAndHeldOut:
 class DiversityPair:
     """Diversity of generations and held-out posts at equal size."""
 
-    distinct_2: BotAndHeldOut
-    repeats: BotAndHeldOut
+    distinct_2: BotVsHeldOut
+    repeats: BotVsHeldOut
 
     @classmethod
     def of(cls, bot: Diversity, held_out: Diversity) -> DiversityPair:
         """Pair what :func:`~huggingtweets.evaluation.diversity.compare_diversity` returns."""
         return cls(
-            BotAndHeldOut(bot.distinct_2, held_out.distinct_2),
-            BotAndHeldOut(bot.repeats, held_out.repeats),
+            BotVsHeldOut(bot.distinct_2, held_out.distinct_2),
+            BotVsHeldOut(bot.repeats, held_out.repeats),
         )
 
 
@@ -107,7 +107,7 @@ class LossPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Human:
+class HumanJudgements:
     """What people said of posts of which they weren't told who wrote them.
 
     Attributes:
@@ -134,10 +134,10 @@ class Human:
         """Share of real posts taken for the author's; None where none was seen."""
         return self.real_taken / self.real if self.real else None
 
-    def __add__(self, other: Human) -> Human:
+    def __add__(self, other: HumanJudgements) -> HumanJudgements:
         """Both together."""
         mine, more = asdict(self), asdict(other)
-        return Human(**{name: mine[name] + more[name] for name in mine})
+        return HumanJudgements(**{name: mine[name] + more[name] for name in mine})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,8 @@ class LikenessReport:
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     loss: tuple[LossPoint, ...] = ()
-    human: Human | None = None
-    loops: BotAndHeldOut | None = None
+    human: HumanJudgements | None = None
+    loops: BotVsHeldOut | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for ``json.dump``."""
@@ -179,7 +179,7 @@ class LikenessReport:
         """
         bits, taken = data["bits_per_byte"], data["taken_for_author"]
         by_author = {name: BotAndBase(**pair) for name, pair in bits["by_author"].items()}
-        diversity = {name: BotAndHeldOut(**pair) for name, pair in data["diversity"].items()}
+        diversity = {name: BotVsHeldOut(**pair) for name, pair in data["diversity"].items()}
         return cls(
             authors=tuple(data["authors"]),
             sizes=Sizes(**data["sizes"]),
@@ -191,8 +191,8 @@ class LikenessReport:
             seed=data["seed"],
             settings=dict(data["settings"]),
             loss=tuple(LossPoint(**point) for point in data["loss"]),
-            human=Human(**human) if (human := data.get("human")) else None,
-            loops=BotAndHeldOut(**loops) if (loops := data.get("loops")) else None,
+            human=HumanJudgements(**human) if (human := data.get("human")) else None,
+            loops=BotVsHeldOut(**loops) if (loops := data.get("loops")) else None,
         )
 
     def lines(self) -> list[str]:
@@ -252,7 +252,7 @@ class LikenessReport:
         ]
 
 
-def _people(human: Human) -> tuple[str, str, str, str]:
+def _people(human: HumanJudgements) -> tuple[str, str, str, str]:
     return (
         "taken for real",
         percent(human.bot_share),

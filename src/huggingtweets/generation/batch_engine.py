@@ -63,7 +63,7 @@ def chance_of(seed: int, number: int) -> random.Random:
     return random.Random(f"{seed}/{number}")
 
 
-def can_share(lm: LanguageModel) -> bool:
+def supports_batching(lm: LanguageModel) -> bool:
     """Whether rows of unlike length can be drawn together: every layer must attend to all tokens.
 
     Models with sliding windows or a running state can't leave out empty places in the same way.
@@ -76,11 +76,11 @@ def can_share(lm: LanguageModel) -> bool:
     return whole and "position_ids" in takes and "attention_mask" in takes
 
 
-class Drawing:
+class BatchEngine:
     """The rows of one bot.
 
     Args:
-        lm: the bot; :func:`can_share` must say yes.
+        lm: the bot; :func:`supports_batching` must say yes.
     """
 
     def __init__(self, lm: LanguageModel) -> None:

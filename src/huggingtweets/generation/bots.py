@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.data import batching
 from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation.copy_index import CopyIndex
-from huggingtweets.generation.writer import NewPost, Sampling, Writer
+from huggingtweets.generation.writer import GeneratedPost, Sampling, Writer
 from huggingtweets.nn import bases, devices, int8, language_model
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -36,7 +36,7 @@ class Bot:
     context: Sequence[str] = ()
     warning: str | None = None
 
-    def imitating(self, posts: Sequence[str], most: int = 8) -> Bot:
+    def with_few_shot(self, posts: Sequence[str], most: int = 8) -> Bot:
         """The same bot, which reads the newest of an author's posts before it writes each one.
 
         Args:
@@ -64,7 +64,7 @@ class Bot:
         max_chars: int = 280,
         seed: int | None = None,
         allow_copies: bool = False,
-    ) -> Iterator[NewPost]:
+    ) -> Iterator[GeneratedPost]:
         """New posts as they finish; see :class:`~huggingtweets.generation.writer.Sampling`.
 
         Raises:
@@ -86,26 +86,28 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
         BotError: there is no such bot.
         InputError: there is no such device, or it doesn't compute in this precision.
     """
-    where = devices.choose_machine(device, None if precision == "int8" else precision)
+    where = devices.select_device(device, None if precision == "int8" else precision)
     run = _find_run(spec)
     if run is None:
         bot = Bot(_load(spec).to(where), None)
     else:
-        bot = with_its_posts(load_from_run(run).to(where), run)
+        bot = with_copy_index(load_from_run(run).to(where), run)
     if precision == "int8":
         if where.device != "cpu":
             raise InputError("Only a CPU writes in int8; add --device cpu.")
-        return replace(bot, model=int8.converted(bot.model))
+        return replace(bot, model=int8.quantize_int8(bot.model))
     if precision is None:
-        return replace(bot, model=int8.if_it_pays(bot.model, bot.index.posts if bot.index else ()))
+        return replace(
+            bot, model=int8.quantize_if_faster(bot.model, bot.index.posts if bot.index else ())
+        )
     return bot
 
 
-def with_its_posts(model: LanguageModel, run: RunFolder) -> Bot:
+def with_copy_index(model: LanguageModel, run: RunFolder) -> Bot:
     """A run's bot beside the posts it was trained on, so that copies are caught."""
     kept = batching.texts_by_author(run.table("kept"), "train", run.record().authors)
     index = CopyIndex(text for texts in kept.values() for text in texts)
-    return Bot(model, index, warning=run.out_of_date())
+    return Bot(model, index, warning=run.staleness_warning())
 
 
 def load_from_run(run: RunFolder) -> LanguageModel:
@@ -116,13 +118,13 @@ def load_from_run(run: RunFolder) -> LanguageModel:
     """
     if not (run.bot / "config.json").is_file():
         raise BotError(
-            f"{run.path} has no bot yet ({run.described_state()}); "
+            f"{run.path} has no bot yet ({run.display_state()}); "
             f"go on with: huggingtweets train --resume {run.path}"
         )
     return _load(run.bot)
 
 
-def run_of(spec: str | Path) -> RunFolder:
+def find_run_folder(spec: str | Path) -> RunFolder:
     """The run folder of a bot.
 
     Raises:

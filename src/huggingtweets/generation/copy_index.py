@@ -54,7 +54,7 @@ _UNSPACED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SharedSpan:
     """The longest run of words that a text shares with one training post.
 
     Attributes:
@@ -149,7 +149,7 @@ class CopyIndex:
         # Length of the run that ends at a place, where the word before it matched too; else 1.
         self._run_at = np.ones(len(corpus), dtype=np.int32)
 
-    def longest_run(self, text: str) -> Run:
+    def longest_run(self, text: str) -> SharedSpan:
         """Return the longest run of consecutive words shared with one training post."""
         return self._longest(words(text))
 
@@ -158,7 +158,7 @@ class CopyIndex:
         query = words(text)
         return bool(query) and self._longest(query).words >= copy_length(len(query))
 
-    def _longest(self, query: list[str]) -> Run:
+    def _longest(self, query: list[str]) -> SharedSpan:
         # Longest common substring by dynamic programming, where a row has only the places at which
         # both this word and the one before match: run(place) = run(place before) + 1.
         best, best_place = 0, 0
@@ -176,7 +176,7 @@ class CopyIndex:
                 best, best_place = longest, int(ends[runs.argmax()])
             before = number
         self._run_at[ends] = 1
-        return Run(best, self._post_at(best_place)) if best else Run(0, "")
+        return SharedSpan(best, self._post_at(best_place)) if best else SharedSpan(0, "")
 
     def _pair_ends(self, before: int | None, word: int | None) -> NDArray[np.int64]:
         """Return where ``word`` stands right after ``before``, searching the rarer one's places."""

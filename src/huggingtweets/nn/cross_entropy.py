@@ -37,7 +37,9 @@ def has_plain_head(model: PreTrainedModel) -> bool:
     return plain and type(head) is torch.nn.Linear and head.bias is None
 
 
-def summed(model: PreTrainedModel, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def summed_cross_entropy(
+    model: PreTrainedModel, inputs: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
     """Cross entropy summed over all positions whose label counts, in nats; a scalar in fp32.
 
     Args:
@@ -86,7 +88,7 @@ def _make() -> Any:  # noqa: ANN401 - an autograd function
             total = hidden.new_zeros((), dtype=torch.float32)
             for start in range(0, len(hidden), together):
                 some, goals = hidden[start : start + together], labels[start : start + together]
-                loss, gradient = _loss_of(some, weight, goals, size, wanted=wanted)
+                loss, gradient = _loss_and_grad_chunk(some, weight, goals, size, wanted=wanted)
                 total += loss
                 if to_hidden is not None and gradient is not None:
                     torch.mm(gradient, weight, out=to_hidden[start : start + together])
@@ -117,7 +119,7 @@ def _positions_at_once(weight: torch.Tensor) -> tuple[int, int]:
     return size, size * (_HALVED if weight.element_size() == 2 else 1)
 
 
-def _loss_of(
+def _loss_and_grad_chunk(
     hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, size: int, *, wanted: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Summed loss and, where ``wanted``, its gradient by the logits in ``hidden``'s precision.

@@ -27,7 +27,7 @@ _RECORDED = ("huggingtweets", "torch", "transformers", "tokenizers", "polars", "
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class ComputeDevice:
     """Where and how a run computes.
 
     Attributes:
@@ -54,7 +54,7 @@ class Machine:
         return asdict(self)
 
 
-def choose_machine(device: str | None = None, precision: str | None = None) -> Machine:
+def select_device(device: str | None = None, precision: str | None = None) -> ComputeDevice:
     """Pick the fastest device and precision there is, or check those asked for.
 
     Raises:
@@ -70,7 +70,7 @@ def choose_machine(device: str | None = None, precision: str | None = None) -> M
         raise InputError(f"This machine has no working {chosen} device; use --device cpu.")
     if precision not in (None, "bf16", "fp32"):
         raise InputError(f"There is no precision {precision!r}; choose bf16 or fp32.")
-    return Machine(
+    return ComputeDevice(
         device=chosen,
         precision=precision or ("bf16" if _computes_bf16(torch, chosen) else "fp32"),  # type: ignore[arg-type]
         cores=torch.get_num_threads(),
@@ -85,7 +85,7 @@ def has_compiler() -> bool:
     return any(shutil.which(name) for name in (named, "g++", "clang++"))
 
 
-def matmul_flops(machine: Machine, size: int | None = None) -> float:
+def matmul_flops(machine: ComputeDevice, size: int | None = None) -> float:
     """Floating-point operations a second of matrix products in the machine's precision.
 
     The limit that training speeds are told as a share of; the best of several tries.
@@ -136,7 +136,7 @@ def tune_allocator() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def give_memory_back() -> None:
+def trim_heap() -> None:
     """Let the system have what this process freed, once :func:`tune_allocator` made glibc keep it.
 
     Elsewhere than on glibc nothing happens.

@@ -22,7 +22,7 @@ def is_in(model: torch.nn.Module) -> bool:
     return any(isinstance(one, torch.nn.Dropout) and one.p > 0 for one in model.modules())
 
 
-def quicken(model: torch.nn.Module) -> None:
+def replace_dropout(model: torch.nn.Module) -> None:
     """Replace a model's dropout layers by quicker ones that do the same, in place."""
     import torch
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def fuse_activations(model: torch.nn.Module) -> None:
+def replace_gelu(model: torch.nn.Module) -> None:
     """Let torch compute a model's GELU by tanh in one pass over its numbers, in place.
 
     Transformers writes GPT-2's out as eight operations, each of which reads and writes all of them.

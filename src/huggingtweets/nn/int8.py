@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from huggingtweets.nn.language_model import LanguageModel
 
-WORTH_IT = 50_000_000
+MIN_PARAMS = 50_000_000
 """Weights from which on reading them is what takes the time; fewer stay in the cache."""
 
-MOST_KL = 0.01
+MAX_KL = 0.01
 """Mean divergence from the bot in fp32 that is taken, nats a token."""
 
 _ENOUGH_TOKENS = 128
@@ -50,7 +50,7 @@ class Difference:
     exact_nats: float
 
 
-def is_quick_here() -> bool:
+def has_fast_int8() -> bool:
     """Whether this machine multiplies 8-bit numbers faster than others."""
     import torch
 
@@ -58,7 +58,7 @@ def is_quick_here() -> bool:
     return any(has.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
-def converted(lm: LanguageModel) -> LanguageModel:
+def quantize_int8(lm: LanguageModel) -> LanguageModel:
     """A copy of a bot on the CPU whose matrix products run in 8 bits; for writing only."""
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -83,12 +83,12 @@ def difference(exact: LanguageModel, quick: LanguageModel, posts: Sequence[str])
 
     Args:
         exact: the bot.
-        quick: what :func:`converted` made of it.
+        quick: what :func:`quantize_int8` made of it.
         posts: what is read; some text of ours where there is none.
     """
     import torch
 
-    rows = batching.rows_of(exact.encode_all(posts or _SOME_TEXT), exact.separator, exact.context)
+    rows = batching.make_rows(exact.encode_all(posts or _SOME_TEXT), exact.separator, exact.context)
     enough, tokens = [], 0
     for row in rows:
         enough.append(row)
@@ -110,17 +110,17 @@ def difference(exact: LanguageModel, quick: LanguageModel, posts: Sequence[str])
     return Difference(kl / tokens, nats / tokens, exact_nats / tokens)
 
 
-def if_it_pays(lm: LanguageModel, posts: Sequence[str] = ()) -> LanguageModel:
+def quantize_if_faster(lm: LanguageModel, posts: Sequence[str] = ()) -> LanguageModel:
     """The bot in 8 bits where that is quicker and as good as the same, else as it is.
 
     Args:
         lm: a bot on the CPU in fp32.
         posts: of its author, to compare on.
     """
-    if lm.device.type != "cpu" or lm.parameters < WORTH_IT or not is_quick_here():
+    if lm.device.type != "cpu" or lm.parameters < MIN_PARAMS or not has_fast_int8():
         return lm
-    quick = converted(lm)
-    return quick if difference(lm, quick, posts).kl <= MOST_KL else lm
+    quick = quantize_int8(lm)
+    return quick if difference(lm, quick, posts).kl <= MAX_KL else lm
 
 
 _made: list[Any] = []

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 _made: list[tuple[type, type]] = []
 
 
-def pays(machine: Machine, *, compiled: bool) -> bool:
+def should_use(machine: ComputeDevice, *, compiled: bool) -> bool:
     """Whether to compute so here.
 
     Args:
@@ -34,11 +34,11 @@ def pays(machine: Machine, *, compiled: bool) -> bool:
         compiled: whether by ``torch.compile``, without which rounding takes what the products save.
     """
     plain = machine.device == "cpu" and machine.precision == "fp32"
-    return plain and compiled and int8.is_quick_here()
+    return plain and compiled and int8.has_fast_int8()
 
 
 @contextmanager
-def products(model: PreTrainedModel, *, wanted: bool = True) -> Iterator[None]:
+def int8_matmuls(model: PreTrainedModel, *, wanted: bool = True) -> Iterator[None]:
     """Train a model's linear layers in 8 bits while inside; scoring and writing stay exact.
 
     Args:

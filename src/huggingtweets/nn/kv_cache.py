@@ -11,7 +11,7 @@ _ROOM = 32
 """Positions that are added at once; memory that no token is written to is never taken."""
 
 
-def give_room(cache: Any) -> None:  # noqa: ANN401 - transformers' cache classes have no common typed base
+def preallocate(cache: Any) -> None:  # noqa: ANN401 - transformers' cache classes have no common typed base
     """Let the layers of a filled cache grow in place; those that keep only a window stay."""
     from transformers.cache_utils import DynamicLayer
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 POCKET = bases.POCKET
 _WAY_OUT = f"Check the name, or use --base {POCKET}, which is built in and needs no network."
@@ -75,7 +75,7 @@ class LanguageModel:
         return str(text)
 
     @property
-    def room_for_a_post(self) -> int:
+    def max_post_tokens(self) -> int:
         """Tokens that a new post may take: 80, or half the context where that is less."""
         return min(80, self.context // 2)
 
@@ -97,7 +97,7 @@ class LanguageModel:
         """Where the weights are."""
         return next(self.model.parameters()).device
 
-    def to(self, machine: Machine) -> LanguageModel:
+    def to(self, machine: ComputeDevice) -> LanguageModel:
         """Move the model to where and how a machine computes fastest, in place; returns itself."""
         import torch
 
@@ -118,7 +118,7 @@ class LanguageModel:
             do_sample=True,
             temperature=TEMPERATURE,
             top_p=TOP_P,
-            max_new_tokens=self.room_for_a_post,
+            max_new_tokens=self.max_post_tokens,
             bos_token_id=self.separator,
             eos_token_id=self.separator,
             pad_token_id=self.separator,
@@ -127,7 +127,7 @@ class LanguageModel:
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
         except SafetensorError as error:
-            raise files.as_os_error(error) from error
+            raise files.to_os_error(error) from error
 
 
 def convert(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> None:
@@ -167,7 +167,7 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
         model = AutoModelForCausalLM.from_pretrained(location, dtype="auto", **options, **chosen)
     except Exception as error:  # damaged files make the libraries raise anything
         raise BaseModelError(_explain(str(source), error)) from error
-    fused.fuse_activations(model)
+    fused.replace_gelu(model)
     return LanguageModel(
         model=model.eval(),
         tokenizer=tokenizer,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 
-class AfterContext(NamedTuple):
+class ContextualScore(NamedTuple):
     """How well a model predicts posts after having read others."""
 
     bits_per_byte: float
@@ -36,7 +36,7 @@ def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> torch.Tenso
     device = next(model.parameters()).device
     inputs, labels = batch.inputs.to(device), batch.labels.to(device)
     if cross_entropy.has_plain_head(model):
-        return cross_entropy.summed(model, inputs, labels)
+        return cross_entropy.summed_cross_entropy(model, inputs, labels)
     import torch.nn.functional as F  # noqa: N812 - its usual name
 
     logits = model(input_ids=inputs, use_cache=False).logits
@@ -71,13 +71,13 @@ def bits_per_byte(lm: LanguageModel, posts: Sequence[str]) -> float:
     Raises:
         ValueError: there are no posts.
     """
-    rows = batching.rows_of(lm.encode_all(posts), lm.separator, lm.context)
+    rows = batching.make_rows(lm.encode_all(posts), lm.separator, lm.context)
     return nats_to_bits_per_byte(summed_nats(lm.model, rows), posts)
 
 
 def bits_per_byte_after(
     lm: LanguageModel, posts: Sequence[str], context: Sequence[str], most: int
-) -> AfterContext:
+) -> ContextualScore:
     """Bits per byte of posts, each alone after the newest of ``context``, which aren't counted.
 
     Args:
@@ -94,16 +94,16 @@ def bits_per_byte_after(
     read: list[int] = []
     fitted = 0
     for ids in lm.encode_all(posts):
-        own = batching.rows_of([ids], lm.separator, lm.context)
+        own = batching.make_rows([ids], lm.separator, lm.context)
         # of a row of n tokens the model reads n - 1; the last is only predicted
         room = lm.context + 1 - len(own[0]) if len(own) == 1 else 0
-        fitting = batching.newest_that_fit(newest, room)
-        before = batching.joined(fitting, lm.separator)
+        fitting = batching.fit_recent_posts(newest, room)
+        before = batching.concat_with_separators(fitting, lm.separator)
         rows += [before + own[0], *own[1:]]
         read += [len(before)] + [0] * (len(own) - 1)
         fitted += len(fitting)
     bits = nats_to_bits_per_byte(summed_nats(lm.model, rows, read), posts)
-    return AfterContext(bits, fitted / len(posts))
+    return ContextualScore(bits, fitted / len(posts))
 
 
 def nats_to_bits_per_byte(nats: float, posts: Sequence[str]) -> float:

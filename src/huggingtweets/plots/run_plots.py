@@ -58,7 +58,7 @@ class Plot:
         """
         check_name(path)
         data = self.png() if path.suffix.lower() == ".png" else self.svg().encode()
-        with files.replacing(path) as temporary:
+        with files.atomic_write(path) as temporary:
             temporary.write_bytes(data)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ChartTheme:
     """Colours and type of a plot.
 
     Attributes:
@@ -31,25 +31,25 @@ class Look:
     padding: int
 
 
-ON_A_PAGE = Look("var(--ink)", "var(--grid)", "transparent", "system-ui, sans-serif", 4)
+ON_A_PAGE = ChartTheme("var(--ink)", "var(--grid)", "transparent", "system-ui, sans-serif", 4)
 """Inline in a page of ours: colours are the page's variables, so they follow its scheme."""
 
-ON_WHITE = Look("#24292f", "#e3e6ea", "white", "Inter, system-ui, sans-serif", 12)
+ON_WHITE = ChartTheme("#24292f", "#e3e6ea", "white", "Inter, system-ui, sans-serif", 12)
 """By itself, as nobody knows where it will be shown."""
 
 
-def svg(chart: Chart, look: Look) -> str:
+def svg(chart: Chart, look: ChartTheme) -> str:
     """The chart as SVG; text stays text."""
     return str(_drawing().vegalite_to_svg(_styled(chart, look), allowed_base_urls=[]))
 
 
-def png(chart: Chart, look: Look) -> bytes:
+def png(chart: Chart, look: ChartTheme) -> bytes:
     """The chart as PNG, two pixels a unit."""
     drawn = _drawing().vegalite_to_png(_styled(chart, look), scale=2, allowed_base_urls=[])
     return bytes(drawn)
 
 
-def _styled(chart: Chart, look: Look) -> dict[str, Any]:
+def _styled(chart: Chart, look: ChartTheme) -> dict[str, Any]:
     styled = (
         chart.properties(background=look.background, padding=look.padding)
         .configure(font=look.font)

@@ -40,7 +40,7 @@ def held_out_bits(
     with torch.autocast(lm.device.type, torch.bfloat16, enabled=precision == "bf16"):
         nats = {
             name: likelihood.summed_nats(
-                lm.model, batching.rows_of(lm.encode_all(texts), lm.separator, lm.context)
+                lm.model, batching.make_rows(lm.encode_all(texts), lm.separator, lm.context)
             )
             for name, texts in posts.items()
         }

@@ -21,7 +21,7 @@ _BETWEEN_WORDS = r"(?: *[^\p{L}\p{N} ])+ *| {2,}"
 """All that stands between two words unless it is one space, which needn't be replaced by itself."""
 
 
-class Seen:
+class BloomFilter:
     """Remembers texts, up to case, punctuation and spacing.
 
     Args:

@@ -18,12 +18,12 @@ from huggingtweets.curation import CurationOptions, curate
 from huggingtweets.data.posts import Post, posts_table
 from huggingtweets.errors import InputError
 from huggingtweets.privacy.opt_out import NOBODY
-from huggingtweets.sources import Reading, open_source
+from huggingtweets.sources import ReadOptions, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from huggingtweets.pretraining.bloom_filter import Seen
+    from huggingtweets.pretraining.bloom_filter import BloomFilter
     from huggingtweets.privacy.opt_out import OptOut
 
 PIECE_POSTS = 50_000
@@ -60,7 +60,7 @@ class Corpus:
         folder = Path(self.spec)
         files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
         for file in files or [folder]:
-            yield from open_source(file, Reading(refuse_opted_out=False)).posts()
+            yield from open_source(file, ReadOptions(refuse_opted_out=False)).posts()
 
 
 def parse_corpora(specs: Sequence[str]) -> list[Corpus]:
@@ -116,7 +116,7 @@ def curated_pieces(
     corpus: Corpus,
     counts: Counts,
     *,
-    seen: Seen,
+    seen: BloomFilter,
     excluded: frozenset[str],
     options: CurationOptions,
     opted_out: OptOut = NOBODY,
@@ -173,7 +173,7 @@ def grouped(piece: pl.DataFrame, size: int, seed: int) -> list[list[str]]:
     return runs["text"].to_list()
 
 
-def set_aside(runs: list[list[str]], missing: int) -> tuple[list[list[str]], list[str]]:
+def hold_out(runs: list[list[str]], missing: int) -> tuple[list[list[str]], list[str]]:
     """Take one run of every 200 for the held-out posts, at most ``missing`` posts."""
     aside: list[str] = []
     rest: list[list[str]] = []

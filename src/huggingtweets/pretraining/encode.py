@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from huggingtweets.curation import CurationOptions
-from huggingtweets.errors import BotError, TooLittleText
-from huggingtweets.events import Event, Listener
+from huggingtweets.errors import BotError, InsufficientTextError
+from huggingtweets.events import Event, EventHandler
 from huggingtweets.pretraining import corpus as corpora_
-from huggingtweets.pretraining.bloom_filter import Seen
+from huggingtweets.pretraining.bloom_filter import BloomFilter
 from huggingtweets.pretraining.corpus import Corpus, Counts
 from huggingtweets.pretraining.tokens import append, encode
 from huggingtweets.privacy import deleted_posts, opt_out
@@ -47,7 +47,7 @@ later sitting is measured by must not have been read in an earlier one of anothe
 
 
 @dataclass(frozen=True)
-class Choices:
+class EncodingConfig:
     """What shapes the encoded data.
 
     Attributes:
@@ -122,7 +122,7 @@ class Prepared:
         }
 
 
-def prepare(folder: Path, choices: Choices, listen: Listener) -> Prepared:
+def prepare(folder: Path, choices: EncodingConfig, listen: EventHandler) -> Prepared:
     """Curate and encode all corpora, or take what stands in ``folder`` from before.
 
     Raises:
@@ -134,7 +134,7 @@ def prepare(folder: Path, choices: Choices, listen: Listener) -> Prepared:
     found = encoded(folder)
     if found is not None and found.fingerprint == fingerprint:
         return found
-    with atomic.replacing_folder(folder) as building:
+    with atomic.atomic_write_dir(folder) as building:
         return _Builder(building, choices, listen).build(folder, fingerprint)
 
 
@@ -159,14 +159,14 @@ def encoded(folder: Path) -> Prepared | None:
 class _Builder:
     """The three steps of :func:`prepare`."""
 
-    def __init__(self, folder: Path, choices: Choices, listen: Listener) -> None:
+    def __init__(self, folder: Path, choices: EncodingConfig, listen: EventHandler) -> None:
         self.folder, self.choices, self.listen = folder, choices, listen
         self.counts = [Counts() for _ in choices.corpora]
         self.bytes = [0] * len(choices.corpora)
         self.held_out: list[tuple[str, str]] = []
 
     def build(self, final: Path, fingerprint: str) -> Prepared:
-        seen = Seen()
+        seen = BloomFilter()
         for number in range(len(self.choices.corpora)):
             self._curate(number, seen)
         table = pl.DataFrame(self.held_out, schema=["corpus", "text"], orient="row")
@@ -183,7 +183,7 @@ class _Builder:
         atomic.write_json(self.folder / "data.json", record)
         return Prepared(final, tokenizer=tokenizer, **record)  # type: ignore[arg-type]
 
-    def _curate(self, number: int, seen: Seen) -> None:
+    def _curate(self, number: int, seen: BloomFilter) -> None:
         corpus, counts = self.choices.corpora[number], self.counts[number]
         pieces = corpora_.curated_pieces(
             corpus,
@@ -197,7 +197,7 @@ class _Builder:
         for i, piece in enumerate(pieces):
             seed = _ORDER + i
             runs = corpora_.grouped(piece, self.choices.author_context, seed)
-            runs, aside = corpora_.set_aside(runs, corpora_.HELD_OUT_PER_CORPUS - counts.held_out)
+            runs, aside = corpora_.hold_out(runs, corpora_.HELD_OUT_PER_CORPUS - counts.held_out)
             texts = [text for run in runs for text in run]
             counts.held_out += len(aside)
             counts.kept += len(texts)
@@ -207,7 +207,7 @@ class _Builder:
             table.write_parquet(self._pieces(number) / f"{i:06}.parquet")
             self.listen(Event("curate", done=counts.read, message=corpus.name))
         if not counts.kept:
-            raise TooLittleText(
+            raise InsufficientTextError(
                 f"Nothing is left of the corpus {corpus.spec} after curation "
                 f"({counts.read:,} posts read); leave it out."
             )

@@ -13,7 +13,7 @@ from huggingtweets.nn import attention, int8_training
 from huggingtweets.pretraining.averaging import held_out_bits
 from huggingtweets.pretraining.optimizers import Optimizers
 from huggingtweets.pretraining.progress import Clock, Progress
-from huggingtweets.pretraining.tokens import Mix
+from huggingtweets.pretraining.tokens import CorpusMixture
 from huggingtweets.storage import checkpoint
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
-    from huggingtweets.events import Listener
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.events import EventHandler
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.pretraining.presets import Preset
     from huggingtweets.pretraining.progress import Budget
@@ -63,7 +63,7 @@ class Pretrain:
     held_out: dict[str, list[str]]
     preset: Preset
     budget: Budget
-    machine: Machine
+    machine: ComputeDevice
     accelerator: Accelerator
     state_file: Path
     plan: str
@@ -76,7 +76,7 @@ class Pretrain:
     interrupt: Interrupt
 
 
-def pretrain(task: Pretrain, listen: Listener) -> Progress:
+def pretrain(task: Pretrain, listen: EventHandler) -> Progress:
     """Train until the budget is used up.
 
     Raises:
@@ -87,8 +87,8 @@ def pretrain(task: Pretrain, listen: Listener) -> Progress:
     """
     with (
         task.interrupt.watching(),
-        int8_training.products(task.lm.model, wanted=task.eight_bit),
-        attention.causal(task.lm.model, task.machine.device, wanted=task.compiled),
+        int8_training.int8_matmuls(task.lm.model, wanted=task.eight_bit),
+        attention.use_causal_attention(task.lm.model, task.machine.device, wanted=task.compiled),
     ):
         return _Loop(task, listen).run()
 
@@ -96,13 +96,13 @@ def pretrain(task: Pretrain, listen: Listener) -> Progress:
 class _Loop:
     """State of one sitting; ``run`` is the order of things."""
 
-    def __init__(self, task: Pretrain, listen: Listener) -> None:
+    def __init__(self, task: Pretrain, listen: EventHandler) -> None:
         self.task, self.listen = task, listen
         self.model = task.accelerator.prepare(task.lm.model)
         self.optimizers = Optimizers(task.lm.model, task.preset, task.machine)
         self.progress = Progress(task.plan, taken=task.taken)
         self._resume()
-        self.mix = Mix(task.streams, self.progress.taken)
+        self.mix = CorpusMixture(task.streams, self.progress.taken)
         self.loss = _loss_of(self.model, task)
         self.rows = _rows_of_a_step(task)
         self.ahead = self.mix.batch(self.rows)

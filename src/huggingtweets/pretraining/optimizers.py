@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.pretraining.presets import Preset
 
 
 class Optimizers:
     """Muon for matrices, AdamW for embeddings and norms; or AdamW for all, as the preset says."""
 
-    def __init__(self, model: PreTrainedModel, preset: Preset, machine: Machine) -> None:
+    def __init__(self, model: PreTrainedModel, preset: Preset, machine: ComputeDevice) -> None:
         import torch
 
         embedded = {id(model.get_input_embeddings().weight), id(model.lm_head.weight)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
-from huggingtweets.events import Event, Listener
+from huggingtweets.events import Event, EventHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ class Progress:
     loss_sum: float = 0.0
     loss_steps: int = 0
 
-    def learnt_by_heart(self) -> str | None:
+    def is_overfitting(self) -> str | None:
         """A sentence where held-out posts got less likely towards the end, else None."""
         best = min(self.curve, key=lambda point: float(point["held_out_bits_per_byte"]["all"]))
         lowest, last = (p["held_out_bits_per_byte"]["all"] for p in (best, self.curve[-1]))
@@ -103,7 +103,7 @@ class Clock:
         self.out += time.monotonic() - started
 
     def tell(
-        self, listen: Listener, p: Progress, share: float, held_out: float | None = None
+        self, listen: EventHandler, p: Progress, share: float, held_out: float | None = None
     ) -> None:
         """Send an event, unless the last one is too recent and nothing was measured."""
         now = time.monotonic()

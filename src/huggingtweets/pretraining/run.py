@@ -21,13 +21,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import BotError, InputError
-from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.nn import devices, int8_training, language_model
 from huggingtweets.nn.language_model import LanguageModel
 from huggingtweets.pretraining.averaging import average_with
 from huggingtweets.pretraining.card import draw_curve, render_base_card
 from huggingtweets.pretraining.corpus import parse_corpora
-from huggingtweets.pretraining.encode import Choices, Prepared, authors_named, encoded, prepare
+from huggingtweets.pretraining.encode import (
+    EncodingConfig,
+    Prepared,
+    authors_named,
+    encoded,
+    prepare,
+)
 from huggingtweets.pretraining.loop import Pretrain, pretrain
 from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
 from huggingtweets.pretraining.progress import Budget, Progress
@@ -106,7 +112,7 @@ class PretrainOptions:
 def make_base(
     specs: Sequence[str],
     options: PretrainOptions,
-    listen: Listener = ignore,
+    listen: EventHandler = ignore,
     interrupt: Interrupt | None = None,
 ) -> Path:
     """Pre-train a base on corpora and write it to ``options.out``.
@@ -127,7 +133,7 @@ def make_base(
     """
     language_model.quiet_transformers()
     prepared = encoded(Path(specs[0])) if len(specs) == 1 else None
-    accelerator = _accelerator(devices.choose_machine(options.device, options.precision))
+    accelerator = _accelerator(devices.select_device(options.device, options.precision))
     before = _before(options)
     start = _start(options, before, prepared)
     if start is not None:
@@ -138,7 +144,7 @@ def make_base(
             tokenizer = options.out / "work" / "tokenizer"
             start.tokenizer.save_pretrained(tokenizer)
         source = prepared or _choices(specs, options, tokenizer)
-        return _Making(source, options, accelerator, listen, interrupt).make(before, start)
+        return _PretrainRun(source, options, accelerator, listen, interrupt).make(before, start)
 
 
 def _start(
@@ -176,8 +182,10 @@ def _named(source: str | None) -> str | None:
     return Path(source).name if source and Path(source).exists() else source
 
 
-def _choices(specs: Sequence[str], options: PretrainOptions, tokenizer: Path | None) -> Choices:
-    return Choices(
+def _choices(
+    specs: Sequence[str], options: PretrainOptions, tokenizer: Path | None
+) -> EncodingConfig:
+    return EncodingConfig(
         corpora=tuple(parse_corpora(specs)),
         excluded=authors_named(options.excluded),
         author_context=options.preset.author_context,
@@ -188,19 +196,19 @@ def _choices(specs: Sequence[str], options: PretrainOptions, tokenizer: Path | N
     )
 
 
-class _Making:
+class _PretrainRun:
     """Data, model, training, saving."""
 
     def __init__(
         self,
-        source: Choices | Prepared,
+        source: EncodingConfig | Prepared,
         options: PretrainOptions,
         accelerator: Accelerator,
-        listen: Listener,
+        listen: EventHandler,
         interrupt: Interrupt | None,
     ) -> None:
         self.source, self.options, self.accelerator = source, options, accelerator
-        self.machine = devices.choose_machine(options.device, options.precision)
+        self.machine = devices.select_device(options.device, options.precision)
         self.listen = listen if accelerator.is_main_process else ignore
         self.interrupt = interrupt or Interrupt()
         self.work = options.out / "work"
@@ -216,7 +224,7 @@ class _Making:
         language_model.convert(lm.model, self.accelerator.device, torch.float32)
         task = self._task(lm, data, before)
         progress = pretrain(task, self.listen)
-        if before is None and start is None and (warning := progress.learnt_by_heart()):
+        if before is None and start is None and (warning := progress.is_overfitting()):
             self.listen(Event("train", message=warning))
         if self.accelerator.is_main_process:
             earlier = self.options.out if before is not None else self.options.source
@@ -230,7 +238,7 @@ class _Making:
     def _data(self) -> Prepared:
         """Encoded corpora: those given, or made by the first process while the others wait."""
         data = self.source
-        if isinstance(data, Choices):
+        if isinstance(data, EncodingConfig):
             with self.accelerator.main_process_first():
                 data = prepare(self.work / "data", data, self.listen)
         total = sum(corpus["tokens"] for corpus in data.corpora)
@@ -271,7 +279,7 @@ class _Making:
             taken=_read_before(before, data, options),
             compiled=compiled,
             eight_bit=options.precision is None
-            and int8_training.pays(self.machine, compiled=compiled),
+            and int8_training.should_use(self.machine, compiled=compiled),
             device_tokens=options.device_tokens or self._at_once(),
             checkpoint_seconds=options.checkpoint_seconds,
             measure_seconds=options.measure_seconds,
@@ -303,7 +311,7 @@ class _Making:
         language_model.convert(lm.model, torch.device("cpu"), torch.bfloat16)
         lm.model.config.dtype = torch.bfloat16
         out = self.options.out
-        with files.replacing_folder(self.work / "model") as temporary:
+        with files.atomic_write_dir(self.work / "model") as temporary:
             lm.save(temporary)
         for file in sorted((self.work / "model").iterdir()):
             os.replace(file, out / file.name)  # noqa: PTH105 - each whole, the weights among the last
@@ -340,7 +348,7 @@ class _Making:
         }
 
 
-def _accelerator(where: devices.Machine) -> Accelerator:
+def _accelerator(where: devices.ComputeDevice) -> Accelerator:
     try:
         from accelerate import Accelerator
     except ModuleNotFoundError as error:
@@ -401,7 +409,7 @@ def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
         return
     work = out / "work"
     made = [folder for folder in (work, *work.parents) if not folder.exists()]
-    with files.storage_errors(out):
+    with files.wrap_os_errors(out):
         work.mkdir(parents=True, exist_ok=True)
     try:
         with files.locked(work):

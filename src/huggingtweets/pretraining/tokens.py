@@ -146,7 +146,7 @@ class Stream:
         return (position * step + (self.seed + 1) * 7919 + epoch * 104729) % self.rows
 
 
-class Mix:
+class CorpusMixture:
     """Rows of several streams in proportion to their shares, in an order that can be resumed.
 
     Args:

@@ -17,7 +17,7 @@ import polars as pl
 
 from huggingtweets.errors import InputError
 from huggingtweets.storage import files
-from huggingtweets.storage.user_dirs import config_folder, writing
+from huggingtweets.storage.user_dirs import config_folder, locked_config_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ class PostIds:
             return True
         return bool(self.of_authors) and line_of(author, name) in self.of_authors
 
-    def among(self, posts: pl.DataFrame) -> pl.Series:
+    def mask(self, posts: pl.DataFrame) -> pl.Series:
         """Which rows of a table of posts are some of them."""
         rows = posts.select("author", "id").iter_rows()
         return pl.Series([self.has(*row) for row in rows], dtype=pl.Boolean)
@@ -68,7 +68,7 @@ def line_of(author: str, name: str) -> str:
     return " ".join(f"@{author.lower()} {name}".split())
 
 
-def lasting(author: str, name: str) -> str:
+def stable_id(author: str, name: str) -> str:
     """What means this post for good: its id, with its author where others may have it, too."""
     return name if is_unique(name) else line_of(author, name)
 
@@ -78,7 +78,7 @@ def is_unique(name: str) -> bool:
     return bool(_UNIQUE.fullmatch(name)) or (name.startswith("@") and " " in name)
 
 
-def wanted(text: str) -> str | None:
+def parse_post_id(text: str) -> str | None:
     """An id, ``@author id`` or the address of a post's page as it is compared, or None."""
     text = " ".join(text.split())
     if page := _PAGE.fullmatch(text):
@@ -91,7 +91,7 @@ def wanted(text: str) -> str | None:
     return text
 
 
-def memory_file() -> Path:
+def deleted_posts_file() -> Path:
     """Where forgotten posts are remembered; it need not exist."""
     return config_folder() / "forgotten.txt"
 
@@ -102,7 +102,7 @@ def remembered() -> frozenset[str]:
     Raises:
         InputError: the file can't be read.
     """
-    file = memory_file()
+    file = deleted_posts_file()
     try:
         status = file.stat()
     except FileNotFoundError:
@@ -118,12 +118,12 @@ def remember(lines: Iterable[str]) -> int:
     Raises:
         StorageError: the note can't be written.
     """
-    with writing():
+    with locked_config_dir():
         known = remembered()
-        new = {wanted(line) or line for line in lines} - known
+        new = {parse_post_id(line) or line for line in lines} - known
         if new:
             text = "".join(f"{line}\n" for line in sorted(known | new))
-            files.write_text(memory_file(), text)
+            files.write_text(deleted_posts_file(), text)
     return len(new)
 
 
@@ -136,7 +136,7 @@ def _read(file: Path, changed: int, size: int) -> frozenset[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} can't be read as text: {error}.") from error
     for number, line in enumerate(lines, start=1):
-        one = wanted(line)
+        one = parse_post_id(line)
         if one is None and line.strip():
             raise InputError(f"Line {number} of {file} is no post's id: {line[:80]!r}.")
         found.add(one or "")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError, OptedOutError
 from huggingtweets.storage import files
-from huggingtweets.storage.user_dirs import config_folder, writing
+from huggingtweets.storage.user_dirs import config_folder, locked_config_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ class OptOut:
 
     def names(self, handle: str) -> bool:
         """Whether the one of this handle asked not to be imitated."""
-        name = _bare(handle)
+        name = _normalize_handle(handle)
         return bool(self.entries) and (name in self.entries or _hash(name) in self.entries)
 
     def check(self, handles: Iterable[str]) -> None:
@@ -120,10 +120,10 @@ def add(handles: Sequence[str], *, hashed: bool = False) -> list[str]:
         StorageError: the list can't be written.
     """
     names = [_given(handle, hashed=hashed) for handle in handles]
-    with writing():
+    with locked_config_dir():
         lines, before = _lines(), load()
         if hashed:
-            named = {_bare(handle) for handle in handles} - set(names)
+            named = {_normalize_handle(handle) for handle in handles} - set(names)
             lines = [line for line in lines if _entry(line) not in named]
         left = OptOut(frozenset(entry for line in lines if (entry := _entry(line))))
         # one whose hash is there is on the list, and stays unnamed
@@ -136,8 +136,8 @@ def add(handles: Sequence[str], *, hashed: bool = False) -> list[str]:
 
 def _given(handle: str, *, hashed: bool) -> str:
     """The entry for somebody who is to be added; a hash may be of any name, as one with spaces."""
-    if hashed and _bare(handle) and not _HASH.fullmatch(handle.lower()):
-        return _hash(_bare(handle))
+    if hashed and _normalize_handle(handle) and not _HASH.fullmatch(handle.lower()):
+        return _hash(_normalize_handle(handle))
     entry = _entry(handle)
     if not entry:
         raise InputError(f"{handle[:80]!r} is no handle; give {_EXAMPLES}.")
@@ -162,11 +162,11 @@ def _entry(line: str) -> str | None:
     text = _COMMENT.split(line, maxsplit=1)[0].strip()
     if not text or _HASH.fullmatch(text.lower()):
         return text.lower()
-    name = _bare(text)
+    name = _normalize_handle(text)
     return name if _HANDLE.fullmatch(name) else None
 
 
-def _bare(handle: str) -> str:
+def _normalize_handle(handle: str) -> str:
     """A handle without network and @, in lower case."""
     return _NETWORK.sub("", handle.strip()).removeprefix("@").lower()
 

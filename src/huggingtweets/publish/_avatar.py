@@ -28,7 +28,7 @@ def hue(author: str) -> int:
     return hashlib.sha256(clean(author).casefold().encode()).digest()[0] * 360 // 256
 
 
-def write_face(avatar: Path, target: Path) -> None:
+def write_avatar(avatar: Path, target: Path) -> None:
     """Write the middle of an image as a small square PNG.
 
     Raises:

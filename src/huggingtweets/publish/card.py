@@ -15,7 +15,7 @@ from huggingtweets.publish.facts import PICTURE, Facts
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
-    from huggingtweets.storage.run_folder import Record, RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 PIPELINE = "pipeline.svg"
 CARD = "README.md"
@@ -29,7 +29,7 @@ _ORDER = [
 ]
 
 
-def write_card(run: RunFolder, record: Record | None = None) -> None:
+def write_card(run: RunFolder, record: RunRecord | None = None) -> None:
     """Write the card of a run's bot and the drawing that it shows, from the run's files.
 
     Args:

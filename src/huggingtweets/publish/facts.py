@@ -17,7 +17,7 @@ from huggingtweets.publish.publication import Publication
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.storage.run_folder import Record, RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 PICTURE = "predictions.png"
 _ADDRESS = re.compile(r"(?:[\w& ]+: )?(https://[\w.~:/?#@!&'*+,;=%-]+)", re.ASCII)
@@ -39,7 +39,7 @@ class Facts:
         publication: where the bot is published, None for one that isn't.
     """
 
-    record: Record
+    record: RunRecord
     report: LikenessReport
     languages: tuple[str, ...] = ()
     picture: bool = False
@@ -47,7 +47,7 @@ class Facts:
     publication: Publication | None = None
 
     @classmethod
-    def of(cls, run: RunFolder, record: Record | None = None) -> Facts:
+    def of(cls, run: RunFolder, record: RunRecord | None = None) -> Facts:
         """Read them; ``record`` in the place of the one on disk.
 
         Raises:

@@ -25,7 +25,7 @@ _KINDS = (
 )
 
 
-def may_go_up(name: str) -> bool:
+def is_publishable(name: str) -> bool:
     """Whether a file of this name is a part of a bot."""
     return any(fnmatchcase(name, kind) for kind in _KINDS)
 
@@ -43,7 +43,7 @@ def parts_of(bot: Path) -> dict[str, Content]:
     found: dict[str, Content] = {
         file.name: file
         for file in sorted(bot.iterdir())
-        if may_go_up(file.name) and file.is_file() and not file.is_symlink()
+        if is_publishable(file.name) and file.is_file() and not file.is_symlink()
     }
     for kind in ("config.json", "tokenizer_config.json", "model*.safetensors"):
         if not any(fnmatchcase(name, kind) for name in found):
@@ -51,7 +51,7 @@ def parts_of(bot: Path) -> dict[str, Content]:
     return found
 
 
-def staying(bot: Path) -> list[str]:
+def unpublished_files(bot: Path) -> list[str]:
     """What else lies in a bot folder, and stays there."""
     going = parts_of(bot)
     return sorted(file.name for file in bot.iterdir() if file.name not in going)

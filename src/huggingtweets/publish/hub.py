@@ -16,10 +16,10 @@ from huggingtweets.privacy import opt_out
 from huggingtweets.publish.card import CARD, PIPELINE, pipeline_drawing, render_card
 from huggingtweets.publish.escaping import one_line
 from huggingtweets.publish.facts import PICTURE, Facts, read_report, title
-from huggingtweets.publish.files import Content, changed, may_go_up, parts_of
+from huggingtweets.publish.files import Content, changed, is_publishable, parts_of
 from huggingtweets.publish.hub_errors import hub_errors
 from huggingtweets.publish.publication import Publication
-from huggingtweets.publish.repository import client, full_name, habit, look
+from huggingtweets.publish.repository import client, default_repo_name, fetch_repository, full_name
 from huggingtweets.storage import files as atomic
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
     record = run.record()
     if record.state != "done":
         raise BotError(
-            f"{run.path} is not finished ({run.described_state()}); "
+            f"{run.path} is not finished ({run.display_state()}); "
             f"go on with: huggingtweets train --resume {run.path}"
         )
     opt_out.check(record.authors)
@@ -116,10 +116,12 @@ def plan(
     reason = check(run, reason)
     before = Publication.of(run)
     api = client()
-    name = full_name(api, repo or (before.repo if before else habit(run.record().authors)))
-    there = look(api, name)
+    name = full_name(
+        api, repo or (before.repo if before else default_repo_name(run.record().authors))
+    )
+    there = fetch_repository(api, name)
     known = before is not None and before.repo.lower() == name.lower()
-    if there and not (known or there.is_a_bots):
+    if there and not (known or there.is_bot_repository):
         raise InputError(
             f"{name} is there already and is not a bot of huggingtweets; choose another --repo."
         )
@@ -137,14 +139,14 @@ def plan(
         publication,
         files,
         changed(files, found),
-        gone=sorted(file for file in found if may_go_up(file) and file not in files),
+        gone=sorted(file for file in found if is_publishable(file) and file not in files),
         new=there is None,
         opens=public and bool(there and there.private),
         head=there.head if there else None,
     )
 
 
-def only_the_picture(planned: Plan) -> Plan:
+def thumbnail_plan(planned: Plan) -> Plan:
     """The part of a plan that shows a bot anew: its picture and its card.
 
     Raises:
@@ -158,7 +160,7 @@ def only_the_picture(planned: Plan) -> Plan:
     return replace(planned, changes=shown, gone=(), opens=False)
 
 
-def carry_out(planned: Plan) -> Publication:
+def execute(planned: Plan) -> Publication:
     """Upload what has changed, in one commit.
 
     Raises:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import regex
 
 from huggingtweets.errors import InputError
-from huggingtweets.publish._avatar import hue, initial, write_face
+from huggingtweets.publish._avatar import hue, initial, write_avatar
 from huggingtweets.publish._text import clean, cut, graphemes, reads_right_to_left
 from huggingtweets.publish.card import PROMPTS
 from huggingtweets.publish.facts import title
@@ -66,7 +66,7 @@ class Picture:
         template = resources.files(__package__).joinpath("templates/picture.typ").read_bytes()
         with tempfile.TemporaryDirectory() as name:
             for i, avatar in enumerate(self.avatars):
-                write_face(avatar, Path(name) / f"{i}.png")
+                write_avatar(avatar, Path(name) / f"{i}.png")
             source = Path(name) / "picture.typ"
             source.write_bytes(template)
             return typst.compile(

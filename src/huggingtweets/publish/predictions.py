@@ -11,11 +11,11 @@ from huggingtweets.storage import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.generation.writer import NewPost, Writer
+    from huggingtweets.generation.writer import GeneratedPost, Writer
     from huggingtweets.storage.run_folder import RunFolder
 
 
-def nth_post(writer: Writer, prompt: str = PROMPT, number: int = 1) -> NewPost | None:
+def nth_post(writer: Writer, prompt: str = PROMPT, number: int = 1) -> GeneratedPost | None:
     """The post that a writer comes to as its ``number``-th; None where it wrote none but copies.
 
     They are drawn one after the other, as a batch would give the shortest first.
@@ -40,5 +40,5 @@ def write_picture(run: RunFolder, writer: Writer, number: int = 1) -> None:
 def save(picture: Picture, path: Path) -> None:
     """Write a picture, atomically."""
     png = picture.png()
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_bytes(png)

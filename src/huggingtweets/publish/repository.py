@@ -41,7 +41,7 @@ class Repository:
     files: Mapping[str, str]
 
     @property
-    def is_a_bots(self) -> bool:
+    def is_bot_repository(self) -> bool:
         """Whether it holds a bot, or nothing, as one that was made just before a cut."""
         return TAG in self.tags or not set(self.files) - _OF_EVERY_REPOSITORY
 
@@ -50,7 +50,7 @@ _token: ContextVar[str | None] = ContextVar("token", default=None)
 
 
 @contextmanager
-def using(token: str) -> Iterator[None]:
+def hub_token(token: str) -> Iterator[None]:
     """Use this token, and not the one of the machine, for what is done inside."""
     before = _token.set(token)
     try:
@@ -60,7 +60,7 @@ def using(token: str) -> Iterator[None]:
 
 
 def client() -> HfApi:
-    """The Hub's own client, which finds the token by itself unless :func:`using` gives one."""
+    """The Hub's own client, which finds the token by itself unless :func:`hub_token` gives one."""
     from huggingface_hub import HfApi, get_session
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -85,7 +85,7 @@ def full_name(api: HfApi, repo: str) -> str:
     return name
 
 
-def habit(authors: Sequence[str]) -> str:
+def default_repo_name(authors: Sequence[str]) -> str:
     """The original's way to name a bot: handles in lower case, with ``-`` between them."""
     name = re.sub(r"[^a-z0-9_.]+", "-", "-".join(author.lower() for author in authors))
     name = re.sub(r"\.{2,}", ".", name).strip("-._")[:80].strip("-._")
@@ -94,7 +94,7 @@ def habit(authors: Sequence[str]) -> str:
     return name
 
 
-def look(api: HfApi, name: str) -> Repository | None:
+def fetch_repository(api: HfApi, name: str) -> Repository | None:
     """The repository as it is; None where there is none, or none that this user may see."""
     from huggingface_hub.errors import RepositoryNotFoundError
     from huggingface_hub.hf_api import RepoFile

@@ -110,7 +110,7 @@ def drafts(post: str, authors: Sequence[str], sharing: Sharing) -> list[Draft]:
     Raises:
         InputError: the post is empty.
     """
-    body = defused(clean(post, lines=True))
+    body = neutralize_mentions(clean(post, lines=True))
     if not body:
         raise InputError("There is nothing to share: the post is empty.")
     networks = (
@@ -125,7 +125,7 @@ def drafts(post: str, authors: Sequence[str], sharing: Sharing) -> list[Draft]:
     return made
 
 
-def defused(post: str) -> str:
+def neutralize_mentions(post: str) -> str:
     """A bot's post that notifies nobody and links to nothing."""
     post = _ADDRESS.sub("[link]", post)
     post = _SITE.sub(". ", post)
@@ -190,7 +190,7 @@ def _composed(
 def _handle(author: str) -> str:
     """A handle as it is; a name that is none may hold anything."""
     name = clean(author)
-    return name if _HANDLE.fullmatch(name) else defused(name)
+    return name if _HANDLE.fullmatch(name) else neutralize_mentions(name)
 
 
 def _is_plain(link: str) -> bool:

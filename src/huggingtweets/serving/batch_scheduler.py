@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
-from huggingtweets.generation.batch_engine import Drawing, Row, can_share, chance_of
+from huggingtweets.generation.batch_engine import BatchEngine, Row, chance_of, supports_batching
 from huggingtweets.generation.writer import (
-    NewPost,
+    GeneratedPost,
     Sampling,
-    as_post,
+    encode_prompt,
     goes_round,
     rows_at_once,
-    start_of,
+    to_generated_post,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from huggingtweets.data import batching
-    from huggingtweets.serving.bot_cache import Key, Opened
+    from huggingtweets.serving.bot_cache import CachedBot, Key
 
 _DRAWS_PER_POST = 20  # as alone: give up when nearly all are copies
 _MOST_WAITING = 5_000
@@ -54,14 +54,14 @@ class Request:
         under_way: rows that have not ended.
     """
 
-    opened: Opened
+    opened: CachedBot
     prompt: str
     start: batching.Row
     sampling: Sampling
     seed: int
     missing: int
     draws_left: int
-    posts: queue.SimpleQueue[NewPost | HuggingTweetsError | None] = field(
+    posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = field(
         default_factory=queue.SimpleQueue
     )
     gone: bool = False
@@ -80,12 +80,12 @@ class Request:
         ]
 
 
-class _Bench:
+class _BotBatch:
     """The rows of one bot: those that are drawn, and those that wait for room."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: CachedBot) -> None:
         self.opened = opened
-        self.drawing = Drawing(opened.bot.model)
+        self.drawing = BatchEngine(opened.bot.model)
         self.room = rows_at_once(opened.bot.model)
         self.waiting: deque[Row] = deque()
         self.requests: set[Request] = set()
@@ -110,7 +110,7 @@ class _Bench:
         request.under_way -= 1
         if request not in self.requests:
             return
-        post = as_post(text, request.prompt, self.opened.bot.index)
+        post = to_generated_post(text, request.prompt, self.opened.bot.index)
         if post is not None and not post.copied and not goes_round(post):
             request.posts.put(post)
             request.missing -= 1
@@ -131,18 +131,18 @@ class _Bench:
             request.posts.put(error)
 
 
-class Desk:
+class BatchScheduler:
     """Writes; see the module."""
 
     def __init__(self) -> None:
         self._arriving: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._benches: dict[Key, _Bench] = {}
+        self._batches: dict[Key, _BotBatch] = {}
         self._thread: threading.Thread | None = None
         self._alone = threading.Lock()
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="batch scheduler", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -152,7 +152,9 @@ class Desk:
             self._thread.join()
         self._thread = None
 
-    def write(self, opened: Opened, prompt: str, n: int, sampling: Sampling) -> Iterator[NewPost]:
+    def write(
+        self, opened: CachedBot, prompt: str, n: int, sampling: Sampling
+    ) -> Iterator[GeneratedPost]:
         """New posts as they finish; fewer when nearly all draws are copies.
 
         Args:
@@ -165,12 +167,12 @@ class Desk:
             InputError: at once, when the prompt is too long or too much is asked for already.
         """
         lm = opened.bot.model
-        start = start_of(lm, prompt, sampling)
+        start = encode_prompt(lm, prompt, sampling)
         if self._thread is None:
             raise InputError("The server is stopping; try again in a moment.")
-        if sum(len(bench.waiting) for bench in list(self._benches.values())) + n > _MOST_WAITING:
+        if sum(len(batch.waiting) for batch in list(self._batches.values())) + n > _MOST_WAITING:
             raise InputError("Too many people are asking for posts just now; try again soon.")
-        if not can_share(lm):
+        if not supports_batching(lm):
             return self._write_alone(opened, prompt, n, sampling)
         seed = random.SystemRandom().getrandbits(62) if sampling.seed is None else sampling.seed
         draws = n * _DRAWS_PER_POST
@@ -178,7 +180,7 @@ class Desk:
         self._arriving.put(request)
         return self._wait(request)
 
-    def _wait(self, request: Request) -> Iterator[NewPost]:
+    def _wait(self, request: Request) -> Iterator[GeneratedPost]:
         try:
             while True:
                 post = request.posts.get()
@@ -191,37 +193,37 @@ class Desk:
             request.gone = True
 
     def _write_alone(
-        self, opened: Opened, prompt: str, n: int, sampling: Sampling
-    ) -> Iterator[NewPost]:
+        self, opened: CachedBot, prompt: str, n: int, sampling: Sampling
+    ) -> Iterator[GeneratedPost]:
         with self._alone:
             yield from opened.bot.writer(sampling).write(prompt, n)
 
     def _run(self) -> None:
         while True:
             try:
-                request = self._arriving.get(block=not self._benches)
+                request = self._arriving.get(block=not self._batches)
             except queue.Empty:
                 self._step_all()
                 continue
             if request is None:
                 break
             self._take(request)
-        for bench in self._benches.values():
-            bench.fail(InputError("The server is stopping; try again in a moment."))
-        self._benches.clear()
+        for batch in self._batches.values():
+            batch.fail(InputError("The server is stopping; try again in a moment."))
+        self._batches.clear()
 
     def _take(self, request: Request) -> None:
         key = request.opened.key
-        if key not in self._benches:
-            self._benches[key] = _Bench(request.opened)
-        self._benches[key].take(request)
+        if key not in self._batches:
+            self._batches[key] = _BotBatch(request.opened)
+        self._batches[key].take(request)
 
     def _step_all(self) -> None:
-        for key, bench in list(self._benches.items()):
+        for key, batch in list(self._batches.items()):
             try:
-                bench.step()
+                batch.step()
             except Exception as error:  # noqa: BLE001 - the other bots go on writing
-                bench.fail(TrainingError(f"The bot can't write: {str(error)[:200]}"))
-                bench.requests.clear()
-            if not bench.requests:
-                del self._benches[key]
+                batch.fail(TrainingError(f"The bot can't write: {str(error)[:200]}"))
+                batch.requests.clear()
+            if not batch.requests:
+                del self._batches[key]

@@ -31,7 +31,7 @@ Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class CachedBot:
     """A bot, and what it takes.
 
     Attributes:
@@ -49,7 +49,7 @@ class Opened:
         return self.bot.model.model.parameters()
 
 
-class OpenBots:
+class BotCache:
     """At most so many bytes of bots.
 
     Args:
@@ -58,7 +58,7 @@ class OpenBots:
 
     def __init__(self, memory: float) -> None:
         self._memory = memory
-        self._open: OrderedDict[Key, Opened] = OrderedDict()
+        self._open: OrderedDict[Key, CachedBot] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class OpenBots:
         held = {w.data_ptr(): w.nbytes for one in self._open.values() for w in one.weights()}
         return sum(held.values()) + sum(one.rest for one in self._open.values())
 
-    def open(self, run: RunFolder) -> Opened:
+    def open(self, run: RunFolder) -> CachedBot:
         """The bot of a run, opened if it isn't open.
 
         Raises:
@@ -83,7 +83,7 @@ class OpenBots:
                 self._close_older(key)
                 self._make_room(coming=_on_disk(run))
                 bot = bots.open_bot(run.path)
-                found = Opened(key, bot, _rest(bot, _on_disk(run)))
+                found = CachedBot(key, bot, _rest(bot, _on_disk(run)))
                 _share(found, self._open.values())
                 self._open[key] = found
                 self._make_room(keep=1)  # it may be larger than its file
@@ -131,7 +131,7 @@ def _rest(bot: Bot, on_disk: int) -> int:
     return max(0, on_disk - weights) + _INDEX_BYTES * sum(map(len, posts))
 
 
-def _share(opened: Opened, others: Iterable[Opened]) -> None:
+def _share(opened: CachedBot, others: Iterable[CachedBot]) -> None:
     """Put weights that another bot has just alike into its memory."""
     import torch
 

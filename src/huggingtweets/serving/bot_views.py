@@ -22,8 +22,8 @@ from huggingtweets.storage import files as atomic
 
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
-    from huggingtweets.serving.workspaces import Place
-    from huggingtweets.storage.run_folder import Record, RunFolder
+    from huggingtweets.serving.workspaces import RunAccess
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 LEFT_OUT = "(left out: it quotes a real post)"
 
@@ -38,15 +38,15 @@ def state_of(run: RunFolder) -> RunState:
     return "judging" if record.state == "trained" else "training"
 
 
-def summary(name: str, place: Place) -> BotSummary:
+def summary(name: str, access: RunAccess) -> BotSummary:
     """A bot in the gallery.
 
     Raises:
         BotError: the run is damaged.
     """
-    run = place.run
+    run = access.run
     record = run.record()
-    report = report_of(place)
+    report = report_of(access)
     return BotSummary(
         name=name,
         title=publish.title(record.authors),
@@ -57,64 +57,64 @@ def summary(name: str, place: Place) -> BotSummary:
         bits_per_byte=report.bits_per_byte.bot if report else None,
         copied_share=report.copied.bot if report else None,
         has_picture=run.picture.is_file(),
-        mine=place.mine,
-        out_of_date=run.out_of_date(),
+        mine=access.mine,
+        out_of_date=run.staleness_warning(),
     )
 
 
-def page(name: str, place: Place) -> BotPage:
+def page(name: str, access: RunAccess) -> BotPage:
     """All about a bot that the one who looks may know.
 
     Raises:
         BotError: the run is damaged.
     """
-    run, record = place.run, place.run.record()
-    report = report_of(place)
+    run, record = access.run, access.run.record()
+    report = report_of(access)
     published = None
     with suppress(BotError):
         published = Publication.of(run)
     return BotPage(
-        summary=summary(name, place),
+        summary=summary(name, access),
         counts=record.counts,
         report=report,
         human=report.human if report else None,
         history=_history(record),
         seconds=record.seconds,
-        lineage=_lineage(place, record),
-        favourites=tuple(favourites(run)) if place.mine else (),
-        published=published.url if published and (published.public or place.mine) else None,
+        lineage=_lineage(access, record),
+        favourites=tuple(favourites(run)) if access.mine else (),
+        published=published.url if published and (published.public or access.mine) else None,
     )
 
 
-def report_of(place: Place) -> LikenessReport | None:
+def report_of(access: RunAccess) -> LikenessReport | None:
     """The likeness report; without the real post it quotes where the bot is somebody else's."""
     try:
-        report = publish.read_report(place.run)
+        report = publish.read_report(access.run)
     except BotError:
         return None
-    return report if place.mine else unquoted(report)
+    return report if access.mine else without_quotes(report)
 
 
-def unquoted(report: LikenessReport) -> LikenessReport:
+def without_quotes(report: LikenessReport) -> LikenessReport:
     """The report without what is quoted from the training posts."""
     longest = replace(report.longest_copied_run, text=LEFT_OUT, source_text=LEFT_OUT)
     return replace(report, longest_copied_run=longest)
 
 
-def _history(record: Record) -> tuple[LossPoint, ...]:
+def _history(record: RunRecord) -> tuple[LossPoint, ...]:
     points = record.result.get("history", ())
     with suppress(TypeError):
         return tuple(LossPoint(**point) for point in points)
     return ()
 
 
-def _base(record: Record) -> str:
+def _base(record: RunRecord) -> str:
     """The base's name, without the folder it is in."""
     name = str(record.config.get("base", ""))
     return PurePath(name).name if PurePath(name).is_absolute() else name
 
 
-def _lineage(place: Place, record: Record) -> tuple[tuple[str, str], ...]:
+def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...]:
     """From the sources to the bot; where the posts came from is the owner's."""
     config, result = record.config, record.result
     recipe: dict[str, Any] = config.get("recipe") or {}
@@ -123,7 +123,7 @@ def _lineage(place: Place, record: Record) -> tuple[tuple[str, str], ...]:
         for source in config.get("sources", ())
     )
     told = [
-        ("Sources", sources if place.mine else ""),
+        ("Sources", sources if access.mine else ""),
         ("Posts read", f"{record.counts.get('downloaded', 0):,}"),
         ("Posts kept", f"{record.counts.get('kept', 0):,}"),
         ("Base", _base(record)),
@@ -169,7 +169,7 @@ def export(run: RunFolder, folder: Path) -> Path:
     report, page = _report_without_posts(run)
     made = folder / secrets.token_hex(8) / f"{run.path.name}.zip"
     with (
-        atomic.replacing(made) as temporary,
+        atomic.atomic_write(made) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
     ):
         for name, content in files.items():
@@ -182,7 +182,7 @@ def export(run: RunFolder, folder: Path) -> Path:
 
 def _report_without_posts(run: RunFolder) -> tuple[str, str]:
     record = run.record()
-    report = unquoted(publish.read_report(run))
+    report = without_quotes(publish.read_report(run))
     kept = run.table("kept")
     train, unused, held_out = (
         [

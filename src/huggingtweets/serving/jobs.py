@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from huggingtweets.serving.schemas import Order
+from huggingtweets.serving.schemas import TrainingRequest
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Job:
 
     visitor: str
     name: str
-    order: Order | None
+    order: TrainingRequest | None
     wanted: Literal["run", "stop"] = "run"
     turn: int = 1
     priority: int = 0
@@ -88,7 +88,7 @@ class Progress:
     worker: int = field(default_factory=os.getpid)
 
 
-class Orders:
+class JobStore:
     """The jobs of a server.
 
     Args:
@@ -161,7 +161,9 @@ def _job(file: Path) -> Job | None:
         values = _known(Job, json.loads(file.read_text("utf-8")))
         order = values.get("order")
         if order is not None:
-            order = Order(**_known(Order, {**order, "sources": tuple(order["sources"])}))
+            order = TrainingRequest(
+                **_known(TrainingRequest, {**order, "sources": tuple(order["sources"])})
+            )
         return Job(**{**values, "order": order})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -12,10 +12,10 @@ import polars as pl
 
 from huggingtweets import curation, sources
 from huggingtweets.data import batching
-from huggingtweets.errors import BotError, HuggingTweetsError, TooLittleText
+from huggingtweets.errors import BotError, HuggingTweetsError, InsufficientTextError
 from huggingtweets.nn import bases, devices
-from huggingtweets.serving.schemas import Dropped, Found
-from huggingtweets.sources.reading import Reading
+from huggingtweets.serving.schemas import Dropped, SourcePreview
+from huggingtweets.sources.reading import ReadOptions
 from huggingtweets.storage import run_folder
 from huggingtweets.training import RECIPES
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from huggingtweets.curation import Curated
-    from huggingtweets.serving.schemas import Order
+    from huggingtweets.serving.schemas import TrainingRequest
 
 _EXAMPLES = 10
 _TOKENS_A_CHARACTER = 0.28
@@ -38,7 +38,9 @@ _HUB_WEIGHTS = {"gpt2": 124e6, "openai-community/gpt2": 124e6, "distilgpt2": 82e
 _LAST_RUNS = 3
 
 
-def find(specs: Sequence[str | Path], order: Order, base: str, runs: Sequence[Path]) -> Found:
+def preview_sources(
+    specs: Sequence[str | Path], order: TrainingRequest, base: str, runs: Sequence[Path]
+) -> SourcePreview:
     """Read and curate, as a training would.
 
     Args:
@@ -51,7 +53,7 @@ def find(specs: Sequence[str | Path], order: Order, base: str, runs: Sequence[Pa
         SourceError: a source can't be read.
         OptedOutError: an author asked not to be imitated.
     """
-    reading = Reading(
+    reading = ReadOptions(
         author=order.author or None,
         speaker=order.speaker or None,
         i_am_the_author=order.i_am_the_author,
@@ -62,7 +64,7 @@ def find(specs: Sequence[str | Path], order: Order, base: str, runs: Sequence[Pa
     kept = curated.kept["text"]
     characters = int(kept.str.len_chars().sum())
     counts_by_author = curated.counts_by_author
-    return Found(
+    return SourcePreview(
         authors=tuple(author for author in read if counts_by_author[author]["kept"]),
         counts=curated.counts,
         counts_by_author=counts_by_author,
@@ -92,11 +94,13 @@ def _dropped(curated: Curated) -> tuple[Dropped, ...]:
 def _warning(curated: Curated) -> str | None:
     try:
         return batching.text_amount_warning(curated.kept)
-    except TooLittleText as error:
+    except InsufficientTextError as error:
         return str(error)
 
 
-def estimate(characters: int, order: Order, base: str, runs: Sequence[Path]) -> float | None:
+def estimate(
+    characters: int, order: TrainingRequest, base: str, runs: Sequence[Path]
+) -> float | None:
     """Seconds that training and judging will take.
 
     Tokens (characters x 0.28, nine tenths of them for training) x epochs, over the tokens a second
@@ -166,6 +170,6 @@ def _product(shape: Sequence[int]) -> int:
 @lru_cache(maxsize=1)
 def _flops() -> float:
     try:
-        return devices.matmul_flops(devices.choose_machine())
+        return devices.matmul_flops(devices.select_device())
     except (HuggingTweetsError, RuntimeError):
         return 50e9

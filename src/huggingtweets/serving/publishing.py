@@ -25,7 +25,7 @@ def publish(run: RunFolder, repo: str, token: str, *, private: bool, consent: bo
         PublishError: the Hub can't be reached.
     """
     from huggingtweets.publish import hub
-    from huggingtweets.publish.repository import using
+    from huggingtweets.publish.repository import hub_token
 
     if not consent:
         raise InputError("Publish a bot only if the author agreed, or is you; then say so.")
@@ -34,8 +34,8 @@ def publish(run: RunFolder, repo: str, token: str, *, private: bool, consent: bo
             "Give a token of the Hugging Face Hub that may write; make one at "
             "https://huggingface.co/settings/tokens."
         )
-    with using(token.strip()):
+    with hub_token(token.strip()):
         planned = hub.plan(run, repo.strip() or None, public=not private)
         if planned.does_nothing:
             return planned.publication.url
-        return hub.carry_out(planned).url
+        return hub.execute(planned).url

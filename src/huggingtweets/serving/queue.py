@@ -1,6 +1,6 @@
 """The durable queue of trainings: huey, on SQLite or Redis.
 
-It only holds which training comes when. What was ordered is in files (see ``orders``), so a queue
+It only holds which training comes when. What was ordered is in files (see ``jobs``), so a queue
 that lost a task with the worker that had taken it can be filled again.
 """
 
@@ -48,7 +48,7 @@ class Queue:
         with self._lock:
             self._task(job, turn, priority=priority)
 
-    def work_off_one(self) -> bool:
+    def process_next(self) -> bool:
         """Take the next training and do it, in this thread; False when none waits."""
         with self._lock:
             task = self._huey.dequeue()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
-from huggingtweets.evaluation import Human
+from huggingtweets.evaluation import HumanJudgements
 from huggingtweets.serving.schemas import Question, Quiz
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Quizzes:
         judged: told the run and what people said, at the end of a quiz.
     """
 
-    def __init__(self, judged: Callable[[RunFolder, Human], object]) -> None:
+    def __init__(self, judged: Callable[[RunFolder, HumanJudgements], object]) -> None:
         self._judged = judged
         self._quizzes: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
@@ -135,11 +135,11 @@ def real_posts(run: RunFolder, count: int, chance: random.Random) -> list[str]:
     return chance.sample(texts, min(count, len(texts)))
 
 
-def _human(quiz: Quiz) -> Human:
+def _human(quiz: Quiz) -> HumanJudgements:
     def taken(*, real: bool) -> tuple[int, int]:
         asked = [question for question in quiz.questions if question.real == real]
         return len(asked), sum(bool(question.said_real) for question in asked)
 
     bot, bot_taken = taken(real=False)
     real, real_taken = taken(real=True)
-    return Human(1, bot, bot_taken, real, real_taken)
+    return HumanJudgements(1, bot, bot_taken, real, real_taken)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.serving.schemas import HeldOut, Point, SampleAt
-from huggingtweets.track.training_logger import Tail
+from huggingtweets.track.training_logger import JsonlTail
 
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
@@ -19,7 +19,7 @@ _MOST_RUNS = 200  # that are remembered
 
 
 @dataclass
-class Course:
+class TrainingProgress:
     """The course of one run so far.
 
     Attributes:
@@ -31,7 +31,7 @@ class Course:
         speed: tokens a second, the newest that was told.
     """
 
-    tail: Tail
+    tail: JsonlTail
     born: float
     curve: list[Point] = field(default_factory=list)
     held_out: list[HeldOut] = field(default_factory=list)
@@ -70,20 +70,20 @@ class Course:
         del self.samples[:-_MOST_SAMPLES]
 
 
-class Watcher:
+class ProgressReader:
     """The courses of runs somebody has looked at lately."""
 
     def __init__(self) -> None:
-        self._courses: OrderedDict[str, Course] = OrderedDict()
+        self._courses: OrderedDict[str, TrainingProgress] = OrderedDict()
         self._lock = threading.Lock()
 
-    def look(self, run: RunFolder) -> Course:
+    def look(self, run: RunFolder) -> TrainingProgress:
         """The course of a run up to now."""
         with self._lock:
             key, born = str(run.path), run.path.stat().st_ino
             course = self._courses.get(key)
             if course is None or course.born != born:  # another run of the same name
-                course = Course(Tail(run.events_file), born)
+                course = TrainingProgress(JsonlTail(run.events_file), born)
                 self._courses[key] = course
             self._courses.move_to_end(key)
             while len(self._courses) > _MOST_RUNS:

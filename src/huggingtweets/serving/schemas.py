@@ -10,12 +10,12 @@ from huggingtweets.nn.bases import BUILT_IN, default, is_here
 
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
-    from huggingtweets.evaluation.report import Human, LossPoint
+    from huggingtweets.evaluation.report import HumanJudgements, LossPoint
 
 SAMPLE = "sample"
 """The source that comes with this program: NASA's posts of 2015."""
 
-ALONE = "me"
+LOCAL_USER = "me"
 """The only visitor of a server without a password."""
 
 MOST_SOURCES = 3
@@ -65,7 +65,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingRequest:
     """A bot that somebody wants.
 
     Attributes:
@@ -108,7 +108,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SourcePreview:
     """What is in the sources of an order.
 
     Attributes:
@@ -195,7 +195,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenPost:
     """A new post.
 
     Attributes:
@@ -297,7 +297,7 @@ class BotPage:
     summary: BotSummary
     counts: dict[str, int]
     report: LikenessReport | None
-    human: Human | None
+    human: HumanJudgements | None
     history: tuple[LossPoint, ...]
     seconds: dict[str, float]
     lineage: tuple[tuple[str, str], ...]

@@ -15,14 +15,14 @@ from huggingtweets.generation.copy_index import words
 from huggingtweets.generation.writer import Sampling
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.serving import bot_views, preview, publishing
-from huggingtweets.serving.batch_scheduler import Desk
-from huggingtweets.serving.bot_cache import OpenBots
+from huggingtweets.serving.batch_scheduler import BatchScheduler
+from huggingtweets.serving.bot_cache import BotCache
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import Rate
-from huggingtweets.serving.schemas import MOST_SOURCES, Written
+from huggingtweets.serving.schemas import MOST_SOURCES, WrittenPost
 from huggingtweets.serving.trainings import Trainings
 from huggingtweets.serving.worker import options_of
-from huggingtweets.serving.workspaces import Places
+from huggingtweets.serving.workspaces import Workspaces
 from huggingtweets.storage import files
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from huggingtweets.generation.writer import NewPost
-    from huggingtweets.serving.bot_cache import Opened
+    from huggingtweets.generation.writer import GeneratedPost
+    from huggingtweets.serving.bot_cache import CachedBot
     from huggingtweets.serving.schemas import (
         BotPage,
         BotSummary,
-        Found,
-        Order,
         Quiz,
         Settings,
+        SourcePreview,
         Status,
+        TrainingRequest,
     )
 
 _MOST_FAVOURITES = 1_000
@@ -63,13 +63,13 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._places = Places(settings)
-        self._trainings = Trainings(settings, self._places)
-        self.open_bots = OpenBots(settings.memory_gb * 1e9)
-        self._desk = Desk()
+        self._workspaces = Workspaces(settings)
+        self._trainings = Trainings(settings, self._workspaces)
+        self.open_bots = BotCache(settings.memory_gb * 1e9)
+        self._scheduler = BatchScheduler()
         self._quizzes = Quizzes(pipeline.add_human)
         self._rate = Rate(settings.requests_a_minute)
-        self._found: OrderedDict[tuple[str, Order], Found] = OrderedDict()
+        self._found: OrderedDict[tuple[str, TrainingRequest], SourcePreview] = OrderedDict()
         self._marking = threading.Lock()
         self._looks = threading.Semaphore(_LOOKS_AT_ONCE)
         self._swept = 0.0
@@ -80,54 +80,54 @@ class Service:
         Raises:
             StorageError: another server works in the same folder.
         """
-        home = self._places.home
-        with files.storage_errors(home):
+        home = self._workspaces.home
+        with files.wrap_os_errors(home):
             home.mkdir(parents=True, exist_ok=True)
         self._home_lock = files.locked(home)
         self._home_lock.__enter__()
         self._trainings.queue_again()
         self._sweep()
-        self._desk.start()
+        self._scheduler.start()
         self._trainings.start()
 
     def stop(self) -> None:
         """Stop all of it; trainings are saved and go on at the next start."""
         self._trainings.stop()
-        self._desk.stop()
+        self._scheduler.stop()
         self._home_lock.__exit__(None, None, None)
 
     def secret(self) -> bytes:
         """32 random bytes that stay the same for this server, to sign cookies with."""
-        return self._places.secret()
+        return self._workspaces.secret()
 
     # -- choose --------------------------------------------------------------------------------
 
     def keep_upload(self, visitor: str, file: Path, name: str) -> Path:
         """Move a file that was sent into the visitor's uploads; returns where it is now.
 
-        That path, as text, is a source of an :class:`Order`.
+        That path, as text, is a source of an :class:`TrainingRequest`.
 
         Raises:
             InputError: it is too large, of no kind that is read, or there is no room for it.
         """
         self._rate.check(visitor)
         self._sweep()
-        with self._plainly(visitor):
-            return self._places.keep_upload(visitor, file, name)
+        with self._redact_paths(visitor):
+            return self._workspaces.keep_upload(visitor, file, name)
 
-    def inspect(self, visitor: str, order: Order) -> Found:
+    def inspect(self, visitor: str, order: TrainingRequest) -> SourcePreview:
         """Read and curate the sources of an order; nothing is kept but what was downloaded.
 
         Raises:
             InputError: a source can't be read, or something in the order can't be used.
         """
         self._rate.check(visitor)
-        with self._plainly(visitor):
+        with self._redact_paths(visitor):
             specs = self._checked(visitor, order)
             with self._looks:
-                runs = dict.fromkeys((self._places.runs(visitor), self._places.out))
+                runs = dict.fromkeys((self._workspaces.runs(visitor), self._workspaces.out))
                 base = order.base or self.settings.base
-                found = preview.find(specs, order, base, list(runs))
+                found = preview.preview_sources(specs, order, base, list(runs))
             self._found[visitor, order] = found
             while len(self._found) > _MOST_FOUND:
                 self._found.popitem(last=False)
@@ -135,7 +135,7 @@ class Service:
 
     # -- train ---------------------------------------------------------------------------------
 
-    def submit(self, visitor: str, order: Order) -> str:
+    def submit(self, visitor: str, order: TrainingRequest) -> str:
         """Queue a training; returns the run's name at once.
 
         Raises:
@@ -143,7 +143,7 @@ class Service:
             StorageError: the name is taken.
         """
         self._rate.check(visitor)
-        with self._plainly(visitor):
+        with self._redact_paths(visitor):
             specs = self._checked(visitor, order)
             found = self._found.get((visitor, order))
             return self._trainings.submit(visitor, order, specs, found.authors if found else ())
@@ -158,7 +158,7 @@ class Service:
 
     def trainings(self, visitor: str) -> list[Status]:
         """The unfinished trainings of a visitor, in the order they come."""
-        self._places.check_visitor(visitor)
+        self._workspaces.check_visitor(visitor)
         return self._trainings.unfinished(visitor)
 
     def stop_run(self, visitor: str, name: str) -> None:
@@ -190,7 +190,7 @@ class Service:
         temperature: float = TEMPERATURE,
         max_chars: int = 280,
         seed: int | None = None,
-    ) -> Iterator[Written]:
+    ) -> Iterator[WrittenPost]:
         """New posts as they finish; copies of real ones are drawn again.
 
         Raises:
@@ -201,22 +201,22 @@ class Service:
         if not 1 <= n <= self.settings.most_posts:
             raise InputError(f"Ask for 1 to {self.settings.most_posts} posts, not {n}.")
         sampling = Sampling(temperature=temperature, max_chars=max_chars, seed=seed)
-        place = self._places.seen(visitor, name)
-        with self._plainly(visitor):
-            opened = self.open_bots.open(place.run)
-            posts = self._desk.write(opened, prompt, n, sampling)
-        return (_written(post, opened, quoting=place.mine) for post in posts)
+        access = self._workspaces.visible_run(visitor, name)
+        with self._redact_paths(visitor):
+            opened = self.open_bots.open(access.run)
+            posts = self._scheduler.write(opened, prompt, n, sampling)
+        return (_written(post, opened, quoting=access.mine) for post in posts)
 
     def favourite(self, visitor: str, name: str, text: str, on: bool = True) -> None:
         """Mark a post of one's own bot, or take the mark away."""
-        run = self._places.mine(visitor, name)
+        run = self._workspaces.own_run(visitor, name)
         with self._marking:
             bot_views.mark(run, _post(text), _MOST_FAVOURITES, on=on)
 
     def set_picture(self, visitor: str, name: str, text: str, prompt: str = "") -> None:
         """Draw the picture of one's own bot from one of its posts."""
         self._rate.check(visitor)
-        run = self._places.mine(visitor, name)
+        run = self._workspaces.own_run(visitor, name)
         if not run.bot.is_dir():
             raise BotError(f"{name} has no bot yet.")
         begun = prompt if text.startswith(prompt) else ""
@@ -224,7 +224,7 @@ class Service:
 
     def share_links(self, visitor: str, name: str, text: str) -> list[tuple[str, str]]:
         """Network and address that opens a ready post there; nothing is sent."""
-        run = self._places.seen(visitor, name).run
+        run = self._workspaces.visible_run(visitor, name).run
         made = publish.drafts(_post(text), run.record().authors, publish.Sharing())
         return [(draft.network, draft.url) for draft in made]
 
@@ -237,7 +237,7 @@ class Service:
         """
         if not SMALLEST <= size <= LARGEST:
             raise InputError(f"A quiz has {SMALLEST} to {LARGEST} questions, not {size}.")
-        run = self._places.mine(visitor, name)
+        run = self._workspaces.own_run(visitor, name)
         if run.record().state != "done":
             raise BotError(f"{name} isn't done yet.")
         posts = [post.text for post in self.write(visitor, name, n=size // 2)]
@@ -256,32 +256,34 @@ class Service:
     def gallery(self, visitor: str) -> list[BotSummary]:
         """All bots to be seen: one's own, then those of others, each newest first."""
         found = []
-        for name, place in self._places.all_seen(visitor):
+        for name, access in self._workspaces.visible_runs(visitor):
             with suppress(BotError, OSError):  # damaged, or deleted this moment
-                bot = bot_views.summary(name, place)
-                if place.mine or bot.state == "done":
+                bot = bot_views.summary(name, access)
+                if access.mine or bot.state == "done":
                     found.append(bot)
         return found
 
     def bot(self, visitor: str, name: str) -> BotPage:
         """All about a bot."""
-        return bot_views.page(name, self._places.seen(visitor, name))
+        return bot_views.page(name, self._workspaces.visible_run(visitor, name))
 
     def picture(self, visitor: str, name: str) -> Path | None:
         """The picture of a bot, None where there is none."""
-        picture = self._places.seen(visitor, name).run.picture
+        picture = self._workspaces.visible_run(visitor, name).run.picture
         return picture if picture.is_file() else None
 
     def report_page(self, visitor: str, name: str) -> Path | None:
         """The likeness report as HTML; None for bots of others, as it quotes a real post."""
-        place = self._places.seen(visitor, name)
-        page = place.run.report_page
-        return page if place.mine and page.is_file() else None
+        access = self._workspaces.visible_run(visitor, name)
+        page = access.run.report_page
+        return page if access.mine and page.is_file() else None
 
     def card(self, visitor: str, name: str) -> str:
         """The card as Markdown, empty where there is none yet."""
         try:
-            return (self._places.seen(visitor, name).run.bot / "README.md").read_text("utf-8")
+            return (self._workspaces.visible_run(visitor, name).run.bot / "README.md").read_text(
+                "utf-8"
+            )
         except OSError:
             return ""
 
@@ -292,9 +294,9 @@ class Service:
         """
         self._rate.check(visitor)
         self._sweep()
-        run = self._places.mine(visitor, name)
-        with self._plainly(visitor):
-            return bot_views.export(run, self._places.exports(visitor, name))
+        run = self._workspaces.own_run(visitor, name)
+        with self._redact_paths(visitor):
+            return bot_views.export(run, self._workspaces.exports(visitor, name))
 
     def publish(  # noqa: PLR0917 - as pages call it
         self, visitor: str, name: str, repo: str, token: str, private: bool, consent: bool
@@ -306,8 +308,8 @@ class Service:
             PublishError: the Hub can't be reached.
         """
         self._rate.check(visitor)
-        run = self._places.mine(visitor, name)
-        with self._plainly(visitor):
+        run = self._workspaces.own_run(visitor, name)
+        with self._redact_paths(visitor):
             return publishing.publish(run, repo, token, private=private, consent=consent)
 
     def delete(self, visitor: str, name: str) -> None:
@@ -317,25 +319,25 @@ class Service:
             BotError: there is none of this name.
             StorageError: it can't be stopped or deleted just now.
         """
-        path = self._places.own(visitor, name)
+        path = self._workspaces.run_path(visitor, name)
         read = self._trainings.end(visitor, name)
         run = RunFolder(path)
         self.open_bots.close(run)
         self._quizzes.forget(run)
         for source in read:
-            self._places.forget_upload(source)
+            self._workspaces.forget_upload(source)
         if path.exists():
-            with files.storage_errors(path):
+            with files.wrap_os_errors(path):
                 gone = path.with_name(f".{path.name}.deleted")
                 shutil.rmtree(gone, ignore_errors=True)
                 path.rename(gone)  # at once, so that nobody sees half of it
                 shutil.rmtree(gone)
-        shutil.rmtree(self._places.exports(visitor, name), ignore_errors=True)
+        shutil.rmtree(self._workspaces.exports(visitor, name), ignore_errors=True)
         self._trainings.forget(visitor, name)
 
     # -- within --------------------------------------------------------------------------------
 
-    def _checked(self, visitor: str, order: Order) -> list[str | Path]:
+    def _checked(self, visitor: str, order: TrainingRequest) -> list[str | Path]:
         """What the pipeline reads for an order in which nothing is wrong."""
         settings = self.settings
         if not 1 <= len(order.sources) <= MOST_SOURCES:
@@ -345,8 +347,8 @@ class Service:
                 f"There is no recipe {order.recipe[:50]!r}; choose one of these: "
                 f"{', '.join(RECIPES)}."
             )
-        specs = self._places.sources(visitor, order.sources)
-        options_of(order, settings, self._places.runs(visitor), order.name)
+        specs = self._workspaces.sources(visitor, order.sources)
+        options_of(order, settings, self._workspaces.runs(visitor), order.name)
         base = order.base or settings.base
         if settings.shared:
             if base not in (settings.base, *settings.bases):
@@ -361,28 +363,28 @@ class Service:
         if time.monotonic() - self._swept < _SWEEP_EVERY and self._swept:
             return
         self._swept = time.monotonic()
-        self._places.sweep(self._trainings.sources_in_use())
+        self._workspaces.sweep(self._trainings.sources_in_use())
 
     @contextmanager
-    def _plainly(self, visitor: str) -> Iterator[None]:
+    def _redact_paths(self, visitor: str) -> Iterator[None]:
         """Tell of files by their names alone: paths are the server's business."""
-        self._places.check_visitor(visitor)
+        self._workspaces.check_visitor(visitor)
         try:
             yield
         except HuggingTweetsError as error:
-            text = self._places.without_paths(str(error))
+            text = self._workspaces.without_paths(str(error))
             if text == str(error):
                 raise
             raise type(error)(text) from error
 
 
-def _written(post: NewPost, opened: Opened, *, quoting: bool) -> Written:
+def _written(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -> WrittenPost:
     index = opened.bot.index
     count = len(words(post.text))
     shared = post.copied_words
     novelty = None if shared is None else 1 - shared / count if count else 1.0
     nearest = index.longest_run(post.text).source if index and quoting and shared else None
-    return Written(
+    return WrittenPost(
         post.text,
         post.prompt,
         shared,

@@ -21,17 +21,17 @@ from filelock import FileLock, Timeout
 from huggingtweets import pipeline
 from huggingtweets.errors import BotError, HuggingTweetsError, Interrupted
 from huggingtweets.nn import bases
-from huggingtweets.serving.jobs import Orders, Progress
+from huggingtweets.serving.jobs import JobStore, Progress
 from huggingtweets.serving.queue import Queue
 from huggingtweets.serving.schemas import Settings
-from huggingtweets.serving.workspaces import Places
+from huggingtweets.serving.workspaces import Workspaces
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES, Interrupt
 
 if TYPE_CHECKING:
     from huggingtweets.events import Event
     from huggingtweets.serving.jobs import Job
-    from huggingtweets.serving.schemas import Order, RunState
+    from huggingtweets.serving.schemas import RunState, TrainingRequest
 
 _NICE = 10
 """Writing comes first: a training gets a tenth of a core that both want, else all of it."""
@@ -54,21 +54,21 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.places = Places(settings)
-        self.orders = Orders(self.places.home)
-        self.queue = Queue(self.places.home, settings.queue, self.work)
+        self.workspaces = Workspaces(settings)
+        self.jobs = JobStore(self.workspaces.home)
+        self.queue = Queue(self.workspaces.home, settings.queue, self.work)
         self.ending = threading.Event()
 
     def run(self) -> None:
         """Work until told to end."""
         while not self.ending.is_set():
-            if not self.queue.work_off_one():
+            if not self.queue.process_next():
                 self.ending.wait(_SECONDS_BETWEEN_LOOKS)
         self.queue.close()
 
     def work(self, job_id: str, turn: int) -> None:
         """Do a training, unless something else is wanted of it by now."""
-        job = self.orders.find(job_id)
+        job = self.jobs.find(job_id)
         if job is not None and job.turn == turn and job.wanted == "run":
             Training(self, job).run()
 
@@ -78,7 +78,7 @@ class Training:
 
     def __init__(self, worker: Worker, job: Job) -> None:
         self.worker, self.job = worker, job
-        self.places, self.orders = worker.places, worker.orders
+        self.workspaces, self.jobs = worker.workspaces, worker.jobs
         self.interrupt = Interrupt()
         self.told = Progress(job.turn)
         self.told_at = 0.0
@@ -97,7 +97,7 @@ class Training:
             else:  # it goes on with the next server
                 self._tell(state="waiting", message="")
         except HuggingTweetsError as error:
-            self._tell(state="failed", error=self.places.without_paths(str(error)))
+            self._tell(state="failed", error=self.workspaces.without_paths(str(error)))
         except Exception as error:  # noqa: BLE001 - the next training must not suffer
             kind = type(error).__name__
             self._tell(state="failed", error=f"An error of the program ({kind}); see worker.log.")
@@ -110,7 +110,7 @@ class Training:
 
     def _train(self) -> None:
         job = self.job
-        run = RunFolder(self.places.own(job.visitor, job.name))
+        run = RunFolder(self.workspaces.run_path(job.visitor, job.name))
         if run.record_file.is_file():
             record = run.record()
             if record.state != "done" or record.forgotten:
@@ -118,7 +118,7 @@ class Training:
         elif job.order is None:
             raise BotError(f"There is no bot {job.name!r} any more.")
         else:
-            specs = self.places.sources(job.visitor, job.order.sources)
+            specs = self.workspaces.sources(job.visitor, job.order.sources)
             options = options_of(job.order, self.worker.settings, run.path.parent, job.name)
             pipeline.train(specs, options, self._listen, self.interrupt)
         self._forget_uploads()
@@ -126,7 +126,7 @@ class Training:
     def _watch(self, over: threading.Event) -> None:
         """Ask the training to save and stop when its visitor or the server wants that."""
         while not over.wait(_SECONDS_BETWEEN_LOOKS):
-            job = self.orders.find(self.job.id)
+            job = self.jobs.find(self.job.id)
             stopped = job is None or job.wanted == "stop" or job.turn != self.job.turn
             if stopped or self.worker.ending.is_set():
                 self.interrupt.requested = True
@@ -138,7 +138,7 @@ class Training:
             raise Interrupted("Stopped.")
         if state == "training" and self.told.state != "training":
             self._forget_uploads()  # the posts are in the run folder
-        message = self.places.without_paths(event.message)
+        message = self.workspaces.without_paths(event.message)
         if state == "reading" or event.counts or state != self.told.state:
             counts = event.counts or self.told.counts
             changes: dict[str, object] = {"state": state, "message": message, "counts": counts}
@@ -151,20 +151,20 @@ class Training:
     def _tell(self, **changes: object) -> None:
         self.told = replace(self.told, **changes)  # type: ignore[arg-type]  # fields of Progress
         self.told_at = time.monotonic()
-        self.orders.tell(self.job, self.told)
+        self.jobs.tell(self.job, self.told)
 
     def _forget_uploads(self) -> None:
         """Remove the files this bot was made from, unless another training still needs them."""
         if self.job.order is None:
             return
-        others = [job for job in self.orders.unfinished() if job.id != self.job.id]
+        others = [job for job in self.jobs.unfinished() if job.id != self.job.id]
         needed = {source for job in others if job.order for source in job.order.sources}
         for source in set(self.job.order.sources) - needed:
-            self.places.forget_upload(Path(source))
+            self.workspaces.forget_upload(Path(source))
 
 
 def options_of(
-    order: Order, settings: Settings, out: Path, name: str | None
+    order: TrainingRequest, settings: Settings, out: Path, name: str | None
 ) -> pipeline.TrainOptions:
     """What the pipeline is told.
 
@@ -196,16 +196,16 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=0, help="of this worker, from 0")
     given = parser.parse_args()
     settings = Settings(out=given.out, shared=given.shared, base=given.base, queue=given.queue)
-    _step_back()
+    _lower_priority()
     worker = Worker(settings)
     threading.Thread(target=_end_with_the_server, args=(worker,), daemon=True).start()
-    lock = FileLock(worker.places.home / f"worker-{given.number}.lock")
+    lock = FileLock(worker.workspaces.home / f"worker-{given.number}.lock")
     while not worker.ending.is_set():  # the worker of an earlier server may still be saving
         with suppress(Timeout), lock.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
             worker.run()
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Let the server go first."""
     with suppress(AttributeError, OSError):  # Windows has none
         os.nice(_NICE)

@@ -23,7 +23,7 @@ _SECONDS_TO_END = 70.0
 _LONGEST_PAUSE = 30.0  # seconds before a worker that keeps dying is started again
 
 
-class Staff:
+class WorkerPool:
     """Worker processes.
 
     Args:
@@ -46,7 +46,7 @@ class Staff:
     def start(self) -> None:
         """Start all workers."""
         self._workers = [self._start_one(i) for i in range(self._settings.workers)]
-        self._thread = threading.Thread(target=self._watch, name="staff", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="pool", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -88,7 +88,7 @@ class Staff:
         # -P: nothing in the folder the user happens to be in is taken for a package
         command = [sys.executable, "-P", "-m", "huggingtweets.serving.worker"]
         log = self._home / "worker.log"
-        with files.storage_errors(log), log.open("ab") as opened:
+        with files.wrap_os_errors(log), log.open("ab") as opened:
             log.chmod(0o600)
             return subprocess.Popen(  # noqa: S603 - our own module
                 [*command, str(settings.out.absolute()), *options],

@@ -5,7 +5,7 @@
     OUT/                          the runs folder
       .app/                       what the server keeps; list_runs passes it over
         secret                    to sign cookies with
-        queue.db  jobs/           trainings, see orders.py
+        queue.db  jobs/           trainings, see jobs.py
         uploads/ exports/         of the only visitor, alone: files sent, zips to be fetched
         visitors/ID/              of each visitor, shared: runs/ uploads/ exports/
 
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError, InputError, SourceError
 from huggingtweets.sample import sample_path
-from huggingtweets.serving.schemas import ALONE, SAMPLE
+from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE
 from huggingtweets.storage import files, run_folder
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -51,14 +51,14 @@ _HOURS_KEPT = 24.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunAccess:
     """A run, and whether it is the visitor's own."""
 
     run: RunFolder
     mine: bool
 
 
-class Places:
+class Workspaces:
     """The folders of a server."""
 
     def __init__(self, settings: Settings) -> None:
@@ -74,7 +74,7 @@ class Places:
         Raises:
             InputError: it isn't one.
         """
-        fine = _VISITOR.fullmatch(visitor) if self.settings.shared else visitor == ALONE
+        fine = _VISITOR.fullmatch(visitor) if self.settings.shared else visitor == LOCAL_USER
         if not fine:
             raise InputError("This browser isn't known here; load the page again.")
 
@@ -91,14 +91,14 @@ class Places:
 
     def exports(self, visitor: str, name: str) -> Path:
         """Where the zips of a visitor's bot are kept until they are fetched."""
-        self.own(visitor, name)
+        self.run_path(visitor, name)
         return self._belongings(visitor) / "exports" / name
 
     def _belongings(self, visitor: str) -> Path:
         self.check_visitor(visitor)
         return self.home / "visitors" / visitor if self.settings.shared else self.home
 
-    def own(self, visitor: str, name: str) -> Path:
+    def run_path(self, visitor: str, name: str) -> Path:
         """Where a visitor's run of this name is or would be.
 
         Raises:
@@ -108,18 +108,18 @@ class Places:
             raise BotError(_no_bot(name))
         return self.runs(visitor) / name
 
-    def mine(self, visitor: str, name: str) -> RunFolder:
+    def own_run(self, visitor: str, name: str) -> RunFolder:
         """A run of the visitor's own.
 
         Raises:
             BotError: there is none of this name, whether or not others have one.
         """
-        found = RunFolder(self.own(visitor, name))
+        found = RunFolder(self.run_path(visitor, name))
         if not found.record_file.is_file():
             raise BotError(_no_bot(name))
         return found
 
-    def seen(self, visitor: str, name: str) -> Place:
+    def visible_run(self, visitor: str, name: str) -> RunAccess:
         """A run that a visitor may look at and play with.
 
         Raises:
@@ -127,22 +127,22 @@ class Places:
         """
         foreign = _FOREIGN.fullmatch(name)
         if foreign is None:
-            return Place(self.mine(visitor, name), mine=True)
+            return RunAccess(self.own_run(visitor, name), mine=True)
         self.check_visitor(visitor)
         for owner, folder in self._others(visitor):
             if secrets.compare_digest(self._tag(owner), foreign["tag"]):
                 found = RunFolder(folder / foreign["name"])
                 if found.record_file.is_file() and found.record().state == "done":
-                    return Place(found, mine=False)
+                    return RunAccess(found, mine=False)
         raise BotError(_no_bot(name))
 
-    def all_seen(self, visitor: str) -> Iterator[tuple[str, Place]]:
+    def visible_runs(self, visitor: str) -> Iterator[tuple[str, RunAccess]]:
         """What a visitor calls each bot, and where it is: the newest first, own ones before."""
         for found in reversed(run_folder.list_runs(self.runs(visitor))):
-            yield found.path.name, Place(found, mine=True)
+            yield found.path.name, RunAccess(found, mine=True)
         for owner, folder in self._others(visitor):
             for found in reversed(run_folder.list_runs(folder)):
-                yield f"{found.path.name}~{self._tag(owner)}", Place(found, mine=False)
+                yield f"{found.path.name}~{self._tag(owner)}", RunAccess(found, mine=False)
 
     def _others(self, visitor: str) -> Iterator[tuple[str, Path]]:
         if not (self.settings.shared and self.settings.share_gallery):
@@ -159,7 +159,7 @@ class Places:
         """32 random bytes that only this server knows, made on first use."""
         file = self.home / "secret"
         if not file.is_file():
-            with files.storage_errors(file):
+            with files.wrap_os_errors(file):
                 self.home.mkdir(parents=True, exist_ok=True)
                 temporary = file.with_name(f"secret.{os.getpid()}.new")
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -210,7 +210,7 @@ class Places:
         safe = _safe(name)
         if not safe.lower().endswith(_ENDINGS):
             raise InputError(f"{safe} is of no kind that is read here; give {_ENDINGS_TOLD}.")
-        with files.storage_errors(Path(safe)):
+        with files.wrap_os_errors(Path(safe)):
             size = file.stat().st_size
             self._check_size(safe, size)
             folder = self.uploads(visitor) / secrets.token_hex(8)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FOLDERS = ("", "data", "js", "js/tweets", "data/js", "data/js/tweets")
 
 
-class Members(Protocol):
+class ArchiveReader(Protocol):
     """Files with names, of which only those that are asked for are opened."""
 
     def names(self) -> list[str]:
@@ -34,7 +34,7 @@ class Members(Protocol):
         """Close what was opened."""
 
 
-def open_members(path: Path, beside: tuple[str, ...] = ()) -> Members:
+def open_members(path: Path, beside: tuple[str, ...] = ()) -> ArchiveReader:
     """Open a zip, a tar.gz, a folder or a single file.
 
     Args:
@@ -49,13 +49,13 @@ def open_members(path: Path, beside: tuple[str, ...] = ()) -> Members:
     return _Folder(path, beside)
 
 
-def texts(members: Members, name: str, where: str) -> Iterator[str]:
+def read_text(members: ArchiveReader, name: str, where: str) -> Iterator[str]:
     """Stream the text of one file."""
     with closing(members.chunks(name)) as chunks:
         yield from decoded(chunks, where)
 
 
-def where_is(path: Path, name: str) -> str:
+def display_path(path: Path, name: str) -> str:
     """Name a file inside what the user named, for error messages."""
     return str(path) if name == path.name else f"{name} in {path}"
 

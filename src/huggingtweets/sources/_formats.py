@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.sources._open import Source
-    from huggingtweets.sources.reading import Reading
+    from huggingtweets.sources.reading import ReadOptions
 
 SUPPORTED = (
     "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
@@ -27,7 +27,7 @@ SUPPORTED = (
 """What can be read, for error messages."""
 
 
-def open_path(path: Path, reading: Reading) -> Source | None:
+def open_path(path: Path, reading: ReadOptions) -> Source | None:
     """Find the source for a file or folder that is there; None when no source reads it.
 
     Raises:
@@ -56,7 +56,7 @@ def _open_folder(path: Path, speaker: str | None, author: str | None) -> Source:
     return XArchive(path, author)
 
 
-def _open_json(path: Path, reading: Reading) -> Source:
+def _open_json(path: Path, reading: ReadOptions) -> Source:
     kind = kind_of_json(path)
     if kind == "mastodon":
         return MastodonArchive(path, reading.author)

@@ -54,12 +54,12 @@ class Guard:
                 self.check(host, str(where[0]))
 
     def opened(self, connection: socket.socket | None) -> None:
-        """Remember a connection for :meth:`hang_up`."""
+        """Remember a connection for :meth:`close_all`."""
         self._sockets = [one for one in self._sockets if one.fileno() >= 0]
         if connection is not None:
             self._sockets.append(connection)
 
-    def hang_up(self) -> None:
+    def close_all(self) -> None:
         """End every connection, from another thread: whoever reads from one gets an error."""
         for connection in self._sockets:
             with suppress(OSError):  # past SSLSocket's own, which isn't made for two threads

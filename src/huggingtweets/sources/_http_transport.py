@@ -22,7 +22,7 @@ _CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a server said, read whole."""
 
     status: int
@@ -30,12 +30,12 @@ class Answer:
     body: bytes
 
 
-class CutError(Exception):
+class RetryableError(Exception):
     """Something that may go better next time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ResponseLimits:
     """What an answer may take.
 
     Attributes:
@@ -60,7 +60,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class HttpTransport:
     """Asks one question at a time.
 
     Attributes:
@@ -73,7 +73,9 @@ class Exchange:
     session: requests.Session
     guard: Guard
 
-    def ask(self, url: str, params: Mapping[str, str] | None, limits: Limits) -> Answer:
+    def ask(
+        self, url: str, params: Mapping[str, str] | None, limits: ResponseLimits
+    ) -> HttpResponse:
         """Get an answer, whatever its status below 500.
 
         Raises:
@@ -103,13 +105,13 @@ class Exchange:
         if limits.over:  # cut by us, which may look like its end
             raise self._too_slow(limits)
         if response.status_code >= 500:
-            raise CutError(f"it answered {response.status_code}")
-        return Answer(response.status_code, response.headers, body)
+            raise RetryableError(f"it answered {response.status_code}")
+        return HttpResponse(response.status_code, response.headers, body)
 
     @contextmanager
-    def _hanging_up_at_the_end(self, limits: Limits) -> Iterator[None]:
+    def _hanging_up_at_the_end(self, limits: ResponseLimits) -> Iterator[None]:
         """End the connection at the deadline, also one where a byte comes every ten seconds."""
-        timer = threading.Timer(limits.left + 0.01, self.guard.hang_up)
+        timer = threading.Timer(limits.left + 0.01, self.guard.close_all)
         timer.daemon = True
         timer.start()
         try:
@@ -118,7 +120,7 @@ class Exchange:
             timer.cancel()
             timer.join()
 
-    def _body(self, response: requests.Response, limits: Limits) -> bytes:
+    def _body(self, response: requests.Response, limits: ResponseLimits) -> bytes:
         chunks, size = [], 0
         for chunk in response.raw.stream(_CHUNK, decode_content=True):
             size += len(chunk)
@@ -132,7 +134,7 @@ class Exchange:
                 break
         return b"".join(chunks)
 
-    def _too_slow(self, limits: Limits) -> SourceError:
+    def _too_slow(self, limits: ResponseLimits) -> SourceError:
         return SourceError(
             f"{self.host} took over {limits.seconds:,.3g} seconds for an answer; try again later."
         )
@@ -150,4 +152,4 @@ class Exchange:
             return SourceError(f"{self.host} has no valid certificate; check the name.")
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
             return SourceError(f"{self.host} is no address that can be asked; check it.")
-        return CutError("the connection failed")
+        return RetryableError("the connection failed")

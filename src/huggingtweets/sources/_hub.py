@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingtweets.sources import http
-from huggingtweets.sources._hub_errors import no_hub, telling
+from huggingtweets.sources._hub_errors import map_hub_errors, no_hub
 from huggingtweets.sources._hub_progress import progress
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import HfApi
 
-    from huggingtweets.events import Listener
+    from huggingtweets.events import EventHandler
 
 CONVERTED, MAIN = "refs/convert/parquet", "main"
 """The branch to which the Hub writes its own Parquet files, and the owner's."""
@@ -58,7 +58,7 @@ class HubDataset:
     """
 
     dataset: str
-    listen: Listener
+    listen: EventHandler
 
     def branch(self, name: str) -> Branch | None:
         """List the files of a branch; None where it isn't there.
@@ -68,10 +68,10 @@ class HubDataset:
         """
         from huggingface_hub.errors import RevisionNotFoundError, RevisionResolutionError
 
-        with telling(self.dataset):
+        with map_hub_errors(self.dataset):
             options: dict[str, Any] = {"repo_type": "dataset", "cache_dir": _cache()}
             try:
-                commit = _patiently(
+                commit = _with_retries(
                     lambda: self._api.resolve_revision(
                         self.dataset, revision=name, local_files_only=not self._online, **options
                     )
@@ -93,7 +93,7 @@ class HubDataset:
         from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
 
         options: dict[str, Any] = {"repo_type": "dataset", "cache_dir": _cache()}
-        with telling(self.dataset):
+        with map_hub_errors(self.dataset):
             revision = getattr(branch.commit, "resolved", branch.commit)
             known = {"revision": revision, **options}
             missing = [
@@ -118,7 +118,7 @@ class HubDataset:
         Raises:
             SourceError: it can't be reached.
         """
-        with telling(self.dataset):
+        with map_hub_errors(self.dataset):
             if not self._online:
                 raise no_hub(self.dataset)
 
@@ -136,7 +136,7 @@ class HubDataset:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
         try:
-            _patiently(lambda: self._api.dataset_info(self.dataset, timeout=_SECONDS))
+            _with_retries(lambda: self._api.dataset_info(self.dataset, timeout=_SECONDS))
         except HFValidationError:
             raise
         except HfHubHTTPError as error:
@@ -175,7 +175,7 @@ def _cache() -> str | None:
     return str(Path(os.path.expandvars(home)) / "hub") if home else None
 
 
-def _patiently(ask: Callable[[], _T]) -> _T:
+def _with_retries(ask: Callable[[], _T]) -> _T:
     """Ask again where the Hub stumbled, which the library does for some questions only."""
     from huggingface_hub.errors import HfHubHTTPError, RevisionResolutionError
 

@@ -24,7 +24,7 @@ class NoHubError(SourceError):
 
 
 @contextmanager
-def telling(dataset: str) -> Iterator[None]:
+def map_hub_errors(dataset: str) -> Iterator[None]:
     """Turn what the library raises into one sentence, without what it quotes of a request.
 
     Raises:

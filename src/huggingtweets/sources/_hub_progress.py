@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from huggingtweets.events import Event, Listener
+from huggingtweets.events import Event, EventHandler
 
 _BYTES = ("huggingface_hub.http_get", "huggingface_hub.xet_get")
 """Names of the bars that count what is on disk; others count files, or bytes of the network."""
@@ -13,7 +13,7 @@ _BYTES = ("huggingface_hub.http_get", "huggingface_hub.xet_get")
 _STEPS = 20  # events of a whole download; a log gets a line for each
 
 
-def progress(dataset: str, total: int, listen: Listener) -> type[Any]:
+def progress(dataset: str, total: int, listen: EventHandler) -> type[Any]:
     """Make a progress bar for the library that draws nothing and tells ``listen`` instead.
 
     Args:

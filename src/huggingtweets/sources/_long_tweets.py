@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._fields import id_of, text_of, time_of
-from huggingtweets.storage.files import storage_errors
+from huggingtweets.storage.files import wrap_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ _Place = tuple[int, int]
 """Where a text begins in the file and how many bytes it has."""
 
 
-class Notes:
+class LongTweetStore:
     """The long posts of one archive, however large; use it in ``with closing(...)``.
 
     Only the places of the texts are held in memory; the texts lie in a file, once they have more
@@ -91,7 +91,7 @@ class Notes:
                 "download the archive again."
             )
         encoded = text.encode()
-        with storage_errors(Path(gettempdir())):
+        with wrap_os_errors(Path(gettempdir())):
             start = self._file.seek(0, SEEK_END)
             self._file.write(encoded)
         return start, len(encoded)

@@ -11,11 +11,11 @@ from huggingtweets.data.posts import Post, posts_table
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._fields import name_of
 from huggingtweets.sources._formats import SUPPORTED, open_path
-from huggingtweets.sources._privacy_filter import behind, honouring
-from huggingtweets.sources._together import together
+from huggingtweets.sources._privacy_filter import apply_privacy_filter, unwrap
+from huggingtweets.sources._together import merge_posts
 from huggingtweets.sources.accounts import open_account
 from huggingtweets.sources.huggingface import open_dataset
-from huggingtweets.sources.reading import Reading
+from huggingtweets.sources.reading import ReadOptions
 from huggingtweets.sources.telegram import TelegramExport
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Source(Protocol):
         """Yield all posts, reposts and empty ones included."""
 
 
-def open_source(spec: str | Path, reading: Reading | None = None) -> Source:
+def open_source(spec: str | Path, reading: ReadOptions | None = None) -> Source:
     """Find the source for a file, a folder, an account or a dataset.
 
     Args:
@@ -53,12 +53,12 @@ def open_source(spec: str | Path, reading: Reading | None = None) -> Source:
         SourceError: there is no such file, or none that can be read.
         OptedOutError: the author asked not to be imitated.
     """
-    reading = reading or Reading()
+    reading = reading or ReadOptions()
     reading = replace(reading, author=name_of(reading.author))
-    return honouring(lambda own: _find(spec, own), reading)
+    return apply_privacy_filter(lambda own: _find(spec, own), reading)
 
 
-def _find(spec: str | Path, reading: Reading) -> Source:
+def _find(spec: str | Path, reading: ReadOptions) -> Source:
     path = Path(spec)
     if not _is_there(path) and (account := open_account(str(spec), reading)):
         return account
@@ -74,7 +74,7 @@ def _find(spec: str | Path, reading: Reading) -> Source:
     return source
 
 
-def read_posts(specs: Sequence[str | Path], reading: Reading | None = None) -> pl.DataFrame:
+def read_posts(specs: Sequence[str | Path], reading: ReadOptions | None = None) -> pl.DataFrame:
     """Read all sources into one table of :data:`huggingtweets.data.posts.SCHEMA`.
 
     A post that is there twice is kept once, as when the same archive is given twice or two archives
@@ -86,14 +86,14 @@ def read_posts(specs: Sequence[str | Path], reading: Reading | None = None) -> p
     """
     if not specs:
         raise SourceError(f"No source of posts was given; give {SUPPORTED}.")
-    reading = reading or Reading()
+    reading = reading or ReadOptions()
     sources = [open_source(spec, reading) for spec in specs]
     speaker = reading.speaker
-    if speaker is not None and not any(isinstance(behind(s), TelegramExport) for s in sources):
+    if speaker is not None and not any(isinstance(unwrap(s), TelegramExport) for s in sources):
         raise SourceError(
             f"--from {speaker[:80]} names a person in a Telegram export, and none was given."
         )
-    return together([posts_table(source.posts()) for source in sources])
+    return merge_posts([posts_table(source.posts()) for source in sources])
 
 
 def _is_there(path: Path) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _UNTOLD = 60.0  # where it doesn't say
 
 
-def pause_asked(headers: Mapping[str, str], present: float) -> float:
+def retry_after_seconds(headers: Mapping[str, str], present: float) -> float:
     """Read how many seconds a server wants to be left alone, at least one.
 
     Networks write a number of seconds, a time since 1970 or a date, under four names.

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from huggingtweets.data.posts import Post
     from huggingtweets.privacy.opt_out import OptOut
     from huggingtweets.sources._open import Source
-    from huggingtweets.sources.reading import Reading
+    from huggingtweets.sources.reading import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Honouring:
+class FilteredSource:
     """A source without what its authors don't want read.
 
     Attributes:
@@ -37,7 +37,7 @@ class Honouring:
     """
 
     source: Source
-    reading: Reading
+    reading: ReadOptions
     opt_out: OptOut
     forget: PostIds
 
@@ -79,7 +79,7 @@ class Honouring:
         )
 
 
-def honouring(find: Callable[[Reading], Source], reading: Reading) -> Source:
+def apply_privacy_filter(find: Callable[[ReadOptions], Source], reading: ReadOptions) -> Source:
     """Find a source as ``find`` does and keep inside it what its authors don't want read.
 
     Raises:
@@ -93,9 +93,9 @@ def honouring(find: Callable[[Reading], Source], reading: Reading) -> Source:
     source = find(replace(reading, author=None))
     if isinstance(source, NetworkSource):  # before any request is made
         opt_out.check([source.account.handle])
-    return Honouring(source, reading, opt_out, forget)
+    return FilteredSource(source, reading, opt_out, forget)
 
 
-def behind(source: Source) -> Source:
+def unwrap(source: Source) -> Source:
     """The source itself, behind the wishes."""
-    return source.source if isinstance(source, Honouring) else source
+    return source.source if isinstance(source, FilteredSource) else source

@@ -17,7 +17,7 @@ _PLACE, _NTH = "_place", "_nth"
 _ONE_POST = r"^\d{12,}$|:"
 
 
-def together(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def merge_posts(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Put tables of posts into one, each author's ids unique, each post once.
 
     A post that is in several tables, as when archives overlap, is kept where it comes first. Where

@@ -70,7 +70,7 @@ class _Item(TypedDict):
     tweet: _Tweet
 
 
-class _Unusual(Exception):  # noqa: N818 - no fault: another reader takes over
+class _FallbackToSlowParser(Exception):  # noqa: N818 - no fault: another reader takes over
     """The file, or the rest of it, is of another form, or broken."""
 
 
@@ -91,7 +91,7 @@ def tweet_items(chunks: Callable[[], Generator[bytes, None, None]], where: str) 
                 yield from items
                 done += len(items)
             return
-    except _Unusual:
+    except _FallbackToSlowParser:
         pass
     with closing(chunks()) as opened:
         yield from islice(js_items(decoded(opened, where), where), done, None)
@@ -102,7 +102,7 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
     waiting = next(chunks, b"")
     first = _FIRST.match(waiting)
     if first is None:
-        raise _Unusual
+        raise _FallbackToSlowParser
     waiting = waiting[first.end() :]
     looked = 0  # up to where no item ends
     for chunk in chunks:
@@ -113,10 +113,10 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
         looked = 0 if cut is not None else max(0, len(waiting) - _LONGEST_GAP)
         waiting += chunk
         if len(waiting) > LONGEST_ITEM:
-            raise _Unusual
+            raise _FallbackToSlowParser
     end = _END.search(waiting, max(0, len(waiting) - _LONGEST_GAP))
     if end is None:
-        raise _Unusual
+        raise _FallbackToSlowParser
     yield waiting[: end.start()]
 
 
@@ -145,14 +145,14 @@ def _check_utf8(text: bytes) -> None:
     try:
         pl.Series([text]).cast(pl.String)
     except pl.exceptions.PolarsError as error:
-        raise _Unusual from error
+        raise _FallbackToSlowParser from error
 
 
 def _decode_unusual(whole: bytes) -> Sequence[object]:
     try:
         items: list[object] = DECODER.decode(whole.decode())
     except (json.JSONDecodeError, RecursionError) as error:
-        raise _Unusual from error
+        raise _FallbackToSlowParser from error
     return items
 
 

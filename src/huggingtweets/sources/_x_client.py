@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from huggingtweets.events import Listener
+    from huggingtweets.events import EventHandler
     from huggingtweets.sources.http import Explain
 
 _API = "https://api.x.com"
@@ -60,7 +60,7 @@ def check_extra() -> None:
 
 
 @contextmanager
-def x_client(token: str, listen: Listener, explain: Explain) -> Iterator[Tweepy]:
+def x_client(token: str, listen: EventHandler, explain: Explain) -> Iterator[Tweepy]:
     """Give a ``tweepy.Client``.
 
     Args:

@@ -42,7 +42,7 @@ _WARNING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class CostEstimate:
     """What is to be read.
 
     Attributes:
@@ -54,7 +54,7 @@ class Expected:
     first: int
 
 
-def expect(store: Store, count: int, limit: int | None) -> Expected:
+def expect(store: Store, count: int, limit: int | None) -> CostEstimate:
     """Work out what a download will read, from what is on disk.
 
     Args:
@@ -67,13 +67,13 @@ def expect(store: Store, count: int, limit: int | None) -> Expected:
     there = min(NEWEST, max(count, kept))
     if not kept:
         most = there if limit is None else min(there, max(limit, SMALLEST_PAGE))
-        return Expected(most, LARGEST_PAGE)
+        return CostEstimate(most, LARGEST_PAGE)
     new = there if state.total is None else max(0, count - state.total)
     whole = state.complete and not state.busy
     most = LARGEST_PAGE + (new if whole else max(0, there - kept))
     if limit is not None:
         most = min(most, limit + LARGEST_PAGE)
-    return Expected(min(there, most), new + _OVERLAP)
+    return CostEstimate(min(there, most), new + _OVERLAP)
 
 
 def dollars(thousandths: int) -> str:
@@ -82,7 +82,7 @@ def dollars(thousandths: int) -> str:
 
 
 @dataclass
-class Purse:
+class SpendingGuard:
     """What the user agreed to pay for.
 
     Attributes:

@@ -23,7 +23,7 @@ from huggingtweets.sources._fields import (
 from huggingtweets.sources._x_costs import NEWEST, USER, dollars
 
 if TYPE_CHECKING:
-    from huggingtweets.events import Listener
+    from huggingtweets.events import EventHandler
     from huggingtweets.sources._x_client import Tweepy
     from huggingtweets.sources._x_errors import XErrors
 
@@ -50,7 +50,7 @@ class User:
     posts: int
 
 
-def find_user(client: Tweepy, handle: str, errors: XErrors, listen: Listener) -> User:
+def find_user(client: Tweepy, handle: str, errors: XErrors, listen: EventHandler) -> User:
     """Look an account up, which tells what its posts will cost.
 
     Raises:

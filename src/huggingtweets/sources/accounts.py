@@ -10,7 +10,7 @@ from huggingtweets.errors import SourceError
 from huggingtweets.sources.bluesky import Bluesky, bluesky_handle
 from huggingtweets.sources.download import fetch, wanted
 from huggingtweets.sources.mastodon import Mastodon
-from huggingtweets.sources.reading import Reading
+from huggingtweets.sources.reading import ReadOptions
 from huggingtweets.sources.x_api import XAccount, x_handle
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class NetworkSource:
     """
 
     account: Account
-    reading: Reading
+    reading: ReadOptions
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ class NetworkSource:
             )
 
 
-def open_account(spec: str, reading: Reading | None = None) -> NetworkSource | None:
+def open_account(spec: str, reading: ReadOptions | None = None) -> NetworkSource | None:
     """Find the account that is meant; None where none is.
 
     Args:
@@ -81,7 +81,7 @@ def open_account(spec: str, reading: Reading | None = None) -> NetworkSource | N
     Raises:
         SourceError: an account is meant, but can't be one.
     """
-    reading = reading or Reading()
+    reading = reading or ReadOptions()
     account: Account
     if found := _X.fullmatch(spec):
         handle = x_handle(found["spec"] or found["page"] or "")

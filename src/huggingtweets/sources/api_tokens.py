@@ -22,7 +22,7 @@ _TOKEN = re.compile(r"[!-~]{1,4096}")  # what a header can hold
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class Secret:
     """A secret.
 
     Attributes:
@@ -34,7 +34,7 @@ class Token:
     place: str
 
 
-def x_token() -> Token:
+def x_token() -> Secret:
     """Find the bearer token for X.
 
     Raises:
@@ -55,14 +55,14 @@ def x_token() -> Token:
     return token
 
 
-def _from_environment() -> Token | None:
+def _from_environment() -> Secret | None:
     for name in X_VARIABLES:
         if value := os.environ.get(name, "").strip():
-            return Token(value.removeprefix("Bearer "), name)
+            return Secret(value.removeprefix("Bearer "), name)
     return None
 
 
-def _from_keyring() -> Token | None:
+def _from_keyring() -> Secret | None:
     """Ask the system's keyring; one that is locked or isn't there has no token."""
     if find_spec("keyring") is None:
         return None
@@ -73,4 +73,4 @@ def _from_keyring() -> Token | None:
         value = keyring.get_password(_SERVICE, _X_USER)
     except (KeyringError, RuntimeError, OSError):  # what backends raise differs
         return None
-    return Token(value.strip(), "the keyring") if value and value.strip() else None
+    return Secret(value.strip(), "the keyring") if value and value.strip() else None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from huggingtweets.errors import SourceError
-from huggingtweets.events import Listener, ignore
+from huggingtweets.events import EventHandler, ignore
 from huggingtweets.sources._address import is_loopback
 from huggingtweets.sources._bluesky_record import NETWORK, hides, post_of
 from huggingtweets.sources._fields import as_dict, as_list, name_of, time_of
@@ -61,7 +61,7 @@ class Bluesky:
     handle: str
     full: bool = False
     i_am_the_author: bool = False
-    listen: Listener = ignore
+    listen: EventHandler = ignore
     name: ClassVar[str] = NETWORK
 
     def pages(self, cursor: str | None) -> Iterator[Page]:

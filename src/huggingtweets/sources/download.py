@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
-from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.sources._fields import time_of
 from huggingtweets.sources.store import Store
 
@@ -28,7 +28,7 @@ def fetch(
     *,
     since: datetime | None = None,
     limit: int | None = None,
-    listen: Listener = ignore,
+    listen: EventHandler = ignore,
 ) -> Store:
     """Download what is not on disk yet.
 
@@ -70,7 +70,7 @@ class _Download:
     store: Store
     since: datetime | None
     limit: int | None
-    listen: Listener
+    listen: EventHandler
     _counted: set[str] = field(default_factory=set)  # posts from the newest on without a gap
     _pages: int = 0
 
@@ -92,7 +92,7 @@ class _Download:
     def _catch_up(self, cursor: str | None) -> None:
         """Read from the newest post, or where that was cut, down to one that is settled."""
         state = self.store.state
-        settled = self.store.settled_ids()
+        settled = self.store.contiguous_ids()
         self._counted = set()
         for page in self._read(cursor):
             if page.cursor is None or any(post.id in settled for post in page.posts):
@@ -104,7 +104,7 @@ class _Download:
                 state.cursor, state.complete = page.cursor, False
                 state.oldest_time = _iso(_oldest(page)) or state.oldest_time
                 break
-        self.store.settle()
+        self.store.mark_contiguous()
         self.store.save()
 
     def _go_back(self) -> None:
@@ -113,7 +113,7 @@ class _Download:
         for page in self._read(state.cursor):
             state.cursor, state.complete = page.cursor, page.cursor is None
             state.oldest_time = _iso(_oldest(page)) or state.oldest_time
-            self.store.settle()
+            self.store.mark_contiguous()
             self.store.save()
             if state.complete or self._enough(_oldest(page)):
                 return
@@ -126,7 +126,7 @@ class _Download:
             self.store.add(page.posts)
             self._counted.update(post.id for post in page.posts)
             if cursor is None:
-                _note_top(state, page)
+                _record_newest(state, page)
             if page.cursor is not None and page.cursor == cursor:
                 raise SourceError(
                     f"{self.account.name} sends the same page of {self.account.handle} over and "
@@ -158,7 +158,7 @@ class _Download:
         return {post.id for post in newer}
 
 
-def _note_top(state: State, page: Page) -> None:
+def _record_newest(state: State, page: Page) -> None:
     state.top_read_at, state.total = time.time(), page.total
     if page.posts:
         state.newest_id = page.posts[0].id

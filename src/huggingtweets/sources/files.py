@@ -38,7 +38,7 @@ _TIMES = (-62_000_000_000_000, 253_400_000_000_000)  # ms: the years 5 to 9999
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FileGroup:
     """What a file is one of several of.
 
     Attributes:
@@ -66,7 +66,7 @@ class PostFile:
     path: Path
     text_column: str | None = None
     author: str | None = None
-    whole: Whole | None = None
+    whole: FileGroup | None = None
 
     @property
     def name(self) -> str:

@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from huggingtweets.errors import SourceError
-from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.sources._address import check_address, is_loopback, origin, parts_of
 from huggingtweets.sources._guard import Guard, guarded_session
-from huggingtweets.sources._http_transport import Answer, CutError, Exchange, Limits
-from huggingtweets.sources._pause import pause_asked
+from huggingtweets.sources._http_transport import (
+    HttpResponse,
+    HttpTransport,
+    ResponseLimits,
+    RetryableError,
+)
+from huggingtweets.sources._pause import retry_after_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +77,7 @@ class Client:
         self,
         base: str,
         *,
-        listen: Listener = ignore,
+        listen: EventHandler = ignore,
         token: str | None = None,
         loopback: bool | None = None,
     ) -> None:
@@ -87,7 +92,7 @@ class Client:
         self._session.trust_env = not self._guard.loopback  # no proxy to this machine itself
         # Also so that no login from a ~/.netrc is sent: posts are read without one.
         self._session.auth = self._sign
-        self._exchange = Exchange(host, self._session, self._guard)
+        self._exchange = HttpTransport(host, self._session, self._guard)
 
     def __enter__(self) -> Client:
         return self
@@ -132,7 +137,7 @@ class Client:
         explain: Explain = _unexplained,
         largest: int = LARGEST,
         seconds: float = SECONDS,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Get what is at ``path``, waiting and trying again where that can help.
 
         Raises:
@@ -142,7 +147,7 @@ class Client:
         while True:
             try:
                 answer = self._follow(self._base + path, params, largest, seconds)
-            except CutError as error:
+            except RetryableError as error:
                 failures += 1
                 if failures > _RETRIES:
                     raise SourceError(
@@ -162,9 +167,9 @@ class Client:
 
     def _follow(
         self, url: str, params: Mapping[str, str] | None, largest: int, seconds: float
-    ) -> Answer:
+    ) -> HttpResponse:
         """Ask, going where the server sends us if that is somewhere we may go."""
-        limits = Limits(largest, seconds, time.monotonic() + seconds)
+        limits = ResponseLimits(largest, seconds, time.monotonic() + seconds)
         for _ in range(_REDIRECTS + 1):
             answer = self._exchange.ask(url, params, limits)
             target = answer.headers.get("location")
@@ -194,7 +199,7 @@ class Client:
 
     # -- what the answer means -------------------------------------------------------------------
 
-    def _refusal(self, answer: Answer, path: str, explain: Explain) -> SourceError:
+    def _refusal(self, answer: HttpResponse, path: str, explain: Explain) -> SourceError:
         sentence = explain(answer.status, _json_or_none(answer.body))
         return SourceError(
             sentence or f"{self.host} answered {answer.status} to {path}; try again later."
@@ -202,7 +207,7 @@ class Client:
 
     def _wait_out(self, headers: Mapping[str, str], waited: float) -> float:
         """Wait as long as the server asks for, telling each second; returns the seconds."""
-        seconds = pause_asked(headers, now())
+        seconds = retry_after_seconds(headers, now())
         if waited + seconds > LONGEST_WAIT:
             raise SourceError(
                 f"{self.host} asks for a pause of {math.ceil(seconds / 60):,} minutes "

@@ -17,13 +17,13 @@ from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._hub import CONVERTED, MAIN, HubDataset
 from huggingtweets.sources._hub_errors import NoDatasetError, NoHubError
 from huggingtweets.sources._hub_files import DataFile, choose_files, converted_files, own_files
-from huggingtweets.sources.files import READERS, PostFile, Whole
+from huggingtweets.sources.files import READERS, FileGroup, PostFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from huggingtweets.data.posts import Post
-    from huggingtweets.sources.reading import Reading
+    from huggingtweets.sources.reading import ReadOptions
 
 LARGEST = 5 * 1000**3
 """Bytes that are downloaded of one dataset at most."""
@@ -56,7 +56,7 @@ class HuggingFace:
     dataset: str
     config: str | None
     split: str | None
-    reading: Reading
+    reading: ReadOptions
     guessed: bool = False
 
     @property
@@ -69,7 +69,7 @@ class HuggingFace:
         found = False
         author = self.dataset.split("/")[1]
         for number, (title, path) in enumerate(self._files):
-            whole = Whole(self.name, author, number)
+            whole = FileGroup(self.name, author, number)
             file = PostFile(path, self.reading.text_column, self.reading.author, whole)
             try:
                 for post in file.posts():
@@ -129,7 +129,7 @@ class HuggingFace:
             )
 
 
-def open_dataset(spec: str, reading: Reading, *, guess: bool = True) -> HuggingFace | None:
+def open_dataset(spec: str, reading: ReadOptions, *, guess: bool = True) -> HuggingFace | None:
     """Find the dataset that is meant; None where none is.
 
     Args:

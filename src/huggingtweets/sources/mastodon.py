@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
-from huggingtweets.events import Listener, ignore
+from huggingtweets.events import EventHandler, ignore
 from huggingtweets.sources._address import is_loopback
 from huggingtweets.sources._fields import id_of, name_of, text_of, time_of
 from huggingtweets.sources._html import text_of_html
@@ -43,7 +43,7 @@ class Mastodon:
     user: str
     instance: str
     i_am_the_author: bool = False
-    listen: Listener = ignore
+    listen: EventHandler = ignore
     name: ClassVar[str] = "mastodon"
 
     @property

@@ -16,7 +16,12 @@ from urllib.parse import urlsplit
 
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._archive_reader import Members, open_members, texts, where_is
+from huggingtweets.sources._archive_reader import (
+    ArchiveReader,
+    display_path,
+    open_members,
+    read_text,
+)
 from huggingtweets.sources._fields import id_of, is_set, made_id, name_of, text_of, time_of
 from huggingtweets.sources._html import text_of_html
 from huggingtweets.sources._json_tree import ITEM, tree_values
@@ -55,9 +60,9 @@ class MastodonArchive:
             outbox, actor = self._find(members.names())
             members.check([outbox, *([actor] if actor else [])])
             author = self.author or (self._handle(members, actor) if actor else None)
-            where = where_is(self.path, outbox)
+            where = display_path(self.path, outbox)
             found = False
-            tree = tree_values(texts(members, outbox, where), where, _is_list_of_posts)
+            tree = tree_values(read_text(members, outbox, where), where, _is_list_of_posts)
             for position, (path, item) in enumerate(tree):
                 if path[-1] == ITEM and isinstance(item, dict) and _is_post(item):
                     found = True
@@ -78,10 +83,10 @@ class MastodonArchive:
         actor = f"{folder}{slash}actor.json"
         return outbox, actor if actor in names else None
 
-    def _handle(self, members: Members, actor: str) -> str | None:
-        where = where_is(self.path, actor)
+    def _handle(self, members: ArchiveReader, actor: str) -> str | None:
+        where = display_path(self.path, actor)
         fields: dict[str, object] = {}
-        for path, value in tree_values(texts(members, actor, where), where, lambda *_: False):
+        for path, value in tree_values(read_text(members, actor, where), where, lambda *_: False):
             fields[path[0]] = value
         name = name_of(fields.get("preferredUsername"))
         return _at(name, fields.get("id")) if name else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError, SourceError
-from huggingtweets.privacy.deleted_posts import lasting, wanted
+from huggingtweets.privacy.deleted_posts import parse_post_id, stable_id
 from huggingtweets.sources._columns import known_columns
 from huggingtweets.sources._text import decoded, file_chunks, lines
 
@@ -40,7 +40,7 @@ def read_ids(given: str) -> frozenset[str]:
         found = dict(enumerate(given.split(","), start=1))
     ids = set()
     for place, value in found.items():
-        one = wanted(value) if isinstance(value, str) else None
+        one = parse_post_id(value) if isinstance(value, str) else None
         if one is None:
             where = f"Line {place} of {file}" if file.is_file() else f"Number {place} of these ids"
             raise InputError(f"{where} is no post's id ({str(value)[:60]!r}); give {_FORMS}.")
@@ -123,5 +123,5 @@ def _of(name: object, author: object) -> object:
         name = str(name)
     if not isinstance(name, str) or not isinstance(author, str) or not author.strip():
         return name
-    plain = wanted(name)
-    return lasting(author.strip().removeprefix("@"), plain) if plain else name
+    plain = parse_post_id(name)
+    return stable_id(author.strip().removeprefix("@"), plain) if plain else name

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from huggingtweets.events import Listener, ignore
+from huggingtweets.events import EventHandler, ignore
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,14 +15,14 @@ Confirm = Callable[[str], bool]
 """Asks the user a question, such as whether to spend money; True means yes."""
 
 
-def refuse(question: str) -> bool:
+def decline(question: str) -> bool:
     """Answer no, where nobody can be asked."""
     del question
     return False
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """How to read; everything has a default.
 
     Attributes:
@@ -46,7 +46,7 @@ class Reading:
     full: bool = False
     since: datetime | None = None
     limit: int | None = None
-    listen: Listener = ignore
-    confirm: Confirm = refuse
+    listen: EventHandler = ignore
+    confirm: Confirm = decline
     forget: frozenset[str] = frozenset()
     refuse_opted_out: bool = True

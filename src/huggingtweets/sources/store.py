@@ -147,7 +147,7 @@ class Store:
         Raises:
             StorageError: another process holds it, or it can't be written.
         """
-        with files.storage_errors(self.path):
+        with files.wrap_os_errors(self.path):
             for folder in (self.path.parent.parent, self.path.parent, self.path):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock", blocking=False)
@@ -175,11 +175,11 @@ class Store:
         )
         return [replace(post, author=found[0].author) for post in found]
 
-    def settled_ids(self) -> frozenset[str]:
+    def contiguous_ids(self) -> frozenset[str]:
         """Return the ids of the posts without a gap between them."""
         return frozenset(key for key, (at, _) in self._known.items() if at < self.state.settled)
 
-    def settle(self) -> None:
+    def mark_contiguous(self) -> None:
         """Note that there is no gap between any of the posts."""
         self.state.settled, self.state.gap = self._lines, None
 
@@ -192,12 +192,12 @@ class Store:
         if not new:
             return
         text = "".join(_line(post) for post in new)
-        with files.storage_errors(self.posts_file), self.posts_file.open("ab") as file:
+        with files.wrap_os_errors(self.posts_file), self.posts_file.open("ab") as file:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         for post in new:
-            self._learn(post)
+            self._index_post(post)
 
     def save(self) -> None:
         """Write the state, after the posts it tells of."""
@@ -209,7 +209,7 @@ class Store:
         known = self._known.get(post.id)
         return known is None or known[1].text != post.text
 
-    def _learn(self, post: Post) -> None:
+    def _index_post(self, post: Post) -> None:
         line = self._known[post.id][0] if post.id in self._known else self._lines
         self._known[post.id] = (line, post)
         self._lines += 1
@@ -217,7 +217,7 @@ class Store:
     def load(self) -> None:
         """Read what is on disk; :meth:`locked` does, and whoever wants to know it meanwhile."""
         self._known, self._lines = {}, 0
-        with files.storage_errors(self.posts_file):
+        with files.wrap_os_errors(self.posts_file):
             self._cut_off_what_a_crash_left()
             with suppress(FileNotFoundError), self.posts_file.open("rb") as file:
                 for line in file:
@@ -225,7 +225,7 @@ class Store:
                     if post is None:
                         self._lines += 1
                     else:
-                        self._learn(post)
+                        self._index_post(post)
             self.state = self._read_state()
 
     def _cut_off_what_a_crash_left(self) -> None:

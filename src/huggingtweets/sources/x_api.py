@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from huggingtweets.errors import SourceError
-from huggingtweets.events import Listener, ignore
+from huggingtweets.events import EventHandler, ignore
 from huggingtweets.sources._x_client import check_extra, x_client
-from huggingtweets.sources._x_costs import LARGEST_PAGE, Expected, Purse, expect
+from huggingtweets.sources._x_costs import LARGEST_PAGE, CostEstimate, SpendingGuard, expect
 from huggingtweets.sources._x_errors import XErrors
 from huggingtweets.sources._x_timeline import NETWORK, User, find_user, post_of, posts_below
 from huggingtweets.sources.api_tokens import x_token
-from huggingtweets.sources.reading import Confirm, refuse
+from huggingtweets.sources.reading import Confirm, decline
 from huggingtweets.sources.store import Page, Store
 
 if TYPE_CHECKING:
@@ -54,15 +54,15 @@ class XAccount:
     handle: str
     limit: int | None = None
     i_am_the_author: bool = False
-    listen: Listener = ignore
-    confirm: Confirm = refuse
+    listen: EventHandler = ignore
+    confirm: Confirm = decline
     name: ClassVar[str] = NETWORK
     _user: User | None = field(init=False, repr=False, default=None)
-    _purse: Purse = field(init=False, repr=False)
+    _purse: SpendingGuard = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # One for all calls of `pages`: a download makes several and asks the user once.
-        self._purse = Purse(self.handle, self.i_am_the_author, self.confirm)
+        self._purse = SpendingGuard(self.handle, self.i_am_the_author, self.confirm)
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
         """Yield posts from the newest or from X's ``pagination_token`` on."""
@@ -87,5 +87,5 @@ class XAccount:
                     return
                 wished, further = LARGEST_PAGE, True
 
-    def _expected(self, user: User) -> Expected:
+    def _expected(self, user: User) -> CostEstimate:
         return expect(Store.of(self), user.posts, self.limit)

@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._archive_reader import Members, open_members, texts, where_is
+from huggingtweets.sources._archive_reader import (
+    ArchiveReader,
+    display_path,
+    open_members,
+    read_text,
+)
 from huggingtweets.sources._csv_rows import csv_rows_of
 from huggingtweets.sources._fields import (
     id_of,
@@ -30,7 +35,7 @@ from huggingtweets.sources._fields import (
     time_of,
 )
 from huggingtweets.sources._js_array import js_items, js_object
-from huggingtweets.sources._long_tweets import Notes
+from huggingtweets.sources._long_tweets import LongTweetStore
 from huggingtweets.sources._text import listed
 from huggingtweets.sources._tweets_js import tweet_items
 
@@ -66,14 +71,14 @@ class XArchive:
     def posts(self) -> Iterator[Post]:
         """Yield every tweet; an item that is no tweet is passed over."""
         opened = open_members(self.path, ("account.js", "note-tweet.js"))
-        with closing(opened) as members, closing(Notes()) as long:
+        with closing(opened) as members, closing(LongTweetStore()) as long:
             names = members.names()
             parts = self._parts(names)
             notes = _numbered(_NOTE, names)
             accounts = {beside for part in parts if (beside := _account(part)) in names}
             members.check([*parts, *notes, *accounts])
             for note in notes:
-                long.add(self._items(members, note), where_is(self.path, note))
+                long.add(self._items(members, note), display_path(self.path, note))
             found = False
             for part in parts:
                 account = _account(part)
@@ -98,14 +103,14 @@ class XArchive:
             )
         return parts
 
-    def _items(self, members: Members, member: str) -> Iterator[object]:
-        where = where_is(self.path, member)
-        yield from js_items(texts(members, member, where), where)
+    def _items(self, members: ArchiveReader, member: str) -> Iterator[object]:
+        where = display_path(self.path, member)
+        yield from js_items(read_text(members, member, where), where)
 
-    def _username(self, members: Members, member: str) -> str | None:
+    def _username(self, members: ArchiveReader, member: str) -> str | None:
         if member.endswith(_USER_DETAILS):
-            where = where_is(self.path, member)
-            return name_of(js_object(texts(members, member, where), where))
+            where = display_path(self.path, member)
+            return name_of(js_object(read_text(members, member, where), where))
         for item in self._items(members, member):
             account = item.get("account") if isinstance(item, dict) else None
             if isinstance(account, dict):
@@ -113,9 +118,9 @@ class XArchive:
         return None
 
     def _tweets(
-        self, members: Members, part: str, author: str | None, notes: Notes
+        self, members: ArchiveReader, part: str, author: str | None, notes: LongTweetStore
     ) -> Iterator[Post]:
-        where = where_is(self.path, part)
+        where = display_path(self.path, part)
         for position, item in enumerate(_tweet_items(members, part, where)):
             tweet = _tweet_in(item)
             if tweet is not None:
@@ -129,7 +134,7 @@ class XArchive:
         position: int,
         author: str | None,
         where: str,
-        notes: Notes,
+        notes: LongTweetStore,
     ) -> Post:
         text = text_of(tweet.get("full_text") or tweet.get("text"), where)
         name = id_of(tweet.get("id_str") or tweet.get("id"))
@@ -153,7 +158,7 @@ def grailbird_author(folder: Path) -> str | None:
         return None
     with closing(open_members(details)) as members:
         where = str(details)
-        return name_of(js_object(texts(members, details.name, where), where))
+        return name_of(js_object(read_text(members, details.name, where), where))
 
 
 def _numbered(pattern: re.Pattern[str], names: list[str]) -> list[str]:
@@ -172,9 +177,9 @@ def _account(part: str) -> str:
     return str(path.with_name("account.js"))
 
 
-def _tweet_items(members: Members, part: str, where: str) -> Iterator[object]:
+def _tweet_items(members: ArchiveReader, part: str, where: str) -> Iterator[object]:
     if _TABLE.fullmatch(part):
-        return (row for _, row in csv_rows_of(texts(members, part, where), where))
+        return (row for _, row in csv_rows_of(read_text(members, part, where), where))
     return tweet_items(lambda: members.chunks(part), where)
 
 

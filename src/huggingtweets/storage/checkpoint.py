@@ -32,11 +32,11 @@ def save(path: Path, progress: DataclassInstance, tensors: Mapping[str, torch.Te
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         try:
             save_file(dict(tensors), temporary, metadata={"progress": json.dumps(asdict(progress))})
         except SafetensorError as error:
-            raise files.as_os_error(error) from error
+            raise files.to_os_error(error) from error
 
 
 def load(path: Path, kind: type[Progress]) -> tuple[Progress, dict[str, torch.Tensor]] | None:

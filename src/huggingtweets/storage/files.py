@@ -34,7 +34,7 @@ _REASONS = {
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def wrap_os_errors(path: Path) -> Iterator[None]:
     """Turn an ``OSError`` met while writing ``path`` into one clear sentence.
 
     Raises:
@@ -48,12 +48,12 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place once it is safely on disk.
 
     On any error the temporary file is removed and ``path`` stays as it was.
     """
-    with storage_errors(path):
+    with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
@@ -71,12 +71,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def atomic_write_dir(path: Path) -> Iterator[Path]:
     """Give a new folder beside ``path`` that is renamed to it once its files are on disk.
 
     A folder that stands at ``path`` already is removed just before the rename.
     """
-    with storage_errors(path):
+    with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
         try:
@@ -101,8 +101,8 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import Timeout
 
-    lock = lock_of(folder)
-    with storage_errors(folder):
+    lock = file_lock(folder)
+    with wrap_os_errors(folder):
         try:
             lock.acquire()
         except Timeout as error:  # which is an OSError as well
@@ -122,11 +122,11 @@ def waiting_for(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock
 
-    with storage_errors(folder), FileLock(folder / ".lock"):
+    with wrap_os_errors(folder), FileLock(folder / ".lock"):
         yield
 
 
-def lock_of(folder: Path) -> FileLock:
+def file_lock(folder: Path) -> FileLock:
     """The lock that :func:`locked` takes; it never waits."""
     from filelock import FileLock
 
@@ -144,7 +144,7 @@ def sync(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -153,7 +153,7 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON 
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def as_os_error(error: Exception) -> OSError:
+def to_os_error(error: Exception) -> OSError:
     """The ``OSError`` behind another library's exception, found by the number in its text.
 
     Rust libraries report a full disk as ``… (os error 28)`` inside an exception of their own.

@@ -43,7 +43,7 @@ State = Literal["prepared", "training", "trained", "done", "failed"]
 
 
 @dataclass
-class Record:
+class RunRecord:
     """What ``run.json`` holds; enough to repeat the run.
 
     Attributes:
@@ -161,7 +161,7 @@ class RunFolder:
         except (OSError, pl.exceptions.PolarsError) as error:
             raise BotError(f"{file} is missing or damaged; train the bot again.") from error
 
-    def record(self) -> Record:
+    def record(self) -> RunRecord:
         """Read ``run.json``.
 
         Raises:
@@ -171,8 +171,8 @@ class RunFolder:
             values = json.loads(self.record_file.read_text(encoding="utf-8"))
             if values.get("format", FORMAT) > FORMAT:  # whose other fields may be anything
                 raise BotError(f"{self.path} was made by a newer huggingtweets; please upgrade.")
-            known = {f.name for f in fields(Record)}
-            return Record(**{key: value for key, value in values.items() if key in known})
+            known = {f.name for f in fields(RunRecord)}
+            return RunRecord(**{key: value for key, value in values.items() if key in known})
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BotError(f"{self.path} is not a run folder: it has no run.json.") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -181,17 +181,17 @@ class RunFolder:
     def replace_table(self, name: Table, table: pl.DataFrame) -> None:
         """Write one of the tables under ``data/`` anew, atomically."""
         file = self.path / "data" / f"{name}.parquet"
-        with files.replacing(file) as temporary:
+        with files.atomic_write(file) as temporary:
             _write_table(table, temporary)
 
-    def save(self, record: Record) -> None:
+    def save(self, record: RunRecord) -> None:
         """Write ``run.json`` atomically."""
         files.write_json(self.record_file, asdict(record))
 
     def append_event(self, event: dict[str, Any]) -> None:
         """Add one line to ``events.jsonl``."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
-        with files.storage_errors(self.events_file), self.events_file.open("ab+") as file:
+        with files.wrap_os_errors(self.events_file), self.events_file.open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 cut = file.read() != b"\n"  # by a crash; the new line must not be glued to it
@@ -220,21 +220,21 @@ class RunFolder:
         from filelock import Timeout
 
         try:
-            with files.lock_of(self.path):
+            with files.file_lock(self.path):
                 return False
         except Timeout:
             return True
         except OSError:  # who can't write here can't work here
             return False
 
-    def described_state(self) -> str:
+    def display_state(self) -> str:
         """The state for people: a run nobody works on that isn't done was interrupted."""
         state = self.record().state
         if state in ("done", "failed"):
             return state
         return state if self.is_live() else f"interrupted ({state})"
 
-    def out_of_date(self) -> str | None:
+    def staleness_warning(self) -> str | None:
         """What is wrong with a bot that has learnt from posts which were deleted since."""
         forgotten = self.record().forgotten
         if not forgotten or not (self.bot / "config.json").is_file():
@@ -243,7 +243,7 @@ class RunFolder:
         return f"out of date: {posts} deleted by their author since; train it again"
 
 
-def create(out: Path, record: Record, tables: dict[str, pl.DataFrame]) -> RunFolder:
+def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> RunFolder:
     """Make a new run folder ``out/record.name`` with its tables, all of it or nothing.
 
     Raises:
@@ -253,15 +253,15 @@ def create(out: Path, record: Record, tables: dict[str, pl.DataFrame]) -> RunFol
     building = out / f".{record.name}.{os.getpid()}.new"
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
-        with files.storage_errors(final):
+        with files.wrap_os_errors(final):
             (building / "data").mkdir(parents=True)
             run = RunFolder(building)
             for name, table in tables.items():
-                with files.replacing(building / "data" / f"{name}.parquet") as temporary:
+                with files.atomic_write(building / "data" / f"{name}.parquet") as temporary:
                     _write_table(table, temporary)
             run.save(record)
             run.events_file.touch()
-            _settle(building, final)
+            _publish_folder(building, final)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         for folder in made:  # leave no empty folders of ours behind either
@@ -277,16 +277,16 @@ def _write_table(table: pl.DataFrame, path: Path) -> None:
     try:
         table.write_parquet(path)
     except pl.exceptions.PolarsError as error:
-        raise files.as_os_error(error) from error
+        raise files.to_os_error(error) from error
 
 
-def _settle(building: Path, final: Path) -> None:
+def _publish_folder(building: Path, final: Path) -> None:
     if final.exists():
         raise StorageError(f"{final} is already there; choose another --name.")
     building.rename(final)
 
 
-def free_name(out: Path, wanted: str) -> str:
+def unique_name(out: Path, wanted: str) -> str:
     """``wanted``, or ``wanted-2``, ``wanted-3``… when that is taken in ``out``."""
     names = (wanted if i == 1 else f"{wanted}-{i}" for i in range(1, 100_000))
     return next(name for name in names if not (out / name).exists())

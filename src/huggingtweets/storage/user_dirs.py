@@ -22,14 +22,14 @@ def config_folder() -> Path:
 
 
 @contextmanager
-def writing() -> Iterator[None]:
+def locked_config_dir() -> Iterator[None]:
     """Make the folder and hold it, so that two processes don't undo each other's lines.
 
     Raises:
         StorageError: it can't be written, or another process is writing.
     """
     folder = config_folder()
-    with files.storage_errors(folder):
+    with files.wrap_os_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may name people
     with files.locked(folder):
         yield

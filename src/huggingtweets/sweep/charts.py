@@ -249,7 +249,7 @@ def distances(rows: Sequence[Mapping[str, Any]]) -> str:
     return svg(alt.layer(*layers).properties(width=330, height=alt.Step(24)), ON_A_PAGE)
 
 
-def impatience(curves: Sequence[Mapping[str, Any]], title: str) -> str:
+def early_stopping_cost(curves: Sequence[Mapping[str, Any]], title: str) -> str:
     """Draw the objective after each epoch, a line a complete trial; the base, at 0, is left out."""
     import altair as alt
 

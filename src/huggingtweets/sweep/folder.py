@@ -128,10 +128,10 @@ class SweepFolder:
         """
         from huggingtweets.sweep.posts import save_authors
 
-        with files.storage_errors(self.path):
+        with files.wrap_os_errors(self.path):
             if self.path.exists() and any(self.path.iterdir()):
                 raise StorageError(f"{self.path} is there and no sweep; choose another --out.")
-        with files.replacing_folder(self.path) as building:
+        with files.atomic_write_dir(self.path) as building:
             made = SweepFolder(building)
             save_authors(posts, made.authors_file)
             files.write_json(made.settings_file, asdict(settings))
@@ -170,7 +170,7 @@ def load_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def kept_storage(given: str | None) -> str:
+def redacted_storage_url(given: str | None) -> str:
     """What of ``--storage`` goes into ``sweep.json``: a path made absolute, or an address.
 
     Raises:
@@ -201,7 +201,7 @@ def _journal(file: Path) -> optuna.storages.BaseStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-    with files.storage_errors(file):
+    with files.wrap_os_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = JournalFileSymlinkLock(str(file))
         backend = JournalFileBackend(str(file), lock)

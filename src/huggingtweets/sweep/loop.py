@@ -45,7 +45,7 @@ _SECONDS_BETWEEN_BEATS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SweepProgress:
     """Told whenever an author or a trial is done.
 
     Attributes:
@@ -74,7 +74,7 @@ class Limit:
 
 
 @dataclass
-class _Running:
+class _ActiveTrial:
     """A trial under way."""
 
     trial: optuna.Trial
@@ -105,14 +105,14 @@ class Loop:
         study: optuna.Study,
         settings: Settings,
         workers: Workers,
-        listen: Callable[[Step], None],
+        listen: Callable[[SweepProgress], None],
         interrupt: Interrupt,
     ) -> None:
         self.study, self.settings, self.workers = study, settings, workers
         self.space = sweep_study.space_of_study(study)
         self.judged_by = objective.checked(settings.objective)
         self.listen, self.interrupt = listen, interrupt
-        self.under_way: dict[Future[Outcome], _Running] = {}
+        self.under_way: dict[Future[Outcome], _ActiveTrial] = {}
         self.authors_done = 0
         self.trials_done = 0
         self.started = self.beat_at = time.monotonic()
@@ -127,7 +127,7 @@ class Loop:
             TrainingError: no worker can do what is asked.
         """
         self.limit = limit
-        sweep_study.give_back_lost(self.study, self.settings.owner, set(), starting=True)
+        sweep_study.requeue_stale(self.study, self.settings.owner, set(), starting=True)
         try:
             with self.interrupt.watching():
                 while not self._is_time_to_stop():
@@ -160,7 +160,7 @@ class Loop:
         )
         return taken < self.limit.trials
 
-    def _ask(self) -> _Running:
+    def _ask(self) -> _ActiveTrial:
         """The next trial: one that was queued, or one that Optuna proposes."""
         import optuna
 
@@ -181,7 +181,7 @@ class Loop:
         ):
             trial.set_user_attr(key, value)
         frozen = self.study.trials[trial.number]
-        return _Running(trial, recipe, order, values_of(frozen), known.get("crashes", 0))
+        return _ActiveTrial(trial, recipe, order, values_of(frozen), known.get("crashes", 0))
 
     def _seed(self) -> int:
         """From the sweep's seed, the trials so far and, on a second machine, its folder."""
@@ -197,7 +197,7 @@ class Loop:
         random.Random(f"{self.settings.seed}/{number}").shuffle(authors)
         return authors
 
-    def _go_on(self, running: _Running) -> None:
+    def _go_on(self, running: _ActiveTrial) -> None:
         """Give the trial's next author to a worker, or end the trial."""
         if not running.missing:
             return self._complete(running)
@@ -214,7 +214,7 @@ class Loop:
         self.under_way[self.workers.submit(job)] = running
         return None
 
-    def _take(self, running: _Running, future: Future[Outcome]) -> None:
+    def _take(self, running: _ActiveTrial, future: Future[Outcome]) -> None:
         """What came of an author's training."""
         import optuna
 
@@ -234,7 +234,7 @@ class Loop:
         self._go_on(running)
         return self._tell()
 
-    def _is_beaten(self, running: _Running) -> bool:
+    def _is_beaten(self, running: _ActiveTrial) -> bool:
         """Whether the trial can't get under the best objective; its lowest possible is reported."""
         if not running.values:
             return False
@@ -253,19 +253,19 @@ class Loop:
         best = self._best()
         return best is not None and lowest > best and not running.trial.user_attrs.get("default")
 
-    def _complete(self, running: _Running) -> None:
+    def _complete(self, running: _ActiveTrial) -> None:
         values = [running.values[author] for author in self.settings.authors]
         value, before = objective.judge(self.judged_by, values), self._best()
         self._end(running, value=value)
         is_best = before is None or value < before
         self._tell(f"trial {running.trial.number}: {value:.4f}{', the best' if is_best else ''}")
 
-    def _prune(self, running: _Running, why: str) -> None:
+    def _prune(self, running: _ActiveTrial, why: str) -> None:
         running.trial.set_user_attr("ended", why)
         self._end(running, value=None)
         self._tell(f"trial {running.trial.number}: {why}")
 
-    def _end(self, running: _Running, value: float | None) -> None:
+    def _end(self, running: _ActiveTrial, value: float | None) -> None:
         import optuna
 
         state = optuna.trial.TrialState
@@ -277,7 +277,7 @@ class Loop:
         )
         self.trials_done += 1
 
-    def _crashed(self, running: _Running, what: str) -> None:
+    def _crashed(self, running: _ActiveTrial, what: str) -> None:
         """Give the author out again, or give the trial up."""
         import optuna
 
@@ -294,10 +294,10 @@ class Loop:
         self.study.tell(running.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
         return self._tell(f"trial {number}: given up, as {what}, {_MOST_CRASHES} times")
 
-    def _give_back(self, running: _Running) -> None:
+    def _give_back(self, running: _ActiveTrial) -> None:
         frozen = self.study.trials[running.trial.number]
         if frozen.state.name == "RUNNING":
-            sweep_study.give_back(self.study, frozen)
+            sweep_study.requeue_trial(self.study, frozen)
 
     def _beat(self) -> None:
         """Say from time to time that the trials under way are alive, and look for dead ones."""
@@ -312,13 +312,13 @@ class Loop:
             except optuna.exceptions.UpdateFinishedTrialError:
                 continue
         mine = {running.trial.number for running in self.under_way.values()}
-        sweep_study.give_back_lost(self.study, self.settings.owner, mine, starting=False)
+        sweep_study.requeue_stale(self.study, self.settings.owner, mine, starting=False)
 
     def _best(self) -> float | None:
         values = [t.value for t in sweep_study.complete_trials(self.study)]
         return min((v for v in values if v is not None), default=None)
 
-    def _authors(self, running: _Running) -> str:
+    def _authors(self, running: _ActiveTrial) -> str:
         return f"{len(running.values)} of {len(running.order)} authors"
 
     def _tell(self, line: str = "") -> None:
@@ -330,4 +330,4 @@ class Loop:
         if self.limit.until is not None:
             until = max(0.0, self.limit.until - time.monotonic())
             left = until if left is None else min(left, until)
-        self.listen(Step(over, wanted, self.authors_done, self._best(), left, line))
+        self.listen(SweepProgress(over, wanted, self.authors_done, self._best(), left, line))

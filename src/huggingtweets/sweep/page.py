@@ -103,7 +103,9 @@ def _plots(report: Mapping[str, Any], trials: list[dict[str, Any]]) -> dict[str,
         for curve in report["impatience"]["curves"]
     ]
     if curves:
-        plots["impatience"] = charts.impatience(curves, _OBJECTIVES[report["sweep"]["objective"]])
+        plots["impatience"] = charts.early_stopping_cost(
+            curves, _OBJECTIVES[report["sweep"]["objective"]]
+        )
     return plots
 
 

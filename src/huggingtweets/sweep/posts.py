@@ -16,8 +16,8 @@ import polars as pl
 from huggingtweets import curation, sources
 from huggingtweets.curation import CurationOptions
 from huggingtweets.data import batching
-from huggingtweets.errors import BotError, TooLittleText
-from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.errors import BotError, InsufficientTextError
+from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def read_authors(
     *,
     holdout: float,
     newest: int | None = None,
-    listen: Listener = ignore,
+    listen: EventHandler = ignore,
 ) -> pl.DataFrame:
     """Read, curate and split the posts of every author, each by themselves.
 
@@ -58,7 +58,7 @@ def read_authors(
         TooLittleText: an author has too few posts.
     """
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    posts = sources.read_posts(specs, sources.Reading(listen=listen))
+    posts = sources.read_posts(specs, sources.ReadOptions(listen=listen))
     tables = []
     for name in posts["author"].unique(maintain_order=True):
         listen(Event(stage="read", message=f"and curating @{name}"))
@@ -76,18 +76,18 @@ def _split(posts: pl.DataFrame, holdout: float, newest: int | None) -> pl.DataFr
         held_out = split.filter(pl.col("split") == "held_out")
         if newest is not None:
             train, held_out = train.tail(newest), held_out.head(newest)
-    except TooLittleText as error:
-        raise TooLittleText(f"@{name} can't take part in the sweep: {error}") from error
+    except InsufficientTextError as error:
+        raise InsufficientTextError(f"@{name} can't take part in the sweep: {error}") from error
     return pl.concat([train, held_out])
 
 
 def save_authors(table: pl.DataFrame, file: Path) -> None:
     """Write the table atomically."""
-    with files.replacing(file) as temporary:
+    with files.atomic_write(file) as temporary:
         try:
             table.write_parquet(temporary)
         except pl.exceptions.PolarsError as error:
-            raise files.as_os_error(error) from error
+            raise files.to_os_error(error) from error
 
 
 def load_authors(file: Path) -> dict[str, AuthorPosts]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.sweep.posts import load_authors
-from huggingtweets.sweep.trial import Outcome, answer
+from huggingtweets.sweep.trial import Outcome, run_job
 from huggingtweets.sweep.workers import WorkerDied
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class RayWorkers:
 
 
 def _train(posts: AuthorPosts, job: Job) -> dict[str, Any]:
-    return answer(posts, job)
+    return run_job(posts, job)
 
 
 def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module

@@ -16,7 +16,7 @@ from huggingtweets.sweep import objective, study
 from huggingtweets.sweep.folder import SweepFolder, load_optuna
 from huggingtweets.sweep.importance import importance
 from huggingtweets.sweep.search_space import Choice, Space, space_of
-from huggingtweets.sweep.trials import Row, Trials, levels_out, read_trials
+from huggingtweets.sweep.trials import Row, Trials, read_trials, remove_author_effects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def report_of(settings: Settings, trials: Trials) -> dict[str, Any]:
     """
     space = space_of(settings.space)
     judged_by = objective.checked(settings.objective)
-    parts = levels_out(trials.rows)
+    parts = remove_author_effects(trials.rows)
     told = importance(trials.rows, parts, space)
     best = trials.complete[0] if trials.complete else None
     return {

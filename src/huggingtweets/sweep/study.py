@@ -120,7 +120,7 @@ def is_over(trial: optuna.trial.FrozenTrial) -> bool:
     return finished or "given_up" in trial.user_attrs
 
 
-def give_back(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+def requeue_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
     """Queue a trial again that nobody works on; what it had found out of authors stays with it.
 
     Returns:
@@ -142,7 +142,7 @@ def give_back(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
     return True
 
 
-def give_back_lost(study: optuna.Study, owner: str, mine: set[int], *, starting: bool) -> int:
+def requeue_stale(study: optuna.Study, owner: str, mine: set[int], *, starting: bool) -> int:
     """Queue trials again whose process is gone.
 
     Args:
@@ -163,7 +163,7 @@ def give_back_lost(study: optuna.Study, owner: str, mine: set[int], *, starting:
         if trial.number not in mine
         and ((starting and trial.user_attrs.get("owner") == owner) or _is_stale(trial))
     ]
-    return sum(give_back(study, trial) for trial in lost)
+    return sum(requeue_trial(study, trial) for trial in lost)
 
 
 def _is_stale(trial: optuna.trial.FrozenTrial) -> bool:

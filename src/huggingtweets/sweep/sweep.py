@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
-from huggingtweets.events import Listener, ignore
+from huggingtweets.events import EventHandler, ignore
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.storage import files
 from huggingtweets.sweep import objective, search_space, workers
@@ -24,8 +24,8 @@ from huggingtweets.sweep import study as sweep_study
 from huggingtweets.sweep.folder import (
     Settings,
     SweepFolder,
-    kept_storage,
     load_optuna,
+    redacted_storage_url,
     values_of,
 )
 from huggingtweets.training import Interrupt
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from huggingtweets.sweep.loop import Step
+    from huggingtweets.sweep.loop import SweepProgress
     from huggingtweets.sweep.search_space import Space
 
 DEFAULT_OUT = Path("sweep")
 DEFAULT_TRIALS = 50
 
 
-def _ignore(step: Step) -> None:
+def _ignore(step: SweepProgress) -> None:
     del step
 
 
@@ -102,7 +102,7 @@ class SweepOptions:
 
 
 @dataclass(frozen=True)
-class Sat:
+class SweepResult:
     """How a sitting ended."""
 
     folder: SweepFolder
@@ -116,10 +116,10 @@ class Sat:
 def sweep(
     specs: Sequence[str | Path],
     options: SweepOptions | None = None,
-    listen: Listener = ignore,
-    tell: Callable[[Step], None] = _ignore,
+    listen: EventHandler = ignore,
+    tell: Callable[[SweepProgress], None] = _ignore,
     interrupt: Interrupt | None = None,
-) -> Sat:
+) -> SweepResult:
     """Start a sweep, or go on with the one in ``options.out``.
 
     Args:
@@ -147,7 +147,10 @@ def sweep(
             )
         if specs:
             _check_unchanged(settings, specs, options)
-        elif options.storage is not None and kept_storage(options.storage) != settings.storage:
+        elif (
+            options.storage is not None
+            and redacted_storage_url(options.storage) != settings.storage
+        ):
             raise InputError(f"{options.out} is kept in {settings.storage}, not in that --storage.")
     else:
         settings = _prepare(folder, specs, options, listen)
@@ -156,7 +159,7 @@ def sweep(
 
 
 def _prepare(
-    folder: SweepFolder, specs: Sequence[str | Path], options: SweepOptions, listen: Listener
+    folder: SweepFolder, specs: Sequence[str | Path], options: SweepOptions, listen: EventHandler
 ) -> Settings:
     """Read and check everything, then make the folder."""
     from huggingtweets.sweep.posts import fingerprint, read_authors
@@ -165,11 +168,11 @@ def _prepare(
         raise InputError(f"{folder.path} holds no sweep yet; name the AUTHORS of a new one.")
     if options.narrow is not None:
         raise InputError(f"--narrow goes on from a first sweep, and {folder.path} holds none yet.")
-    storage = kept_storage(options.storage)
+    storage = redacted_storage_url(options.storage)
     posts = read_authors(specs, holdout=options.holdout, newest=options.posts, listen=listen)
     width = language_model.load(options.base).width
     options.space.default(width)  # one that lacks it must not leave a folder behind
-    where = devices.choose_machine()
+    where = devices.select_device()
     settings = Settings(
         name=folder.path.absolute().name,
         sources=_absolute(specs),
@@ -205,7 +208,7 @@ def _check_unchanged(
         "--holdout": (options.holdout, settings.holdout),
         "--posts": (options.posts, settings.posts),
         "--seed": (options.seed, settings.seed),
-        "--storage": (kept_storage(options.storage), settings.storage),
+        "--storage": (redacted_storage_url(options.storage), settings.storage),
     }
     if changed := [name for name, (now, then) in given.items() if now != then]:
         raise InputError(
@@ -222,9 +225,9 @@ def _sit(
     folder: SweepFolder,
     settings: Settings,
     options: SweepOptions,
-    tell: Callable[[Step], None],
+    tell: Callable[[SweepProgress], None],
     interrupt: Interrupt,
-) -> Sat:
+) -> SweepResult:
     from huggingtweets.sweep.loop import Limit, Loop
 
     storage = folder.storage(settings, options.storage)
@@ -237,7 +240,7 @@ def _sit(
     until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     with closing(workers.open_workers(options.workers, folder.authors_file)) as hands:
         stopped = Loop(study, settings, hands, tell, interrupt).run(Limit(trials, until))
-    return Sat(folder, study.study_name, stopped, result_of(study, settings, storage))
+    return SweepResult(folder, study.study_name, stopped, result_of(study, settings, storage))
 
 
 def result_of(
@@ -293,9 +296,9 @@ def _described(trial: optuna.trial.FrozenTrial, settings: Settings) -> dict[str,
 def resume(
     folder: Path,
     options: SweepOptions,
-    tell: Callable[[Step], None] = _ignore,
+    tell: Callable[[SweepProgress], None] = _ignore,
     interrupt: Interrupt | None = None,
-) -> Sat:
+) -> SweepResult:
     """Go on with a sweep under the settings it was begun with.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import HuggingTweetsError, TrainingError
 from huggingtweets.nn import devices, language_model
-from huggingtweets.training import Fit, Recipe, fit
+from huggingtweets.training import Recipe, TrainingTask, fit
 
 if TYPE_CHECKING:
     from huggingtweets.sweep.posts import AuthorPosts
@@ -73,8 +73,8 @@ def train_author(posts: AuthorPosts, job: Job) -> Outcome:
         InputError: this machine lacks the device.
     """
     recipe = Recipe(**job.recipe)
-    where = devices.choose_machine(job.device, job.precision)
-    task = Fit(
+    where = devices.select_device(job.device, job.precision)
+    task = TrainingTask(
         base=language_model.load(job.base, attention=recipe.attention(where.device)),
         train=[posts.train],
         held_out=posts.held_out,
@@ -97,7 +97,7 @@ def train_author(posts: AuthorPosts, job: Job) -> Outcome:
     )
 
 
-def answer(posts: AuthorPosts, job: Job) -> dict[str, Any]:
+def run_job(posts: AuthorPosts, job: Job) -> dict[str, Any]:
     """What a worker tells: ``outcome``, or ``fault``, one that every job would meet."""
     try:
         return {"outcome": train_author(posts, job).as_json()}

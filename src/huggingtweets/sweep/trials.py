@@ -2,7 +2,7 @@
 
 A trial is judged by the objective only once it came to all authors. To compare it with others
 before that, each author's own level has to be taken out, as some are easier than others:
-:func:`levels_out` splits every value into an author's part and a trial's part.
+:func:`remove_author_effects` splits every value into an author's part and a trial's part.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _curve(history: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
     ]
 
 
-def levels_out(rows: Sequence[Row]) -> dict[tuple[str, int], float]:
+def remove_author_effects(rows: Sequence[Row]) -> dict[tuple[str, int], float]:
     """Each trial's own part of its bits per byte: what is left once the authors' part is out.
 
     Least squares of value = author + trial, found by taking means in turn. So a trial that was

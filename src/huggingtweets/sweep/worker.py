@@ -23,12 +23,12 @@ def main() -> None:
     threading.Thread(target=_listen, args=(sys.stdin, jobs), daemon=True).start()
 
     from huggingtweets.sweep.posts import load_authors
-    from huggingtweets.sweep.trial import Job, answer
+    from huggingtweets.sweep.trial import Job, run_job
 
     authors = load_authors(Path(sys.argv[1]))
     while True:
         job = Job(**json.loads(jobs.get()))
-        print(json.dumps(answer(authors[job.author], job)), file=answers, flush=True)
+        print(json.dumps(run_job(authors[job.author], job)), file=answers, flush=True)
 
 
 def _listen(jobs: IO[str], to: queue.SimpleQueue[str]) -> None:

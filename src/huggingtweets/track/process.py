@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError
-from huggingtweets.events import Event, Listener
+from huggingtweets.events import Event, EventHandler
 from huggingtweets.track.sync import checked, folder, is_installed, note
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def choose(asked: str | None) -> str:
 
 @contextmanager
 def following(
-    run: RunFolder, to: str, listen: Listener, *, raw: bool | None = None
+    run: RunFolder, to: str, listen: EventHandler, *, raw: bool | None = None
 ) -> Iterator[None]:
     """Track a run from here on; at the end one line tells what the user should know.
 
@@ -63,9 +63,9 @@ def following(
     try:
         yield
     except BaseException:
-        _let_go(process, seconds=0)
+        _detach(process, seconds=0)
         raise
-    ended = _let_go(process, seconds=_SECONDS_TO_END)
+    ended = _detach(process, seconds=_SECONDS_TO_END)
     if to != "none" and (line := _line(run, to, process, ended=ended)):
         listen(Event(stage="track", message=line))
 
@@ -89,7 +89,7 @@ def _start(run: RunFolder, to: str, raw: bool | None) -> subprocess.Popen[bytes]
     return None
 
 
-def _let_go(process: subprocess.Popen[bytes] | None, seconds: float) -> bool:
+def _detach(process: subprocess.Popen[bytes] | None, seconds: float) -> bool:
     """Say that the run has ended; returns whether its tracking has, too."""
     if process is None:
         return True

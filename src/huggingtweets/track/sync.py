@@ -51,7 +51,7 @@ def note(run: RunFolder) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def drop_unsent(run: RunFolder) -> None:
+def discard_unsynced(run: RunFolder) -> None:
     """Remove what W&B has yet to be sent: it may quote posts, and tracking writes it anew."""
     shutil.rmtree(folder(run) / "wandb", ignore_errors=True)
     if values := note(run):
@@ -96,9 +96,9 @@ def send(
     """
     checked(to)
     run.record()  # says what is wrong with it
-    with files.storage_errors(folder(run)):
+    with files.wrap_os_errors(folder(run)):
         folder(run).mkdir(exist_ok=True)
-    lock = files.lock_of(folder(run))
+    lock = files.file_lock(folder(run))
     try:
         lock.acquire(timeout=wait, blocking=wait > 0)
     except Timeout as error:

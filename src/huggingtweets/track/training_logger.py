@@ -17,7 +17,7 @@ from huggingtweets.track.protocol import Job
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from huggingtweets.storage.run_folder import Record, RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
     from huggingtweets.track.lineage import Lineage
     from huggingtweets.track.protocol import Tracker
 
@@ -69,7 +69,7 @@ def follow(
     start("train")
     tracker.use(lineage.dataset)
     tracker.use(lineage.base)
-    course, events = Course(tracker), Tail(run.events_file)
+    course, events = TrainingLogger(tracker), JsonlTail(run.events_file)
     ended = False
     while not ended:
         ended = over()  # asked first, so that what was written last is still read
@@ -83,7 +83,7 @@ def follow(
     tracker.finish(ok=record.state == "done")
 
 
-class Course:
+class TrainingLogger:
     """The course of training, as numbers and as a growing table of posts."""
 
     def __init__(self, tracker: Tracker) -> None:
@@ -117,7 +117,7 @@ class Course:
             self._tracker.table("predictions", columns, self._posts, self.step)
 
 
-class Tail:
+class JsonlTail:
     """Lines of JSON that are appended to a file."""
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +138,7 @@ class Tail:
         return []
 
 
-def _config(record: Record) -> dict[str, Any]:
+def _config(record: RunRecord) -> dict[str, Any]:
     """Options, versions, seed and machine, without paths: they hold people's names."""
     config = {key: value for key, value in record.config.items() if key not in _ELSEWHERE}
     config["sources"] = [_last_part(source) for source in config.get("sources", ())]
@@ -156,7 +156,7 @@ def _last_part(source: str) -> str:
     return Path(source).name if Path(source).is_absolute() else source
 
 
-def _downloaded(record: Record) -> dict[str, float]:
+def _downloaded(record: RunRecord) -> dict[str, float]:
     by_author = {
         f"posts/{author}": counts.get("downloaded", 0)
         for author, counts in record.counts_by_author.items()
@@ -164,7 +164,7 @@ def _downloaded(record: Record) -> dict[str, float]:
     return {**by_author, "posts/downloaded": record.counts.get("downloaded", 0)}
 
 
-def _result(record: Record) -> dict[str, float]:
+def _result(record: RunRecord) -> dict[str, float]:
     """How training came out, and the seconds of each stage."""
     result = {f"result/{key}": record.result[key] for key in _RESULT if key in record.result}
     return _finite(result | {f"seconds/{stage}": took for stage, took in record.seconds.items()})

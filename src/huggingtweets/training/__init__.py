@@ -2,15 +2,15 @@
 
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.layers import parse as parse_layers
-from huggingtweets.training.loop import Fit, Trained, fit
+from huggingtweets.training.loop import TrainingResult, TrainingTask, fit
 from huggingtweets.training.recipe import RECIPES, Recipe
 
 __all__ = [
     "RECIPES",
-    "Fit",
     "Interrupt",
     "Recipe",
-    "Trained",
+    "TrainingResult",
+    "TrainingTask",
     "check_layers",
     "fit",
     "parse_layers",

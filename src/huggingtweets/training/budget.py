@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from huggingtweets.data.batching import Row
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.training.recipe import Recipe
 
@@ -111,7 +111,9 @@ class Plan:
     message: str
 
 
-def measure(lm: LanguageModel, machine: Machine, recipe: Recipe, rows: Sequence[Row]) -> Rates:
+def measure(
+    lm: LanguageModel, machine: ComputeDevice, recipe: Recipe, rows: Sequence[Row]
+) -> Rates:
     """Time a few steps on rows as long as the posts to come; the model's weights change.
 
     Args:
@@ -149,7 +151,7 @@ def plan_run(
     base: LanguageModel,
     kept: pl.DataFrame,
     recipe: Recipe,
-    where: Machine,
+    where: ComputeDevice,
     seconds: float,
     *,
     free_rate: bool,
@@ -161,7 +163,7 @@ def plan_run(
     authors = kept["author"].unique(maintain_order=True).to_list()
     train = batching.texts_by_author(kept, "train", authors).values()
     held_out = batching.texts_by_author(kept, "held_out", authors).values()
-    rows = [batching.rows_of(base.encode_all(t), base.separator, base.context) for t in train]
+    rows = [batching.make_rows(base.encode_all(t), base.separator, base.context) for t in train]
     tune_allocator()
     rates = measure(base, where, recipe, [row for some in rows for row in some])
     work = Work(

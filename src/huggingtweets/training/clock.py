@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from huggingtweets.events import Event, Listener, Sample
+from huggingtweets.events import Event, EventHandler, Sample
 from huggingtweets.nn.devices import peak_memory_mb
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_EVENTS = 0.25
 
 
-class Clock:
+class ProgressReporter:
     """Tells events, at most four times a second.
 
     Args:
@@ -28,7 +28,7 @@ class Clock:
         listen: is told.
     """
 
-    def __init__(self, state: Progress, recipe: Recipe, steps: int, listen: Listener) -> None:
+    def __init__(self, state: Progress, recipe: Recipe, steps: int, listen: EventHandler) -> None:
         self.recipe, self.steps, self.listen = recipe, steps, listen
         self.started = self.told_at = time.monotonic()
         self.prepared = 0.0

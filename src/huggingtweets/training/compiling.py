@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
 
 _WORTH_IT = 1.2e14
 """Floating-point operations of a training from which on compiling is made up for: about four
 minutes on two cores. Steps gain 6 % and the first one takes 13 s longer (docs/performance.md)."""
 
 
-def decide(
-    wanted: bool | None, machine: Machine, parameters: int, tokens: int, *, drops: bool
+def should_compile(
+    wanted: bool | None, machine: ComputeDevice, parameters: int, tokens: int, *, drops: bool
 ) -> tuple[bool, str]:
     """Whether to compile, and why not.
 
@@ -43,7 +43,7 @@ def decide(
         tokens: of the whole training; a token costs 6 operations a parameter (Kaplan et al. 2020,
             arXiv 2001.08361, section 2.1).
         drops: whether the model has dropout, for which compiled loops draw one number after the
-            other: GPT-2 small's step takes a fifth longer so than with ``dropout.quicken``.
+            other: GPT-2 small's step takes a fifth longer so than with ``dropout.replace_dropout``.
     """
     if wanted is not None and not wanted:
         return False, ""
@@ -67,7 +67,7 @@ def compile_blocks(model: PreTrainedModel) -> bool:
     return bool(blocks)
 
 
-def undo(model: PreTrainedModel) -> None:
+def decompile(model: PreTrainedModel) -> None:
     """Let all blocks run uncompiled again."""
     for block in _blocks(model):
         block._compiled_call_impl = None  # noqa: SLF001 - torch has no public way back

@@ -129,7 +129,7 @@ def _mapped(folder: Path, shape: tuple[int, int], dtype: torch.dtype) -> torch.T
     import torch
 
     size = math.prod(shape)
-    with files.storage_errors(folder / "frozen"):
+    with files.wrap_os_errors(folder / "frozen"):
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".frozen.", suffix=".tmp")
         try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from huggingtweets.data.batching import Row
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.training.recipe import Recipe
     from huggingtweets.training.weights import Weights
 
@@ -35,7 +35,9 @@ _WORTH_IT = 3
 """Times that a shape comes in a training from which on a graph of it pays."""
 
 
-def usable(machine: Machine, recipe: Recipe, model: PreTrainedModel, *, compiled: bool) -> bool:
+def usable(
+    machine: ComputeDevice, recipe: Recipe, model: PreTrainedModel, *, compiled: bool
+) -> bool:
     """Whether steps can be replayed: on CUDA, with models whose code is known to be fit for it."""
     config = model.config
     return (
@@ -73,7 +75,7 @@ def padded(batch: Batch, budget: int, longest: int) -> Batch:
     return Batch(F.pad(inputs, room), F.pad(labels, room, value=batching.IGNORED), batch.tokens)
 
 
-class Replay:
+class CudaGraphStepper:
     """Takes training steps, those of shapes that come often as CUDA graphs.
 
     Args:
@@ -141,7 +143,7 @@ class Replay:
         """A whole step, launched or captured; nothing in it may wait for the device."""
         model = self.weights.model
         self.weights.layers.train()
-        with attention.causal(model, "cuda"):
+        with attention.use_causal_attention(model, "cuda"):
             loss = likelihood.negative_log_likelihood(model, batch) / self.tokens
         loss.backward()  # type: ignore[no-untyped-call]
         self.loss.copy_(loss.detach())

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, Interrupted, TrainingError
-from huggingtweets.events import Event, Listener, ignore
+from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.nn import dropout, likelihood
-from huggingtweets.nn.devices import Machine, tune_allocator
+from huggingtweets.nn.devices import ComputeDevice, tune_allocator
 from huggingtweets.storage import checkpoint
 from huggingtweets.training import compiling, graphs
-from huggingtweets.training.clock import Clock
+from huggingtweets.training.clock import ProgressReporter
 from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.progress import Progress
@@ -48,7 +48,7 @@ _SHARE_FOR_CHECKPOINTS = 0.05
 
 
 @dataclass(frozen=True)
-class Fit:
+class TrainingTask:
     """What to train, on what, how.
 
     Attributes:
@@ -69,7 +69,7 @@ class Fit:
     train: Sequence[Sequence[str]]
     held_out: Sequence[str]
     recipe: Recipe
-    machine: Machine
+    machine: ComputeDevice
     seed: int = 0
     checkpoint_file: Path | None = None
     checkpoint_seconds: float = 30.0
@@ -78,7 +78,7 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """How training went.
 
     Attributes:
@@ -104,7 +104,7 @@ class Trained:
     way: float | None = None
 
 
-def fit(task: Fit, listen: Listener = ignore) -> Trained:
+def fit(task: TrainingTask, listen: EventHandler = ignore) -> TrainingResult:
     """Train until the recipe ends or the held-out loss no longer falls; keep the best weights.
 
     Goes on from ``task.checkpoint_file`` where there is one.
@@ -124,13 +124,13 @@ def fit(task: Fit, listen: Listener = ignore) -> Trained:
         with task.interrupt.watching():
             return loop.run()
     finally:
-        compiling.undo(task.base.model)
+        compiling.decompile(task.base.model)
 
 
 class _Loop:
     """State of one fit; ``run`` is the order of things."""
 
-    def __init__(self, task: Fit, listen: Listener) -> None:
+    def __init__(self, task: TrainingTask, listen: EventHandler) -> None:
         recipe = task.recipe.for_base(task.base.width)
         self.task, self.data = task, _Data(task, recipe)
         self.recipe = recipe.for_steps(len(self.data.epoch(0)))
@@ -142,14 +142,14 @@ class _Loop:
         self.state = Progress(plan=self._plan())
         self.listen = listen
         self._resume()
-        self.clock = Clock(self.state, self.recipe, self.steps, listen)
+        self.clock = ProgressReporter(self.state, self.recipe, self.steps, listen)
         self.sampler = Sampler(task.base, task.train, task.seed)
         self.compiled = self._pick()
         self.replay = self._replay()
         self.frozen = self._frozen()
         self.saved_at, self.saving_takes = time.monotonic(), 0.0
 
-    def run(self) -> Trained:
+    def run(self) -> TrainingResult:
         """Measure, train an epoch, measure, until there is no more to gain."""
         state = self.state
         if self.frozen:
@@ -161,9 +161,9 @@ class _Loop:
             state.epoch, state.in_epoch = state.epoch + 1, 0
             self._measure(train_loss=state.loss_sum / max(1, state.loss_tokens))
             state.loss_sum, state.loss_tokens = 0.0, 0
-        way = self._go_back() if self.recipe.way_back else None
+        way = self._interpolate_to_base() if self.recipe.way_back else None
         self.weights.load_best()
-        return Trained(
+        return TrainingResult(
             history=state.history,
             best=state.best,
             steps=state.step,
@@ -178,7 +178,7 @@ class _Loop:
         """Choose whether to compile, and say in a line what this machine is used for."""
         task = self.task
         tokens = sum(map(sum, self.data.sizes)) * self.recipe.epochs
-        wanted, why_not = compiling.decide(
+        wanted, why_not = compiling.should_compile(
             task.compiled,
             task.machine,
             sum(weight.numel() for weight in self.weights.masters.values()),
@@ -187,7 +187,7 @@ class _Loop:
         )
         compiled = wanted and compiling.compile_blocks(task.base.model)
         if not compiled:  # what is compiled draws its own
-            dropout.quicken(task.base.model)
+            dropout.replace_dropout(task.base.model)
         how = "compiled, so the first steps take longer" if compiled else why_not
         layers = self.weights.layers
         some = f"the top {len(layers.trained)} of {len(layers.blocks)} layers"
@@ -196,13 +196,13 @@ class _Loop:
         self._say(f"training on {picked}")
         return compiled
 
-    def _replay(self) -> graphs.Replay | None:
+    def _replay(self) -> graphs.CudaGraphStepper | None:
         """What replays steps as CUDA graphs, where that can be."""
         base, epochs, budget = self.task.base, self.recipe.epochs, self.recipe.batch_tokens
         if not graphs.usable(self.task.machine, self.recipe, base.model, compiled=self.compiled):
             return None
         batches = (rows for epoch in range(epochs) for rows in self.data.epoch(epoch))
-        return graphs.Replay(self.weights, budget, base.context, batches, self._say)
+        return graphs.CudaGraphStepper(self.weights, budget, base.context, batches, self._say)
 
     def _frozen(self) -> FrozenOutputs | None:
         """Where outputs of frozen layers are kept; None where there are none, or they can't be."""
@@ -283,7 +283,7 @@ class _Loop:
         return loss.item()
 
     def _go_on_uncompiled(self) -> None:
-        compiling.undo(self.weights.model)
+        compiling.decompile(self.weights.model)
         compiling.forget_cache()
         self.weights.model.zero_grad()
         self.compiled = False
@@ -319,7 +319,7 @@ class _Loop:
             )
         return likelihood.nats_to_bits_per_byte(nats, self.task.held_out)
 
-    def _go_back(self) -> float | None:
+    def _interpolate_to_base(self) -> float | None:
         """Keep weights between the base and these where they are better; returns their share.
 
         One rate is too high for one author and right for the next. Between a base and what was
@@ -327,7 +327,7 @@ class _Loop:
         much is taken back.
         """
         state, kept = self.state, None
-        end, before, lowest = self.weights.at_the_end(), math.inf, state.best
+        end, before, lowest = self.weights.snapshot(), math.inf, state.best
         for share in _WAYS:
             self.weights.go(share, end)
             value = self._held_out()
@@ -400,24 +400,24 @@ class _Loop:
 class _Data:
     """Rows of a fit and the batches of its epochs."""
 
-    def __init__(self, task: Fit, recipe: Recipe) -> None:
+    def __init__(self, task: TrainingTask, recipe: Recipe) -> None:
         lm = task.base
         self.recipe, self.seed, self.lm = recipe, task.seed, lm
         # blocks are cut after shuffling, so there a long post stays in one piece until then
         longest = lm.context if self.recipe.rows == "posts" else sys.maxsize
         by_author = [
-            batching.rows_of(lm.encode_all(posts), lm.separator, longest) for posts in task.train
+            batching.make_rows(lm.encode_all(posts), lm.separator, longest) for posts in task.train
         ]
         self.sizes = [[len(row) - 1 for row in rows] for rows in by_author]
         self.rows = [row for rows in by_author for row in rows]
         held_out = lm.encode_all(task.held_out)
-        self.held_out = batching.rows_of(held_out, lm.separator, lm.context)
+        self.held_out = batching.make_rows(held_out, lm.separator, lm.context)
 
     def epoch(self, number: int) -> list[list[Row]]:
         """The batches of an epoch, each a list of rows; the same for the same seed."""
         order = batching.epoch_order(self.sizes, self.seed, number)
         if self.recipe.rows == "blocks":
-            blocks = batching.blocks(self.rows, order, self.lm.separator, self.lm.context)
+            blocks = batching.pack_blocks(self.rows, order, self.lm.separator, self.lm.context)
             return [[block] for block in blocks]
         budget = self.recipe.batch_tokens
         groups = batching.batches_by_length(self.rows, order, budget, self.seed, number)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Sample
 from huggingtweets.generation.copy_index import CopyIndex, words
-from huggingtweets.generation.writer import NewPost, Sampling, Writer
+from huggingtweets.generation.writer import GeneratedPost, Sampling, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from huggingtweets.nn.language_model import LanguageModel
 
-A_COPY = "(a copy of a training post)"
+COPY_PLACEHOLDER = "(a copy of a training post)"
 """Stands for such a post, so that events, and all that is made of them, quote none."""
 
 _PROMPT = "My dream is"
@@ -67,7 +67,7 @@ class Sampler:
         return tuple(map(_sample, writer.write(_PROMPT, _POSTS)))
 
 
-def _sample(post: NewPost) -> Sample:
+def _sample(post: GeneratedPost) -> Sample:
     count = len(words(post.text))
     novelty = 1 - (post.copied_words or 0) / count if count else 1.0
-    return Sample(post.prompt, A_COPY if post.copied else post.text, round(novelty, 3))
+    return Sample(post.prompt, COPY_PLACEHOLDER if post.copied else post.text, round(novelty, 3))

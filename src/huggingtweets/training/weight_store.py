@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Kept:
+class WeightStore:
     """Named sets of weights, as files where there is a folder for them.
 
     In memory each takes as much as the model, a quarter of all that training GPT-2 small needs.
@@ -39,11 +39,11 @@ class Kept:
         if self._folder is None:
             self._in_memory[name] = {key: weight.clone() for key, weight in weights.items()}
             return
-        with files.replacing(self._file(self._folder, name)) as temporary:
+        with files.atomic_write(self._file(self._folder, name)) as temporary:
             try:
                 save_file(dict(weights), temporary)
             except SafetensorError as error:
-                raise files.as_os_error(error) from error
+                raise files.to_os_error(error) from error
 
     def take(self, name: str) -> dict[str, torch.Tensor]:
         """The set of that name, read as its weights are used.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.nn import adamw_bf16, devices, language_model
 from huggingtweets.training.layers import Layers
-from huggingtweets.training.weight_store import Kept
+from huggingtweets.training.weight_store import WeightStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from huggingtweets.nn.devices import Machine
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.training.recipe import Recipe
 
 _BASE, _BEST, _FROZEN = "base", "best", "frozen"
@@ -47,7 +47,7 @@ class Weights:
     def __init__(
         self,
         model: PreTrainedModel,
-        machine: Machine,
+        machine: ComputeDevice,
         recipe: Recipe,
         folder: Path | None = None,
     ) -> None:
@@ -64,7 +64,7 @@ class Weights:
             if p.requires_grad
         }
         halved = machine.precision == "bf16"
-        self.kept = Kept(folder)
+        self.kept = WeightStore(folder)
         self.rounds_frozen = halved and self.layers.partly and self.stored_dtype != torch.bfloat16
         if self.rounds_frozen:
             self.kept.put(
@@ -135,7 +135,7 @@ class Weights:
         self.kept.put(_BEST, self._stored())
         self.best = _BEST
 
-    def at_the_end(self) -> dict[str, torch.Tensor]:
+    def snapshot(self) -> dict[str, torch.Tensor]:
         """A copy of the weights as they are now; no step can follow, the moments are gone."""
         self._drop_moments()
         return {name: weight.detach().clone() for name, weight in self.masters.items()}
@@ -210,7 +210,7 @@ class Weights:
     def _drop_moments(self) -> None:
         """Make room for a set of weights kept, so that it isn't the end that takes most memory."""
         self.optimizer.state.clear()
-        devices.give_memory_back()
+        devices.trim_heap()
 
     def _take_gradients(self) -> None:
         """Move the model's gradients to the masters, in fp32."""
@@ -240,7 +240,9 @@ class Weights:
         }
 
 
-def _adamw(weights: dict[str, torch.Tensor], machine: Machine, recipe: Recipe) -> torch.optim.AdamW:
+def _adamw(
+    weights: dict[str, torch.Tensor], machine: ComputeDevice, recipe: Recipe
+) -> torch.optim.AdamW:
     """AdamW with weight decay on matrices only."""
     import torch
 

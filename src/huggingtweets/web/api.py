@@ -21,25 +21,25 @@ import gradio as gr
 from gradio.events import api
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.serving.schemas import Order
+from huggingtweets.serving.schemas import TrainingRequest
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from huggingtweets.web.context import Backstage
+    from huggingtweets.web.context import PageContext
 
 
-def add(backstage: Backstage) -> None:
+def add(context: PageContext) -> None:
     """Add them to the page under construction."""
-    service, visitor = backstage.service, backstage.visitor
+    service, visitor = context.service, context.visitor
 
     def upload(request: gr.Request, file: gr.FileData) -> str:
         """Send a file with posts; what comes back is a source for the others."""
-        return _told(lambda: _kept(backstage, request, file))
+        return _told(lambda: _kept(context, request, file))
 
     def inspect(request: gr.Request, sources: list[str], author: str = "") -> dict[str, Any]:
         """What is in sources: counts, ten kept posts, what is left out, how long it would take."""
-        order = Order(sources=tuple(sources), author=author or None)
+        order = TrainingRequest(sources=tuple(sources), author=author or None)
         return _told(lambda: asdict(service.inspect(visitor(request), order)))
 
     def submit(  # noqa: PLR0917 - Gradio calls by position
@@ -52,7 +52,7 @@ def add(backstage: Backstage) -> None:
         author: str = "",
     ) -> str:
         """Queue a training; the name it has is told at once."""
-        order = Order(
+        order = TrainingRequest(
             sources=tuple(sources),
             base=base,
             recipe=recipe,
@@ -95,10 +95,10 @@ def add(backstage: Backstage) -> None:
         api(function, api_name=function.__name__, concurrency_limit=None)
 
 
-def _kept(backstage: Backstage, request: gr.Request, file: Any) -> str:  # noqa: ANN401 - a dict
-    path = backstage.arrived(file["path"])  # whatever the annotation above promises
+def _kept(context: PageContext, request: gr.Request, file: Any) -> str:  # noqa: ANN401 - a dict
+    path = context.uploaded_file(file["path"])  # whatever the annotation above promises
     name = Path(file.get("orig_name") or path.name).name
-    return str(backstage.service.keep_upload(backstage.visitor(request), path, name))
+    return str(context.service.keep_upload(context.visitor(request), path, name))
 
 
 def _told(ask: Callable[[], T]) -> T:

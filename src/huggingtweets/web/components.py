@@ -11,7 +11,7 @@ from huggingtweets.web.templating import render
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from huggingtweets.serving.schemas import BotPage, BotSummary, Found, Written
+    from huggingtweets.serving.schemas import BotPage, BotSummary, SourcePreview, WrittenPost
     from huggingtweets.serving.service import Service
 
 _FRESH = 0.6  # share of new words from which a post counts as the bot's own on its badge
@@ -48,7 +48,7 @@ class Card:
     is_favourite: bool
 
 
-class Wall:
+class PostList:
     """The cards of one bot's new posts, drawn anew as they come.
 
     Args:
@@ -63,7 +63,7 @@ class Wall:
         self._wanted = wanted
         self._cards: list[Card] = []
 
-    def add(self, post: Written) -> None:
+    def add(self, post: WrittenPost) -> None:
         """One more post."""
         self._cards.append(
             Card(
@@ -105,12 +105,12 @@ def message(text: str, *, error: bool = False, go: str = "", link: str = "Go on"
     return render("message", text=text, kind="error" if error else "", go=go, link=link)
 
 
-def found(value: Found) -> str:
+def found(value: SourcePreview) -> str:
     """What the sources hold."""
     return render("found", found=value, reasons=_REASONS)
 
 
-def chips(
+def bot_picker(
     bots: Sequence[BotSummary],
     chosen: str,
     address: Callable[[str], str],
@@ -134,7 +134,7 @@ def chips(
     )
 
 
-def _level(post: Written) -> str:
+def _level(post: WrittenPost) -> str:
     if post.copied:
         return "copy"
     return "fresh" if (post.novelty or 0) >= _FRESH else "some"

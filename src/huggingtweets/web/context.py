@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Backstage:
+class PageContext:
     """Behind every page.
 
     Attributes:
@@ -35,7 +35,7 @@ class Backstage:
         visitor: Visitor = _inner(request).state.visitor
         return visitor.id
 
-    def arrived(self, path: str) -> Path:
+    def uploaded_file(self, path: str) -> Path:
         """A file that was sent just now.
 
         Raises:
@@ -46,11 +46,11 @@ class Backstage:
             raise InputError("That file didn't arrive; send it again.")
         return file
 
-    def asked(self, request: gr.Request, key: str) -> str:
+    def query_param(self, request: gr.Request, key: str) -> str:
         """A part of the page's address, empty where it isn't there."""
         return str(_inner(request).query_params.get(key, ""))
 
-    def playable(self, request: gr.Request) -> list[BotSummary]:
+    def finished_bots(self, request: gr.Request) -> list[BotSummary]:
         """Bots that are done, newest first."""
         bots = self.service.gallery(self.visitor(request))
         return [bot for bot in bots if bot.state == "done"]

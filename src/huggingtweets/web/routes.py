@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from starlette.background import BackgroundTask
 
 from huggingtweets.errors import BotError, HuggingTweetsError
-from huggingtweets.web.sessions import Attempts, Door, Visitor
+from huggingtweets.web.sessions import LoginThrottle, SessionAuth, Visitor
 from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _PRIVATE = {"cache-control": "private, no-store"}
 _Post = Annotated[str, Body(max_length=5_000)]  # as a card sends it back
 
 
-def routes(service: Service, door: Door) -> APIRouter:
+def routes(service: Service, door: SessionAuth) -> APIRouter:
     """All of them."""
     router = APIRouter()
     _files(router)
@@ -54,20 +54,20 @@ def _files(router: APIRouter) -> None:
     @router.get("/ui/{name}")
     def file(name: str) -> Response:
         if name not in _FILES:
-            return _nothing()
+            return _not_found()
         path, kind = _FILES[name]
         return FileResponse(path, media_type=kind, headers={"cache-control": "max-age=600"})
 
 
-def _login(router: APIRouter, door: Door) -> None:
-    attempts = Attempts()
+def _login(router: APIRouter, door: SessionAuth) -> None:
+    attempts = LoginThrottle()
 
     def form(next_page: str, message: str = "", status: int = 200) -> HTMLResponse:
         return HTMLResponse(render("login", next=next_page, message=message), status)
 
     @router.get("/login")
     def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - stands in the address
-        return _to("/") if _visitor(request).may_enter else form(_local(next))
+        return _redirect("/") if _visitor(request).may_enter else form(_local(next))
 
     @router.post("/login")
     def enter(
@@ -79,7 +79,7 @@ def _login(router: APIRouter, door: Door) -> None:
         is_page = "text/html" in request.headers.get("accept", "")
         fault, status = "", 200
         if not door.is_shared:
-            return _to("/") if is_page else JSONResponse({"success": True})
+            return _redirect("/") if is_page else JSONResponse({"success": True})
         if attempts.too_many(address):
             fault, status = "Too many wrong passwords; wait a minute.", 429
         elif not door.is_password(password):
@@ -87,13 +87,13 @@ def _login(router: APIRouter, door: Door) -> None:
             fault, status = "That is not the password.", 401
         if fault:
             return form(_local(next), fault, status) if is_page else _refused(fault, status)
-        answer = _to(_local(next)) if is_page else JSONResponse({"success": True})
+        answer = _redirect(_local(next)) if is_page else JSONResponse({"success": True})
         answer.headers["set-cookie"] = door.header(_visitor(request).id, entered=True)
         return answer
 
     @router.post("/leave")
     def leave(request: Request) -> Response:
-        answer = _to("/login")
+        answer = _redirect("/login")
         answer.headers["set-cookie"] = door.header(_visitor(request).id, entered=False)
         return answer
 
@@ -101,11 +101,11 @@ def _login(router: APIRouter, door: Door) -> None:
 def _links(router: APIRouter) -> None:
     @router.get("/run/{name}")
     def run(name: str) -> Response:
-        return _to(link_to("train", run=name))
+        return _redirect(link_to("train", run=name))
 
     @router.get("/bot/{name}")
     def bot(name: str) -> Response:
-        return _to(link_to("bot", name=name))
+        return _redirect(link_to("bot", name=name))
 
 
 def _downloads(router: APIRouter, service: Service) -> None:
@@ -114,7 +114,7 @@ def _downloads(router: APIRouter, service: Service) -> None:
         def found() -> Response:
             path = service.picture(_visitor(request).id, name)
             return (
-                _nothing()
+                _not_found()
                 if path is None
                 else FileResponse(path, media_type="image/png", headers=_PRIVATE)
             )
@@ -140,7 +140,7 @@ def _downloads(router: APIRouter, service: Service) -> None:
         def found() -> Response:
             path = service.report_page(_visitor(request).id, name)
             if path is None:
-                return _nothing()
+                return _not_found()
             policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
             headers = {**_PRIVATE, "content-security-policy": policy}
             return HTMLResponse(path.read_text("utf-8"), headers=headers)
@@ -190,11 +190,11 @@ def _local(address: str) -> str:
     return address if fine else "/"
 
 
-def _to(address: str) -> Response:
+def _redirect(address: str) -> Response:
     return RedirectResponse(address, 303)
 
 
-def _nothing() -> Response:
+def _not_found() -> Response:
     return _refused("There is nothing here.", 404)
 
 

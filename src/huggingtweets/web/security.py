@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from huggingtweets.web.sessions import Door, Visitor
+    from huggingtweets.web.sessions import SessionAuth, Visitor
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -44,7 +44,7 @@ _SCRIPT = re.compile(rb"<script(?=[\s>])")
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SecurityPolicy:
     """What is allowed.
 
     Attributes:
@@ -61,7 +61,7 @@ class Rules:
     most_bytes: int = 500_000_000
 
 
-class Guard:
+class SecurityMiddleware:
     """ASGI middleware around everything.
 
     Args:
@@ -70,7 +70,7 @@ class Guard:
         rules: what is allowed.
     """
 
-    def __init__(self, app: App, door: Door, rules: Rules) -> None:
+    def __init__(self, app: App, door: SessionAuth, rules: SecurityPolicy) -> None:
         self._app, self._door, self._rules = app, door, rules
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -86,7 +86,7 @@ class Guard:
             _cookies(headers.get("cookie", "")).get(self._door.cookie_name)
         )
         scope.setdefault("state", {})["visitor"] = visitor
-        answer = _Answer(send, self._rules.frames)
+        answer = _ResponseWriter(send, self._rules.frames)
         if visitor.is_new:
             answer.cookie = self._door.header(visitor.id, entered=False)
         fault = self._fault(scope, headers) or _not_entered(scope, headers, visitor)
@@ -138,7 +138,7 @@ def _not_entered(
     return 401, "Log in first: this server asks for a password."
 
 
-class _Answer:
+class _ResponseWriter:
     """Puts the headers on an answer, and the nonce into a page."""
 
     def __init__(self, send: Send, frames: str) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
 from huggingtweets.serving.schemas import Settings
-from huggingtweets.web.context import Backstage, arriving
-from huggingtweets.web.security import OWN_NAMES, Guard, Rules
-from huggingtweets.web.sessions import Door
-from huggingtweets.web.upload_guard import Arrivals
+from huggingtweets.web.context import PageContext, arriving
+from huggingtweets.web.security import OWN_NAMES, SecurityMiddleware, SecurityPolicy
+from huggingtweets.web.sessions import SessionAuth
+from huggingtweets.web.upload_guard import UploadPathMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,14 +86,16 @@ def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an AS
     from huggingtweets.web.pages.site import build
     from huggingtweets.web.routes import routes
 
-    door = Door(service.secret(), options.password, framed=options.frames is not None)
+    door = SessionAuth(service.secret(), options.password, framed=options.frames is not None)
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes(service, door))
     with warnings.catch_warnings():  # that it does without the server-side rendering we don't want
         warnings.simplefilter("ignore", UserWarning)
-        _mount(gr, app, build(Backstage(service, options.settings)), options)
-    return Guard(Arrivals(app, arriving(options.settings)), door, _rules(options))
+        _mount(gr, app, build(PageContext(service, options.settings)), options)
+    return SecurityMiddleware(
+        UploadPathMiddleware(app, arriving(options.settings)), door, _rules(options)
+    )
 
 
 def _mount(gr: Any, app: Any, site: Any, options: Options) -> None:  # noqa: ANN401 - heavy packages
@@ -155,9 +157,9 @@ def serve(options: Options, tell: Callable[[str], None]) -> None:
             service.stop()
 
 
-def _rules(options: Options) -> Rules:
+def _rules(options: Options) -> SecurityPolicy:
     alone = options.password is None
-    return Rules(
+    return SecurityPolicy(
         hosts=(*OWN_NAMES, *options.origins) if alone else None,
         origins=options.origins,
         frames=options.frames or "'none'",

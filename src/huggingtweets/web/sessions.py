@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from huggingtweets.serving.schemas import ALONE
+from huggingtweets.serving.schemas import LOCAL_USER
 
 _FORM = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})(?:\.([0-9a-f]{64}))?")
 _SECONDS = 180 * 24 * 3600
@@ -36,7 +36,7 @@ class Visitor:
     is_new: bool = False
 
 
-class Door:
+class SessionAuth:
     """Knows visitors by their cookies and lets in those who know the password.
 
     Args:
@@ -60,7 +60,7 @@ class Door:
     def visitor(self, cookie: str | None) -> Visitor:
         """Who has this cookie; somebody new where it is missing or not ours."""
         if not self.is_shared:
-            return Visitor(ALONE, may_enter=True)
+            return Visitor(LOCAL_USER, may_enter=True)
         match = _FORM.fullmatch(cookie or "")
         if match is None or not hmac.compare_digest(match[2], self._sign(match[1])):
             return Visitor(secrets.token_hex(16), may_enter=False, is_new=True)
@@ -89,7 +89,7 @@ class Door:
         return self._sign(f"entered {visitor_id} {self._password}")
 
 
-class Attempts:
+class LoginThrottle:
     """Counts wrong passwords, of each address and of all, so that guessing takes for ever.
 
     Args:

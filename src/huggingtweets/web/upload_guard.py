@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SENTENCE = {"error": "That file didn't arrive; send it again.", "detail": "no such upload"}
 
 
-class Arrivals:
+class UploadPathMiddleware:
     """ASGI middleware inside the guard, which limits how long a body may be.
 
     Args:

@@ -12,39 +12,39 @@ from markupsafe import Markup
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
 from huggingtweets.web.loss_curve import draw
-from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
+from huggingtweets.web.pages.parts import NO_PROGRESS, WITH_PROGRESS, html_slot
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
-    from huggingtweets.web.context import Backstage
+    from huggingtweets.web.context import PageContext
 
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
-def build(backstage: Backstage, page: gr.Blocks) -> None:
+def build(context: PageContext, page: gr.Blocks) -> None:
     """Lay the page out."""
-    markup(
-        html=backstage.header("bot", "One bot", "What it is, how alike, and what it was made from.")
+    html_slot(
+        html=context.header("bot", "One bot", "What it is, how alike, and what it was made from.")
     )
-    about = markup("about")
-    note = markup("note")
+    about = html_slot("about")
+    note = html_slot("note")
     with gr.Column(visible=False) as tools:
-        _publish(backstage, note)
-        _delete(backstage, note, about)
+        _publish(context, note)
+        _delete(context, note, about)
 
     def show(request: gr.Request) -> tuple[str, Any]:
-        visitor, name = backstage.visitor(request), backstage.asked(request, "name")
+        visitor, name = context.visitor(request), context.query_param(request, "name")
         try:
-            return described(backstage, visitor, name)
+            return described(context, visitor, name)
         except HuggingTweetsError as error:
             return components.message(str(error), error=True), gr.update(visible=False)
 
-    page.load(show, None, [about, tools], **QUIET)
+    page.load(show, None, [about, tools], **NO_PROGRESS)
 
 
-def described(backstage: Backstage, visitor: str, name: str) -> tuple[str, Any]:
+def described(context: PageContext, visitor: str, name: str) -> tuple[str, Any]:
     """All about it, and whether the visitor may publish and delete it."""
-    page = backstage.service.bot(visitor, name)
+    page = context.service.bot(visitor, name)
     done = page.summary.state == "done"
     html = render(
         "bot",
@@ -54,7 +54,7 @@ def described(backstage: Backstage, visitor: str, name: str) -> tuple[str, Any]:
             [(one.step, one.held_out_bits_per_byte) for one in page.history],
             0,
         ),
-        card=card(backstage.service.card(visitor, name)) if done else "",
+        card=card(context.service.card(visitor, name)) if done else "",
         has_report=page.report is not None and page.summary.mine,
         stamp=int(time.time()),  # so that a picture that was just changed is not the old one
         picture_text=f"New posts of the {page.summary.title}, as a picture.",
@@ -79,9 +79,9 @@ def card(markdown: str) -> Markup:
     return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
 
 
-def _publish(backstage: Backstage, note: gr.HTML) -> None:
+def _publish(context: PageContext, note: gr.HTML) -> None:
     with gr.Accordion("Publish on the Hugging Face Hub", open=False):
-        markup(
+        html_slot(
             html="<p>The bot and its card go up, never the posts. It says that it is an AI bot.</p>"
         )
         repo = gr.Textbox(label="Repository", placeholder="you/nasa-bot", max_length=200)
@@ -96,9 +96,9 @@ def _publish(backstage: Backstage, note: gr.HTML) -> None:
         request: gr.Request, repo: str, token: str, private: bool, consent: bool
     ) -> tuple[str, str]:
         try:
-            address = backstage.service.publish(
-                backstage.visitor(request),
-                backstage.asked(request, "name"),
+            address = context.service.publish(
+                context.visitor(request),
+                context.query_param(request, "name"),
                 repo.strip(),
                 token.strip(),
                 private,
@@ -112,13 +112,13 @@ def _publish(backstage: Backstage, note: gr.HTML) -> None:
         publish,
         [repo, token, private, consent],
         [note, token],
-        **SHOWING,
+        **WITH_PROGRESS,
     )
 
 
-def _delete(backstage: Backstage, note: gr.HTML, about: gr.HTML) -> None:
+def _delete(context: PageContext, note: gr.HTML, about: gr.HTML) -> None:
     with gr.Accordion("Delete", open=False):
-        markup(
+        html_slot(
             html="<p>Everything of it goes: the posts it was made from, the bot, its report, its "
             "picture. There is no way back.</p>"
         )
@@ -131,9 +131,9 @@ def _delete(backstage: Backstage, note: gr.HTML, about: gr.HTML) -> None:
                 "Say yes first, by the box above the button.", error=True
             ), gr.skip()
         try:
-            backstage.service.delete(backstage.visitor(request), backstage.asked(request, "name"))
+            context.service.delete(context.visitor(request), context.query_param(request, "name"))
         except HuggingTweetsError as error:
             return components.message(str(error), error=True), gr.skip()
         return components.message("It is deleted.", go="/gallery", link="To the gallery"), ""
 
-    button.click(delete, sure, [note, about], **SHOWING)
+    button.click(delete, sure, [note, about], **WITH_PROGRESS)

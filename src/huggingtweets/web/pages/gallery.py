@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import gradio as gr  # noqa: TC002 - Gradio reads annotations
 
-from huggingtweets.web.pages.parts import QUIET, markup
+from huggingtweets.web.pages.parts import NO_PROGRESS, html_slot
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
-    from huggingtweets.web.context import Backstage
+    from huggingtweets.web.context import PageContext
 
 _STATES = {
     "waiting": "waiting",
@@ -23,23 +23,23 @@ _STATES = {
 }
 
 
-def build(backstage: Backstage, page: gr.Blocks) -> None:
+def build(context: PageContext, page: gr.Blocks) -> None:
     """Lay the page out."""
-    markup(
-        html=backstage.header(
+    html_slot(
+        html=context.header(
             "gallery",
             "Gallery",
             "Every bot that was made here, the newest first. Likeness is held-out bits per byte: "
             "the lower, the better the bot guesses posts it never saw.",
         )
     )
-    bots = markup("gallery")
+    bots = html_slot("gallery")
 
     def show(request: gr.Request) -> str:
-        visitor = backstage.visitor(request)
-        under_way = backstage.service.trainings(visitor)
+        visitor = context.visitor(request)
+        under_way = context.service.trainings(visitor)
         names = [one.name for one in under_way]
-        bots = [one for one in backstage.service.gallery(visitor) if one.name not in names]
+        bots = [one for one in context.service.gallery(visitor) if one.name not in names]
         return render("gallery", bots=bots, under_way=under_way, states=_STATES)
 
-    page.load(show, None, bots, **QUIET)
+    page.load(show, None, bots, **NO_PROGRESS)

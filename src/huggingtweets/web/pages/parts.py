@@ -9,19 +9,19 @@ import gradio as gr
 if TYPE_CHECKING:
     from huggingtweets.serving.schemas import BotSummary
 
-SHOWING: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+WITH_PROGRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 """How pages listen to events, with Gradio's own sign that something is under way."""
 
-QUIET: dict[str, Any] = {**SHOWING, "show_progress": "hidden"}
+NO_PROGRESS: dict[str, Any] = {**WITH_PROGRESS, "show_progress": "hidden"}
 """The same where the page itself shows it, or where there is nothing to wait for."""
 
 
-def markup(elem_id: str | None = None, html: str = "") -> gr.HTML:
+def html_slot(elem_id: str | None = None, html: str = "") -> gr.HTML:
     """A place for HTML of ours, without Gradio's styles and scripts."""
     return gr.HTML(html, elem_id=elem_id, apply_default_css=False, js_on_load=None)
 
 
-def beginning() -> gr.Textbox:
+def prompt_box() -> gr.Textbox:
     """What the bot goes on from."""
     return gr.Textbox(
         label="Beginning", placeholder="My dream is", max_length=200, elem_id="prompt"

@@ -9,56 +9,56 @@ import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
-from huggingtweets.web.components import Wall
-from huggingtweets.web.pages.parts import QUIET, beginning, chosen, markup, settings
+from huggingtweets.web.components import PostList
+from huggingtweets.web.pages.parts import NO_PROGRESS, chosen, html_slot, prompt_box, settings
 from huggingtweets.web.templating import link_to
 
 if TYPE_CHECKING:
-    from huggingtweets.web.context import Backstage
+    from huggingtweets.web.context import PageContext
 
 POSTS = 10
 
 
-def build(backstage: Backstage, page: gr.Blocks) -> None:
+def build(context: PageContext, page: gr.Blocks) -> None:
     """Lay the page out."""
-    markup(
-        html=backstage.header(
+    html_slot(
+        html=context.header(
             "play",
             "Let it write",
             "Type a beginning, or none. What comes is made up by a machine: nobody ever said it.",
             step=3,
         )
     )
-    bots = markup("bots")
-    prompt = beginning()
+    bots = html_slot("bots")
+    prompt = prompt_box()
     temperature, length = settings()
     button = gr.Button("Write ten posts", variant="primary", elem_id="write")
-    note = markup("note")
-    posts = markup("posts")
+    note = html_slot("note")
+    posts = html_slot("posts")
 
     def show(request: gr.Request) -> str:
-        found = backstage.playable(request)
-        mine = chosen(found, backstage.asked(request, "bot"))
-        return components.chips(found, mine, lambda name: link_to("play", bot=name))
+        found = context.finished_bots(request)
+        mine = chosen(found, context.query_param(request, "bot"))
+        return components.bot_picker(found, mine, lambda name: link_to("play", bot=name))
 
     def write(
         request: gr.Request, prompt: str, temperature: float, length: float
     ) -> Iterator[tuple[str, str]]:
-        visitor = backstage.visitor(request)
+        visitor = context.visitor(request)
         try:
-            name = chosen(backstage.playable(request), backstage.asked(request, "bot"))
-            wall = Wall(backstage.service, visitor, backstage.service.bot(visitor, name), POSTS)
-            coming = backstage.service.write(
+            name = chosen(context.finished_bots(request), context.query_param(request, "bot"))
+            list_ = PostList(context.service, visitor, context.service.bot(visitor, name), POSTS)
+            coming = context.service.write(
                 visitor, name, prompt or "", POSTS, temperature, int(length)
             )
-            yield "", wall.html()
+            yield "", list_.html()
             for post in coming:
-                wall.add(post)
-                yield "", wall.html()
-            yield "", wall.html(done=True)
+                list_.add(post)
+                yield "", list_.html()
+            yield "", list_.html(done=True)
         except HuggingTweetsError as error:
             yield components.message(str(error), error=True), ""
 
-    page.load(show, None, bots, **QUIET)
+    page.load(show, None, bots, **NO_PROGRESS)
     given = [prompt, temperature, length]
-    gr.on([button.click, prompt.submit], write, given, [note, posts], **QUIET)
+    gr.on([button.click, prompt.submit], write, given, [note, posts], **NO_PROGRESS)

@@ -8,53 +8,53 @@ import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
-from huggingtweets.web.pages.parts import QUIET, SHOWING, chosen, markup
+from huggingtweets.web.pages.parts import NO_PROGRESS, WITH_PROGRESS, chosen, html_slot
 from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
     from huggingtweets.serving.schemas import Quiz
-    from huggingtweets.web.context import Backstage
+    from huggingtweets.web.context import PageContext
 
 
-def build(backstage: Backstage, page: gr.Blocks) -> None:
+def build(context: PageContext, page: gr.Blocks) -> None:
     """Lay the page out."""
-    markup(
-        html=backstage.header(
+    html_slot(
+        html=context.header(
             "quiz",
             "Real or bot?",
             "Ten posts: some the author wrote after the bot had learnt, some the bot made up. "
             "Your answers become part of its likeness report.",
         )
     )
-    bots = markup("bots")
+    bots = html_slot("bots")
     start = gr.Button("Start", variant="primary", elem_id="start")
-    note = markup("note")
-    question = markup("question")
+    note = html_slot("note")
+    question = html_slot("question")
     quiz_id = gr.State("")
     with gr.Row(visible=False) as answers:
         real = gr.Button("The author wrote it", elem_id="real")
         bot = gr.Button("The bot wrote it", elem_id="bot")
 
     def show(request: gr.Request) -> str:
-        found = [one for one in backstage.playable(request) if one.mine]
-        mine = chosen(found, backstage.asked(request, "bot"))
-        return components.chips(found, mine, lambda name: link_to("quiz", bot=name))
+        found = [one for one in context.finished_bots(request) if one.mine]
+        mine = chosen(found, context.query_param(request, "bot"))
+        return components.bot_picker(found, mine, lambda name: link_to("quiz", bot=name))
 
     def begin(request: gr.Request) -> list[Any]:
-        found = [one for one in backstage.playable(request) if one.mine]
-        name = chosen(found, backstage.asked(request, "bot"))
+        found = [one for one in context.finished_bots(request) if one.mine]
+        name = chosen(found, context.query_param(request, "bot"))
         try:
-            quiz = backstage.service.new_quiz(backstage.visitor(request), name)
+            quiz = context.service.new_quiz(context.visitor(request), name)
         except HuggingTweetsError as error:
             return _fault(error)
         return ["", asked(quiz), quiz.id, gr.update(visible=True), gr.update(value="Start again")]
 
     def answer(request: gr.Request, id_of: str, *, says_real: bool) -> list[Any]:
-        visitor = backstage.visitor(request)
+        visitor = context.visitor(request)
         try:
-            quiz = backstage.service.quiz(visitor, id_of)
+            quiz = context.service.quiz(visitor, id_of)
             number = next((one.number for one in quiz.questions if one.said_real is None), 0)
-            right, quiz = backstage.service.answer(visitor, id_of, number, says_real)
+            right, quiz = context.service.answer(visitor, id_of, number, says_real)
         except HuggingTweetsError as error:
             return _fault(error)
         more = quiz.answered < len(quiz.questions)
@@ -67,10 +67,10 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         return answer(request, id_of, says_real=False)
 
     shown = [note, question, quiz_id, answers, start]
-    page.load(show, None, bots, **SHOWING)
-    start.click(begin, None, shown, **SHOWING)
-    real.click(says_real, quiz_id, shown, **QUIET)
-    bot.click(says_bot, quiz_id, shown, **QUIET)
+    page.load(show, None, bots, **WITH_PROGRESS)
+    start.click(begin, None, shown, **WITH_PROGRESS)
+    real.click(says_real, quiz_id, shown, **NO_PROGRESS)
+    bot.click(says_bot, quiz_id, shown, **NO_PROGRESS)
 
 
 def asked(quiz: Quiz, right: bool = False, said_real: bool | None = None) -> str:

@@ -11,14 +11,14 @@ import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.nn.bases import POCKET, missing_weights
-from huggingtweets.serving.schemas import MOST_SOURCES, SAMPLE, Order
+from huggingtweets.serving.schemas import MOST_SOURCES, SAMPLE, TrainingRequest
 from huggingtweets.training import RECIPES
 from huggingtweets.web import components
-from huggingtweets.web.pages.parts import QUIET, SHOWING, markup
+from huggingtweets.web.pages.parts import NO_PROGRESS, WITH_PROGRESS, html_slot
 from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
-    from huggingtweets.web.context import Backstage
+    from huggingtweets.web.context import PageContext
 
 _PLACEHOLDER = "@name, bsky:name.bsky.social, mastodon:@name@server, or drop a file"
 _FIRST = "A handle, or an archive or file dropped here"
@@ -58,10 +58,10 @@ class Fields:
         return [self.box, self.chosen, self.note, self.sources, self.found, self.go, self.again]
 
 
-def build(backstage: Backstage, page: gr.Blocks) -> None:  # noqa: ARG001 - as all pages
+def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - as all pages
     """Lay the page out."""
-    markup(
-        html=backstage.header(
+    html_slot(
+        html=context.header(
             "",
             "Whose words should it learn?",
             "Give a handle, or drop an archive of posts. Everything happens on this machine; the "
@@ -76,19 +76,19 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:  # noqa: ARG001 - as a
     with gr.Row():
         sample = gr.Button("Use NASA’s posts, which come with this", elem_id="sample")
         again = gr.Button("Start over", visible=False, elem_id="again")
-    note = markup("note")
-    sources = markup()
+    note = html_slot("note")
+    sources = html_slot()
     with gr.Column(visible=False) as go:
         make = gr.Button("Make the bot", variant="primary", elem_id="make")
-        options = _options(backstage)
-    found = markup("found")
+        options = _options(context)
+    found = html_slot("found")
     fields = Fields(box, gr.State(Chosen()), note, sources, found, go, again, options)
-    _wire(backstage, fields, sample, make)
+    _wire(context, fields, sample, make)
 
 
-def _options(backstage: Backstage) -> list[Any]:
+def _options(context: PageContext) -> list[Any]:
     """What few will change, in the order of :func:`_order`."""
-    settings = backstage.settings
+    settings = context.settings
     with gr.Accordion("More", open=False):
         bases = list(dict.fromkeys((settings.base, *settings.bases)))
         info = "What it starts from. pocket is small and quick; gpt2 is fetched."
@@ -115,11 +115,11 @@ def _options(backstage: Backstage) -> list[Any]:
     return [base, recipe, epochs, name, author, speaker, own]
 
 
-class _Acts:
+class _SourcePageHandlers:
     """What the page does; Gradio calls these with the values of its fields."""
 
-    def __init__(self, backstage: Backstage) -> None:
-        self._backstage = backstage
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
 
     def look(
         self, request: gr.Request, box: dict[str, Any] | None, chosen: Chosen, *options: Value
@@ -161,8 +161,8 @@ class _Acts:
     def train(self, request: gr.Request, chosen: Chosen, *options: Value) -> str:
         """Order the bot, and lead to where one can watch it learn."""
         try:
-            visitor = self._backstage.visitor(request)
-            name = self._backstage.service.submit(visitor, _order(chosen, options))
+            visitor = self._context.visitor(request)
+            name = self._context.service.submit(visitor, _order(chosen, options))
         except HuggingTweetsError as error:
             return components.message(str(error), error=True)
         return components.message(
@@ -170,9 +170,9 @@ class _Acts:
         )
 
     def _kept(self, request: gr.Request, chosen: Chosen, files: list[str]) -> Chosen:
-        visitor = self._backstage.visitor(request)
-        for path in map(self._backstage.arrived, files):
-            kept = self._backstage.service.keep_upload(visitor, path, path.name)
+        visitor = self._context.visitor(request)
+        for path in map(self._context.uploaded_file, files):
+            kept = self._context.service.keep_upload(visitor, path, path.name)
             chosen = chosen.with_one(path.name, str(kept))
         return chosen
 
@@ -182,30 +182,30 @@ class _Acts:
         """Say that it reads, then what was found; on a fault all stays as it was before."""
         yield _shown(chosen, note=components.message("Reading the posts…"), keep=True)
         try:
-            visitor = self._backstage.visitor(request)
-            found = self._backstage.service.inspect(visitor, _order(chosen, options))
+            visitor = self._context.visitor(request)
+            found = self._context.service.inspect(visitor, _order(chosen, options))
         except HuggingTweetsError as error:
             yield _faulty(before, str(error))
         else:
             yield _shown(chosen, found=components.found(found))
 
 
-def _wire(backstage: Backstage, fields: Fields, sample: gr.Button, make: gr.Button) -> None:
-    acts = _Acts(backstage)
+def _wire(context: PageContext, fields: Fields, sample: gr.Button, make: gr.Button) -> None:
+    acts = _SourcePageHandlers(context)
     given = [fields.chosen, *fields.options]
-    fields.box.submit(acts.look, [fields.box, *given], fields.all, **QUIET)
-    sample.click(acts.take_sample, given, fields.all, **QUIET)
-    fields.again.click(lambda: _shown(Chosen()), None, fields.all, **QUIET)
-    make.click(acts.train, given, fields.note, **SHOWING)
+    fields.box.submit(acts.look, [fields.box, *given], fields.all, **NO_PROGRESS)
+    sample.click(acts.take_sample, given, fields.all, **NO_PROGRESS)
+    fields.again.click(lambda: _shown(Chosen()), None, fields.all, **NO_PROGRESS)
+    make.click(acts.train, given, fields.note, **WITH_PROGRESS)
     for option in fields.options[:3] + fields.options[6:]:
-        option.input(acts.change, given, fields.all, **QUIET)
+        option.input(acts.change, given, fields.all, **NO_PROGRESS)
     for option in fields.options[4:6]:
-        option.submit(acts.change, given, fields.all, **QUIET)
+        option.submit(acts.change, given, fields.all, **NO_PROGRESS)
 
 
-def _order(chosen: Chosen, options: tuple[Value, ...]) -> Order:
+def _order(chosen: Chosen, options: tuple[Value, ...]) -> TrainingRequest:
     base, recipe, epochs, name, author, speaker, own = options
-    return Order(
+    return TrainingRequest(
         sources=chosen.specs,
         base=str(base or ""),
         recipe=str(recipe or "fast"),

@@ -13,12 +13,12 @@ import gradio as gr
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
 from huggingtweets.web.loss_curve import draw
-from huggingtweets.web.pages.parts import QUIET, markup
+from huggingtweets.web.pages.parts import NO_PROGRESS, html_slot
 from huggingtweets.web.templating import duration, render
 
 if TYPE_CHECKING:
     from huggingtweets.serving.schemas import Status
-    from huggingtweets.web.context import Backstage
+    from huggingtweets.web.context import PageContext
 
 _SECONDS = 1.0
 _SAMPLES_SHOWN = 4  # measurements of which posts are shown, the newest first
@@ -34,27 +34,27 @@ _HEADINGS = {
 _UNDER_WAY = ("waiting", "reading", "training", "judging")
 
 
-def build(backstage: Backstage, page: gr.Blocks) -> None:
+def build(context: PageContext, page: gr.Blocks) -> None:
     """Lay the page out."""
-    markup(
-        html=backstage.header(
+    html_slot(
+        html=context.header(
             "train",
             "It reads, and learns to write",
             "Close this page whenever you like: the training goes on, and its link finds it again.",
             step=2,
         )
     )
-    live = markup("live")
-    note = markup("note")
+    live = html_slot("live")
+    note = html_slot("note")
     with gr.Row():
         stop = gr.Button("Stop", visible=False, elem_id="stop")
         resume = gr.Button("Go on", variant="primary", visible=False, elem_id="resume")
     timer = gr.Timer(_SECONDS)
 
     def show(request: gr.Request) -> list[Any]:
-        name = backstage.asked(request, "run")
+        name = context.query_param(request, "run")
         try:
-            status = backstage.service.status(backstage.visitor(request), name)
+            status = context.service.status(context.visitor(request), name)
         except HuggingTweetsError as error:
             text = components.message(str(error), error=True, go="", link="")
             return [
@@ -72,22 +72,22 @@ def build(backstage: Backstage, page: gr.Blocks) -> None:
         ]
 
     def halt(request: gr.Request) -> str:
-        return _do(backstage.service.stop_run, request, "It stops at the next step, and is saved.")
+        return _do(context.service.stop_run, request, "It stops at the next step, and is saved.")
 
     def go_on(request: gr.Request) -> list[Any]:
-        return [_do(backstage.service.resume_run, request, ""), gr.Timer(active=True)]
+        return [_do(context.service.resume_run, request, ""), gr.Timer(active=True)]
 
     def _do(act: Any, request: gr.Request, done: str) -> str:  # noqa: ANN401 - of the service
         try:
-            act(backstage.visitor(request), backstage.asked(request, "run"))
+            act(context.visitor(request), context.query_param(request, "run"))
         except HuggingTweetsError as error:
             return components.message(str(error), error=True)
         return components.message(done)
 
     shown = [live, stop, resume, timer]
-    gr.on([page.load, timer.tick], show, None, shown, **QUIET)
-    stop.click(halt, None, note, **QUIET)
-    resume.click(go_on, None, [note, timer], **QUIET)
+    gr.on([page.load, timer.tick], show, None, shown, **NO_PROGRESS)
+    stop.click(halt, None, note, **NO_PROGRESS)
+    resume.click(go_on, None, [note, timer], **NO_PROGRESS)
 
 
 def progress(status: Status) -> str:

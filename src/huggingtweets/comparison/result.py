@@ -52,7 +52,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class AuthorComparison:
     """One author of one bot.
 
     Attributes:
@@ -82,7 +82,7 @@ class Compared:
     novelty: float | None
     taken: float | None
     seconds: float | None
-    same_size: Compared | None = None
+    same_size: AuthorComparison | None = None
 
     @property
     def standard_error(self) -> float:
@@ -100,7 +100,7 @@ class Comparison:
         first: path of the run that was named first.
     """
 
-    authors: tuple[Compared, ...]
+    authors: tuple[AuthorComparison, ...]
     notes: tuple[str, ...]
     first: str
 
@@ -109,7 +109,7 @@ class Comparison:
         """Whether everyone was measured on equal text as well."""
         return all(one.same_size is not None for one in self.authors)
 
-    def label(self, one: Compared) -> str:
+    def label(self, one: AuthorComparison) -> str:
         """How an author is called: by the handle, with the run where that leaves a doubt."""
         namesakes = sum(other.author == one.author for other in self.authors) > 1
         several_runs = len({other.path for other in self.authors}) > 1
@@ -117,7 +117,7 @@ class Comparison:
         return f"@{one.author}" + (f" in {one.run}" if doubtful else "")
 
     @property
-    def too_near(self) -> list[tuple[Compared, Compared]]:
+    def too_near(self) -> list[tuple[AuthorComparison, AuthorComparison]]:
         """Neighbours in the order that chance may have put there: under two standard errors."""
         seen = [one.same_size if self.has_same_size else one for one in self.authors]
         pairs = zip(pairwise(self.authors), pairwise(one for one in seen if one), strict=True)
@@ -130,7 +130,7 @@ class Comparison:
 
     def plot(self) -> Plot:
         """One row an author, the least predictable on top."""
-        from huggingtweets.compare import plot as compare_plot
+        from huggingtweets.comparison import plot as compare_plot
 
         return compare_plot.plot(self)
 
@@ -139,18 +139,18 @@ class Comparison:
         return {"authors": [_as_json(one) for one in self.authors], "notes": list(self.notes)}
 
 
-def ordered(authors: Sequence[Compared]) -> tuple[Compared, ...]:
+def ordered(authors: Sequence[AuthorComparison]) -> tuple[AuthorComparison, ...]:
     """The least predictable first, at equal size where all have it."""
     equal = all(one.same_size is not None for one in authors)
 
-    def bits(one: Compared) -> float:
+    def bits(one: AuthorComparison) -> float:
         seen = one.same_size if equal and one.same_size else one
         return seen.bits_per_byte.bot
 
     return tuple(sorted(authors, key=bits, reverse=True))
 
 
-def _as_json(one: Compared) -> dict[str, Any]:
+def _as_json(one: AuthorComparison) -> dict[str, Any]:
     values = asdict(one)
     values["bits_per_byte"] |= {
         "gain": one.bits_per_byte.gain,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from huggingtweets.plots.run_plots import BASE, BOT, EQUAL, PPMD, Plot
 
 if TYPE_CHECKING:
-    from huggingtweets.compare.result import Compared, Comparison
+    from huggingtweets.comparison.result import AuthorComparison, Comparison
 
 _SAME = "bot, equal text"
 _KINDS = {
@@ -52,7 +52,7 @@ def plot(comparison: Comparison) -> Plot:
     return Plot(alt.layer(spans, points).properties(width=460, height=alt.Step(26), title=title))
 
 
-def _dots(label: str, one: Compared) -> list[dict[str, Any]]:
+def _dots(label: str, one: AuthorComparison) -> list[dict[str, Any]]:
     bits = {
         "bot": one.bits_per_byte.bot,
         _SAME: one.same_size.bits_per_byte.bot if one.same_size else None,

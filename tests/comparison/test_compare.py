@@ -11,8 +11,8 @@ import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets import pipeline
-from huggingtweets.compare.compare import compare
-from huggingtweets.compare.result import Compared, Comparison, ordered
+from huggingtweets.comparison.compare import compare
+from huggingtweets.comparison.result import AuthorComparison, Comparison, ordered
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
@@ -206,7 +206,7 @@ def test_neighbours_that_chance_may_have_put_there_are_told(runs: dict[str, RunF
     few = replace(one, size=replace(one.size, held_out_posts=100))
     assert few.standard_error == pytest.approx(0.035)
 
-    def with_bits(bits: float) -> Compared:
+    def with_bits(bits: float) -> AuthorComparison:
         return replace(few, bits_per_byte=replace(few.bits_per_byte, bot=bits))
 
     clear, near, nearer = with_bits(2.0), with_bits(1.5), with_bits(1.41)

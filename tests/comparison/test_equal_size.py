@@ -8,8 +8,8 @@ import pytest
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets import pipeline
-from huggingtweets.compare.compare import compare
-from huggingtweets.compare.equal_size import at_same_size, plan
+from huggingtweets.comparison.compare import compare
+from huggingtweets.comparison.equal_size import compare_at_equal_size, plan
 from huggingtweets.errors import Interrupted, OptedOutError
 from huggingtweets.pipeline import TrainOptions
 from huggingtweets.privacy import opt_out
@@ -19,7 +19,7 @@ from huggingtweets.training import Interrupt
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.compare.equal_size import Task
+    from huggingtweets.comparison.equal_size import Task
     from huggingtweets.events import Event
 
 pytestmark = pytest.mark.timeout(900)  # bots are trained first: seconds, unless others work
@@ -70,7 +70,9 @@ def test_bots_are_made_anew_and_the_runs_stay(runs: list[RunFolder], tmp_path: P
     comparison = compare([run.path for run in runs])
     begun: list[Task] = []
     events: list[Event] = []
-    equal = at_same_size(comparison, tmp_path / "out", begin=begun.append, listen=events.append)
+    equal = compare_at_equal_size(
+        comparison, tmp_path / "out", begin=begun.append, listen=events.append
+    )
     assert [files(run.path) for run in runs] == before
     assert [(task.number, task.total) for task in begun] == [(1, 2), (2, 2)]
     assert {event.stage for event in events} == {"train", "evaluate"}
@@ -95,7 +97,7 @@ def test_bots_are_made_anew_and_the_runs_stay(runs: list[RunFolder], tmp_path: P
     )
 
     events.clear()
-    again = at_same_size(comparison, tmp_path / "out", listen=events.append)
+    again = compare_at_equal_size(comparison, tmp_path / "out", listen=events.append)
     assert again == equal
     assert not events  # all there already
 
@@ -105,10 +107,10 @@ def test_a_stopped_comparison_goes_on(runs: list[RunFolder], tmp_path: Path) -> 
     interrupt = Interrupt()
     interrupt.requested = True
     with pytest.raises(Interrupted):
-        at_same_size(comparison, tmp_path, interrupt=interrupt)
+        compare_at_equal_size(comparison, tmp_path, interrupt=interrupt)
     (begun,) = list_runs(tmp_path)
     assert begun.checkpoint_file.is_file()
-    equal = at_same_size(comparison, tmp_path)
+    equal = compare_at_equal_size(comparison, tmp_path)
     assert equal.has_same_size
     assert begun.path in [run.path for run in list_runs(tmp_path)]
     assert len(list_runs(tmp_path)) == 2
@@ -130,5 +132,5 @@ def test_whoever_opted_out_since_is_refused(runs: list[RunFolder], tmp_path: Pat
     comparison = compare([run.path for run in runs])
     opt_out.add(["@bob"])
     with pytest.raises(OptedOutError, match="@bob"):
-        at_same_size(comparison, tmp_path / "out")
+        compare_at_equal_size(comparison, tmp_path / "out")
     assert not (tmp_path / "out").exists()

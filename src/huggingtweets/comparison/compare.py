@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets.compare.result import Bits, Compared, Comparison, Size, ordered
+from huggingtweets.comparison.result import AuthorComparison, Bits, Comparison, Size, ordered
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation import LikenessReport
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from huggingtweets.storage.run_folder import Record, RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 
 def compare(specs: Sequence[str | Path]) -> Comparison:
@@ -36,7 +36,7 @@ def compare(specs: Sequence[str | Path]) -> Comparison:
         InputError: there are not two authors, or a run is named twice.
         BotError: one is no run, has no report yet, or its posts are gone.
     """
-    runs = [bots.run_of(spec) for spec in specs]
+    runs = [bots.find_run_folder(spec) for spec in specs]
     _check_different(runs)
     records = [run.record() for run in runs]
     authors = [
@@ -59,7 +59,7 @@ def _check_different(runs: Sequence[RunFolder]) -> None:
         seen.add(where)
 
 
-def authors_of(run: RunFolder, record: Record) -> list[Compared]:
+def authors_of(run: RunFolder, record: RunRecord) -> list[AuthorComparison]:
     """What a finished run tells of each of its authors.
 
     Raises:
@@ -72,7 +72,7 @@ def authors_of(run: RunFolder, record: Record) -> list[Compared]:
     novelty = _novelty(run, kept)
     taken = report.taken_for_author
     return [
-        Compared(
+        AuthorComparison(
             author=author,
             run=run.path.resolve().name,
             path=str(run.path),
@@ -97,7 +97,7 @@ def _report(run: RunFolder) -> LikenessReport:
         go_on = f"evaluate {run.path}" if has_bot else f"train --resume {run.path}"
         what_to_do = "wait for it" if run.is_live() else f"make it with: huggingtweets {go_on}"
         raise BotError(
-            f"{run.path} has no likeness report yet ({run.described_state()}); {what_to_do}"
+            f"{run.path} has no likeness report yet ({run.display_state()}); {what_to_do}"
         ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BotError(
@@ -166,7 +166,7 @@ class _Tokens:
         return sum(len(one) for one in encoded)
 
 
-def _notes(runs: Sequence[RunFolder], records: Sequence[Record]) -> list[str]:
+def _notes(runs: Sequence[RunFolder], records: Sequence[RunRecord]) -> list[str]:
     """What makes the runs' numbers less than comparable, a sentence each."""
     notes = []
     for condition in ("base", "holdout", "split", "recipe", "curation"):
@@ -178,7 +178,7 @@ def _notes(runs: Sequence[RunFolder], records: Sequence[Record]) -> list[str]:
             differing = "; ".join(f"{told} ({', '.join(names)})" for told, names in found.items())
             what = {"holdout": "share held out"}.get(condition, condition)
             notes.append(f"Not the same {what}, so these don't compare one to one: {differing}.")
-    outdated = [(run, run.out_of_date()) for run in runs]
+    outdated = [(run, run.staleness_warning()) for run in runs]
     return notes + [f"{run.path} is {told}." for run, told in outdated if told]
 
 

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from huggingtweets import pipeline
-from huggingtweets.compare.compare import authors_of
-from huggingtweets.compare.result import Compared, Comparison, ordered
-from huggingtweets.events import Listener, ignore
+from huggingtweets.comparison.compare import authors_of
+from huggingtweets.comparison.result import AuthorComparison, Comparison, ordered
+from huggingtweets.events import EventHandler, ignore
 from huggingtweets.nn import devices
 from huggingtweets.privacy import opt_out
 from huggingtweets.storage import run_folder
-from huggingtweets.storage.run_folder import Record, RunFolder
+from huggingtweets.storage.run_folder import RunFolder, RunRecord
 from huggingtweets.training import Interrupt, Recipe
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Task:
         total: authors in all.
     """
 
-    author: Compared
+    author: AuthorComparison
     kept: pl.DataFrame
     config: dict[str, Any]
     number: int
@@ -64,12 +64,12 @@ class Task:
         return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', self.author.author)[:60]}-{digest}"
 
 
-def at_same_size(
+def compare_at_equal_size(
     comparison: Comparison,
     out: Path,
     *,
     begin: Callable[[Task], None] = lambda _: None,
-    listen: Listener = ignore,
+    listen: EventHandler = ignore,
     interrupt: Interrupt | None = None,
 ) -> Comparison:
     """Train every author's bot anew on equal text and put its numbers beside those it has.
@@ -132,7 +132,7 @@ def _characters(posts: pl.DataFrame) -> int:
 
 def _config(first: dict[str, Any], most: int, most_held_out: int) -> dict[str, Any]:
     """Settings of the new runs: the first run's, on this machine, without a tracker."""
-    where = devices.choose_machine(None, Recipe(**first["recipe"]).precision)
+    where = devices.select_device(None, Recipe(**first["recipe"]).precision)
     return first | {
         "device": where.device,
         "precision": where.precision,
@@ -142,7 +142,9 @@ def _config(first: dict[str, Any], most: int, most_held_out: int) -> dict[str, A
     }
 
 
-def _finished(task: Task, out: Path, listen: Listener, interrupt: Interrupt | None) -> RunFolder:
+def _finished(
+    task: Task, out: Path, listen: EventHandler, interrupt: Interrupt | None
+) -> RunFolder:
     """The run of a task, made, gone on with or found."""
     made = RunFolder(out / task.name)
     if not made.record_file.is_file():
@@ -160,13 +162,13 @@ def _prepared(task: Task, out: Path) -> RunFolder:
     )
     counts = {"downloaded": len(posts), "retweets": 0, "short": 0, "duplicates": 0}
     counts["kept"] = len(posts)
-    record = Record(
+    record = RunRecord(
         name=task.name,
         authors=[task.author.author],
         config=task.config | {"name": task.name, "out": str(out.absolute())},
         counts=counts,
         counts_by_author={task.author.author: counts},
         versions=devices.package_versions(),
-        machine=devices.choose_machine(task.config["device"], task.config["precision"]).as_dict(),
+        machine=devices.select_device(task.config["device"], task.config["precision"]).as_dict(),
     )
     return run_folder.create(out, record, {"posts": posts, "kept": task.kept, "dropped": nothing})
