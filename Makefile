@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo app test check install lock docs notebook clean
+.PHONY: demo app test quick check install lock docs site notebook clean
 
 demo: $(READY)  ## make a bot of the bundled NASA posts and let it write
 	@$(BIN)/huggingtweets demo
@@ -17,6 +17,9 @@ install: $(READY)  ## only set up .venv
 test: check  ## lint, types, import rules, docs, then the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+quick: check  ## lint, types, import rules, docs and the fast tests
+	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not browser and not gpu"
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,6 +30,10 @@ check: $(READY)
 docs: $(READY)  ## write the generated parts of docs/ anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r docs/reference.md
 	$(BIN)/python scripts/sources_table.py
+
+site: $(READY)  ## build the documentation and the Python API reference into site/
+	rm -rf site
+	$(BIN)/python scripts/build_site.py site
 
 notebook: $(READY)  ## run notebooks/text/huggingtweets.py and write the .ipynb, in a few minutes
 	$(BIN)/python scripts/notebook.py

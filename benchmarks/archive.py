@@ -1,12 +1,12 @@
-"""How long an X archive of a million posts takes to read and curate, and how much memory.
+"""Time and memory to read and curate an X archive of a million posts.
 
     python benchmarks/archive.py [--posts 1000000] [--cache FOLDER] [--json]
 
-The goal is under 60 s and 1.5 GB on two cores. The archive (a made-up one, see ``archive_made``)
-is written once into the cache folder, by default under the system's folder for temporary files. A
-child process that does nothing but read and curate it is measured: seconds on the clock and seconds
-of the processor, which other work on the machine changes less, and the peak resident memory,
-interpreter and libraries included. With --profile it tells where the time goes.
+The goal is under 60 s and 1.5 GB on two cores. The archive is synthetic (see ``archive_made``) and
+is written once to the cache folder, by default in the system's temporary folder. A child process
+reads and curates it. Measured are wall-clock time, CPU time, which depends less on other work on
+the machine, and peak resident memory, including interpreter and libraries. With --profile, the time
+of each function is printed.
 """
 
 from __future__ import annotations

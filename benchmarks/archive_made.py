@@ -1,8 +1,8 @@
-"""An X archive of any size, made up from the words of the bundled NASA posts.
+"""A synthetic X archive of any size, made from the words of the bundled NASA posts.
 
-It has what archives have: several parts, indented JSON with all the fields X writes, links,
-replies, retweets, broken and repeated posts, long posts cut short beside the file that has them
-whole, the account, and the private messages, which nothing may open.
+It has everything that archives have: several parts, indented JSON with all fields of X, links,
+replies, retweets, damaged and repeated posts, truncated long posts with the file of their full
+text, the account, and private messages, which must not be opened.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Pre-training on a corpus larger than memory: peak memory and speed of each part.
+"""Pre-training on a corpus larger than memory: peak memory and speed of each stage.
 
     python benchmarks/corpus_memory.py --gigabytes 10 [--folder /some/disk]
 
-Posts are made up from the words of real ones (so that hardly two are alike), written as Parquet
-files of a million characters each, then curated, encoded and trained on for a few steps by
-``huggingtweets pretrain`` in a process of its own, whose peak memory the system tells. The folder
-needs about three times the corpus.
+Synthetic posts, made from the words of real ones so that few are similar, are written as Parquet
+files of a million characters each. ``huggingtweets pretrain`` curates and encodes them and trains
+for a few steps in its own process, whose peak memory is measured. The folder needs about three
+times the size of the corpus.
 """
 
 from __future__ import annotations

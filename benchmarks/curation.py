@@ -1,15 +1,15 @@
-"""How long a million short posts take to curate, and how much memory.
+"""Time and memory to curate a million short posts.
 
     python benchmarks/curation.py [--posts 1000000] [--corpus FOLDER] [--json]
 
-The goal is under 20 s and 2 GB on two cores. Posts are made from real ones where there is a folder
-of Parquet files with a ``text`` column, else from made-up sentences: the first words of one post
-and the last words of another, so that nearly all are distinct, with what raw posts have (links,
-entities, a per cent of broken encoding, retweets, exact and near-duplicates).
+The goal is under 20 s and 2 GB on two cores. Posts are made from real ones if there is a folder of
+Parquet files with a ``text`` column, else from synthetic sentences: the first words of one post and
+the last words of another, so that nearly all are distinct, with the noise of raw posts (links,
+entities, 1 % broken encoding, retweets, exact and near-duplicates).
 
-A child process that does nothing but read a Parquet file and curate it is measured from outside of
-the work: seconds of the call, and the peak resident memory of the whole process, interpreter and
-libraries included. A second child tells the stages apart under a profiler.
+A child process reads a Parquet file and curates it. Measured are the time of the call and the peak
+resident memory of the process, including interpreter and libraries. A second child profiles the
+stages.
 """
 
 from __future__ import annotations

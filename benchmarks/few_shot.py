@@ -1,12 +1,12 @@
-"""How much an untrained base gains from reading an author's posts first, one table.
+"""How much an untrained base gains from an author's posts in its context.
 
     python benchmarks/few_shot.py [SOURCE ...] [--data ../shared/data] [--base pocket]
         [--posts 200] [--likeness FILE] [--json FILE]
 
-Bits per byte of each author's newest 20 % of posts, each read alone and after the newest 8 and 32
-of the others, and how many of them fitted into the model's context on average. With ``--likeness``,
-the JSON that benchmarks/likeness.py writes, the fine-tuned bot's bits per byte stand beside them;
-they are over all of its held-out posts, so give ``--posts`` a large number to compare closely.
+The table has bits per byte of each author's newest 20 % of posts: alone, and after the newest 8 and
+32 of the others, with the mean number of those that fit in the context. ``--likeness``, the JSON
+file of benchmarks/likeness.py, adds the fine-tuned bot's bits per byte over all of its held-out
+posts; for a close comparison, give ``--posts`` a large number.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Feed mangled archives and files to the parsers: posts or one clear error, never anything else.
+"""Fuzz the parsers with damaged archives and files: the result must be posts or one clear error.
 
 Usage: python benchmarks/fuzz_archives.py [--examples 10000 | --minutes 10] [--seed 0]
 
-Half of the examples are X archives (with and without long posts, or with only the table of an old
-one), a quarter Mastodon and Telegram exports and JSON files, the rest csv, jsonl, parquet and txt
-files. The same seed gives the same examples; an example that fails is printed with its own seed.
+Half of the examples are X archives (with and without long posts, or only an old archive's table), a
+quarter are Mastodon and Telegram exports and JSON files, and the rest are csv, jsonl, parquet and
+txt files. The same seed gives the same examples; a failing example is printed with its seed.
 """
 
 from __future__ import annotations

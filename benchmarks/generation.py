@@ -1,8 +1,9 @@
-"""Ten posts from the embedded base after loading, beside `model.generate` of transformers.
+"""Speed of generating ten posts with the embedded base, against `model.generate`.
 
     python benchmarks/generation.py [--rounds 7]
 
-Both draw ten posts of at most 60 tokens from the same weights in the same process; medians.
+Both sample ten posts of at most 60 tokens from the same weights in the same process, after loading.
+The numbers are medians.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from huggingtweets.generation.writer import Sampling, Writer
+from huggingtweets.generation.sampling import Sampling
+from huggingtweets.generation.writer import Writer
 from huggingtweets.nn import devices, language_model
 
 if TYPE_CHECKING:

@@ -1,15 +1,15 @@
-r"""How much bots are like their authors: the project's main quality benchmark.
+r"""How similar bots are to their authors: the project's main quality benchmark.
 
-    python benchmarks/likeness.py --json likeness.json --plot likeness.svg \
-        --markdown docs/benchmarks.md --samples samples.md
+    python benchmarks/likeness.py --json docs/lab/likeness.json --plot docs/likeness.svg \
+        --markdown docs/benchmarks.md --samples docs/lab/samples.md
 
-One bot is made of each author (17 by default, a minute or two each) and measured beside its
-anchors: the untouched base, PPMd, markovify, real posts. With --json every author is written as
-soon as it is done and the same command goes on from there; table, plot and samples of what is
-in the file come without any training. ``--quick`` tries the whole command in a minute.
+One bot is trained for each author (17 by default, a minute or two each) and measured beside its
+anchors: the untouched base, PPMd, markovify, real posts. With --json each finished author is saved,
+and the same command continues an interrupted benchmark; table, plot and samples are made from the
+file without training. ``--quick`` tests the whole command in a minute.
 
-With several bases each has a table, and files of its own: the base's name is put into FILE.
-``--beside FILE.json`` shows tables and posts of a base measured before beside those of this one.
+With several bases, each has its own table and files, whose names include the base's name.
+``--beside FILE.json`` adds the tables and posts of a base measured before.
 """
 
 from __future__ import annotations

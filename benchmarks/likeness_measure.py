@@ -1,4 +1,4 @@
-"""Make one bot for the likeness benchmark and take all its numbers."""
+"""Train one bot for the likeness benchmark and measure it."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def fingerprint(base: str) -> str | None:
 
     weights = "model.safetensors"
     if base in bases.BUILT_IN:
-        file: object = str(bases.folder_of(base) / weights)
+        file: object = str(bases.model_folder(base) / weights)
     elif (folder := Path(base).expanduser()).is_dir():
         file = str(folder / weights)
     else:

@@ -1,7 +1,7 @@
-"""What the likeness benchmark found, as values and as a file.
+"""The results of the likeness benchmark, in memory and as a file.
 
 A :class:`Results` is one JSON file: all authors with one base and one set of settings. Tables, plot
-and samples are made from it alone, so that none of them needs a bot to be trained again.
+and samples are made from it alone, without training.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Unpicked posts to read, side by side; and what a base's card says about it all."""
+"""Random generated posts side by side, and the results for a base's card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The likeness benchmark as tables in Markdown, on the screen and in a document."""
+"""The likeness benchmark as Markdown tables, on the screen and in a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A place in a document for what a benchmark writes: between two lines that nobody sees."""
+"""Replace the part of a document between two invisible marker lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a picture of a post takes once Python is up: the first, and the median of the others.
+"""Time to render a picture of a post: the first one, and the median of the others.
 
 python benchmarks/picture.py
 """

@@ -1,13 +1,13 @@
-"""What speeds a pre-training step up, with it and without: same weights, same rows, in turn.
+"""Speed of a pre-training step with and without an optimisation, on equal weights and rows.
 
     python benchmarks/pretrain_step.py attention --data runs/base/work/data
     python benchmarks/pretrain_step.py eight-bit --data runs/base/work/data --steps 70
 
-``attention`` is attention in pieces beside torch's fused kernel, in the precision that the machine
-is fastest with; ``eight-bit`` is products in 8 bits beside fp32. ``--data`` is what ``huggingtweets
-pretrain --encode-only`` made; its longest corpus is read. Printed are tokens a second, the mean
-training loss, and the loss of rows that neither has seen, in fp32 for both. The rate falls from
-``--learning-rate`` to 0.
+``attention`` compares blockwise attention with torch's fused kernel, in the machine's fastest
+precision; ``eight-bit`` compares int8 matrix products with fp32. ``--data`` is the output of
+``huggingtweets pretrain --encode-only``; its longest corpus is used. Printed are tokens per second,
+the mean training loss, and the loss of held-out rows, in fp32 for both. The learning rate falls
+from ``--learning-rate`` to 0.
 """
 
 from __future__ import annotations

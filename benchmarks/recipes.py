@@ -1,10 +1,10 @@
-"""Recipes side by side on the same authors: whether what a sweep chose is better elsewhere, too.
+"""Compare recipes on the same authors, to test whether the result of a sweep generalises.
 
     python benchmarks/recipes.py --posts 300 --json recipes.json A.parquet B.parquet
 
-Every author's newest posts are held out; every recipe trains the same base on the rest. Without
-``--recipe`` those are ``classic``, ``fast`` and what ``fast`` was before the sweep. Rows that are
-in the JSON file already are not measured again.
+Each author's newest posts are held out, and each recipe trains the same base on the rest. The
+default recipes are ``classic``, ``fast`` and ``fast`` before the sweep. Rows that are in the JSON
+file are not measured again.
 """
 
 from __future__ import annotations

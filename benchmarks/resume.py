@@ -1,8 +1,9 @@
-"""A run killed with ``kill -9`` and resumed, beside an uninterrupted one of the same seed.
+"""Compare a run that was killed with ``kill -9`` and resumed with an uninterrupted one.
 
     python benchmarks/resume.py [--kill-after 12] [--kills 2]
 
-Both train on the bundled sample from the embedded base; their held-out losses must be the same.
+Both train the embedded base on the bundled sample with the same seed; their held-out losses must be
+equal.
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
-r"""How fast we are beside what a user would take instead: the project's speed benchmark.
+r"""Speed against the tools that a user would use instead: the project's speed benchmark.
 
-    python benchmarks/speed.py --json speed.json --markdown docs/performance.md
+    python benchmarks/speed.py --json docs/lab/speed.json --markdown docs/performance.md
 
-Us and the peers in turn, every measured thing in a process of its own, on the same posts and the
-same weights, several times; medians and ratios. With --json every row is written as soon as it is
-measured, and rows of the same machine, versions and settings that are there stay: ``--only`` can
-measure them one family at a time, and a ``loss`` that was stopped goes on after its last author.
-``--quick`` tries the whole command with tiny sizes.
+We and the peers run alternately, each measurement in its own process, on the same posts and
+weights, several times; the table has medians and ratios. With --json each finished row is saved,
+and rows of the same machine, versions and settings are kept: ``--only`` measures one family at a
+time, and an interrupted ``loss`` continues after its last author. ``--quick`` tests the whole
+command with tiny sizes.
 
-Peers need ``pip install -e '.[bench]'``; a row whose peer is missing says so, as does that of a
-GPU where there is none. Numbers need a machine that does nothing else: where others kept it busy
-the table says so.
+Peers need ``pip install -e '.[bench]'``; a row without its peer or without a GPU says so. The
+machine must be idle; the table marks rows measured on a busy machine.
 """
 
 from __future__ import annotations

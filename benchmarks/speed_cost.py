@@ -1,10 +1,10 @@
-"""Where the time of training goes: within one step, and with more posts, weights and cores.
+"""Training time: within one step, and by number of posts, weights and cores.
 
-    python benchmarks/speed_cost.py --json docs/speed-cost.json
+    python benchmarks/speed_cost.py --json docs/lab/speed-cost.json
 
-GPT-2 small's step is taken apart by torch's profiler. Then bots are trained by the ``fast`` recipe
-on more and more posts, on bases of three sizes, on one core and on all, each in a process of its
-own. Prints both tables as Markdown and draws the plot beside the JSON file.
+A step of GPT-2 small is profiled with torch's profiler. Then bots are trained with the ``fast``
+recipe on increasing numbers of posts, on bases of three sizes, on one core and on all, each in its
+own process. Prints both tables as Markdown and writes the plot beside the JSON file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Curating a million short posts, beside the same steps on ``datasets``."""
+"""Speed of curating a million short posts, against the same steps with ``datasets``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whether our posts and those of ``model.generate`` are drawn from the same distribution.
+"""Test whether our posts and those of ``model.generate`` have the same distribution.
 
-Both write many posts from the embedded base, we as the program does by default on this machine
-(precision included), the peer in fp32. Compared are how often each word comes first, by a
-chi-square test, and the posts' lengths, by a Kolmogorov-Smirnov test.
+Both sample many posts from the embedded base, we with the program's defaults on this machine
+(including precision), the peer in fp32. Compared are the frequencies of first words, with a
+chi-square test, and the lengths of posts, with a Kolmogorov-Smirnov test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Generating from GPT-2 small: posts in a batch, the first token of one, and the distribution."""
+"""Speed of generating with GPT-2 small: a batch of posts, the first token, the distribution."""
 
 from __future__ import annotations
 

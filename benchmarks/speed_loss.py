@@ -1,14 +1,14 @@
-"""Fine-tuning a built-in base: how soon, and how low, the held-out loss falls.
+"""Fine-tuning a built-in base: how fast and how far the held-out loss falls.
 
-Each author's bot is trained once by us and once by the original recipe, on the same posts, from
-the same weights, with the same posts held out and scored by the same code; the median over authors
-takes the place of repetitions. Seconds begin with the call that trains, tokenizing included, and
-leave out what this benchmark takes to note the loss on the way.
+Each author's bot is trained once by us and once with the original recipe, on the same posts and
+weights, with the same held-out posts and the same evaluation code. The median over authors replaces
+repetitions. Time starts with the training call, includes tokenizing, and excludes this benchmark's
+evaluations during training.
 
-The peer ends after its four epochs, at a loss and a number of seconds. The first row asks when our
-loss, noted sixteen times on the way, was first as low. The second one compares, within those
-seconds, the lowest loss that the peer was ever noted at with the lowest of which our training keeps
-the weights; so it is the stricter of the two for us.
+The peer ends after its four epochs, at some loss and time. The first row is the time after which
+our loss, measured sixteen times, was first as low. The second row compares, within the peer's time,
+the lowest loss measured for the peer with the lowest loss whose weights our training keeps; so it
+is the stricter one for us.
 
 The default base is measured on an author's first posts only, as the original recipe takes an hour
 for all of them; the row of memory is of the same trainings.

@@ -1,4 +1,4 @@
-"""How much is measured, and the order of it: us and the peer in turn, each in a fresh process."""
+"""Number and order of measurements: us and the peer alternately, each in a new process."""
 
 from __future__ import annotations
 

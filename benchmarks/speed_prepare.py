@@ -1,10 +1,9 @@
-"""What both sides are given: the same weights, the same posts, the same machine.
+"""Inputs of both sides: the same weights, posts and machine.
 
-GPT-2 small is the real one where the Hugging Face cache of this machine has it, else its
-architecture with random weights from a fixed seed, made once and kept as safetensors: speed does
-not depend on what the weights are. Those have the embedded base's tokenizer, whose 16,384 tokens
-are followed by made-up ones up to GPT-2's 50,257, so that the logits cost the same and every token
-that is drawn is text.
+GPT-2 small is the real model if this machine's Hugging Face cache has it, else its architecture
+with random weights from a fixed seed, stored as safetensors: speed doesn't depend on the weights.
+The latter has the embedded base's tokenizer, whose 16,384 tokens are padded with synthetic ones to
+GPT-2's 50,257, so that the logits cost the same and every sampled token is text.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def _models(cache: Path, *, tiny: bool) -> Answer:
 
 def _default_base() -> Path:
     """The first built-in base whose weights are here, as a model folder."""
-    return bases.folder_of(next(filter(bases.is_here, bases.BUILT_IN)))
+    return bases.model_folder(next(filter(bases.is_available, bases.BUILT_IN)))
 
 
 def _real_gpt2() -> Path | None:

@@ -1,8 +1,7 @@
-"""One measured thing in a process of its own: started here, answered there.
+"""Run a measurement in its own process.
 
-A module that measures has a function ``measure(task)`` and ends with ``answer(measure)``. Both
-sides import nothing but the standard library from here, so that a peer's process holds what the
-peer brings and nothing of ours.
+A measuring module has a function ``measure(task)`` and ends with ``answer(measure)``. This module
+imports only the standard library, so that a peer's process contains none of our packages.
 """
 
 from __future__ import annotations

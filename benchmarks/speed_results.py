@@ -1,6 +1,6 @@
-"""What the speed benchmark claims, what it found, and the file that keeps it.
+"""The claims and results of the speed benchmark, and their file.
 
-A :class:`Claim` is a row of the table, measured or not; a :class:`Result` is what was found for it.
+A :class:`Claim` is a row of the table, measured or not; a :class:`Result` is its measurement.
 """
 
 from __future__ import annotations

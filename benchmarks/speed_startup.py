@@ -1,4 +1,4 @@
-"""How long a command takes that has nothing to compute, beside an interpreter that does nothing."""
+"""Startup time of commands that compute nothing, against an empty interpreter."""
 
 from __future__ import annotations
 

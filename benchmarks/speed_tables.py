@@ -1,4 +1,4 @@
-"""The speed benchmark as a table in Markdown, on the screen and in a document."""
+"""The speed benchmark as a Markdown table, on the screen and in a document."""
 
 from __future__ import annotations
 

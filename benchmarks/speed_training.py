@@ -1,9 +1,9 @@
-"""Fine-tuning GPT-2 small: tokens a second, memory, share of the hardware's rate, and on a GPU.
+"""Fine-tuning GPT-2 small: tokens per second, memory, hardware utilisation, also on a GPU.
 
-Every side trains one epoch on the same posts. Tokens are real ones, without padding, and the rate
-is that from the end of the first step to the end of the last: what starting up and compiling take
-is told apart. ``fit`` measures the held-out loss before the first step and after the last one, so
-neither is in the rate; its checkpoints are, as a user waits for them.
+Each side trains one epoch on the same posts. Tokens exclude padding, and the rate is measured from
+the end of the first step to the end of the last; startup and compilation are reported separately.
+The evaluations of ``fit`` before the first step and after the last are not in the rate; checkpoints
+are, because a user waits for them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How much faster a sweep gets with more workers than this machine has: a simulation.
+"""Simulate the speedup of a sweep with more workers than this machine has.
 
-A trial trains one author after the other, so as many trials run at once as there are workers; the
-one process that asks and tells serves them one at a time. The simulation takes the seconds of every
-training of a real sweep, draws trials from them, and the seconds of asking and telling as measured
-here with the same number of trials in the study. It leaves out that more trials at once see a worse
-best to prune by, and the network.
+A trial trains one author after the other, so there is one concurrent trial per worker; the one
+process that talks to Optuna serves them one at a time. The simulation samples trials from the
+training times of a real sweep, and uses the time of asking and telling measured here with the same
+number of trials in the study. It ignores the network, and that concurrent trials prune against an
+older best objective.
 
     python benchmarks/sweep_speedup.py SWEEP [--trials 1000]
 """

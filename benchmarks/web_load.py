@@ -1,11 +1,11 @@
-"""Fifty people ask one bot for ten posts each at once, while another bot is trained.
+"""Load test: fifty users request ten posts each from one bot, while another bot is trained.
 
     python benchmarks/web_load.py [--direct] [--people 50] [--posts 10] [--run runs/demo]
     python benchmarks/web_load.py --open 20     # twenty bots of GPT-2's size opened in turn
 
-The first goes over HTTP to the real app, in a process of its own: each person is a browser with a
-cookie, which has logged in to a shared server and asks the endpoint ``/write``. With ``--direct``
-the same people are threads that call the service. Times are from the question to the last post.
+The first command uses HTTP and the real app in its own process: each user is a browser session that
+has logged in to a shared server and calls the endpoint ``/write``. With ``--direct`` the users are
+threads that call the service. Times are from the request to the last post.
 """
 
 from __future__ import annotations

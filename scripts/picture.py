@@ -14,7 +14,7 @@ from rich.console import Console
 
 from huggingtweets.cli.console import ConsoleOutput
 from huggingtweets.generation import bots
-from huggingtweets.generation.writer import Sampling
+from huggingtweets.generation.sampling import Sampling
 
 PROMPTS = (("My dream is", 4), ("I don't like", 3), ("", 3))
 SEED = 2020

@@ -60,7 +60,7 @@ def steps(page: Page, address: str, names: list[str]) -> Iterator[str]:
     page.locator(".novelty:has(blockquote) summary").first.click()
     page.locator("[data-do=favourite]").first.click()
     page.locator("[data-do=picture]").first.click()
-    page.get_by_role("button", name="Is the picture").wait_for()
+    page.get_by_role("button", name="Picture set").wait_for()
     yield "play"
     page.goto(f"{address}/quiz?bot={first}")
     page.locator("#start").click()

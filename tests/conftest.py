@@ -28,8 +28,18 @@ os.environ["HUGGINGTWEETS_TRACK"] = "none"  # it takes a second a run; tests/tra
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SLOW_FIRST = ("web", "serving", "training", "research", "test_notebook.py")
-"""Folders and files with minutes of work in one file, so that none begins when all else is done."""
+SLOW_FIRST = ("web", "serving", "training", "sweep", "comparison", "test_notebook.py")
+"""Folders and files with minutes of work in one file; they start first, so none is left over."""
+
+FAST_PARTS = (
+    *("curation", "data", "evaluation", "nn", "plots", "privacy", "sources", "storage"),
+    *("test_forget_posts.py", "test_imports.py", "test_processes.py"),
+)
+SLOW_FILES = (
+    *("test_bases.py", "test_contract.py", "test_huggingface.py", "test_huggingface_faults.py"),
+    *("test_int8.py", "test_mangled.py"),
+)
+"""``make quick`` runs the first without the second: nothing there trains for long."""
 
 CONTEXT = 64
 VOCABULARY = 512
@@ -37,9 +47,17 @@ SEPARATOR = "<|endoftext|>"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Hand out the slow files first, with ``--no-loadscope-reorder``."""
-    tests = config.rootpath / "tests"
-    items.sort(key=lambda item: item.path.relative_to(tests).parts[0] not in SLOW_FIRST)
+    """Mark slow and browser tests, and run the slow files first with ``--no-loadscope-reorder``."""
+
+    def part(item: pytest.Item) -> str:
+        return item.path.relative_to(config.rootpath / "tests").parts[0]
+
+    for item in items:
+        if part(item) not in FAST_PARTS or item.path.name in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
+        if "visit" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+    items.sort(key=lambda item: part(item) not in SLOW_FIRST)
 
 
 @pytest.fixture(scope="session", autouse=True)

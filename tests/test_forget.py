@@ -1,4 +1,4 @@
-"""Deleted posts leave sources, runs and downloads, and whatever learnt from them is out of date."""
+"""Deleted posts are removed from sources, runs and downloads, and their bots are out of date."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Path) ->
         yield tmp_path / "downloads" / "bluesky" / HANDLE
 
 
-def test_forgotten_posts_leave_downloads_and_stay_away(downloaded: Path) -> None:
+def test_deleted_posts_leave_downloads_and_stay_away(downloaded: Path) -> None:
     old, new = "k00003", "k00024"
     texts = {post.id: post.text for post in open_source(f"bsky:{HANDLE}").posts()}
     gone = [text for name, text in texts.items() if name.endswith((old, new))]
@@ -67,7 +67,7 @@ def test_forgotten_posts_leave_downloads_and_stay_away(downloaded: Path) -> None
     assert deletion.forget(frozenset({old, new}), []).downloads == {}
 
 
-def test_a_download_that_goes_on_is_skipped(downloaded: Path) -> None:
+def test_active_download_is_skipped(downloaded: Path) -> None:
     with Store(downloaded).locked():
         done = deletion.forget(frozenset({"k00003"}), [])
     assert done.downloads == {}
@@ -79,7 +79,7 @@ def test_a_download_that_goes_on_is_skipped(downloaded: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A finished run of 200 posts of ann's and some that were dropped, to look at only."""
+    """A finished run of 200 posts by ann and some dropped posts; don't change it."""
     folder = tmp_path_factory.mktemp("made")
     path = write_csv(folder / "ann.csv", "ann", [*made_up_posts(200), "too short"])
     return pipeline.train(
@@ -89,14 +89,14 @@ def made(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
 
 @pytest.fixture
 def done(made: RunFolder, tmp_path: Path, config: Path) -> RunFolder:
-    """A copy of it, with its memory."""
+    """A copy of the run, with its own list of deleted posts."""
     assert not config.exists()
     shutil.copytree(made.path, tmp_path / "runs" / "me")
     return RunFolder(tmp_path / "runs" / "me")
 
 
 def _quote(run: RunFolder, text: str) -> None:
-    """Have the bot repeat a post, as it may."""
+    """Make the bot repeat a post."""
     report = json.loads(run.report_json.read_text())
     report["longest_copied_run"] |= {"text": text, "source_text": text}
     run.report_json.write_text(json.dumps(report))
@@ -109,7 +109,7 @@ def _quote(run: RunFolder, text: str) -> None:
 
 
 def _holding(folder: Path, text: str) -> list[str]:
-    """The files under a folder that hold a text, tables included."""
+    """Return the files in a folder that contain a text, including tables."""
     found = []
     for path in folder.rglob("*"):
         if path.suffix == ".parquet":
@@ -121,7 +121,7 @@ def _holding(folder: Path, text: str) -> list[str]:
     return sorted(found)
 
 
-def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder) -> None:
+def test_deleted_posts_leave_a_run_and_mark_its_bot(done: RunFolder) -> None:
     texts = made_up_posts(200)
     _quote(done, texts[3])
     assert len(_holding(done.path, texts[3])) >= 7
@@ -160,7 +160,7 @@ def test_forgotten_posts_leave_a_run_and_its_bot_is_out_of_date(done: RunFolder)
 
 
 @pytest.mark.parametrize("ids", ["@ann 3,@ann 5", "@ann 200"], ids=["learnt", "only dropped"])
-def test_what_a_tracker_was_told_is_named_and_nothing_more_is_sent(
+def test_tracker_is_named_and_gets_no_more_posts(
     done: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ids: str
 ) -> None:
     unsent = done.path / "track" / "wandb" / "offline-run-1"
@@ -170,19 +170,19 @@ def test_what_a_tracker_was_told_is_named_and_nothing_more_is_sent(
     (done.path / "track" / "track.json").write_text(json.dumps(told))
     outcome = CommandLine(monkeypatch, capsys)("forget", ids, done.path)
     assert outcome.code == 0
-    assert "was tracked with wandb, where what it was told stays" in outcome.out
+    assert "was tracked with wandb; what was logged there stays" in outcome.out
     assert not unsent.exists()
     assert json.loads((done.path / "track" / "track.json").read_text()) == told | {"message": ""}
 
 
-def test_forgetting_twice_changes_nothing(done: RunFolder) -> None:
+def test_second_deletion_changes_nothing(done: RunFolder) -> None:
     deletion.forget(LEARNT, [done])
     before = {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()}
     assert deletion.forget(LEARNT, [done]).runs == {}
     assert {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()} == before
 
 
-def test_a_post_that_was_only_dropped_leaves_the_bot_as_it_is(done: RunFolder) -> None:
+def test_dropped_post_does_not_affect_the_bot(done: RunFolder) -> None:
     assert deletion.forget(frozenset({"@ann 200"}), [done]).runs == {done.path: 1}
     assert done.record().forgotten == 0
     assert done.staleness_warning() is None
@@ -197,7 +197,7 @@ def test_short_ids_are_remembered_with_their_author(done: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("writes", range(0, 22, 3))
-def test_forgetting_that_is_cut_ends_like_one_that_is_not(
+def test_interrupted_deletion_can_be_completed(
     done: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     whole = RunFolder(tmp_path / "runs" / "whole")
@@ -232,9 +232,7 @@ def test_forgetting_that_is_cut_ends_like_one_that_is_not(
         assert (done.path / part).read_bytes() == (whole.path / part).read_bytes()
 
 
-def test_a_run_that_is_worked_on_is_skipped_and_others_are_not(
-    done: RunFolder, tmp_path: Path
-) -> None:
+def test_only_runs_in_use_are_skipped(done: RunFolder, tmp_path: Path) -> None:
     other = RunFolder(tmp_path / "runs" / "other")
     shutil.copytree(done.path, other.path)
     damaged = RunFolder(tmp_path / "runs" / "damaged")
@@ -244,24 +242,26 @@ def test_a_run_that_is_worked_on_is_skipped_and_others_are_not(
         found = deletion.forget(LEARNT, [damaged, done, other])
     assert found.runs == {other.path: 2}
     assert [sentence.split(" is ")[1] for sentence in found.skipped] == [
-        "missing or damaged; train the bot again.",
-        "being worked on by another process.",
+        "missing or damaged. Train the bot again.",
+        "in use by another process.",
     ]
     assert done.table("kept").height == 200
 
 
-def test_without_a_report_nothing_is_left_to_quote(done: RunFolder) -> None:
+def test_run_without_report_has_no_quotes_left(done: RunFolder) -> None:
     done.report_json.write_text("{")
     deletion.forget(LEARNT, [done])
     assert not done.report_page.exists()
     assert done.record().forgotten == 2
 
 
-def test_a_page_without_held_out_posts_is_removed(done: RunFolder) -> None:
+def test_page_without_held_out_posts_is_removed(done: RunFolder) -> None:
     held_out = done.table("kept").filter(pl.col("split") == "held_out")["id"]
     deletion.forget(frozenset(f"@ann {name}" for name in held_out), [done])
     assert not done.report_page.exists()
-    with pytest.raises(HuggingTweetsError, match=r"was to be judged by were deleted.*--resume"):
+    with pytest.raises(
+        HuggingTweetsError, match=r"All held-out posts of .* were deleted.*--resume"
+    ):
         pipeline.evaluate(done)
 
 
@@ -272,7 +272,7 @@ def _kept(run: RunFolder) -> dict[str, int]:
     return dict(run.table("kept")["split"].value_counts().iter_rows())
 
 
-def test_an_out_of_date_bot_is_trained_again_on_what_is_left(done: RunFolder) -> None:
+def test_outdated_bot_is_trained_on_the_posts_left(done: RunFolder) -> None:
     held_out = done.table("kept").filter(pl.col("split") == "held_out")["id"]
     weights = (done.bot / "model.safetensors").read_bytes()
     deletion.forget(frozenset(f"@ann {name}" for name in held_out), [done])
@@ -287,7 +287,7 @@ def test_an_out_of_date_bot_is_trained_again_on_what_is_left(done: RunFolder) ->
         pipeline.resume(done.path)
 
 
-def test_too_little_that_is_left_is_one_sentence_and_keeps_the_bot(done: RunFolder) -> None:
+def test_too_little_text_left_keeps_the_bot(done: RunFolder) -> None:
     deletion.forget(frozenset(f"@ann {number}" for number in range(170)), [done])
     with pytest.raises(InsufficientTextError, match="at least 6,000 are needed"):
         pipeline.resume(done.path)
@@ -297,7 +297,7 @@ def test_too_little_that_is_left_is_one_sentence_and_keeps_the_bot(done: RunFold
 
 @pytest.fixture
 def halfway(made: RunFolder, tmp_path: Path, config: Path) -> RunFolder:
-    """A run that was stopped while training, with a checkpoint."""
+    """A run interrupted while training, with a checkpoint."""
     assert not config.exists()
     interrupt = Interrupt()
     interrupt.requested = True
@@ -308,7 +308,7 @@ def halfway(made: RunFolder, tmp_path: Path, config: Path) -> RunFolder:
     return RunFolder(tmp_path / "half")
 
 
-def test_a_half_trained_state_that_learnt_from_it_is_removed(halfway: RunFolder) -> None:
+def test_checkpoint_trained_on_deleted_posts_is_removed(halfway: RunFolder) -> None:
     assert halfway.checkpoint_file.exists()
     deletion.forget(LEARNT, [halfway])
     assert not halfway.checkpoint_file.exists()
@@ -322,14 +322,14 @@ def test_a_half_trained_state_that_learnt_from_it_is_removed(halfway: RunFolder)
     assert sum(_kept(halfway).values()) == 198
 
 
-def test_training_again_can_be_stopped_and_gone_on_with(done: RunFolder) -> None:
+def test_retraining_can_be_interrupted_and_resumed(done: RunFolder) -> None:
     deletion.forget(LEARNT, [done])
     interrupt = Interrupt()
     interrupt.requested = True
     with pytest.raises(HuggingTweetsError, match="Stopped"):
         pipeline.resume(done.path, interrupt=interrupt)
     assert done.checkpoint_file.exists()
-    assert done.staleness_warning()  # the old bot is still there
+    assert done.staleness_warning()  # the old bot still exists
     told: list[Event] = []
     pipeline.resume(done.path, told.append)
     assert min(event.done for event in told if event.stage == "train") >= 1  # not from the start
@@ -347,11 +347,11 @@ def test_training_leaves_posts_out(tiny_base: Path, tmp_path: Path, config: Path
     assert not config.exists()
 
 
-def test_the_screen_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+def test_number_of_deleted_posts_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     for number in (0, 1, 1234):
         ConsoleOutput()(Event(stage="forget", done=number))
     assert capsys.readouterr().out.splitlines() == [
-        "0 posts are left out, to be forgotten",
-        "1 post is left out, to be forgotten",
-        "1,234 posts are left out, to be forgotten",
+        "0 deleted posts left out",
+        "1 deleted post left out",
+        "1,234 deleted posts left out",
     ]

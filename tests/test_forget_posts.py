@@ -1,4 +1,4 @@
-"""Which posts are to be forgotten: how they are named, remembered and left out of sources."""
+"""Deleted posts: their ids, the stored list, and leaving them out of sources."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ AT = f"at://did:plc:abc/app.bsky.feed.post/{KEY}"
         ("x" * 301, None),
     ],
 )
-def test_what_means_a_post(written: str, means: str | None) -> None:
+def test_parse_post_id(written: str, means: str | None) -> None:
     assert parse_post_id(written) == means
 
 
-def test_posts_are_told_by_their_ids() -> None:
-    ids = PostIds.of([X, KEY, "uuid-1", "12", "@ann 7"])
+def test_posts_match_by_id() -> None:
+    ids = PostIds.parse([X, KEY, "uuid-1", "12", "@ann 7"])
     assert ids.has("bob", X)
     assert ids.has("bob", AT)
     assert ids.has("bob", "https://server.example/objects/uuid-1")
@@ -62,18 +62,18 @@ def test_posts_are_told_by_their_ids() -> None:
     assert not ids.has("bob", "7")
     assert not ids.has("ann", "2")
     assert not ids.has("ann", "-100/12")
-    assert not PostIds.of([])
+    assert not PostIds.parse([])
     table = pl.DataFrame({"author": ["ann", "bob"], "id": ["7", "7"]})
     assert ids.mask(table).to_list() == [True, False]
 
 
 @pytest.mark.parametrize("name", [X, AT, KEY, "0123456789abcdef", "https://a.example/1"])
-def test_ids_that_only_one_post_has_are_told_alone(name: str) -> None:
+def test_unique_ids_need_no_author(name: str) -> None:
     assert stable_id("Ann", name) == name
     assert deleted_posts.is_unique(name)
 
 
-def test_ids_that_others_may_have_are_told_with_their_author() -> None:
+def test_ambiguous_ids_need_an_author() -> None:
     assert stable_id("Ann", "12") == "@ann 12"
     assert deleted_posts.is_unique("@ann 12")
     assert not deleted_posts.is_unique("12")
@@ -98,7 +98,7 @@ def test_files_of_ids(tmp_path: Path, name: str) -> None:
     assert read_ids(str(tmp_path / name)) == {X, AT}
 
 
-def test_ids_in_a_row_and_a_table_of_short_ones(tmp_path: Path) -> None:
+def test_list_of_ids_and_table_of_short_ids(tmp_path: Path) -> None:
     assert read_ids(f"{X}, @Ann 12,{AT}") == {X, "@ann 12", AT}
     assert len(read_ids(",".join(str(10**18 + i) for i in range(1000)))) == 1000
     (tmp_path / "a.csv").write_text("user,id\n@Ann,12\n,13\n")
@@ -109,17 +109,17 @@ def test_ids_in_a_row_and_a_table_of_short_ones(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("gone.txt", None, "There is no file .*gone.txt of post ids"),
-        ("a.txt", "", "holds no ids of posts"),
-        ("a.csv", "author,id\n", "holds no ids of posts"),
-        ("a.txt", "12\nthree four\n", "Line 2 of .*a.txt is no post's id"),
-        ("a.csv", "id\n6.03275E+17\n", "Line 2 of .* is no post's id .'6.03275E.17'"),
-        ("a.jsonl", '{"id": "1"}\n{"text": "x"}\n', "Line 2 of .* is no post's id"),
-        ("a.jsonl", '{"id": 1', "is broken JSON"),
-        ("a.json", "[1, 2.5]", "Line 2 of .* is no post's id"),
+        ("a.txt", "", "holds no post ids"),
+        ("a.csv", "author,id\n", "holds no post ids"),
+        ("a.txt", "12\nthree four\n", "Line 2 of .*a.txt is not a post id"),
+        ("a.csv", "id\n6.03275E+17\n", "Line 2 of .* is not a post id .'6.03275E.17'"),
+        ("a.jsonl", '{"id": "1"}\n{"text": "x"}\n', "Line 2 of .* is not a post id"),
+        ("a.jsonl", '{"id": 1', "is invalid JSON"),
+        ("a.json", "[1, 2.5]", "Line 2 of .* is not a post id"),
         ("a.txt", b"\xff\xfe", "is not UTF-8"),
     ],
 )
-def test_files_that_hold_none(
+def test_files_without_ids_are_refused(
     tmp_path: Path, name: str, content: str | bytes | None, words: str
 ) -> None:
     if content is not None:
@@ -128,15 +128,15 @@ def test_files_that_hold_none(
         read_ids(str(tmp_path / name))
 
 
-def test_a_row_with_a_gap() -> None:
-    with pytest.raises(InputError, match="Number 2 of these ids is no post's id"):
+def test_row_without_id() -> None:
+    with pytest.raises(InputError, match="Number 2 of the ids is not a post id"):
         read_ids(f"{X},,{AT}")
 
 
 # -- for good --------------------------------------------------------------------------------------
 
 
-def test_what_is_forgotten_is_remembered_once(config: Path) -> None:
+def test_deleted_posts_are_stored_once(config: Path) -> None:
     assert deleted_posts.remembered() == frozenset()
     assert not config.exists()
     assert deleted_posts.remember([X, "@ann 12"]) == 2
@@ -146,10 +146,10 @@ def test_what_is_forgotten_is_remembered_once(config: Path) -> None:
     assert deleted_posts.deleted_posts_file().read_text().count("\n") == 3
 
 
-def test_a_damaged_memory_is_one_sentence(config: Path) -> None:
+def test_damaged_list_is_one_sentence(config: Path) -> None:
     config.mkdir()
     deleted_posts.deleted_posts_file().write_text(f"{X}\ntwo words\n")
-    with pytest.raises(InputError, match=r"Line 2 of .*forgotten\.txt is no post's id"):
+    with pytest.raises(InputError, match=r"Line 2 of .*forgotten\.txt is not a post id"):
         read_posts(["nowhere.csv"])
     deleted_posts.deleted_posts_file().write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"forgotten\.txt can't be read as text"):
@@ -159,24 +159,24 @@ def test_a_damaged_memory_is_one_sentence(config: Path) -> None:
 # -- sources ---------------------------------------------------------------------------------------
 
 
-def test_sources_leave_forgotten_posts_out_and_say_how_many(config: Path, tmp_path: Path) -> None:
+def test_sources_leave_deleted_posts_out_and_count_them(config: Path, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "ann.csv", "ann", ["zero", "one", "two", "three"])
     told: list[Event] = []
     reading = ReadOptions(forget=frozenset({"@ann 1", "3", "9"}), listen=told.append)
     assert read_posts([path], reading)["text"].to_list() == ["zero", "two"]
     assert [(event.stage, event.done) for event in told] == [("forget", 2)]
-    assert not config.exists()  # an option is for one reading
+    assert not config.exists()  # the option applies to one call
     deleted_posts.remember(["@ann 0"])
     assert read_posts([path])["id"].to_list() == ["1", "2", "3"]
-    # an alias doesn't hide whose posts they are
+    # --as doesn't change whose posts they are
     assert read_posts([path], ReadOptions(author="me"))["id"].to_list() == ["1", "2", "3"]
     deleted_posts.remember(["@me 1"])
     assert read_posts([path], ReadOptions(author="me"))["id"].to_list() == ["2", "3"]
-    with pytest.raises(SourceError, match="All 4 posts of this csv source are to be forgotten"):
+    with pytest.raises(SourceError, match="All 4 posts of this csv source are deleted posts"):
         read_posts([path], replace(reading, forget=frozenset("0123")))
 
 
-def test_a_reading_that_forgets_nothing_says_so_when_asked_to(tmp_path: Path) -> None:
+def test_unmatched_ids_are_reported(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "ann.csv", "ann", ["zero"])
     told: list[Event] = []
     read_posts([path], ReadOptions(listen=told.append))

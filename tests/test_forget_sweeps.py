@@ -1,4 +1,4 @@
-"""Posts that are forgotten leave sweeps."""
+"""Deleted posts are removed from sweeps."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ LEARNT = frozenset({"@ann 3", "@ann 5"})
 
 @pytest.fixture
 def swept(tmp_path: Path, config: Path) -> SweepFolder:
-    """A sweep over Ann and Bob that no trial has been run in."""
-    assert not config.exists()  # nothing is forgotten yet
+    """A sweep over Ann and Bob without trials."""
+    assert not config.exists()  # no post is deleted yet
     sources = [
         write_csv(tmp_path / f"{name}.csv", name, made_up_posts(60, seed))
         for seed, name in enumerate(("ann", "bob"))
@@ -56,7 +56,7 @@ def swept(tmp_path: Path, config: Path) -> SweepFolder:
     return folder
 
 
-def test_forgotten_posts_leave_a_sweep_which_takes_no_more_trials(swept: SweepFolder) -> None:
+def test_deleted_posts_leave_a_sweep_and_close_it(swept: SweepFolder) -> None:
     before = load_authors(swept.authors_file)
     assert deletion.list_sweeps(swept.path.parent) == [swept.path]
     done = deletion.forget(LEARNT | {"@bob 59"}, [], [swept.path])
@@ -74,15 +74,15 @@ def test_forgotten_posts_leave_a_sweep_which_takes_no_more_trials(swept: SweepFo
         sweep.sweep([], sweep.SweepOptions(out=swept.path))
 
 
-def test_a_sweep_that_cannot_be_worked_on_is_one_sentence(swept: SweepFolder) -> None:
+def test_unusable_sweep_is_one_sentence(swept: SweepFolder) -> None:
     with files.locked(swept.path):
         done = deletion.forget(LEARNT, [], [swept.path])
-    assert done.skipped == [f"{swept.path} is being worked on by another process."]
+    assert done.skipped == [f"{swept.path} is in use by another process."]
     table = pl.read_parquet(swept.authors_file)
     save_authors(table.drop("id"), swept.authors_file)
     done = deletion.forget(LEARNT, [], [swept.path])
-    assert "made before sweeps kept the ids of posts" in done.skipped[0]
-    # which doesn't keep it from being read and gone on with
+    assert "made before sweeps stored post ids" in done.skipped[0]
+    # it can still be read and resumed
     assert load_authors(swept.authors_file).keys() == {"ann", "bob"}
     assert fingerprint(table.drop("id")) == swept.settings().fingerprint
     swept.authors_file.write_bytes(b"no table")

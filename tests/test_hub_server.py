@@ -1,4 +1,4 @@
-"""The made-up Hub of the tests, asked by the real client: what is proven with it holds."""
+"""The tests' Hub server, checked with the Hub's real client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import HfApi
 
-# The client's own, at each upload of a file.
+# The client's own warning at each upload.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 TOKEN, READ, WRONG = "hf_writes", "hf_reads", "hf_wrong"
@@ -41,7 +41,7 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the client keeps its files; it doesn't wait between its tries."""
+    """The client's cache folder; the client doesn't wait between retries."""
     from huggingface_hub import file_download
     from huggingface_hub.utils import _http
 
@@ -87,7 +87,7 @@ FILES = {
 }
 
 
-def test_what_was_uploaded_is_downloaded_byte_by_byte(
+def test_upload_and_download_round_trip(
     hub: HubServer, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = _api(hub, monkeypatch, home)
@@ -105,7 +105,7 @@ def test_what_was_uploaded_is_downloaded_byte_by_byte(
     assert all("authorization" not in hub.headers[number] for number in stored)
 
 
-def test_a_second_upload_sends_what_has_changed(
+def test_second_upload_sends_only_changes(
     hub: HubServer, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = _api(hub, monkeypatch, home)
@@ -124,7 +124,7 @@ def test_a_second_upload_sends_what_has_changed(
     assert _snapshot(hub, home, revision=first.oid)["config.json"] == b"{}"
 
 
-def test_a_model_is_used_from_a_fresh_process(
+def test_model_loads_in_a_new_process(
     hub: HubServer, home: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = _api(hub, monkeypatch, home)
@@ -142,14 +142,16 @@ def test_a_model_is_used_from_a_fresh_process(
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
-def test_a_cut_download_goes_on_where_it_was(
+def test_interrupted_download_continues(
     hub: HubServer, home: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import constants, hf_hub_download
 
     hub.use(monkeypatch, home)
     hub.add("models", NAME, {name: LARGE})
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)  # it goes on at the last whole one
+    monkeypatch.setattr(
+        constants, "DOWNLOAD_CHUNK_SIZE", 1000
+    )  # resumes at the last complete chunk
     hub.fail("^GET .*(lfs|resolve)/", cut, times=2)
     path = hf_hub_download(NAME, name, endpoint=hub.url, cache_dir=home / "hub")
     with open(path, "rb") as file:  # noqa: PTH123 - the client gives a str
@@ -159,7 +161,7 @@ def test_a_cut_download_goes_on_where_it_was(
     assert ranges == [None, "bytes=512000-", "bytes=768000-"]
 
 
-def test_a_cut_upload_is_tried_again(
+def test_interrupted_upload_is_retried(
     hub: HubServer, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = _api(hub, monkeypatch, home)
@@ -171,7 +173,7 @@ def test_a_cut_upload_is_tried_again(
     assert _snapshot(hub, home)["model.safetensors"] == LARGE
 
 
-def test_an_upload_that_failed_is_repeated(
+def test_failed_upload_is_repeated(
     hub: HubServer, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = _api(hub, monkeypatch, home)
@@ -182,11 +184,11 @@ def test_an_upload_that_failed_is_repeated(
         api.upload_folder(folder_path=folder, repo_id=NAME)
     assert set(_snapshot(hub, home)) == {".gitattributes"}  # all or nothing
     api.upload_folder(folder_path=folder, repo_id=NAME)
-    assert len(hub.asked_for("^PUT /lfs/")) == 2  # what had arrived isn't sent again
+    assert len(hub.asked_for("^PUT /lfs/")) == 2  # files that arrived are not sent again
     assert _snapshot(hub, home)["second.safetensors"] == LARGE[::-1]
 
 
-def test_who_may_not_is_told_apart(
+def test_access_errors_are_distinct(
     hub: HubServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
@@ -212,7 +214,7 @@ def test_who_may_not_is_told_apart(
     assert _api(hub, monkeypatch, home).create_repo(NAME, exist_ok=True).repo_id == NAME
 
 
-def test_trees_come_in_pages_and_after_bursts_of_errors(
+def test_file_lists_are_paged_and_retried(
     hub: HubServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import get_session

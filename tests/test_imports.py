@@ -24,26 +24,30 @@ HEAVY = ["torch", "transformers", "polars", "numpy", "sklearn", "typer.testing"]
         "except SystemExit as stop: assert not stop.code",
     ],
 )
-def test_nothing_heavy_is_loaded_until_it_is_used(code: str) -> None:
+def test_heavy_packages_are_imported_lazily(code: str) -> None:
     asked = f"import sys\n{code}\nprint('loaded:', *(n for n in {HEAVY} if n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded:"
 
 
 @pytest.mark.parametrize("name", huggingtweets.__all__)
-def test_every_public_name_is_there_and_told_what_it_is(name: str) -> None:
+def test_every_public_name_exists_with_a_docstring(name: str) -> None:
     value = getattr(huggingtweets, name)
     assert value is not None
     assert name == "RECIPES" or value.__doc__
 
 
-def test_public_names_are_sorted_and_others_are_refused() -> None:
+def test_the_old_name_of_a_generated_post_still_works() -> None:
+    assert huggingtweets.NewPost is huggingtweets.GeneratedPost
+
+
+def test_public_names_are_sorted() -> None:
     assert len(set(huggingtweets.__all__)) == len(huggingtweets.__all__)
     with pytest.raises(AttributeError, match="no attribute 'tweet'"):
         _ = huggingtweets.tweet
 
 
-def test_no_module_hides_a_public_function() -> None:
+def test_no_module_shadows_a_public_function() -> None:
     for module in pkgutil.walk_packages(huggingtweets.__path__, "huggingtweets."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -51,7 +55,7 @@ def test_no_module_hides_a_public_function() -> None:
         assert callable(getattr(huggingtweets, name)), name
 
 
-def test_every_file_can_be_read_in_one_sitting() -> None:
+def test_files_are_short() -> None:
     root = Path(__file__).parents[1]
     files = [file for folder in FOLDERS for file in (root / folder).rglob("*.py")]
     assert len(files) > 200

@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, and is what its text says."""
+"""The notebook runs completely and agrees with its text."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ POSTS = 300
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the notebook runs: a folder with a recorded sweep, as in a clone."""
+    """The notebook's working directory: a folder with a recorded sweep, as in a clone."""
     made = tmp_path_factory.mktemp("notebook")
     importance = {"learning_rate": 0.6, "epochs": 0.3, "batch_tokens": 0.1}
-    (made / "docs").mkdir()
-    (made / "docs" / "sweep.json").write_text(
+    (made / "docs" / "lab").mkdir(parents=True)
+    (made / "docs" / "lab" / "sweep.json").write_text(
         json.dumps(
             {"importance": {"random_forest": importance, "fanova": importance}, "trials": [{}] * 7}
         )
@@ -55,10 +55,8 @@ def pictures(made: NotebookNode) -> list[bytes]:
     return [base64.b64decode(picture) for picture in found if picture]
 
 
-@pytest.mark.timeout(900)  # two bots with the real base: a minute, and much more on a busy machine
-def test_the_notebook_runs_from_posts_to_what_would_be_published(
-    executed: NotebookNode, folder: Path
-) -> None:
+@pytest.mark.timeout(900)  # two bots with the real base: a minute, more on a busy machine
+def test_notebook_runs(executed: NotebookNode, folder: Path) -> None:
     text = printed(executed)
     assert f"{POSTS} posts, " in text
     assert len(re.findall(r"step +\d+: \d\.\d{3} bits per held-out byte", text)) == 2
@@ -76,14 +74,14 @@ def test_the_notebook_runs_from_posts_to_what_would_be_published(
 
 
 @pytest.mark.timeout(900)
-def test_its_plots_and_the_picture_of_a_post_are_there(executed: NotebookNode) -> None:
+def test_notebook_has_plots_and_picture(executed: NotebookNode) -> None:
     drawn = pictures(executed)
     assert len(drawn) == 7
     assert all(picture.startswith(b"\x89PNG") and len(picture) > 2_000 for picture in drawn)
 
 
 @pytest.mark.timeout(900)
-def test_nothing_of_this_machine_is_left_in_it(executed: NotebookNode, folder: Path) -> None:
+def test_notebook_has_no_local_paths(executed: NotebookNode, folder: Path) -> None:
     assert str(folder) not in nbformat.writes(executed)
 
 
@@ -93,7 +91,7 @@ def test_notebook_and_text_agree() -> None:
     nbformat.validate(committed)
 
 
-def test_the_notebook_shows_its_outputs_and_is_small() -> None:
+def test_notebook_has_outputs_and_is_small() -> None:
     committed = nbformat.read(notebook.NOTEBOOK, 4)
     assert len(pictures(committed)) >= 6
     assert "bits per byte" in printed(committed)
@@ -101,7 +99,7 @@ def test_the_notebook_shows_its_outputs_and_is_small() -> None:
     assert notebook.NOTEBOOK.stat().st_size < 1_000_000
 
 
-def test_a_change_of_the_text_is_noticed() -> None:
+def test_changed_text_is_detected() -> None:
     first, second = notebook.from_text(), notebook.from_text()
     assert notebook.same_text(first, second)
     second.cells[3].source += "\n"

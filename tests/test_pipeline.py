@@ -31,7 +31,7 @@ EVENTS: list[Event] = []
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """150 posts of one author and 60 of another, with what must be dropped among them."""
+    """150 posts of one author and 60 of another, some of which must be dropped."""
     folder = tmp_path_factory.mktemp("sources")
     found = made_up_posts(210, seed=1)
     ann = [*found[:150], "RT @bob: hello there you all", "so short", found[3]]
@@ -81,7 +81,7 @@ def test_two_authors_become_one_bot(done: RunFolder) -> None:
     assert record.counts_by_author["bob"]["kept"] == 60
     assert {"read and curate", "train", "evaluate"} == set(record.seconds)
     assert record.result["best"] < record.result["history"][0]["held_out_bits_per_byte"]
-    # the second author's posts come several times, so that both weigh the same
+    # the second author's posts are repeated, so that both have equal weight
     tokens = record.result["tokens"] / RECIPE.epochs
     lm = language_model.load(done.bot)
     train = batching.texts_by_author(done.table("kept"), "train", record.authors)
@@ -90,14 +90,14 @@ def test_two_authors_become_one_bot(done: RunFolder) -> None:
     assert of["ann"] > 2 * of["bob"]
 
 
-def test_authors_stand_in_the_order_they_were_given(
+def test_authors_keep_the_given_order(
     sources: list[Path], options: TrainOptions, tmp_path: Path
 ) -> None:
     turned = changed(options, name=None, out=tmp_path)
     assert pipeline._prepare(sources[::-1], turned, ignore).record().name == "bob-and-ann"
 
 
-def test_the_holdout_is_each_authors_newest(done: RunFolder) -> None:
+def test_newest_posts_of_each_author_are_held_out(done: RunFolder) -> None:
     kept = done.table("kept")
     train = batching.texts_by_author(kept, "train", ["ann", "bob"])
     held_out = batching.texts_by_author(kept, "held_out", ["ann", "bob"])
@@ -108,7 +108,7 @@ def test_the_holdout_is_each_authors_newest(done: RunFolder) -> None:
     assert not set(train["ann"] + train["bob"]) & set(held_out["ann"] + held_out["bob"])
 
 
-def test_everything_is_where_the_design_says(done: RunFolder) -> None:
+def test_run_folder_layout(done: RunFolder) -> None:
     files = {str(file.relative_to(done.path)) for file in done.path.rglob("*") if file.is_file()}
     assert files - {".lock"} == {
         "run.json",
@@ -134,7 +134,7 @@ def test_everything_is_where_the_design_says(done: RunFolder) -> None:
     assert len(json.loads(done.generations_file.read_text())) == 200
 
 
-def test_the_report_is_about_this_run(done: RunFolder) -> None:
+def test_report_belongs_to_the_run(done: RunFolder) -> None:
     report = LikenessReport.from_json(json.loads(done.report_json.read_text()))
     result = done.record().result
     assert report.authors == ("ann", "bob")
@@ -145,15 +145,15 @@ def test_the_report_is_about_this_run(done: RunFolder) -> None:
     assert [point.step for point in report.loss] == [p["step"] for p in result["history"]]
 
 
-def test_the_card_says_what_the_record_says(done: RunFolder) -> None:
+def test_card_agrees_with_run_json(done: RunFolder) -> None:
     record, card = done.record(), (done.bot / "README.md").read_text()
     for author, counts in record.counts_by_author.items():
         keys = ("downloaded", "retweets", "short", "duplicates", "kept")
         row = " | ".join(str(counts[key]) for key in keys)
         assert f"| @{author} | {row} |" in card
-    assert "42 were held out and 168 were learnt from" in card
+    assert "42 were held out and 168 were used for training" in card
     assert f"| steps | {record.result['steps']:,} |" in card
-    assert f"| tokens read | {record.result['tokens']:,} |" in card
+    assert f"| tokens | {record.result['tokens']:,} |" in card
     report = LikenessReport.from_json(json.loads(done.report_json.read_text()))
     for cells in report.rows():
         assert f"| {' | '.join(cells)} |" in card
@@ -162,7 +162,7 @@ def test_the_card_says_what_the_record_says(done: RunFolder) -> None:
     assert "AI cyborg of @ann & @bob" in card.replace("&amp;", "&")
 
 
-def test_little_text_is_warned_of_and_counts_are_told(done: RunFolder) -> None:
+def test_little_text_gives_a_warning(done: RunFolder) -> None:
     warnings = [event.message for event in EVENTS if event.stage == "curate" and event.message]
     assert len(warnings) == 1
     assert warnings[0].startswith("Only 2")
@@ -173,7 +173,7 @@ def test_little_text_is_warned_of_and_counts_are_told(done: RunFolder) -> None:
     assert logged == [event.stage for event in EVENTS if event.stage in ("train", "evaluate")]
 
 
-def test_evaluating_again_gives_the_same_report(done: RunFolder) -> None:
+def test_evaluation_is_reproducible(done: RunFolder) -> None:
     before = {file: file.read_bytes() for file in (done.report_json, done.generations_file)}
     card = (done.bot / "README.md").read_text()
     assert pipeline.evaluate(done.bot).to_json() == json.loads(before[done.report_json])
@@ -181,7 +181,7 @@ def test_evaluating_again_gives_the_same_report(done: RunFolder) -> None:
     assert (done.bot / "README.md").read_text() == card
 
 
-def test_a_trained_run_is_only_evaluated(done: RunFolder, tmp_path: Path) -> None:
+def test_trained_run_is_only_evaluated(done: RunFolder, tmp_path: Path) -> None:
     run_folder = RunFolder(shutil.copytree(done.path, tmp_path / "copy"))
     shutil.rmtree(run_folder.path / "report")
     record = run_folder.record()
@@ -195,17 +195,17 @@ def test_a_trained_run_is_only_evaluated(done: RunFolder, tmp_path: Path) -> Non
     assert (run_folder.bot / "model.safetensors").stat().st_mtime_ns == weights
 
 
-def test_a_finished_run_is_not_resumed_and_its_name_is_taken(
+def test_finished_run_is_not_resumed_or_replaced(
     done: RunFolder, sources: list[Path], options: TrainOptions
 ) -> None:
-    with pytest.raises(InputError, match="is done; there is nothing to resume"):
+    with pytest.raises(InputError, match="is finished; there is nothing to resume"):
         pipeline.resume(done.path)
-    with pytest.raises(InputError, match="already there; choose another --name"):
+    with pytest.raises(InputError, match=r"already exists\. Choose another --name"):
         pipeline.train(sources, changed(options, name=done.path.name))
     assert run.unique_name(done.path.parent, "ann-and-bob") == "ann-and-bob-2"
 
 
-def test_a_random_split_is_drawn_by_the_seed(
+def test_random_split_depends_on_the_seed(
     sources: list[Path], options: TrainOptions, tmp_path: Path
 ) -> None:
     def held_out(name: str, seed: int) -> list[str]:
@@ -221,7 +221,7 @@ def test_a_random_split_is_drawn_by_the_seed(
     assert first != held_out("three", 2)
 
 
-def test_too_little_text_leaves_nothing(options: TrainOptions, tmp_path: Path) -> None:
+def test_too_little_text_leaves_no_run(options: TrainOptions, tmp_path: Path) -> None:
     source = write_csv(tmp_path / "ann.csv", "ann", made_up_posts(20))
     with pytest.raises(InsufficientTextError, match="at least 6,000 are needed"):
         pipeline.train([source], changed(options, out=tmp_path / "runs"))
@@ -229,7 +229,7 @@ def test_too_little_text_leaves_nothing(options: TrainOptions, tmp_path: Path) -
 
 
 def damaged(base: Path, folder: Path, name: str) -> Path:
-    """A copy of a base with one file cut in half."""
+    """A copy of a base with one truncated file."""
     copy = Path(shutil.copytree(base, folder))
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: len(content) // 2])
@@ -239,15 +239,15 @@ def damaged(base: Path, folder: Path, name: str) -> Path:
 @pytest.mark.parametrize(
     ("base", "told"),
     [
-        ("nobody/has-this-one", r"is not on this machine .* use --base pocket"),
+        ("nobody/has-this-one", r"is not on this machine, .* use --base pocket"),
         ("./no/such/folder", "There is no model folder"),
-        ("empty", r"holds no config\.json"),
+        ("empty", r"has no config\.json"),
         ("config.json", "can't be loaded"),
         ("tokenizer.json", "can't be loaded"),
         ("model.safetensors", "can't be loaded"),
     ],
 )
-def test_a_bad_base_is_one_sentence_and_nothing_is_written(
+def test_bad_base_leaves_no_run(
     sources: list[Path], options: TrainOptions, tmp_path: Path, base: str, told: str
 ) -> None:
     if base == "empty":
@@ -261,7 +261,7 @@ def test_a_bad_base_is_one_sentence_and_nothing_is_written(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_training_that_fails_says_so_in_its_record(
+def test_failed_training_is_recorded(
     sources: list[Path], options: TrainOptions, tmp_path: Path
 ) -> None:
     broken = language_model.load(options.base)
@@ -276,16 +276,17 @@ def test_a_training_that_fails_says_so_in_its_record(
     assert not failed.bot.exists()
 
 
-def test_a_bot_that_cannot_be_written_is_one_sentence(tiny_base: Path, tmp_path: Path) -> None:
+def test_unwritable_bot_is_one_sentence(tiny_base: Path, tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from huggingtweets import atomic, models
 from huggingtweets.errors import StorageError
-lm = models.load(sys.argv[1])
+from huggingtweets.nn import language_model
+from huggingtweets.storage import files
+lm = language_model.load(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    with atomic.replacing_folder(Path(sys.argv[2])) as temporary:
+    with files.atomic_write_dir(Path(sys.argv[2])) as temporary:
         lm.save(temporary)
 except StorageError as error:
     print(error)
@@ -313,13 +314,13 @@ except StorageError as error:
         ({"holdout": float("nan"), "name": ".hidden"}, ["--holdout", "--name"]),
     ],
 )
-def test_all_faults_of_the_options_come_at_once(values: dict[str, Any], told: list[str]) -> None:
+def test_all_invalid_options_are_reported_together(values: dict[str, Any], told: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         TrainOptions(**values)
     assert all(option in str(caught.value) for option in told)
 
 
-def test_too_few_minutes_leave_the_older_posts_out(options: TrainOptions, tmp_path: Path) -> None:
+def test_short_time_limit_drops_older_posts(options: TrainOptions, tmp_path: Path) -> None:
     source = write_csv(tmp_path / "eve.csv", "eve", made_up_posts(400, seed=2))
     chosen = changed(options, minutes=1e-6, name="hurried")
     record = (made := pipeline.train(source, chosen)).record()
@@ -341,7 +342,7 @@ def test_explicit_epochs_and_the_classic_recipe_have_no_limit(options: TrainOpti
     assert pipeline._minutes(changed(options, recipe=CLASSIC, minutes=2.0)) == 2
 
 
-def test_curating_alone_writes_nothing(
+def test_curate_writes_nothing(
     sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -14,10 +14,10 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/huggingtweets/huggingtweets/blob/main/notebooks/huggingtweets.ipynb)
 #
-# This is the whole story in one notebook: raw posts, what is kept of them, training, an honest look
-# at what came of it, new posts, and what would be published. It runs on a plain CPU in a few minutes
-# and uses NASA's tweets of 2015, which come with the package. **Everything that is written here is
-# written by an AI bot; nobody at NASA said it.** Your posts stay on the machine that this runs on.
+# This notebook goes from raw posts to a bot that is ready to publish: curation, training, evaluation,
+# new posts, and the files that would be uploaded. It runs on a CPU in a few minutes and uses NASA's
+# tweets of 2015, which come with the package. **An AI bot wrote all generated posts in this notebook;
+# nobody at NASA said them.** Your posts stay on the computer that runs it.
 
 # %%
 from importlib.util import find_spec
@@ -43,7 +43,7 @@ from huggingtweets.sample import sample_path
 warnings.filterwarnings("ignore", "IProgress not found")  # progress bars that aren't used here
 
 # %% [markdown]
-# Change the first line to make a bot of your own posts: the zip of your X archive, a Mastodon or
+# To make a bot of your own posts, change the first line: the zip of your X archive, a Mastodon or
 # Telegram export, a table (`.csv`, `.json`, `.parquet`, `.txt`), or an account such as
 # `"bsky:you.bsky.social"`.
 
@@ -56,7 +56,7 @@ OUT = Path("runs")
 # %% [markdown]
 # ## 1. Your posts
 #
-# One table, wherever they come from. Nothing has been decided yet: retweets and replies are still in
+# All sources give the same kind of table. Nothing is dropped yet: retweets and replies are still in
 # it.
 
 # %%
@@ -76,7 +76,7 @@ posts.select("created_at", "kind", "text").tail(5)
 # ## 2. What is kept
 #
 # Retweets are somebody else's words. Very short posts say too little. Duplicates would be learnt
-# twice, and could stand on both sides of the exam. Every post that goes has a reason.
+# twice, and could be in both the training and the held-out posts. Every dropped post has a reason.
 
 # %%
 curated = ht.curate(source)
@@ -88,8 +88,8 @@ curated.dropped.select("reason", "detail", "text").unique(
 )
 
 # %% [markdown]
-# What is kept is cleaned: links go (a bot would only invent them), entities and broken characters
-# are put right. So posts get shorter. (*As read* has the retweets in it.)
+# Kept posts are cleaned: links are removed (a bot would only invent them), and entities and broken
+# characters are repaired. So posts get shorter. (*As read* includes the retweets.)
 
 # %%
 run_plots.lengths(posts["text"], curated.kept["text"])
@@ -97,9 +97,9 @@ run_plots.lengths(posts["text"], curated.kept["text"])
 # %% [markdown]
 # ## 3. Train
 #
-# The newest tenth of the posts is held out: the bot is judged on what it could not know. `pocket`,
-# the base that comes with the package, has 31 million weights; name another one with `base=`, such as
-# `base="gpt2"` (better on a GPU).
+# The newest tenth of the posts is held out, so the bot is judged on posts it could not have seen.
+# Training starts from `smollm2-posts` if its weights are installed, else from `pocket`, the smaller base
+# inside the package. Choose another one with `base=`, such as `base="gpt2"` (better on a GPU).
 
 
 # %%
@@ -116,11 +116,11 @@ print(f"The bot is in {run.bot}, made in {run.record().seconds['train']:.0f} s")
 run_plots.training(run)
 
 # %% [markdown]
-# ## 4. How alike?
+# ## 4. Evaluate
 #
-# *Bits per byte* says how well posts are foreseen that the bot never saw; 8 would be knowing nothing.
-# It stands beside the untouched base, and beside PPMd, a compressor that has read the same posts. The
-# other lines tell whether it copies, repeats itself, and whom it is taken for.
+# *Bits per byte* measures how well the bot predicts posts it never saw; 8 would be knowing nothing.
+# It is compared with the untouched base, and with PPMd, a compressor that read the same posts. The
+# other lines say how much the bot copies and repeats itself, and how often it is taken for the author.
 
 # %%
 report = publish.read_report(run)
@@ -130,10 +130,10 @@ print("\n".join(report.lines()))
 run_plots.likeness(report)
 
 # %% [markdown]
-# ## 5. Write
+# ## 5. Generate
 #
-# New posts, as they come; copies of real ones are drawn again. A model this small has the manner, and
-# often no sense.
+# These are the first posts the bot generates; only copies of real posts are replaced. A model this
+# small picks up the manner, but its posts often make no sense.
 
 # %%
 bot = ht.open_bot(run.path)
@@ -144,9 +144,9 @@ for prompt in ("My dream is", "Tonight we", ""):
 # %% [markdown]
 # ## 6. Several authors
 #
-# Two sources make a bot of two authors, a cyborg: both are read equally often, however much each has
-# written. Name a second source to meet somebody else; without one the author meets the author
-# answering others, as replies have a voice of their own.
+# Two sources make a bot of two authors. Both are read equally often, however much each has written.
+# Set a second source to add somebody else. Without one, the two "authors" are the posts and the
+# replies of the same author, because replies are written differently.
 
 # %%
 SECOND = None  # "friend.zip"
@@ -166,8 +166,8 @@ for post in ht.open_bot(both.path).generate("Tonight we", n=3, seed=1):
     print("•", post.text)
 
 # %% [markdown]
-# Who is harder to foresee? `ht.compare` puts authors beside each other, those of one bot or of many
-# (`huggingtweets compare` is the same as a command, and `--same-size` gives all equal text).
+# Who is harder to predict? `ht.compare` compares authors of one bot or of several
+# (`huggingtweets compare` is the same as a command; with `--same-size`, all have equal text).
 
 # %%
 comparison = ht.compare([both.path])
@@ -181,16 +181,16 @@ comparison.plot()
 # %% [markdown]
 # ## 7. What matters
 #
-# Which hyper-parameter decides? A sweep trains many recipes on several authors and asks two ways: a
-# random forest, as in the 2020 study, and fANOVA. In a clone of the project this shows its recorded
-# sweep. Elsewhere it makes a very small one of its own, if `optuna` is installed, which is too small to
-# tell what matters.
+# Which hyper-parameter matters most? A sweep trains many recipes on several authors and estimates their
+# importance in two ways: a random forest, as in the 2020 study, and fANOVA. In a clone of the project,
+# this shows its recorded sweep. Elsewhere, if `optuna` is installed, it runs a very small sweep, too
+# small to say what matters.
 
 # %%
 recorded = [
-    folder / "docs" / "sweep.json"
+    folder / "docs" / "lab" / "sweep.json"
     for folder in (Path.cwd(), *Path.cwd().parents)
-    if (folder / "docs" / "sweep.json").is_file()
+    if (folder / "docs" / "lab" / "sweep.json").is_file()
 ]
 if recorded:
     swept = json.loads(recorded[0].read_text("utf-8"))
@@ -209,7 +209,8 @@ else:
 # %% [markdown]
 # ## 8. A picture and a card
 #
-# Every bot has a picture of a post to share, which says what it is, and a card with the numbers above.
+# Every bot has a picture of its posts to share, which says that it is a bot, and a card with the
+# numbers above.
 
 # %%
 Image(run.picture, width=520)
@@ -222,15 +223,15 @@ Markdown("\n".join(f"> {line}".replace("> ##", "> ####") for line in shown.split
 # %% [markdown]
 # ## 9. Publish, if you want to
 #
-# Nothing has left this machine. Publishing takes three things that only you can give: the author's
+# Nothing has left this computer. Publishing needs three things that only you can give: the author's
 # consent, a token of your Hugging Face account, and the command
 #
 # ```sh
 # huggingtweets publish runs/NAME            # private; --public shows it to everybody
 # ```
 #
-# It shows the same list as below and asks before it sends anything. Posts are not in it, and never
-# are: they stay in `data/`, beside the bot.
+# It shows the list below and asks before it uploads anything. Posts are never part of it: they stay
+# in `data/`, beside the bot.
 
 # %%
 for name, content in publish.parts_of(run.bot).items():

@@ -5,7 +5,7 @@
 >>> for post in ht.open_bot(run.path).generate("My dream is", n=5):
 ...     print(post.text)
 
-The names below are loaded when they are first used, so importing this package costs nothing.
+Names are loaded on first use, so importing this package is fast.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from huggingtweets.errors import HuggingTweetsError, InputError
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.generation.bots import Bot, open_bot
-    from huggingtweets.generation.writer import GeneratedPost, Sampling
+    from huggingtweets.generation.sampling import GeneratedPost, Sampling
     from huggingtweets.pipeline import TrainOptions, curate, evaluate, resume, train
     from huggingtweets.storage.run_folder import RunFolder, list_runs
     from huggingtweets.training import RECIPES, Recipe
 
-_HOMES = {
+_MODULES = {
     "comparison.compare": ("compare",),
     "comparison.result": ("Comparison",),
     "curation": ("Curated", "CurationOptions"),
@@ -34,12 +34,12 @@ _HOMES = {
     "errors": ("HuggingTweetsError", "InputError"),
     "evaluation": ("LikenessReport",),
     "generation.bots": ("Bot", "open_bot"),
-    "generation.writer": ("GeneratedPost", "NewPost", "Sampling"),
+    "generation.sampling": ("GeneratedPost", "NewPost", "Sampling"),
     "pipeline": ("TrainOptions", "curate", "evaluate", "resume", "train"),
     "storage.run_folder": ("RunFolder", "list_runs"),
     "training": ("RECIPES", "Recipe"),
 }
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "RECIPES",
@@ -67,7 +67,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name from its module."""
+    """Import a public name from its module."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

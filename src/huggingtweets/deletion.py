@@ -1,9 +1,10 @@
-"""Forgetting deleted posts: in runs, in sweeps, in downloads, and for good.
+"""Remove deleted posts from runs, sweeps and downloads, and keep them from being read again.
 
-In a run the posts leave its tables and whatever quotes them. What has learnt from them can't
-unlearn: a half-trained state is removed, a finished bot is marked out of date, and training starts
-over on what is left. A sweep can be read as before, but no more trials are added, as they would be
-judged by other posts. Each step can be done again, so that the same call ends what was cut.
+In a run, the posts are removed from its tables and from every file that quotes them. A model can't
+unlearn them, so the checkpoint is removed, a finished bot is marked out of date, and training
+starts over on the posts left. A sweep can still be reported on but takes no more trials, which
+would be measured on other posts than the earlier ones. Every step is idempotent: the same call
+completes one that was interrupted.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from huggingtweets.evaluation import LikenessReport
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.privacy import deleted_posts
 from huggingtweets.privacy.deleted_posts import PostIds
-from huggingtweets.sources.store import Store, downloads_folder
+from huggingtweets.sources.store import Store
 from huggingtweets.storage import files
+from huggingtweets.storage.user_dirs import downloads_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,24 +36,24 @@ if TYPE_CHECKING:
 
     from huggingtweets.storage.run_folder import RunFolder, RunRecord, Table
 
-# The training posts last: while they are there, the same call finds what is still to be done.
+# "kept" is last: until it is rewritten, a repeated call still finds the posts to remove.
 _TABLES: tuple[Table, ...] = ("posts", "dropped", "kept")
-_IN_PLACE = "(left out: the post was deleted by its author)"
+_PLACEHOLDER = "(removed: the post was deleted by its author)"
 
 
 @dataclass(slots=True)
 class DeletionReport:
-    """What became of posts that were to be forgotten.
+    """The result of a deletion.
 
     Attributes:
-        runs: posts removed from each run that held some.
-        sweeps: posts removed from each sweep's folder that held some.
-        downloads: posts removed from each account's folder that held some.
-        skipped: sentences on what could not be worked on.
-        nowhere: ids that weren't found and that others' posts may have, too. They aren't
-            remembered, as nobody could tell whose posts they mean.
-        tracked: the tracker (``trackio``, ``wandb``) that a run of ``runs`` was told to; what that
-            has, its user must delete there.
+        runs: number of posts removed from each run that held some.
+        sweeps: number of posts removed from each sweep folder that held some.
+        downloads: number of posts removed from each account folder that held some.
+        skipped: error messages of the folders that could not be changed.
+        nowhere: ids that weren't found and that aren't unique across authors. They aren't
+            remembered, because they could mean anybody's posts.
+        tracked: for each run of ``runs`` that was tracked, its tracker (``trackio``, ``wandb``),
+            where the user must delete the posts.
     """
 
     runs: dict[Path, int] = field(default_factory=dict)
@@ -65,40 +67,45 @@ class DeletionReport:
 def forget(
     lines: frozenset[str], runs: Iterable[RunFolder], sweeps: Iterable[Path] = ()
 ) -> DeletionReport:
-    """Forget posts in runs, sweeps and downloads, and remember that they are not to come back.
+    """Remove posts from runs, sweeps and downloads, and record that they must not be read again.
 
     Args:
         lines: the posts, as :mod:`huggingtweets.privacy.deleted_posts` writes them.
-        runs: to look through; one that another process works on is skipped.
-        sweeps: folders of sweeps, likewise.
+        runs: run folders to search; one in use by another process is skipped.
+        sweeps: sweep folders to search, likewise.
 
     Raises:
-        StorageError: nothing can be written down in the user's configuration.
+        StorageError: the user's configuration can't be written.
     """
-    done, ids = DeletionReport(), PostIds.of(lines)
-    # First of all: whatever ends this, no source brings them back.
+    done, ids = DeletionReport(), PostIds.parse(lines)
+    # First, so that the posts stay deleted even if this call is interrupted.
     deleted_posts.remember(line for line in lines if deleted_posts.is_unique(line))
-    met: set[str] = set()
+    found_ids: set[str] = set()
     for run in runs:
-        _note(done.runs, run.path, done.skipped, partial(_in_run, run, ids, met))
+        _record(done.runs, run.path, done.skipped, partial(_in_run, run, ids, found_ids))
         if run.path in done.runs and (tracker := track.note(run).get("to")):
             done.tracked[run.path] = str(tracker)
     for folder in sweeps:
-        _note(done.sweeps, folder, done.skipped, partial(_in_sweep, folder, ids, met))
+        _record(done.sweeps, folder, done.skipped, partial(_in_sweep, folder, ids, found_ids))
     for file in sorted(downloads_folder().glob("*/*/posts.jsonl")):
-        _note(done.downloads, file.parent, done.skipped, partial(_in_store, file.parent, ids, met))
-    done.nowhere = sorted(i for i in ids.ids if not deleted_posts.is_unique(i) and i not in met)
+        delete = partial(_in_store, file.parent, ids, found_ids)
+        _record(done.downloads, file.parent, done.skipped, delete)
+    done.nowhere = sorted(
+        post_id
+        for post_id in ids.ids
+        if not deleted_posts.is_unique(post_id) and post_id not in found_ids
+    )
     return done
 
 
 def start_over(run: RunFolder) -> None:
-    """Make a run whose posts were forgotten ready to be trained on those that are left.
+    """Prepare a run whose posts were deleted for training on the posts left.
 
     Raises:
-        TooLittleText: they are too few.
+        InsufficientTextError: too few posts are left.
     """
     record = run.record()
-    if not record.forgotten or record.state == "training":  # which has started over already
+    if not record.forgotten or record.state == "training":  # training has already started over
         return
     kept = run.table("kept").drop("split")
     batching.text_amount_warning(kept)
@@ -108,16 +115,19 @@ def start_over(run: RunFolder) -> None:
     )
     kept = batching.with_newest_only(kept, config.get("train_posts"))
     run.replace_table("kept", kept)
-    run.human_file.unlink(missing_ok=True)  # people judged the bot that was
+    run.human_file.unlink(missing_ok=True)  # the answers were about the previous bot
     left = set(kept["author"])
     state = "prepared" if record.state in ("trained", "done") else record.state
     authors = [author for author in record.authors if author in left]
     run.save(replace(record, authors=authors, state=state))
 
 
-def _note(counts: dict[Path, int], path: Path, skipped: list[str], work: Callable[[], int]) -> None:
+def _record(
+    counts: dict[Path, int], path: Path, skipped: list[str], delete: Callable[[], int]
+) -> None:
+    """Run ``delete`` and store its count, or its error."""
     try:
-        number = work()
+        number = delete()
     except InputError as error:
         skipped.append(str(error))
         return
@@ -128,34 +138,35 @@ def _note(counts: dict[Path, int], path: Path, skipped: list[str], work: Callabl
 # -- runs ------------------------------------------------------------------------------------------
 
 
-def _in_run(run: RunFolder, ids: PostIds, met: set[str]) -> int:
-    """Remove the posts from a run; returns how many there were."""
+def _in_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
+    """Remove the posts from a run and return their number."""
     with run.locked():
         record = run.record()
         tables = {name: run.table(name) for name in _TABLES}
-        chosen = {name: ids.mask(table) for name, table in tables.items()}
-        gone = {name: table.filter(chosen[name]) for name, table in tables.items()}
-        left = {name: table.filter(~chosen[name]) for name, table in tables.items()}
+        masks = {name: ids.mask(table) for name, table in tables.items()}
+        gone = {name: table.filter(masks[name]) for name, table in tables.items()}
+        left = {name: table.filter(~masks[name]) for name, table in tables.items()}
         found = pl.concat([table.select("author", "id") for table in gone.values()]).unique()
         deleted_posts.remember(deleted_posts.stable_id(*row) for row in found.iter_rows())
-        met.update(found["id"])
+        found_ids.update(found["id"])
         if texts := gone["kept"]["text"].to_list():
-            _unquote(run, record, texts, left["kept"])
+            _remove_quotes(run, record, texts, left["kept"])
             shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)
         if found.height:
-            track.discard_unsynced(run)  # where posts go along, those that were dropped do, too
+            track.discard_unsynced(run)  # raw artifacts include dropped posts
         for name in _TABLES:
             if not gone[name].is_empty():
                 run.replace_table(name, left[name])
         height = left["kept"].height
-        lost = record.counts.get("kept", height) - height  # also of a call that was cut
+        # includes posts that an interrupted call removed
+        lost = record.counts.get("kept", height) - height
         if found.height or lost:
-            _mark(run, record, Curated(left["kept"], left["dropped"]), lost)
+            _update_record(run, record, Curated(left["kept"], left["dropped"]), lost)
     return max(found.height, lost)
 
 
-def _mark(run: RunFolder, record: RunRecord, curated: Curated, lost: int) -> None:
-    """Write down what is left, and that whatever has learnt from the rest is out of date."""
+def _update_record(run: RunFolder, record: RunRecord, curated: Curated, lost: int) -> None:
+    """Save the new counts and mark the bot as out of date."""
     changed = replace(record, counts=curated.counts, counts_by_author=curated.counts_by_author)
     if lost:
         changed.forgotten += lost
@@ -166,43 +177,45 @@ def _mark(run: RunFolder, record: RunRecord, curated: Curated, lost: int) -> Non
     run.save(changed)
 
 
-def _unquote(run: RunFolder, record: RunRecord, gone: Sequence[str], kept: pl.DataFrame) -> None:
-    """Take posts, and what copies them, out of the report, the favourites and the log."""
-    copies = CopyIndex(gone).is_copy
-    _unquote_events(run, copies)
-    _unquote_list(run.favourites_file, copies)
-    generations = _unquote_list(run.generations_file, copies)
+def _remove_quotes(
+    run: RunFolder, record: RunRecord, gone: Sequence[str], kept: pl.DataFrame
+) -> None:
+    """Remove posts, and generated copies of them, from the report, the favourites and the log."""
+    is_copy = CopyIndex(gone).is_copy
+    _remove_from_events(run, is_copy)
+    _remove_from_list(run.favourites_file, is_copy)
+    generations = _remove_from_list(run.generations_file, is_copy)
     report = _report(run)
     real = kept.filter(pl.col("split") == "held_out")["text"].to_list()
     if report is None or not generations or not real:
-        run.report_page.unlink(missing_ok=True)  # may quote them, and can't be drawn without
+        run.report_page.unlink(missing_ok=True)  # may quote the posts and can't be rendered again
     else:
         longest = report.longest_copied_run
-        if longest.source_text in gone or copies(longest.text):
-            longest = replace(longest, text=_IN_PLACE, source_text=_IN_PLACE)
+        if longest.source_text in gone or is_copy(longest.text):
+            longest = replace(longest, text=_PLACEHOLDER, source_text=_PLACEHOLDER)
             report = replace(report, longest_copied_run=longest)
             files.write_json(run.report_json, report.to_json())
         page = evaluation.render(report, generations, real, publish.title(record.authors))
         files.write_text(run.report_page, page)
 
 
-def _unquote_list(file: Path, copies: Callable[[str], bool]) -> list[str]:
-    """Take what copies a post out of a file of generated ones; returns those that stay."""
-    written = [str(text) for text in _json(file) or ()]
-    left = [text for text in written if not copies(text)]
-    if len(left) < len(written):
+def _remove_from_list(file: Path, is_copy: Callable[[str], bool]) -> list[str]:
+    """Remove copies from a file of generated posts and return the posts left."""
+    generated = [str(text) for text in _json(file) or ()]
+    left = [text for text in generated if not is_copy(text)]
+    if len(left) < len(generated):
         files.write_json(file, left)
     return left
 
 
-def _unquote_events(run: RunFolder, copies: Callable[[str], bool]) -> None:
-    """Take samples that copy a post out of the log."""
+def _remove_from_events(run: RunFolder, is_copy: Callable[[str], bool]) -> None:
+    """Replace samples that are copies in the log."""
     events = run.events()
     samples = [sample for event in events for sample in event.get("samples") or ()]
-    quoting = [sample for sample in samples if copies(sample["post"])]
-    for sample in quoting:
-        sample["post"] = _IN_PLACE
-    if quoting:
+    copies = [sample for sample in samples if is_copy(sample["post"])]
+    for sample in copies:
+        sample["post"] = _PLACEHOLDER
+    if copies:
         files.write_text(run.events_file, "".join(json.dumps(event) + "\n" for event in events))
 
 
@@ -224,43 +237,43 @@ def _json(file: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder is that of a sweep."""
+    """Whether a folder is a sweep folder."""
     return (folder / "sweep.json").is_file()
 
 
 def list_sweeps(*places: Path) -> list[Path]:
-    """Folders of sweeps right in any of these places."""
-    there = (folder for place in places if place.is_dir() for folder in place.iterdir())
-    return sorted({folder for folder in there if folder.name[0] != "." and is_sweep(folder)})
+    """Return the sweep folders directly inside these folders."""
+    folders = (folder for place in places if place.is_dir() for folder in place.iterdir())
+    return sorted({folder for folder in folders if folder.name[0] != "." and is_sweep(folder)})
 
 
-def _in_sweep(folder: Path, ids: PostIds, met: set[str]) -> int:
-    """Remove the posts from a sweep's folder; returns how many there were."""
+def _in_sweep(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
+    """Remove the posts from a sweep folder and return their number."""
     file, settings_file = folder / "data" / "authors.parquet", folder / "sweep.json"
     with files.locked(folder):
         try:
             table, settings = pl.read_parquet(file), json.loads(settings_file.read_text("utf-8"))
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-            raise StorageError(f"{folder} is damaged, so nothing was forgotten in it.") from error
+            raise StorageError(f"{folder} is damaged; no post was removed from it.") from error
         if "id" not in table.columns:
             raise StorageError(
-                f"{folder} was made before sweeps kept the ids of posts, so they can't be found in "
-                "it; remove it."
+                f"{folder} was made before sweeps stored post ids, so its posts can't be found. "
+                "Delete the folder."
             )
-        chosen = ids.mask(table)
-        gone = table.filter(chosen)
+        mask = ids.mask(table)
+        gone = table.filter(mask)
         deleted_posts.remember(
             deleted_posts.stable_id(*row) for row in gone["author", "id"].iter_rows()
         )
-        met.update(gone["id"])
+        found_ids.update(gone["id"])
         if gone.is_empty():
             return 0
-        # the settings first: once the posts are gone, another call wouldn't find them
+        # settings first: once the posts are removed, a repeated call wouldn't count them
         settings["forgotten"] = settings.get("forgotten", 0) + gone.height
         files.write_json(settings_file, settings)
         with files.atomic_write(file) as temporary:
             try:
-                table.filter(~chosen).write_parquet(temporary)
+                table.filter(~mask).write_parquet(temporary)
             except pl.exceptions.PolarsError as error:
                 raise files.to_os_error(error) from error
     return gone.height
@@ -269,21 +282,21 @@ def _in_sweep(folder: Path, ids: PostIds, met: set[str]) -> int:
 # -- downloads -------------------------------------------------------------------------------------
 
 
-def _in_store(folder: Path, ids: PostIds, met: set[str]) -> int:
-    """Remove the posts from an account's folder; returns how many there were.
+def _in_store(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
+    """Remove the posts from an account's folder and return their number.
 
-    An empty line stays in the place of each, as the state counts lines.
+    Each becomes an empty line, because ``state.json`` refers to line numbers.
     """
     store = Store(folder)
     with store.locked():
         lines = store.posts_file.read_bytes().split(b"\n")
         gone = {}
         for number, line in enumerate(lines):
-            author, name = _author_and_id(line)
-            if ids.has(author, name):
-                gone[number] = (author, name)
-        deleted_posts.remember(deleted_posts.stable_id(*one) for one in gone.values())
-        met.update(name for _, name in gone.values())
+            author, post_id = _author_and_id(line)
+            if ids.has(author, post_id):
+                gone[number] = (author, post_id)
+        deleted_posts.remember(deleted_posts.stable_id(*post) for post in gone.values())
+        found_ids.update(post_id for _, post_id in gone.values())
         if gone:
             left = (b"" if number in gone else line for number, line in enumerate(lines))
             with files.atomic_write(store.posts_file) as temporary:
@@ -295,5 +308,5 @@ def _author_and_id(line: bytes) -> tuple[str, str]:
     try:
         values = json.loads(line)
         return str(values["author"]), str(values["id"])
-    except (ValueError, TypeError, KeyError):  # what a crash left of a line
+    except (ValueError, TypeError, KeyError):  # a line truncated by a crash
         return "", ""

@@ -1,21 +1,21 @@
-"""Every error a user can meet.
+"""All errors meant for users.
 
 .. code-block:: text
 
-    HuggingTweetsError            exit code 1
-    ├── InputError                exit code 2, what was given can't be used
-    │   ├── SourceError           posts can't be read from there
-    │   ├── OptedOutError         an author who asked not to be imitated
-    │   ├── TooLittleText         read well, but not enough to learn from
-    │   ├── BaseModelError        no such base model, or not one we can train
-    │   ├── BotError              no such bot or run, or not a whole one
-    │   └── StorageError          can't write there: full, read-only, in use
-    ├── PublishError              the Hub can't be reached, or has a fault of its own
-    ├── TrainingError             the run itself failed (loss is not a number, out of memory)
-    └── Interrupted               exit code 130, stopped by the user, can be resumed
+    HuggingTweetsError                exit code 1
+    ├── InputError                    exit code 2: the input can't be used
+    │   ├── SourceError               posts can't be read from a source
+    │   ├── OptedOutError             an author asked not to be imitated
+    │   ├── InsufficientTextError     too few posts are left after curation
+    │   ├── BaseModelError            the base doesn't exist or can't be trained
+    │   ├── BotError                  the bot or run doesn't exist or is incomplete
+    │   └── StorageError              can't write: disk full, read-only, in use
+    ├── PublishError                  the Hub can't be reached or has an internal error
+    ├── TrainingError                 training failed (loss is not a number, out of memory)
+    └── Interrupted                   exit code 130: stopped by the user, can be resumed
 
-A message is one sentence or two: what is wrong, where, and what to do. The command line prints it
-without a traceback (``--debug`` shows one).
+A message is one or two sentences: what is wrong, where, and what to do. The command line prints it
+without a traceback; ``--debug`` adds one.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 class HuggingTweetsError(Exception):
-    """Root of all errors raised on purpose. Its text is meant for the user."""
+    """Base class of all errors whose message is meant for users."""
 
     exit_code = 1
 
 
 class InputError(HuggingTweetsError):
-    """What the user gave can't be used; nothing was written."""
+    """The input can't be used; nothing was written."""
 
     exit_code = 2
 
 
 class SourceError(InputError):
-    """Posts can't be read from a source."""
+    """A source's posts can't be read."""
 
 
 class OptedOutError(InputError):
@@ -47,7 +47,7 @@ class OptedOutError(InputError):
 
 
 class InsufficientTextError(InputError):
-    """The posts that are left after curation are too few to learn from."""
+    """Too few posts are left after curation to train on."""
 
 
 class BaseModelError(InputError):
@@ -55,27 +55,27 @@ class BaseModelError(InputError):
 
 
 class BotError(InputError):
-    """A bot or run doesn't exist or lacks a part that is needed."""
+    """A bot or run doesn't exist or is incomplete."""
 
 
 class StorageError(InputError):
-    """A place can't be written: the disk is full, the folder read-only or in use."""
+    """A file can't be written: the disk is full, or the folder is read-only or in use."""
 
 
 class PublishError(HuggingTweetsError):
-    """A bot didn't get to the Hub; the same call goes on with what is still missing."""
+    """A bot wasn't published completely; the same call uploads the rest."""
 
 
 class TrainingError(HuggingTweetsError):
-    """Training itself failed; what was saved before is still there."""
+    """Training failed; earlier checkpoints are kept."""
 
 
-class Interrupted(HuggingTweetsError):  # noqa: N818 - not a fault
-    """The user stopped.
+class Interrupted(HuggingTweetsError):  # noqa: N818 - not an error
+    """The user stopped the command.
 
     Args:
         message: how far it got.
-        run: the run folder that can be resumed, or None where nothing was written.
+        run: the run folder to resume, or None if nothing was written.
     """
 
     exit_code = 130

@@ -1,7 +1,6 @@
-"""What a stage says while it works: one plain value, written to disk and shown by whoever watches.
+"""Progress events of the pipeline.
 
-The run folder keeps every event as a line of JSON; the terminal draws the same values. Neither
-knows the other.
+The run folder stores each event as a line of JSON; the terminal and the web app display them.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ Stage = Literal["read", "forget", "curate", "encode", "train", "evaluate", "trac
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A post that the bot wrote while it was trained.
+    """A post that the model wrote during training.
 
     Attributes:
-        prompt: what it was to begin with.
-        post: prompt included.
+        prompt: the prompt.
+        post: the text, prompt included.
         novelty: share of its words outside the longest run it shares with a training post.
     """
 
@@ -30,23 +29,23 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A step of progress.
+    """One progress event.
 
     Attributes:
-        stage: which part of the pipeline speaks.
+        stage: the stage of the pipeline.
         done: steps done of ``total`` in this stage.
         total: steps of this stage.
-        message: one line for people, or empty.
-        epoch: while training, from 1.
-        loss: mean training loss since the last event, nats a token.
+        message: one line for users, or empty.
+        epoch: current epoch, from 1; only while training.
+        loss: mean training loss since the last event, in nats per token.
         learning_rate: of the last step.
-        tokens_per_second: of real text, padding not counted.
-        seconds_left: estimate to the end of the stage.
-        held_out_bits_per_byte: where it was just measured.
+        tokens_per_second: without padding.
+        seconds_left: estimated time to the end of the stage.
+        held_out_bits_per_byte: if it was just measured.
         samples: posts written at that measurement.
-        cores: processor cores kept busy since the last event, on average.
-        memory_mb: the most memory the process has held so far.
-        counts: posts by what curation did with them, after curation.
+        cores: mean number of busy processor cores since the last event.
+        memory_mb: peak memory of the process so far.
+        counts: after curation, number of posts kept and dropped, by reason.
     """
 
     stage: Stage
@@ -65,7 +64,7 @@ class Event:
     counts: dict[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The event without its empty fields."""
+        """Return the event as a dict, without empty fields."""
         return {key: value for key, value in asdict(self).items() if value not in (None, "")}
 
 
@@ -73,5 +72,5 @@ EventHandler = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Listen to nothing."""
+    """Ignore an event."""
     del event

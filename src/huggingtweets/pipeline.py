@@ -1,8 +1,8 @@
-"""The stages in order, and nothing else.
+"""The pipeline: all stages of a run, in order.
 
     read → curate → split → train → save the bot → likeness report → picture → card
 
-Each stage leaves its result in the run folder, so a run that was stopped goes on from there.
+Each stage saves its result in the run folder, so an interrupted run resumes from there.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from huggingtweets.errors import (
     Interrupted,
     StorageError,
 )
-from huggingtweets.evaluation import HumanJudgements
+from huggingtweets.evaluation import HumanJudgements, sense
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.generation import bots
-from huggingtweets.generation.writer import Sampling
+from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.sources import ReadOptions
 from huggingtweets.storage import files, run_folder
@@ -56,32 +56,31 @@ Specs = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the user may choose; everything has a default.
+    """Options of :func:`train`.
 
     Attributes:
-        base: a built-in one (:mod:`huggingtweets.nn.bases`), a model folder, a GGUF file or a
-            Hub id.
-            The default is the first built-in one whose weights are on this machine.
+        base: a built-in base (:mod:`huggingtweets.nn.bases`), a model folder, a GGUF file or a
+            Hub id. Default: the first built-in base whose weights are on this machine.
         recipe: hyper-parameters.
-        minutes: that the whole run may take; layers, posts and epochs are chosen so that it does.
-            None takes 5 where the recipe leaves the epochs open, else there is no limit.
-        name: of the run folder; None takes the authors' handles.
+        minutes: time limit of the whole run; layers, posts and epochs are chosen to fit. None
+            means 5 if the recipe leaves the number of epochs open, else no limit.
+        name: name of the run folder; None for the authors' handles.
         out: folder that holds the runs.
-        seed: decides the order of posts, dropout and the report's generations.
-        holdout: share of each author's posts that are only measured, over 0 and under 1.
-        split: ``newest`` or ``random`` posts are held out.
-        curation: what is dropped and cleaned.
-        text_column: column with the text, for tables whose column isn't found.
-        speaker: the one whose messages are posts, for exports of chats.
-        author: the name of the one whose posts all sources are; None takes each source's own.
-        i_am_the_author: read accounts although they ask not to be read.
-        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
+        seed: seed of the post order, dropout and the report's generations.
+        holdout: share of each author's posts to hold out, over 0 and under 1.
+        split: whether the ``newest`` or ``random`` posts are held out.
+        curation: options of curation.
+        text_column: column with the text; None to find it.
+        speaker: person whose messages are the posts, for chat exports.
+        author: name of the one author of all sources; None for each source's own.
+        i_am_the_author: read accounts that ask not to be used.
+        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest available.
         precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
-        compiled: whether to use ``torch.compile``; None where it pays.
-        checkpoint_seconds: at most so much training is lost when the process dies.
+        compiled: whether to use ``torch.compile``; None to use it where it saves time.
+        checkpoint_seconds: seconds between checkpoints.
         forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
-        track: ``trackio``, ``wandb``, ``none`` or None for trackio where it is installed.
-        raw_artifacts: whether posts go to the tracker; None sends them to trackio only.
+        track: ``trackio``, ``wandb``, ``none``, or None for trackio if it is installed.
+        raw_artifacts: whether to send posts to the tracker; None sends them to trackio only.
     """
 
     base: str = field(default_factory=bases.default)
@@ -134,37 +133,37 @@ def train(
 
     Args:
         specs: files, folders or accounts.
-        options: everything that may be chosen.
-        listen: is told every event.
-        interrupt: what Ctrl-C does.
-        confirm: is asked before a source costs money.
+        options: options of the run.
+        listen: called with every event.
+        interrupt: handler of Ctrl-C.
+        confirm: called before a source costs money.
 
     Raises:
-        InputError: a source, the base or an option can't be used; no run folder is left behind.
-        TrainingError: training failed; the run folder says so.
-        Interrupted: stopped by the user; :func:`resume` goes on.
+        InputError: a source, the base or an option can't be used; no run folder is created.
+        TrainingError: training failed; ``run.json`` holds the error.
+        Interrupted: stopped by the user; :func:`resume` continues.
     """
     options = options or TrainOptions()
     options = replace(options, track=track.choose(options.track))
-    made = _prepare(_as_list(specs), options, listen, confirm)
-    return _run_remaining_stages(made, listen, interrupt)
+    run = _prepare(_as_list(specs), options, listen, confirm)
+    return _run_remaining_stages(run, listen, interrupt)
 
 
 def resume(
     path: Path | str, listen: EventHandler = ignore, interrupt: Interrupt | None = None
 ) -> RunFolder:
-    """Go on with a run that was stopped, from its last checkpoint.
+    """Continue an interrupted run from its last checkpoint.
 
-    A run whose posts were deleted by their author starts over on those that are left.
+    A run whose posts were deleted by their author starts over on the posts left.
 
     Raises:
-        BotError: there is no such run, or it is done.
+        BotError: there is no such run, or it is finished.
     """
-    found = RunFolder(Path(path))
-    record = found.record()
+    run = RunFolder(Path(path))
+    record = run.record()
     if record.state == "done" and not record.forgotten:
-        raise BotError(f"{path} is done; there is nothing to resume.")
-    return _run_remaining_stages(found, listen, interrupt)
+        raise BotError(f"{path} is finished; there is nothing to resume.")
+    return _run_remaining_stages(run, listen, interrupt)
 
 
 def curate(
@@ -173,13 +172,13 @@ def curate(
     reading: ReadOptions | None = None,
     listen: EventHandler = ignore,
 ) -> Curated:
-    """The first two stages alone; nothing is written.
+    """Run only the first two stages; nothing is written.
 
     Args:
         specs: files, folders or accounts.
-        options: what is dropped and cleaned.
-        reading: how the sources are read.
-        listen: is told every event.
+        options: options of curation.
+        reading: options of reading.
+        listen: called with every event.
 
     Raises:
         SourceError: a source can't be read.
@@ -189,86 +188,87 @@ def curate(
 
 
 def evaluate(where: RunFolder | Path | str, listen: EventHandler = ignore) -> LikenessReport:
-    """Make the likeness report of a run from what is on disk, and write it there.
+    """Measure the bot of a run and write its likeness report, picture and card.
 
     Raises:
         BotError: the run has no bot or its posts are gone.
-        BaseModelError: the base it is compared with can't be loaded.
+        BaseModelError: the base that the bot is compared with can't be loaded.
     """
-    found = where if isinstance(where, RunFolder) else bots.find_run_folder(where)
-    record = found.record()
-    bot = bots.load_from_run(found)
-    kept = found.table("kept")
+    run = where if isinstance(where, RunFolder) else bots.find_run_folder(where)
+    record = run.record()
+    bot = bots.load_from_run(run)
+    kept = run.table("kept")
     held_out = batching.texts_by_author(kept, "held_out", record.authors)
     if not all(held_out.values()):
         raise BotError(
-            f"All posts that {found.path} was to be judged by were deleted by their author; "
-            f"train it again: huggingtweets train --resume {found.path}"
+            f"All held-out posts of {run.path} were deleted by their author. "
+            f"Train it again: huggingtweets train --resume {run.path}"
         )
-    used = devices.select_device(record.config["device"], record.config["precision"])
-    measured = evaluation.measure(
-        bot.to(used),
-        language_model.load(record.config["base"]).to(used),
+    device = devices.select_device(record.config["device"], record.config["precision"])
+    result = evaluation.measure(
+        bot.to(device),
+        language_model.load(record.config["base"]).to(device),
         batching.texts_by_author(kept, "train", record.authors),
         held_out,
+        judge=sense.load_judge(device),
         history=record.result.get("history", ()),
         seed=record.config["seed"],
         listen=listen,
     )
-    report = replace(measured.report, human=_human(found))
-    _write_report(found, report, measured.generations, held_out)
-    writer = bots.with_copy_index(bot.to(used), found).writer(Sampling(seed=record.config["seed"]))
-    listen(Event(stage="evaluate", message="a picture of what it writes"))
-    publish.write_picture(found, writer)  # before the card, which shows it
-    publish.write_card(found, record)
+    report = replace(result.report, human=_read_human(run))
+    _write_report(run, report, result.generations, held_out)
+    writer = bots.with_copy_index(bot.to(device), run).writer(Sampling(seed=record.config["seed"]))
+    listen(Event(stage="evaluate", message="picture of a generated post"))
+    publish.write_picture(run, writer)  # before the card, which shows it
+    publish.write_card(run, record)
     return report
 
 
-def add_human(found: RunFolder, human: HumanJudgements) -> LikenessReport:
-    """Put what people said in a quiz into a run's likeness report, beside what was said before.
+def add_human(run: RunFolder, human: HumanJudgements) -> LikenessReport:
+    """Add the answers of a quiz to a run's likeness report.
 
     Raises:
-        BotError: there is no report yet, or a part of the run is damaged.
-        StorageError: another process works on the run.
+        BotError: there is no report yet, or a file of the run is damaged.
+        StorageError: the run is in use by another process.
     """
-    with found.locked():
-        before, record = _human(found), found.record()
-        human = before + human if before else human
-        report = replace(publish.read_report(found), human=human)
-        held_out = batching.texts_by_author(found.table("kept"), "held_out", record.authors)
+    with run.locked():
+        earlier, record = _read_human(run), run.record()
+        human = earlier + human if earlier else human
+        report = replace(publish.read_report(run), human=human)
+        held_out = batching.texts_by_author(run.table("kept"), "held_out", record.authors)
         try:
-            generations = json.loads(found.generations_file.read_text("utf-8"))
+            generations = json.loads(run.generations_file.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise BotError(
-                f"{found.generations_file} is missing or damaged; make it anew with: "
-                f"huggingtweets evaluate {found.path}"
+                f"{run.generations_file} is missing or damaged. Recreate it with: "
+                f"huggingtweets evaluate {run.path}"
             ) from error
-        files.write_json(found.human_file, asdict(human))
-        _write_report(found, report, generations, held_out)
+        files.write_json(run.human_file, asdict(human))
+        _write_report(run, report, generations, held_out)
     return report
 
 
-def _human(found: RunFolder) -> HumanJudgements | None:
-    """What people said of the bot so far."""
+def _read_human(run: RunFolder) -> HumanJudgements | None:
+    """Read the answers of earlier quizzes."""
     try:
-        return HumanJudgements(**json.loads(found.human_file.read_text("utf-8")))
+        return HumanJudgements(**json.loads(run.human_file.read_text("utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise BotError(f"{found.human_file} is damaged; delete it.") from error
+        raise BotError(f"{run.human_file} is damaged. Delete it.") from error
 
 
 def _write_report(
-    found: RunFolder,
+    run: RunFolder,
     report: LikenessReport,
     generations: list[str],
     held_out: dict[str, list[str]],
 ) -> None:
     real = [text for texts in held_out.values() for text in texts]
     title = publish.title(report.authors)
-    files.write_json(found.report_json, report.to_json())
-    files.write_json(found.generations_file, generations)
-    files.write_text(found.report_page, evaluation.render(report, generations, real, title))
+    files.write_json(run.report_json, report.to_json())
+    files.write_json(run.generations_file, generations)
+    files.write_text(run.report_page, evaluation.render(report, generations, real, title))
 
 
 def _as_list(specs: Specs) -> Sequence[str | Path]:
@@ -303,11 +303,11 @@ def _prepare(
     listen: EventHandler,
     confirm: Confirm = sources.decline,
 ) -> RunFolder:
-    """Read, curate and split, check all that can be checked, then make the run folder."""
+    """Read, curate and split the posts, check the options, then create the run folder."""
     if options.name:
-        _check_free(RunFolder(options.out / options.name))
+        _check_name_is_free(RunFolder(options.out / options.name))
     started = time.monotonic()
-    where = devices.select_device(options.device, options.precision or options.recipe.precision)
+    device = devices.select_device(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read and curate"):
         posts = _read(specs, _reading(options, confirm), listen)
@@ -317,24 +317,27 @@ def _prepare(
         kept = batching.split(
             curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
         )
-    base = language_model.load(options.base, attention=options.recipe.attention(where.device))
+    base = language_model.load(options.base, attention=options.recipe.attention(device.device))
     layers.check(base.model, options.recipe.layers or 0)
-    free_rate = options.recipe.base_width > 0  # as the recipe has it, not named by the user
+    free_rate = options.recipe.base_width > 0  # the recipe's learning rate, not the user's
     options = replace(options, recipe=options.recipe.for_base(base.width))
     _check_space(options.out, base.parameters)
     minutes, planned = _minutes(options), None
     if minutes is not None:
         listen(Event(stage="read", message="timing a few training steps"))
-        left = minutes * 60 - (time.monotonic() - started)
-        planned = budget.plan_run(base, kept, options.recipe, where, left, free_rate=free_rate)
+        seconds_left = minutes * 60 - (time.monotonic() - started)
+        planned = budget.plan_run(
+            base, kept, options.recipe, device, seconds_left, free_rate=free_rate
+        )
         options = replace(options, recipe=planned.recipe)
         kept = batching.with_newest_only(kept, planned.posts)
-    read = posts["author"].unique(maintain_order=True)
-    authors = read.filter(read.is_in(kept["author"].unique().to_list())).to_list()
+    all_authors = posts["author"].unique(maintain_order=True)
+    kept_authors = kept["author"].unique().to_list()
+    authors = all_authors.filter(all_authors.is_in(kept_authors)).to_list()
     record = RunRecord(
         name=options.name or run_folder.unique_name(options.out, _folder_name(authors)),
         authors=authors,
-        config=_config(specs, options, where)
+        config=_config(specs, options, device)
         | {
             "minutes": minutes,
             "train_posts": planned.posts if planned else None,
@@ -343,7 +346,7 @@ def _prepare(
         counts=curated.counts,
         counts_by_author=curated.counts_by_author,
         versions=devices.package_versions(),
-        machine=where.as_dict(),
+        machine=device.as_dict(),
         seconds=seconds,
     )
     tables = {"posts": posts, "kept": kept, "dropped": curated.dropped}
@@ -351,97 +354,97 @@ def _prepare(
 
 
 def _minutes(options: TrainOptions) -> float | None:
-    """Minutes that a run may take; None for no limit."""
+    """Return the time limit of a run; None for no limit."""
     if options.minutes is None and options.recipe.enough_steps:
         return DEFAULT_MINUTES
     return options.minutes
 
 
-def _check_free(wanted: RunFolder) -> None:
-    """Refuse a name that is taken, before anything is read."""
-    if wanted.path.exists():
-        unfinished = wanted.record_file.is_file() and wanted.record().state != "done"
-        go_on = (
-            f", or go on with: huggingtweets train --resume {wanted.path}" if unfinished else "."
+def _check_name_is_free(run: RunFolder) -> None:
+    """Raise an error if the run folder exists, before anything is read."""
+    if run.path.exists():
+        unfinished = run.record_file.is_file() and run.record().state != "done"
+        resume = f", or resume it with: huggingtweets train --resume {run.path}"
+        raise StorageError(
+            f"{run.path} already exists. Choose another --name{resume if unfinished else '.'}"
         )
-        raise StorageError(f"{wanted.path} is already there; choose another --name{go_on}")
 
 
 def _run_remaining_stages(
-    found: RunFolder, listen: EventHandler, interrupt: Interrupt | None
+    run: RunFolder, listen: EventHandler, interrupt: Interrupt | None
 ) -> RunFolder:
-    """Train and evaluate, whichever is still to be done, with the outcome in ``run.json``."""
+    """Run the stages that aren't done yet and save the final state in ``run.json``."""
 
     def log(event: Event) -> None:
-        found.append_event(event.as_dict())
+        run.append_event(event.as_dict())
         listen(event)
 
-    config = found.record().config
-    to, raw = config.get("track") or "none", config.get("raw_artifacts")
-    with found.locked(), track.following(found, to, listen, raw=raw):
+    config = run.record().config
+    tracker, raw = config.get("track") or "none", config.get("raw_artifacts")
+    with run.locked(), track.following(run, tracker, listen, raw=raw):
         try:
-            deletion.start_over(found)
-            if found.record().state != "trained":
-                _train(found, log, interrupt or Interrupt())
-            with _timed_stage(found, "evaluate"):
-                evaluate(found, log)
+            deletion.start_over(run)
+            if run.record().state != "trained":
+                _train(run, log, interrupt or Interrupt())
+            with _timed_stage(run, "evaluate"):
+                evaluate(run, log)
         except (Interrupted, KeyboardInterrupt) as error:
-            raise Interrupted(str(error) or "Stopped.", found.path) from error
+            raise Interrupted(str(error) or "Stopped.", run.path) from error
         except HuggingTweetsError as error:
             if error.exit_code == 1:
-                _update(found, state="failed", error=str(error))
+                _update(run, state="failed", error=str(error))
             raise
-        _update(found, state="done", error=None)
-    return found
+        _update(run, state="done", error=None)
+    return run
 
 
-def _train(found: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
-    """Fine-tune and save the bot; afterwards the checkpoint is of no more use."""
-    record = found.record()
-    config, kept = record.config, found.table("kept")
+def _train(run: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
+    """Fine-tune and save the bot, then delete the checkpoint."""
+    record = run.record()
+    config, kept = record.config, run.table("kept")
     recipe = Recipe(**config["recipe"])
-    where = devices.select_device(config["device"], config["precision"])
+    device = devices.select_device(config["device"], config["precision"])
     held_out = batching.texts_by_author(kept, "held_out", record.authors)
     task = TrainingTask(
-        base=language_model.load(config["base"], attention=recipe.attention(where.device)),
+        base=language_model.load(config["base"], attention=recipe.attention(device.device)),
         train=list(batching.texts_by_author(kept, "train", record.authors).values()),
         held_out=[text for texts in held_out.values() for text in texts],
         recipe=recipe,
-        machine=where,
+        machine=device,
         seed=config["seed"],
-        checkpoint_file=found.checkpoint_file,
+        checkpoint_file=run.checkpoint_file,
         checkpoint_seconds=config["checkpoint_seconds"],
         compiled=config.get("compiled"),
         interrupt=interrupt,
     )
-    _update(found, state="training", error=None)
+    _update(run, state="training", error=None)
     if config.get("plan") and record.state == "prepared":
         listen(Event(stage="train", message=config["plan"]))
-    trained = fit(task, listen)
-    with files.atomic_write_dir(found.bot) as temporary:
+    result = fit(task, listen)
+    with files.atomic_write_dir(run.bot) as temporary:
         task.base.save(temporary)
-    record = found.record()
-    record.state, record.result = "trained", asdict(trained)
+    record = run.record()
+    record.state, record.result = "trained", asdict(result)
     record.forgotten, record.forgotten_at = 0, None
-    record.seconds["train"] = trained.seconds
-    found.save(record)
-    shutil.rmtree(found.checkpoint_file.parent, ignore_errors=True)
+    record.seconds["train"] = result.seconds
+    run.save(record)
+    shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)
 
 
-def _update(found: RunFolder, **values: Any) -> None:  # noqa: ANN401 - fields of Record
-    record = found.record()
+def _update(run: RunFolder, **values: Any) -> None:  # noqa: ANN401 - fields of RunRecord
+    record = run.record()
     for name, value in values.items():
         setattr(record, name, value)
-    found.save(record)
+    run.save(record)
 
 
 @contextmanager
-def _timed_stage(found: RunFolder, stage: str) -> Iterator[None]:
-    """Put the seconds of a stage into the run's record."""
+def _timed_stage(run: RunFolder, stage: str) -> Iterator[None]:
+    """Store the duration of a stage in ``run.json``."""
     seconds: dict[str, float] = {}
     with _timed(seconds, stage):
         yield
-    _update(found, seconds=found.record().seconds | seconds)
+    _update(run, seconds=run.record().seconds | seconds)
 
 
 @contextmanager
@@ -452,15 +455,15 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def _config(
-    specs: Sequence[str | Path], options: TrainOptions, where: devices.ComputeDevice
+    specs: Sequence[str | Path], options: TrainOptions, device: devices.ComputeDevice
 ) -> dict[str, Any]:
-    """All options as plain values, with paths made absolute so that a resumed run finds them."""
+    """Return all options as plain values, with absolute paths so that a resumed run finds them."""
     values = asdict(options) | {
         "sources": [str(Path(s).absolute()) if Path(s).exists() else str(s) for s in specs],
         "out": str(options.out.absolute()),
-        "device": where.device,
-        "precision": where.precision,
-        "forget": len(options.forget),  # which ones is nothing to keep
+        "device": device.device,
+        "precision": device.precision,
+        "forget": len(options.forget),  # only the number: the ids are not stored
     }
     if options.base not in bases.BUILT_IN and Path(options.base).expanduser().exists():
         values["base"] = str(Path(options.base).expanduser().absolute())
@@ -468,10 +471,10 @@ def _config(
 
 
 def _check_space(out: Path, parameters: int) -> None:
-    """Refuse a run that the disk has no room for before anything is written.
+    """Raise an error if the disk has too little space for a run, before anything is written.
 
-    A checkpoint holds fp32 weights and two moments, 12 bytes a parameter, the best weights take up
-    to 4, and both stand twice while they are replaced; base and bot take up to 4 each.
+    A checkpoint holds fp32 weights and two moments, 12 bytes per parameter, and the best weights
+    take up to 4; both exist twice while they are replaced. Base and bot take up to 4 each.
     """
     needed = parameters * (2 * (12 + 4) + 4 + 4)
     existing = next(
@@ -481,12 +484,12 @@ def _check_space(out: Path, parameters: int) -> None:
         free = shutil.disk_usage(existing).free
     if free < needed:
         raise StorageError(
-            f"Can't write to {out}: the disk is full but for {free / 1e6:,.0f} MB and this run "
-            f"needs {needed / 1e6:,.0f} MB; free some space or choose another --out."
+            f"Can't write to {out}: the disk has {free / 1e6:,.0f} MB left and this run needs "
+            f"{needed / 1e6:,.0f} MB. Free some space or choose another --out."
         )
 
 
 def _folder_name(authors: Sequence[str]) -> str:
-    """A folder name made of the authors' handles."""
+    """Return a folder name made of the authors' handles."""
     name = re.sub(r"[^\w.-]+", "_", "+".join(authors).replace("+", "-and-"))
     return name.strip("._-")[:80] or "bot"

@@ -1,4 +1,4 @@
-"""The program in this process or its own, a finished run and a stopped one."""
+"""Fixtures: the program in this process or in its own, a finished and an interrupted run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in."""
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path
@@ -30,21 +30,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cli(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> CommandLine:
-    """The program, standing in an empty folder."""
+    """The program, in an empty working directory."""
     assert here == Path.cwd()
     return CommandLine(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")
 def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An empty home, no variables of the developer's, and one thread so that tests can share."""
+    """An empty home, no developer variables, one thread so that tests can run in parallel."""
     home = tmp_path_factory.mktemp("home")
     return {"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
 def process(here: Path, plain_environment: dict[str, str]) -> Process:
-    """The program in a process of its own; keywords are environment variables."""
+    """Run the program in its own process; keywords are environment variables."""
 
     def run(*args: str | Path, **environment: str) -> Outcome:
         done = subprocess.run(
@@ -69,7 +69,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, posts: list[str]) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A finished run, to look at only."""
+    """A finished run; don't change it."""
     from huggingtweets import pipeline
 
     out = tmp_path_factory.mktemp("trained") / "runs"
@@ -78,7 +78,7 @@ def trained(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def stopped(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run that was stopped while training, to look at only."""
+    """A run interrupted while training; don't change it."""
     from huggingtweets import pipeline
     from huggingtweets.storage.run_folder import list_runs
     from huggingtweets.training import Interrupt
@@ -94,13 +94,13 @@ def stopped(source: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def finished(trained: RunFolder, here: Path) -> Path:
-    """A copy of the finished run at ``runs/me``, to do with as one likes."""
+    """A copy of the finished run at ``runs/me``."""
     shutil.copytree(trained.path, here / "runs" / "me")
     return Path("runs/me")
 
 
 @pytest.fixture
 def halfway(stopped: RunFolder, here: Path) -> Path:
-    """A copy of the stopped run at ``runs/halfway``."""
+    """A copy of the interrupted run at ``runs/halfway``."""
     shutil.copytree(stopped.path, here / "runs" / "halfway")
     return Path("runs/halfway")

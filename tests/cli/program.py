@@ -1,4 +1,4 @@
-"""The command line as its users meet it: one call, its exit code and what it printed."""
+"""Run the command line and return its exit code and output."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PROGRAM = [sys.executable, "-c", "import huggingtweets.cli as c; c.main()"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call of the program did."""
+    """The result of one call of the program."""
 
     code: int
     out: str
     err: str
 
     def refused(self, *words: str) -> bool:
-        """Whether it is bad input told as it should be: exit 2 and one sentence on stderr."""
+        """Whether bad input was refused: exit code 2 and one message on stderr."""
         assert self.code == 2, (self.code, self.err)
         assert "Traceback" not in self.out + self.err
         assert self.err.startswith("huggingtweets: ")
@@ -39,7 +39,7 @@ class Outcome:
 
 
 class CommandLine:
-    """Calls the program in this process, which saves loading torch each time."""
+    """Calls the program in this process, which saves importing torch each time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
@@ -58,7 +58,7 @@ Process = Callable[..., Outcome]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder with what is in it."""
+    """All files in a folder with their contents."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -67,7 +67,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def as_the_demo(run: Path) -> None:
-    """Put a run where the demo's is, with the sample as its source."""
+    """Put a run in the demo's place, with the sample as its source."""
     record = json.loads((run / "run.json").read_text("utf-8"))
     record["config"]["sources"] = [str(sample_path())]
     (run / "run.json").write_text(json.dumps(record), "utf-8")

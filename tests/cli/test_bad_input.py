@@ -1,4 +1,4 @@
-"""Options, bots and runs that can't be: one sentence, exit code 2, and nothing changed."""
+"""Invalid options, bots and runs: one sentence, exit code 2, and no file changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         (["--seed", str(2**64)], ("--seed", str(2**64))),
         (["--checkpoint-seconds", "0"], ("--checkpoint-seconds", "not 0")),
         (["--near-duplicates", "7"], ("near_duplicates", "7")),
-        (["--device", "tpu"], ("'tpu'", "cpu, cuda, mps")),
+        (["--device", "tpu"], ("'tpu'", "cpu, cuda or mps")),
         (["--precision", "fp8"], ("'fp8'", "bf16 or fp32")),
         (["--track", "mlflow"], ("choose trackio or wandb", "--track none")),
         (["--raw-artifacts", "--no-raw-artifacts"], ("either --raw-artifacts or",)),
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
         (["--base", "."], ("no config.json", "--base pocket")),
     ],
 )
-def test_options_of_train(
+def test_invalid_train_options_are_refused(
     cli: CommandLine, source: Path, options: list[str], words: tuple[str, ...]
 ) -> None:
     assert cli("train", source, *options).refused(*words)
     assert not Path("runs").exists()
 
 
-def test_a_device_that_is_not_there(cli: CommandLine, source: Path) -> None:
+def test_missing_device_is_refused(cli: CommandLine, source: Path) -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -75,7 +75,7 @@ def test_a_device_that_is_not_there(cli: CommandLine, source: Path) -> None:
         (["--prompt", "word " * 100], ("prompt", "--max-chars")),
     ],
 )
-def test_options_of_generate(
+def test_invalid_generate_options_are_refused(
     cli: CommandLine, finished: Path, options: list[str], words: tuple[str, ...]
 ) -> None:
     assert cli("generate", finished, *options).refused(*words)
@@ -93,7 +93,7 @@ def test_options_of_generate(
         ["show"],
     ],
 )
-def test_usage(cli: CommandLine, args: list[str]) -> None:
+def test_usage_errors(cli: CommandLine, args: list[str]) -> None:
     outcome = cli(*args)
     assert outcome.code == 2
     assert outcome.out == ""
@@ -101,7 +101,7 @@ def test_usage(cli: CommandLine, args: list[str]) -> None:
     assert "Traceback" not in outcome.err
 
 
-def test_train_without_a_source(cli: CommandLine) -> None:
+def test_train_needs_a_source(cli: CommandLine) -> None:
     assert cli("train").refused("No SOURCE was given")
 
 
@@ -110,19 +110,19 @@ def test_train_without_a_source(cli: CommandLine) -> None:
 
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
 @pytest.mark.parametrize("bot", ["a.txt", "folder", "./missing", "~/missing", "not a name"])
-def test_a_bot_that_is_none(cli: CommandLine, command: str, bot: str) -> None:
+def test_unknown_bot_is_refused(cli: CommandLine, command: str, bot: str) -> None:
     Path("a.txt").write_bytes(b"x")
     Path("folder").mkdir()
     assert cli(command, bot).refused(bot)
 
 
-def test_a_bot_without_its_run_cant_be_judged(cli: CommandLine, finished: Path) -> None:
+def test_bot_without_run_cannot_be_evaluated(cli: CommandLine, finished: Path) -> None:
     (finished / "bot").rename("alone")
     assert cli("evaluate", "alone").refused("alone is not a run folder")
 
 
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
-def test_a_run_without_a_bot(cli: CommandLine, halfway: Path, command: str) -> None:
+def test_run_without_bot_is_refused(cli: CommandLine, halfway: Path, command: str) -> None:
     assert cli(command, halfway).refused("no bot yet", "--resume runs/halfway")
 
 
@@ -137,27 +137,29 @@ def test_a_run_without_a_bot(cli: CommandLine, halfway: Path, command: str) -> N
         ("tokenizer.json", b"{}"),
     ],
 )
-def test_a_damaged_bot(cli: CommandLine, finished: Path, file: str, content: bytes) -> None:
+def test_damaged_bot_is_refused(
+    cli: CommandLine, finished: Path, file: str, content: bytes
+) -> None:
     (finished / "bot" / file).write_bytes(content)
     assert cli("generate", finished).refused("runs/me/bot")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"name": 1}'])
 @pytest.mark.parametrize("args", [["show"], ["train", "--resume"], ["evaluate"]])
-def test_a_damaged_record(
+def test_damaged_run_json_is_refused(
     cli: CommandLine, finished: Path, args: list[str], content: bytes
 ) -> None:
     (finished / "run.json").write_bytes(content)
     assert cli(*args, finished).refused("runs/me")
 
 
-def test_damaged_posts(cli: CommandLine, finished: Path) -> None:
+def test_damaged_posts_are_refused(cli: CommandLine, finished: Path) -> None:
     (finished / "data" / "kept.parquet").write_bytes(b"PAR1")
     assert cli("generate", finished).refused("kept.parquet")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]"])
-def test_a_damaged_report(cli: CommandLine, finished: Path, content: bytes | None) -> None:
+def test_damaged_report_is_refused(cli: CommandLine, finished: Path, content: bytes | None) -> None:
     report = finished / "report" / "likeness.json"
     report.unlink()
     if content is not None:
@@ -167,34 +169,34 @@ def test_a_damaged_report(cli: CommandLine, finished: Path, content: bytes | Non
         assert cli("show", finished).code == 0
 
 
-def test_resume_of_a_finished_run(cli: CommandLine, finished: Path) -> None:
+def test_finished_run_cannot_be_resumed(cli: CommandLine, finished: Path) -> None:
     before = contents(finished)
-    assert cli("train", "--resume", finished).refused("runs/me is done")
+    assert cli("train", "--resume", finished).refused("runs/me is finished")
     assert contents(finished) == before
 
 
 @pytest.mark.parametrize("run", ["missing", "folder", "a.txt"])
-def test_resume_of_something_else(cli: CommandLine, here: Path, run: str) -> None:
+def test_resume_refuses_other_folders(cli: CommandLine, here: Path, run: str) -> None:
     Path("a.txt").write_bytes(b"x")
     Path("folder").mkdir()
     assert cli("train", "--resume", run).refused(run)
     assert contents(here) == {"a.txt": b"x"}
 
 
-def test_resume_of_a_run_made_by_a_newer_version(cli: CommandLine, finished: Path) -> None:
+def test_resume_refuses_a_newer_version(cli: CommandLine, finished: Path) -> None:
     record = json.loads((finished / "run.json").read_text())
     (finished / "run.json").write_text(json.dumps(record | {"format": 99}))
     assert cli("train", "--resume", finished).refused("newer huggingtweets")
 
 
-def test_resume_with_a_source(cli: CommandLine, halfway: Path, source: Path) -> None:
+def test_resume_refuses_a_source(cli: CommandLine, halfway: Path, source: Path) -> None:
     before = contents(halfway)
     assert cli("train", source, "--resume", halfway).refused("either SOURCE or --resume")
     assert contents(halfway) == before
 
 
-def test_the_name_of_an_existing_run(cli: CommandLine, finished: Path, source: Path) -> None:
+def test_existing_run_name_is_refused(cli: CommandLine, finished: Path, source: Path) -> None:
     before = contents(finished)
-    assert cli("train", source, "--name", "me").refused("runs/me is already there", "--name")
+    assert cli("train", source, "--name", "me").refused("runs/me already exists", "--name")
     assert contents(finished) == before
     assert [path.name for path in Path("runs").iterdir()] == ["me"]

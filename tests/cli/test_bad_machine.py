@@ -1,4 +1,4 @@
-"""A network, a disk or a folder that fails: one sentence, exit code 2, and nothing left behind."""
+"""Failing network, disk or folder: one sentence, exit code 2, and no files left behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMANDS = pytest.mark.parametrize("command", ["curate", "train"])
 
 @contextlib.contextmanager
 def _silent_server() -> Iterator[int]:
-    """Takes calls and never answers."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         kept: list[socket.socket] = []
 
@@ -50,7 +50,7 @@ def _silent_server() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _server(answer: bytes) -> Iterator[int]:
-    """Answers every call alike."""
+    """A server with one answer to every request."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     status, _, header = answer.partition(b" ")
@@ -64,7 +64,7 @@ def _server(answer: bytes) -> Iterator[int]:
             self.end_headers()
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            del code, size  # not on the screen
+            del code, size  # don't log requests
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -75,7 +75,7 @@ def _server(answer: bytes) -> Iterator[int]:
 def _without_hub(process: Process, source: Path, **environment: str) -> Outcome:
     began = time.monotonic()
     outcome = process("train", source, "--base", "someone/something", **environment)
-    assert time.monotonic() - began < 30  # the clients alone would try for 50 s
+    assert time.monotonic() - began < 30  # the clients' own retries take 50 s
     assert not Path("runs").exists()
     return outcome
 
@@ -89,14 +89,14 @@ def _without_hub(process: Process, source: Path, **environment: str) -> Outcome:
     ],
     ids=["told to be offline", "refused", "no such host"],
 )
-def test_a_base_that_is_not_here_and_no_network(
+def test_missing_base_without_network(
     process: Process, source: Path, environment: dict[str, str]
 ) -> None:
     outcome = _without_hub(process, source, **environment)
     assert outcome.refused("'someone/something' is not on this machine", "reached", "--base pocket")
 
 
-def test_a_network_that_swallows_everything(process: Process, source: Path) -> None:
+def test_unresponsive_network(process: Process, source: Path) -> None:
     with _silent_server() as port:
         outcome = _without_hub(process, source, HF_ENDPOINT=f"http://127.0.0.1:{port}")
     assert outcome.refused("'someone/something' is not on this machine", "--base pocket")
@@ -110,9 +110,7 @@ def test_a_network_that_swallows_everything(process: Process, source: Path) -> N
         (b"500", ("not on this machine",)),
     ],
 )
-def test_what_the_hub_answers(
-    process: Process, source: Path, answer: bytes, words: tuple[str, ...]
-) -> None:
+def test_hub_errors(process: Process, source: Path, answer: bytes, words: tuple[str, ...]) -> None:
     with _server(answer) as port:
         outcome = _without_hub(process, source, HF_ENDPOINT=f"http://127.0.0.1:{port}")
     assert outcome.refused("--base pocket", *words)
@@ -138,16 +136,14 @@ def _mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 @needs_root
-def test_a_disk_that_is_nearly_full(cli: CommandLine, here: Path, source: Path) -> None:
+def test_nearly_full_disk(cli: CommandLine, here: Path, source: Path) -> None:
     with _mounted(here / "small", "size=4m") as small:
-        assert cli("train", source, "--out", small / "runs").refused("disk is full", "--out")
+        assert cli("train", source, "--out", small / "runs").refused("MB left", "--out")
         assert list(small.iterdir()) == []
 
 
 @needs_root
-def test_a_disk_that_fills_up_while_posts_are_written(
-    cli: CommandLine, here: Path, tiny_base: Path
-) -> None:
+def test_disk_fills_up_while_writing(cli: CommandLine, here: Path, tiny_base: Path) -> None:
     noise = random.Random(0)
     texts = [" ".join(f"{noise.getrandbits(40):x}" for _ in range(25)) for _ in range(10_000)]
     source = write_csv(here / "gardener.csv", "gardener", texts)
@@ -158,10 +154,10 @@ def test_a_disk_that_fills_up_while_posts_are_written(
         assert [path.name for path in small.iterdir()] == ["other"]
 
 
-def test_a_file_that_may_not_grow(
+def test_file_size_limit(
     here: Path, source: Path, tiny_base: Path, plain_environment: dict[str, str]
 ) -> None:
-    """As a full disk, also where one may not mount: posts fit, and what comes later does not."""
+    """Simulate a full disk without mounting one: posts fit, later files don't."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -181,9 +177,7 @@ def test_a_file_that_may_not_grow(
 
 
 @needs_root
-def test_a_file_system_that_is_read_only(
-    cli: CommandLine, here: Path, source: Path, tiny_base: Path
-) -> None:
+def test_read_only_file_system(cli: CommandLine, here: Path, source: Path, tiny_base: Path) -> None:
     with _mounted(here / "fixed", "size=9m,ro") as fixed:
         outcome = cli("train", source, "--base", tiny_base, "--out", fixed / "runs")
         assert outcome.refused("read-only file system", "choose another folder")
@@ -191,7 +185,7 @@ def test_a_file_system_that_is_read_only(
 
 @pytest.fixture
 def somebody() -> list[str]:
-    """Begins a command that runs as one who may not write everywhere."""
+    """Prefix of a command that runs without root's write access."""
     if os.geteuid() != 0:
         return []
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -202,14 +196,14 @@ def somebody() -> list[str]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A temporary folder that everybody may enter; pytest closes its own."""
+    """A temporary folder that every user may enter, unlike pytest's."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
 @pytest.mark.parametrize("out", ["closed", "closed/new/runs"])
-def test_a_folder_that_may_not_be_written(
+def test_folder_without_write_permission(
     open_folder: Path,
     somebody: list[str],
     tiny_base: Path,
@@ -223,7 +217,7 @@ def test_a_folder_that_may_not_be_written(
     done = subprocess.run(
         [*somebody, *PROGRAM, "train", "posts.csv", "--base", "base", "--out", out],
         cwd=open_folder,
-        env=plain_environment | {"HOME": str(open_folder)},  # one that may be looked into
+        env=plain_environment | {"HOME": str(open_folder)},  # readable by the other user
         capture_output=True,
         text=True,
         check=False,
@@ -233,14 +227,14 @@ def test_a_folder_that_may_not_be_written(
 
 
 @COMMANDS
-def test_a_source_that_may_not_be_read(
+def test_source_without_read_permission(
     open_folder: Path, somebody: list[str], plain_environment: dict[str, str], command: str
 ) -> None:
     (open_folder / "secret.txt").touch(mode=0)
     done = subprocess.run(
         [*somebody, *PROGRAM, command, "secret.txt"],
         cwd=open_folder,
-        env=plain_environment | {"HOME": str(open_folder)},  # one that may be looked into
+        env=plain_environment | {"HOME": str(open_folder)},  # readable by the other user
         capture_output=True,
         text=True,
         check=False,

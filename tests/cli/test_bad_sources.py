@@ -1,4 +1,4 @@
-"""Sources that can't be read: one sentence, exit code 2, and nothing left behind."""
+"""Unreadable sources: one sentence, exit code 2, and no files left behind."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _chat(path: Path, *people: str) -> Path:
     return path
 
 
-# What is given, and words that the one sentence must hold.
+# The input, and words that the message must contain.
 UNREADABLE: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
     "missing file": (lambda: Path("nowhere.zip"), ("no file or folder nowhere.zip",)),
     "missing folder": (lambda: Path("no/where"), ("no file or folder no/where",)),
@@ -88,15 +88,15 @@ UNREADABLE: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
     "not a zip": (lambda: _file("a.zip", b"GIF89a" * 99), ("a.zip is not a zip file",)),
     "truncated archive": (
         lambda: _zip(Path("a.zip"), data__tweets_dot_js=(HEAD + _tweets(9))[:-20]),
-        ("cut short", "8 whole items"),
+        ("is truncated", "8 complete items"),
     ),
     "truncated tweets.js": (
         lambda: _file("tweets.js", (HEAD + _tweets(9))[:400].encode()),
-        ("tweets.js ends in the middle",),
+        ("tweets.js is truncated",),
     ),
     "truncated jsonl": (
         lambda: _file("a.jsonl", b'{"text": "whole"}\n{"text": "ha'),
-        ("Line 2 of a.jsonl is broken JSON",),
+        ("Line 2 of a.jsonl is invalid JSON",),
     ),
     "half a parquet": (
         lambda: _file("a.parquet", _table("b.parquet").read_bytes()[:200]),
@@ -108,12 +108,12 @@ UNREADABLE: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
     ),
     "UTF-16": (
         lambda: _file("a.csv", "text\nhello\n".encode("utf-16")),
-        ("a.csv holds a NUL byte", "UTF-8"),
+        ("a.csv has a NUL byte", "UTF-8"),
     ),
     "NUL bytes": (lambda: _file("a.txt", b"hello\x00you\n" * 99), ("NUL byte at 5",)),
     "NUL in an archive": (
         lambda: _zip(Path("a.zip"), data__tweets_dot_js=HEAD + "[\x00]"),
-        ("data/tweets.js in a.zip holds a NUL byte",),
+        ("data/tweets.js in a.zip has a NUL byte",),
     ),
     "no text column": (
         lambda: _file("a.csv", b"number,colour\n1,red\n"),
@@ -153,7 +153,9 @@ UNREADABLE: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
 
 @COMMANDS
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_a_source_that_cant_be_read(cli: CommandLine, here: Path, command: str, case: str) -> None:
+def test_unreadable_source_is_refused(
+    cli: CommandLine, here: Path, command: str, case: str
+) -> None:
     make, words = UNREADABLE[case]
     source = make()
     before = contents(here)
@@ -165,7 +167,7 @@ def test_a_source_that_cant_be_read(cli: CommandLine, here: Path, command: str, 
 
 
 @COMMANDS
-def test_a_person_who_is_not_there(cli: CommandLine, here: Path, command: str) -> None:
+def test_unknown_speaker_is_refused(cli: CommandLine, here: Path, command: str) -> None:
     source = _chat(Path("result.json"), "Ann", "Bob")
     before = contents(here)
     assert cli(command, source, "--from", "Eve").refused("no message from 'Eve'", "Ann (1)")
@@ -176,7 +178,7 @@ def test_a_person_who_is_not_there(cli: CommandLine, here: Path, command: str) -
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_posts_to_imitate_that_cant_be_read(cli: CommandLine, here: Path, case: str) -> None:
+def test_unreadable_few_shot_source_is_refused(cli: CommandLine, here: Path, case: str) -> None:
     make, words = UNREADABLE[case]
     source = make()
     before = contents(here)
@@ -196,7 +198,7 @@ def test_posts_to_imitate_that_cant_be_read(cli: CommandLine, here: Path, case: 
         (["--few-shot", "a.txt", "-p", "a " * 50], ("shorten the prompt",)),
     ],
 )
-def test_options_of_imitating(
+def test_invalid_few_shot_options_are_refused(
     cli: CommandLine, tiny_base: Path, options: list[str], words: tuple[str, ...]
 ) -> None:
     _file("a.txt", b"we lost the teapot\n")
@@ -216,7 +218,7 @@ def test_options_of_imitating(
         ("curate", "tweets.js", b'window.YTD.tweets.part0 = ["'),
     ],
 )
-def test_a_hundred_megabytes_of_one_line(
+def test_line_of_100_megabytes(
     here: Path, plain_environment: dict[str, str], command: str, name: str, head: bytes
 ) -> None:
     with (here / name).open("wb") as file:
@@ -226,7 +228,7 @@ def test_a_hundred_megabytes_of_one_line(
         file.seek(len(head))
         for _ in range(BIG // 1_000_000):
             file.write(b"a" * 1_000_000)
-    # What the program itself takes is measured beside it, as it differs between machines.
+    # The program's own use is measured separately, as it differs between machines.
     report = "import resource as r; u = r.getrusage(r.RUSAGE_SELF); print(u.ru_maxrss, u.ru_utime)"
     code = f"""
 import sys
@@ -265,7 +267,7 @@ finally:
         "",
     ],
 )
-def test_the_variable_may_have_any_name(cli: CommandLine, head: str) -> None:
+def test_js_variable_may_have_any_name(cli: CommandLine, head: str) -> None:
     archive = _zip(Path("a.zip"), data__tweets_dot_js=head + _tweets(20))
     outcome = cli("curate", archive)
     assert outcome.code == 0
@@ -310,7 +312,9 @@ def test_unusual_posts_are_read_and_shown(cli: CommandLine, posts: list[str], ke
     ],
     ids=["emoji only", "right to left", "few"],
 )
-def test_too_little_text(cli: CommandLine, posts: list[str], words: tuple[str, ...]) -> None:
+def test_too_little_text_is_refused(
+    cli: CommandLine, posts: list[str], words: tuple[str, ...]
+) -> None:
     _file("a.txt", "\n".join(posts).encode())
     assert cli("train", "a.txt").refused("at least 6,000", *words)
     assert not Path("runs").exists()

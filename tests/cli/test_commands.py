@@ -1,4 +1,4 @@
-"""Every command on a good day: its help, what it prints and its exit code."""
+"""Each command with valid input: help, output and exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
 from huggingtweets.cli.console import ConsoleOutput, escape_control_chars
-from huggingtweets.generation.writer import GeneratedPost
+from huggingtweets.generation.sampling import GeneratedPost
 
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
@@ -67,7 +67,7 @@ def test_debug_shows_where_an_error_comes_from(process: Process) -> None:
     assert "BotError: nothing is not a run folder" in outcome.err
 
 
-def test_curate_shows_counts_examples_and_what_was_dropped(cli: CommandLine) -> None:
+def test_curate_shows_counts_examples_and_dropped_posts(cli: CommandLine) -> None:
     posts = ["RT @me: somebody else's words", "two words", *made_up_posts(3)]
     write_csv(Path("me.csv"), "me", [*posts, posts[-1]])
     outcome = cli("curate", "me.csv")
@@ -80,13 +80,13 @@ def test_curate_shows_counts_examples_and_what_was_dropped(cli: CommandLine) -> 
     assert not Path("runs").exists()
 
 
-def test_curate_can_show_all_that_was_dropped(cli: CommandLine) -> None:
+def test_curate_shows_all_dropped_posts(cli: CommandLine) -> None:
     write_csv(Path("me.csv"), "me", [f"short{i}" for i in range(20)])
     assert cli("curate", "me.csv").out.count("short, ") == 3
     assert cli("curate", "me.csv", "--show-dropped").out.count("short, ") == 20
 
 
-def test_curate_tells_authors_apart(cli: CommandLine) -> None:
+def test_curate_counts_each_author(cli: CommandLine) -> None:
     for author, n in (("ann", 3), ("bob", 5)):
         write_csv(Path(f"{author}.csv"), author, made_up_posts(n, seed=n))
     outcome = cli("curate", "ann.csv", "bob.csv")
@@ -94,7 +94,7 @@ def test_curate_tells_authors_apart(cli: CommandLine) -> None:
     assert "@bob: 5 kept of 5" in outcome.out
 
 
-def test_curate_takes_several_sources_of_one_person(cli: CommandLine) -> None:
+def test_curate_reads_several_sources_of_one_author(cli: CommandLine) -> None:
     for author, n in (("ann", 3), ("bob", 5)):
         write_csv(Path(f"{author}.csv"), author, made_up_posts(n, seed=n))
     messages = [
@@ -111,7 +111,7 @@ def test_curate_takes_several_sources_of_one_person(cli: CommandLine) -> None:
     assert "@y: 2 kept of 2" in both.out
 
 
-def test_curate_takes_its_options(cli: CommandLine) -> None:
+def test_curate_options(cli: CommandLine) -> None:
     Path("a.csv").write_text('words\n"write to me@example.org\nor to @you, please"\n')
     assert cli("curate", "a.csv").refused("words")
     plain = cli("curate", "a.csv", "--text-column", "words")
@@ -123,7 +123,7 @@ def test_curate_takes_its_options(cli: CommandLine) -> None:
     assert "@you" not in masked.out
 
 
-def test_train_from_posts_to_a_bot(cli: CommandLine, tiny_base: Path) -> None:
+def test_train_makes_a_bot(cli: CommandLine, tiny_base: Path) -> None:
     source = write_csv(Path("gardener.csv"), "gardener", made_up_posts(150))
     outcome = cli("train", source, "--base", tiny_base, "--epochs", "1", "--name", "me")
     assert outcome.code == 0, outcome.err
@@ -142,7 +142,7 @@ def test_train_from_posts_to_a_bot(cli: CommandLine, tiny_base: Path) -> None:
     ]
 
 
-def test_a_stopped_run_is_listed_and_goes_on(cli: CommandLine, halfway: Path) -> None:
+def test_interrupted_run_is_listed_and_resumes(cli: CommandLine, halfway: Path) -> None:
     assert "interrupted (training)" in cli("runs").out
     shown = cli("show", halfway)
     assert shown.code == 0
@@ -167,7 +167,7 @@ def test_runs(cli: CommandLine, finished: Path, halfway: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["runs", "nowhere"])
-def test_no_runs_yet(cli: CommandLine, out: str) -> None:
+def test_runs_without_runs(cli: CommandLine, out: str) -> None:
     outcome = cli("runs", "--out", out)
     assert outcome.code == 0
     assert f"No runs in {out} yet" in outcome.out
@@ -175,7 +175,7 @@ def test_no_runs_yet(cli: CommandLine, out: str) -> None:
     assert not Path(out).exists()
 
 
-def test_authors_with_markup_in_their_names(cli: CommandLine, finished: Path) -> None:
+def test_markup_in_handles_stays_text(cli: CommandLine, finished: Path) -> None:
     record = finished / "run.json"
     record.write_text(record.read_text().replace('"gardener"', '"[red]g[/] [/] \\u001b[31m"'))
     listed = cli("runs")
@@ -194,7 +194,10 @@ def test_show(cli: CommandLine, finished: Path, source: Path) -> None:
     record = json.loads((finished / "run.json").read_text())
     record["result"] |= {"way": 0.55, "best": 1.25}
     (finished / "run.json").write_text(json.dumps(record))
-    assert "kept 55% of the way from the base: held-out 1.250 bits" in cli("show", finished).out
+    assert (
+        "weights interpolated 55% of the way from the base: held-out 1.250 bits"
+        in cli("show", finished).out
+    )
 
 
 @pytest.mark.parametrize("bot", ["runs/me", "runs/me/bot", "alone"])
@@ -204,36 +207,36 @@ def test_generate(cli: CommandLine, finished: Path, bot: str) -> None:
     outcome = cli("generate", bot, "-n", "3", "--seed", "1")
     assert outcome.code == 0
     assert outcome.out.count("•") == 3
-    assert ("no training posts beside this bot" in outcome.out) == (bot == "alone")
+    assert ("the training posts are missing" in outcome.out) == (bot == "alone")
     assert cli("generate", bot, "-n", "3", "--seed", "1").out == outcome.out
     assert cli("generate", bot, "-n", "3", "--seed", "2").out != outcome.out
 
 
-def test_posts_in_a_file_keep_their_lines_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_piped_posts_are_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     long = "word " * 50 + "end"
     ConsoleOutput().posts(iter([GeneratedPost(long), GeneratedPost("one\n\ntwo", copied=True)]))
     assert capsys.readouterr().out == f" • {long}\n • one\n   \n   two  (a copy)\n"
 
 
-def test_generate_with_the_built_in_base(cli: CommandLine) -> None:
+def test_generate_with_a_built_in_base(cli: CommandLine) -> None:
     outcome = cli("generate", "pocket", "-n", "2", "-p", "My dream is", "--max-chars", "40")
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("• My dream is") == 2
 
 
-def test_generate_imitates_without_training(
+def test_generate_few_shot(
     cli: CommandLine, tiny_base: Path, source: Path, posts: list[str]
 ) -> None:
     draw = ("-n", "3", "--seed", "1", "--temperature", "1", "--top-p", "0.95", "--max-chars", "60")
     asked = ("generate", tiny_base, *draw, "-p", "The cat")
     outcome = cli(*asked, "--few-shot", source)
     assert outcome.code == 0, outcome.err
-    assert outcome.out.startswith("reading 1 of @gardener's posts first (no more fit)\nThe cat\n")
+    assert outcome.out.startswith("context: 1 of @gardener's posts (no more fit)\nThe cat\n")
     assert outcome.out.count("• The cat") == 3
     assert "no training posts" not in outcome.out
     assert posts[-1] not in outcome.out
     assert cli(*asked, "--few-shot", source).out == outcome.out
-    # what is older than the newest post changes nothing, the newest does
+    # only the newest post matters
     write_csv(Path("newest.csv"), "gardener", posts[-1:])
     assert (
         cli(*asked, "--few-shot", "newest.csv").out.splitlines()[1:]
@@ -246,23 +249,23 @@ def test_generate_imitates_without_training(
     )
 
 
-def test_generate_tells_how_many_posts_are_read(cli: CommandLine, tiny_base: Path) -> None:
+def test_generate_shows_the_number_of_context_posts(cli: CommandLine, tiny_base: Path) -> None:
     Path("a.csv").write_text("who,words\n" + "".join(f"ann,we lost it {i}\n" for i in range(9)))
     asked = ("generate", tiny_base, "-n", "1", "--few-shot", "a.csv", "--text-column", "words")
-    assert "reading 2 of @a's posts first\n" in cli(*asked, "--few-shot-posts", "2").out
+    assert "context: 2 of @a's posts\n" in cli(*asked, "--few-shot-posts", "2").out
     long = "The old cat " * 3
     both = cli(*asked, "--few-shot-posts", "9", "-p", "We", "-p", long).out
-    found = re.match(r"reading (\d) to (\d) of @a's posts first \(no more fit\)\n", both)
+    found = re.match(r"context: (\d) to (\d) of @a's posts \(no more fit\)\n", both)
     assert found, both
     assert 1 <= int(found[1]) < int(found[2]) < 9
     Path("a.csv").write_text("who,words\nann,RT @you: we lost it\nann,we lost it\n")
-    assert "reading 1 of @a's posts first (there are no more)\n" in cli(*asked).out
+    assert "context: 1 of @a's posts (there are no more)\n" in cli(*asked).out
 
 
 @pytest.mark.parametrize(
     "prompt", ["My dream is", "[red]x[/] [/]", "<script>", "مرحبا بالعالم", "👩‍👩‍👧", "\x1b[31mred"]
 )
-def test_generate_begins_with_any_prompt(cli: CommandLine, finished: Path, prompt: str) -> None:
+def test_generate_accepts_any_prompt(cli: CommandLine, finished: Path, prompt: str) -> None:
     outcome = cli("generate", finished, "-n", "2", "-p", prompt, "--max-chars", "60")
     assert outcome.code == 0
     assert outcome.out.count(escape_control_chars(prompt)) == 3, (
@@ -271,7 +274,7 @@ def test_generate_begins_with_any_prompt(cli: CommandLine, finished: Path, promp
     assert "\x1b" not in outcome.out
 
 
-def test_evaluate_makes_the_same_report_again(cli: CommandLine, finished: Path) -> None:
+def test_evaluate_reproduces_the_report(cli: CommandLine, finished: Path) -> None:
     before = contents(finished / "report")
     shutil.rmtree(finished / "report")
     outcome = cli("evaluate", finished)
@@ -283,9 +286,7 @@ def test_evaluate_makes_the_same_report_again(cli: CommandLine, finished: Path) 
         assert name in outcome.out
 
 
-def test_another_bot_is_not_taken_for_the_demo_nor_removed(
-    cli: CommandLine, finished: Path
-) -> None:
+def test_demo_leaves_other_runs_alone(cli: CommandLine, finished: Path) -> None:
     finished.rename("runs/demo")
     before = sorted(Path("runs").rglob("*"))
     assert cli("demo").refused("runs/demo")
@@ -293,7 +294,7 @@ def test_another_bot_is_not_taken_for_the_demo_nor_removed(
     assert sorted(Path("runs").rglob("*")) == before
 
 
-def test_the_old_demo_comes_back_when_no_new_one_comes_about(finished: Path) -> None:
+def test_old_demo_is_restored_after_a_failure(finished: Path) -> None:
     before = sorted(finished.rglob("*"))
     with pytest.raises(KeyboardInterrupt), demo._backup_run(finished):
         assert not finished.exists()
@@ -304,11 +305,11 @@ def test_the_old_demo_comes_back_when_no_new_one_comes_about(finished: Path) -> 
     assert [path.name for path in finished.parent.iterdir()] == [finished.name]
 
 
-def test_the_demo_that_is_there_is_offered(cli: CommandLine, finished: Path) -> None:
+def test_existing_demo_is_reused(cli: CommandLine, finished: Path) -> None:
     as_the_demo(finished)
     outcome = cli("demo")
     assert outcome.code == 0, outcome.err
-    assert "already there" in outcome.out
+    assert "exists already" in outcome.out
     assert "demo --again" in outcome.out
     assert outcome.out.count("•") == 10
     for name in LIKENESS:
@@ -316,7 +317,7 @@ def test_the_demo_that_is_there_is_offered(cli: CommandLine, finished: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"{", b""])
-def test_a_damaged_demo(cli: CommandLine, finished: Path, content: bytes) -> None:
+def test_damaged_demo_is_refused(cli: CommandLine, finished: Path, content: bytes) -> None:
     finished.rename("runs/demo")
     Path("runs/demo/run.json").write_bytes(content)
     assert cli("demo").refused("runs/demo")

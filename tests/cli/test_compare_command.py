@@ -1,4 +1,4 @@
-"""``huggingtweets compare`` as its users meet it."""
+"""``huggingtweets compare`` on the command line."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
     from huggingtweets.storage.run_folder import RunFolder
 
-pytestmark = pytest.mark.timeout(900)  # bots are trained first: seconds, unless others work
+pytestmark = pytest.mark.timeout(900)  # trains bots: seconds, more on a busy machine
 
 
 @pytest.fixture(scope="module")
 def baker(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A bot of somebody who wrote a third of what the gardener has."""
+    """A bot of an author with a third of the gardener's text."""
     folder = tmp_path_factory.mktemp("baker")
     source = write_csv(folder / "baker.csv", "baker", made_up_posts(90, seed=3))
     options = TrainOptions(base=str(tiny_base), name="baker", out=folder)
     return pipeline.train([source], options)
 
 
-def test_a_table_for_people(cli: CommandLine, finished: Path, baker: RunFolder) -> None:
+def test_table(cli: CommandLine, finished: Path, baker: RunFolder) -> None:
     outcome = cli("compare", finished, baker.path)
     assert outcome.code == 0, outcome.err
-    for text in ("bits per byte", "PPMd", "@gardener", "@baker", "copied", "Hardest to foresee"):
+    for text in ("bits per byte", "PPMd", "@gardener", "@baker", "copied", "Hardest to predict"):
         assert text in outcome.out
     assert "--same-size compares them" in outcome.out
     assert "3." in outcome.out.split("times the text")[0][-6:]
@@ -46,7 +46,7 @@ def test_a_table_for_people(cli: CommandLine, finished: Path, baker: RunFolder) 
     assert "warning" not in outcome.out
 
 
-def test_json_for_scripts(cli: CommandLine, finished: Path, baker: RunFolder) -> None:
+def test_json(cli: CommandLine, finished: Path, baker: RunFolder) -> None:
     outcome = cli("compare", finished, baker.path, "--json")
     value: dict[str, Any] = json.loads(outcome.out)
     assert {one["author"] for one in value["authors"]} == {"gardener", "baker"}
@@ -55,7 +55,7 @@ def test_json_for_scripts(cli: CommandLine, finished: Path, baker: RunFolder) ->
     assert value["notes"] == []
 
 
-def test_equal_text_and_a_plot(cli: CommandLine, finished: Path, baker: RunFolder) -> None:
+def test_equal_text_and_plot(cli: CommandLine, finished: Path, baker: RunFolder) -> None:
     before = contents(finished)
     asked: list[str | Path] = [
         "compare",
@@ -81,7 +81,7 @@ def test_equal_text_and_a_plot(cli: CommandLine, finished: Path, baker: RunFolde
     assert len(list(Path("same").iterdir())) == 2
     assert contents(finished) == before
     again = cli(*asked)
-    assert "training" not in again.out  # they are there already
+    assert "training" not in again.out  # the bots exist already
     assert again.out.split("Held-out")[1] == outcome.out.split("Held-out")[1]
 
 
@@ -90,11 +90,11 @@ def test_warnings_are_shown(cli: CommandLine, finished: Path, baker: RunFolder) 
     record["config"]["holdout"] = 0.5
     (finished / "run.json").write_text(json.dumps(record), "utf-8")
     outcome = cli("compare", finished, baker.path)
-    assert "warning: Not the same share held out" in outcome.out
+    assert "warning: The held-out share differs" in outcome.out
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_it_fits_the_terminal(width: int, finished: Path, baker: RunFolder) -> None:
+def test_output_fits_the_terminal(width: int, finished: Path, baker: RunFolder) -> None:
     screen = ConsoleOutput()
     shown = io.StringIO()
     screen.console = Console(
@@ -110,17 +110,17 @@ def test_it_fits_the_terminal(width: int, finished: Path, baker: RunFolder) -> N
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["runs/me"], "nobody to compare with"),
+        (["runs/me"], "needs at least two authors"),
         (["runs/me", "runs/me/bot"], "named twice"),
         (["runs/me", "nothing"], "nothing is not a run folder"),
-        (["runs/me", "BAKER", "--out", "x"], "--out keeps the bots of --same-size"),
+        (["runs/me", "BAKER", "--out", "x"], "--out stores the bots of --same-size"),
         (["runs/me", "BAKER", "--plot", "a.pdf"], "'a.pdf'"),
         (["runs/me", "BAKER", "--plot", "runs/me/run.json/a.svg"], "Can't write"),
         (["runs/me", "BAKER", "--same-size", "--out", "runs/me/run.json"], "Can't write"),
     ],
 )
 @pytest.mark.usefixtures("finished")
-def test_bad_input_is_one_sentence(
+def test_bad_input_is_refused(
     args: list[str], words: str, cli: CommandLine, baker: RunFolder
 ) -> None:
     before = contents(Path("runs"))
@@ -130,5 +130,5 @@ def test_bad_input_is_one_sentence(
 
 
 @pytest.mark.usefixtures("finished")
-def test_an_unfinished_run_is_refused(cli: CommandLine, halfway: Path) -> None:
+def test_unfinished_run_is_refused(cli: CommandLine, halfway: Path) -> None:
     assert cli("compare", "runs/me", halfway).refused("no likeness report yet", "--resume")

@@ -1,4 +1,4 @@
-"""``huggingtweets download`` as its users meet it."""
+"""``huggingtweets download`` on the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlueskyServer]:
-    """An account of 25 posts and a repost, ten a page."""
+    """An account of 25 posts and a repost, ten per page."""
     feed = [repost(25), *(item(number) for number in range(24, -1, -1))]
     with BlueskyServer(feed, page=10) as running:
         monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", running.url)
@@ -38,7 +38,7 @@ def server(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlueskyServe
 
 
 @pytest.mark.usefixtures("server")
-def test_pages_are_shown_and_posts_are_kept(cli: CommandLine) -> None:
+def test_pages_are_shown_and_posts_are_stored(cli: CommandLine) -> None:
     outcome = cli("download", f"bsky:{HANDLE}")
     assert outcome.code == 0, outcome.err
     lines = outcome.out.splitlines()
@@ -54,7 +54,7 @@ def test_pages_are_shown_and_posts_are_kept(cli: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
-def test_out(cli: CommandLine, server: BlueskyServer, ending: str) -> None:
+def test_out_writes_each_format(cli: CommandLine, server: BlueskyServer, ending: str) -> None:
     server.feed.insert(0, item(26, 'He said "so, é 🎈"\nand left'))
     out = Path(f"new/posts.{ending}")
     outcome = cli("download", f"bsky:{HANDLE}", "--out", out)
@@ -68,7 +68,7 @@ def test_out(cli: CommandLine, server: BlueskyServer, ending: str) -> None:
     assert table.height == 27
 
 
-def test_limits_and_days(cli: CommandLine, server: BlueskyServer) -> None:
+def test_limit_and_since(cli: CommandLine, server: BlueskyServer) -> None:
     def count(*options: str) -> int:
         outcome = cli("download", f"bsky:{HANDLE}", *options, "--json")
         assert outcome.code == 0, outcome.err
@@ -85,28 +85,28 @@ def test_limits_and_days(cli: CommandLine, server: BlueskyServer) -> None:
     assert cli("download", f"bsky:{HANDLE}", "--since", "2030-01-01").refused("since 2030-01-01")
 
 
-def test_a_pause_is_counted_down(cli: CommandLine, server: BlueskyServer) -> None:
+def test_pause_shows_a_countdown(cli: CommandLine, server: BlueskyServer) -> None:
     server.instead = {1: Reply(b"", 429, {"Retry-After": "75"})}
     outcome = cli("download", f"bsky:{HANDLE}", "--json")
-    assert outcome.err.count("127.0.0.1 asks for a pause: 1:15 left\n") == 1
-    assert outcome.err.count("asks for a pause") == 1
+    assert outcome.err.count("127.0.0.1: waiting (rate limit): 1:15 left\n") == 1
+    assert outcome.err.count("rate limit") == 1
     assert json.loads(outcome.out)["posts"] == 26
 
 
-def test_a_broken_download_says_what_is_kept(cli: CommandLine, server: BlueskyServer) -> None:
+def test_broken_download_reports_stored_posts(cli: CommandLine, server: BlueskyServer) -> None:
     server.instead = dict.fromkeys(range(2, 9), as_json({}, 500))
-    assert cli("download", f"bsky:{HANDLE}").refused("it may be down", "20 posts downloaded before")
+    assert cli("download", f"bsky:{HANDLE}").refused("it may be down", "20 posts downloaded so far")
     server.instead = {}
     assert "page 1: 6 posts" in cli("download", f"bsky:{HANDLE}").out
 
 
-def test_whole_repositories(cli: CommandLine, server: BlueskyServer) -> None:
+def test_full_reads_the_repository(cli: CommandLine, server: BlueskyServer) -> None:
     server.car = car_of({f"app.bsky.feed.post/k{n}": record(f"post {n}", n) for n in range(9)})
     outcome = cli("download", f"bsky:{HANDLE}", "--full", "--json")
     assert json.loads(outcome.out)["posts"] == 9
 
 
-def test_mastodon_and_its_author(cli: CommandLine, server: BlueskyServer) -> None:
+def test_mastodon(cli: CommandLine, server: BlueskyServer) -> None:
     del server
     with MastodonServer([status(2), status(1)]) as mastodon:
         assert mastodon.account is not None
@@ -119,7 +119,7 @@ def test_mastodon_and_its_author(cli: CommandLine, server: BlueskyServer) -> Non
         assert cli("download", spec, "--full").refused("--full is for accounts on Bluesky")
 
 
-def test_files_become_other_files(cli: CommandLine) -> None:
+def test_files_are_converted(cli: CommandLine) -> None:
     posts = made_up_posts(30)
     write_csv(Path("me.csv"), "me", posts)
     outcome = cli("download", "me.csv", "--out", "me.parquet")
@@ -134,13 +134,13 @@ def test_files_become_other_files(cli: CommandLine) -> None:
     assert cli("download", "nothing.csv").refused("no file or folder nothing.csv")
 
 
-def test_a_full_disk_leaves_the_old_table(cli: CommandLine) -> None:
+def test_full_disk_keeps_the_old_file(cli: CommandLine) -> None:
     write_csv(Path("me.csv"), "me", made_up_posts(3))
     Path("folder").write_text("a file")
     assert cli("download", "me.csv", "--out", "folder/me.csv").refused("Can't write folder/me.csv")
 
 
-def test_ctrl_c_keeps_what_was_read(
+def test_ctrl_c_keeps_downloaded_posts(
     server: BlueskyServer, plain_environment: dict[str, str], process: Process, here: Path
 ) -> None:
     environment = {
@@ -158,7 +158,7 @@ def test_ctrl_c_keeps_what_was_read(
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert out.count(b"page ") == 2
-    assert b"Stopped. 20 posts are kept. Go on with the same command." in err
+    assert b"Stopped. 20 posts are kept. Run the same command to continue." in err
     server.instead = {}
     outcome = process("download", f"bsky:{HANDLE}", "--json", **environment)
     assert json.loads(outcome.out)["posts"] == 26

@@ -1,4 +1,4 @@
-"""``--json``: one document on stdout whatever else there is to say, in a shape to rely on."""
+"""``--json``: one document on stdout in a stable format; everything else goes to stderr."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_curate(cli: CommandLine) -> None:
     assert "dropped" not in value
 
 
-def test_curate_with_all_that_was_dropped(cli: CommandLine) -> None:
+def test_curate_show_dropped(cli: CommandLine) -> None:
     write_csv(Path("me.csv"), "me", ["short", *made_up_posts(3)])
     value = _document(cli("curate", "me.csv", "--json", "--show-dropped"))
     assert [post["text"] for post in value["dropped"]] == ["short"]
@@ -82,14 +82,14 @@ def test_generate_few_shot(cli: CommandLine, tiny_base: Path, source: Path) -> N
     value = _document(outcome)
     assert value.keys() == {"posts", "rejected", "loops"}
     assert [post["copied"] for post in value["posts"]] == [False, False]
-    assert "reading 1 of @gardener's posts first" in outcome.err
+    assert "context: 1 of @gardener's posts" in outcome.err
 
 
-def test_generate_with_a_remark(cli: CommandLine, finished: Path) -> None:
+def test_generate_remarks_go_to_stderr(cli: CommandLine, finished: Path) -> None:
     (finished / "bot").rename("alone")
     outcome = cli("generate", "alone", "-n", "1", "--json")
     assert len(_document(outcome)["posts"]) == 1
-    assert "copies of them can't be told" in outcome.err
+    assert "copies can't be detected" in outcome.err
 
 
 def test_evaluate(cli: CommandLine, finished: Path) -> None:
@@ -143,7 +143,7 @@ def test_an_error_leaves_stdout_empty(cli: CommandLine, args: list[str]) -> None
     assert outcome.out == ""
 
 
-def test_a_terminal_that_knows_only_ascii(process: Process, finished: Path) -> None:
+def test_ascii_terminal(process: Process, finished: Path) -> None:
     outcome = process(
         *("generate", finished, "-n", "1", "-p", "مرحبا 👋", "--json"), PYTHONIOENCODING="ascii"
     )

@@ -17,12 +17,12 @@ QUICK = ("--tokens", "512", "--batch-tokens", "256", "--no-compile", "--device",
 
 @pytest.fixture
 def corpus(cli: CommandLine) -> str:
-    """Posts of six people in the folder that the command runs in."""
-    del cli  # which changes to that folder
+    """Posts of six people in the working directory."""
+    del cli  # it changes the working directory
     return str(corpus_file(Path("posts.csv"), authors=6, posts=100))
 
 
-def test_a_base_from_the_command_line(cli: CommandLine, corpus: str) -> None:
+def test_makes_a_base(cli: CommandLine, corpus: str) -> None:
     Path("about.md").write_text("Posts of made-up people.")
     Path("no.txt").write_text("@someone3")
     options = (
@@ -43,10 +43,10 @@ def test_a_base_from_the_command_line(cli: CommandLine, corpus: str) -> None:
     assert "Posts of made-up people." in card
     written = cli("generate", "base", "-n", "2", "--seed", "1")
     assert written.code == 0, written.err
-    assert cli("pretrain", corpus, *QUICK).refused("holds a base already")
+    assert cli("pretrain", corpus, *QUICK).refused("contains a base already")
 
 
-def test_encoded_here_and_trained_elsewhere(cli: CommandLine, corpus: str) -> None:
+def test_encode_only_then_train(cli: CommandLine, corpus: str) -> None:
     assert cli("pretrain", corpus, *QUICK, "--out", "whole").code == 0
     assert cli("pretrain", corpus, *QUICK, "--out", "here", "--encode-only").code == 0
     assert not Path("here/model.safetensors").exists()
@@ -57,7 +57,7 @@ def test_encoded_here_and_trained_elsewhere(cli: CommandLine, corpus: str) -> No
     assert weights[0] == weights[1]
 
 
-def test_json_is_the_record(cli: CommandLine, corpus: str) -> None:
+def test_json_is_pretrain_json(cli: CommandLine, corpus: str) -> None:
     outcome = cli("pretrain", corpus, *QUICK, "--json", "--out", "b")
     assert json.loads(outcome.out) == json.loads(Path("b/pretrain.json").read_text())
 
@@ -76,13 +76,13 @@ def test_json_is_the_record(cli: CommandLine, corpus: str) -> None:
         (["posts.csv", "--author-context", "0"], "author context must be from 1"),
         (["posts.csv", "--batch-tokens", "10"], "batch must be at least one row"),
         (["posts.csv", "--about", "nowhere.md"], "nowhere.md can't be read"),
-        (["posts.csv", "--resume"], "neither a base nor an interrupted one"),
-        (["posts.csv", "--device", "gpu"], "no device 'gpu'"),
+        (["posts.csv", "--resume"], "contains no base and no interrupted training"),
+        (["posts.csv", "--device", "gpu"], "Unknown device 'gpu'"),
         (["empty.csv"], "empty"),
-        (["short.csv"], "Nothing is left"),
+        (["short.csv"], "is left after curation"),
     ],
 )
-def test_bad_input(cli: CommandLine, arguments: list[str], said: str) -> None:
+def test_bad_input_is_refused(cli: CommandLine, arguments: list[str], said: str) -> None:
     Path("empty.csv").touch()
     Path("short.csv").write_text("author,text\na,no\n")
     before = contents(Path())

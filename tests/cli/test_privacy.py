@@ -1,4 +1,4 @@
-"""``opt-out``, ``forget`` and ``--forget`` as their users meet them."""
+"""``opt-out``, ``forget`` and ``--forget`` on the command line."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ X = "1234567890123456789"
 
 _CUT = """
 import os, signal, sys
-from huggingtweets import atomic
+from huggingtweets.storage import files
 import huggingtweets.cli as c
-real, left = atomic.sync, [int(sys.argv.pop(1))]
+real, left = files.sync, [int(sys.argv.pop(1))]
 def cut(path):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
     real(path)
-atomic.sync = cut
+files.sync = cut
 c.main()
 """
 
 
 @pytest.fixture(autouse=True)
 def folders(config: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configuration and downloads of the test's own."""
+    """Separate configuration and downloads for the test."""
     monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(here / "downloads"))
     return config
 
 
-def test_opt_out_adds_and_shows(cli: CommandLine, folders: Path) -> None:
+def test_opt_out_adds_and_lists(cli: CommandLine, folders: Path) -> None:
     assert "0 asked not to be imitated" in cli("opt-out").out
     assert not folders.exists()
     outcome = cli("opt-out", "@Ann", "bob.example", "@ann")
@@ -55,7 +55,7 @@ def test_opt_out_adds_and_shows(cli: CommandLine, folders: Path) -> None:
     shown = cli("opt-out").out.splitlines()
     assert shown[-2:] == ["  ann", "  bob.example"]
     assert str(folders / "opt-out.txt") in "".join(shown)
-    assert cli("opt-out", "a b").refused("'a b' is no handle", "@user@instance")
+    assert cli("opt-out", "a b").refused("'a b' is not a handle", "@user@instance")
 
 
 def test_opt_out_as_json_and_hashed(cli: CommandLine, folders: Path) -> None:
@@ -81,65 +81,71 @@ def test_opt_out_as_json_and_hashed(cli: CommandLine, folders: Path) -> None:
         ("generate", "pocket", "--few-shot", "gardener.csv"),
     ],
 )
-def test_nobody_on_the_list_is_read(cli: CommandLine, here: Path, args: tuple[str, ...]) -> None:
+def test_opted_out_authors_are_never_read(
+    cli: CommandLine, here: Path, args: tuple[str, ...]
+) -> None:
     write_csv(here / "gardener.csv", "gardener", made_up_posts(9))
     write_csv(here / "other.csv", "other", made_up_posts(9))
     opt_out.add(["gardener", "gardener.bsky.social"])
     before = contents(here)
     args = tuple(arg.replace("bsky:gardener", "bsky:gardener.bsky.social") for arg in args)
-    assert cli(*args).refused("@", "asked not to be imitated", "opt-out.txt says so")
+    assert cli(*args).refused(
+        "@", "asked not to be imitated", "opt-out.txt), so these posts are not used"
+    )
     assert contents(here) == before
 
 
-def test_a_damaged_list_stops_every_reading(cli: CommandLine, here: Path, folders: Path) -> None:
+def test_damaged_opt_out_list_stops_reading(cli: CommandLine, here: Path, folders: Path) -> None:
     folders.mkdir()
     (folders / "opt-out.txt").write_text("ann bob\n")
     write_csv(here / "a.csv", "a", ["one"])
     for args in (("curate", "a.csv"), ("opt-out",), ("opt-out", "zoe")):
-        assert cli(*args).refused("Line 1", "opt-out.txt is no handle ('ann bob')")
+        assert cli(*args).refused("Line 1", "opt-out.txt is not a handle ('ann bob')")
 
 
 # -- --forget --------------------------------------------------------------------------------------
 
 
-def test_posts_are_left_out(cli: CommandLine, here: Path) -> None:
+def test_forget_option_leaves_posts_out(cli: CommandLine, here: Path) -> None:
     texts = made_up_posts(9)
     write_csv(here / "a.csv", "a", texts)
     Path("gone.txt").write_text("1\n@A 3\n")
     outcome = cli("curate", "a.csv", "--forget", "gone.txt")
     assert outcome.code == 0, outcome.err
     assert outcome.out.splitlines()[:2] == [
-        "2 posts are left out, to be forgotten",
+        "2 deleted posts left out",
         "7 downloaded · 0 retweets · 0 short · 0 duplicates · 7 kept",
     ]
     assert texts[1] not in outcome.out
     as_json = cli("curate", "a.csv", "--forget", "1", "--json")
     assert json.loads(as_json.out)["counts"]["downloaded"] == 8
-    assert as_json.err == "1 post is left out, to be forgotten\n"
+    assert as_json.err == "1 deleted post left out\n"
     done = cli("download", "a.csv", "--forget", "1,2,3", "--out", "p.csv")
-    assert done.out.startswith("3 posts are left out, to be forgotten\n6 posts"), done.out
+    assert done.out.startswith("3 deleted posts left out\n6 posts"), done.out
     assert texts[1] not in Path("p.csv").read_text()
-    assert cli("curate", "a.csv").out.startswith("9 downloaded")  # it was for once
+    assert cli("curate", "a.csv").out.startswith("9 downloaded")  # the option applies to one call
 
 
 @pytest.mark.parametrize("command", ["train", "curate", "download"])
 @pytest.mark.parametrize(
     ("ids", "word"), [("gone.txt", "no file gone.txt"), ("1,,2", "Number 2"), ("", "Number 1")]
 )
-def test_ids_that_are_none(cli: CommandLine, here: Path, command: str, ids: str, word: str) -> None:
+def test_invalid_ids_are_refused(
+    cli: CommandLine, here: Path, command: str, ids: str, word: str
+) -> None:
     write_csv(here / "a.csv", "a", ["one"])
     assert cli(command, "a.csv", "--forget", ids).refused(word)
     assert [path.name for path in here.iterdir()] == ["a.csv"]
 
 
-def test_a_run_that_is_resumed_forgets_by_its_own_command(cli: CommandLine, halfway: Path) -> None:
+def test_resume_refuses_the_forget_option(cli: CommandLine, halfway: Path) -> None:
     assert cli("train", "--resume", halfway, "--forget", "1").refused("forget IDS runs/halfway")
 
 
 # -- forget ----------------------------------------------------------------------------------------
 
 
-def test_forget_marks_the_bot_and_training_again_clears_it(
+def test_forget_marks_the_bot_until_it_is_trained_again(
     cli: CommandLine, finished: Path, source: Path, posts: list[str], folders: Path
 ) -> None:
     before = cli("curate", source).out
@@ -160,15 +166,15 @@ def test_forget_marks_the_bot_and_training_again_clears_it(
     assert written.code == 0
     assert written.out.startswith(f"warning: this bot is {told}\n")
     assert "warning: this bot" in cli("generate", finished, "-n", "1", "--json").err
-    # the source doesn't bring them back
+    # reading the source again doesn't restore them
     again = cli("curate", source).out
     assert before.startswith("300 downloaded")
-    assert again.startswith("2 posts are left out, to be forgotten\n298 downloaded")
+    assert again.startswith("2 deleted posts left out\n298 downloaded")
     assert posts[3] not in again
     assert cli("train", "--resume", finished).code == 0
     for args in (("runs",), ("show", finished), ("generate", finished, "-n", "1")):
         assert "out of date" not in cli(*args).out
-    assert cli("train", "--resume", finished).refused("runs/me is done")
+    assert cli("train", "--resume", finished).refused("runs/me is finished")
 
 
 def test_forget_as_json(cli: CommandLine, finished: Path) -> None:
@@ -185,29 +191,27 @@ def test_forget_as_json(cli: CommandLine, finished: Path) -> None:
     }
     again = cli("forget", "999,@gardener 3")
     assert "No run, sweep or download held any of these posts." in again.out
-    assert "999: others' posts may have such an id" in again.out
+    assert "999: not found, and not remembered" in again.out
 
 
-def test_forget_where_there_is_nothing(cli: CommandLine, folders: Path) -> None:
+def test_forget_without_matching_posts(cli: CommandLine, folders: Path) -> None:
     assert cli("forget", X).code == 0
     assert (folders / "forgotten.txt").read_text() == f"{X}\n"
 
 
 @pytest.mark.parametrize("run", ["nowhere", "."])
-def test_a_run_that_is_none(cli: CommandLine, folders: Path, run: str) -> None:
+def test_forget_refuses_other_folders(cli: CommandLine, folders: Path, run: str) -> None:
     assert cli("forget", X, run).refused("is not a run folder")
     assert not folders.exists()
 
 
-def test_a_run_in_training_is_refused_and_told(
-    cli: CommandLine, finished: Path, halfway: Path
-) -> None:
+def test_forget_reports_a_run_in_use(cli: CommandLine, finished: Path, halfway: Path) -> None:
     with RunFolder(halfway).locked():
         outcome = cli("forget", "@gardener 3")
     assert outcome.code == 2
     assert "runs/me: 1 post removed" in outcome.out
     assert outcome.refused(
-        "Not everything could be done: runs/halfway is being worked on by another process.",
+        "Not everything was deleted: runs/halfway is in use by another process.",
         "same command again",
     )
     assert "runs/halfway: 1 post removed" in cli("forget", "@gardener 3").out
@@ -215,9 +219,7 @@ def test_a_run_in_training_is_refused_and_told(
 
 
 @pytest.mark.parametrize("writes", [0, 3, 6, 9, 12])
-def test_forget_that_is_killed_leaves_whole_files(
-    cli: CommandLine, finished: Path, writes: int
-) -> None:
+def test_killed_forget_leaves_complete_files(cli: CommandLine, finished: Path, writes: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _CUT, str(writes), "forget", "@gardener 3"],
         env=os.environ,

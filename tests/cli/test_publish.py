@@ -1,4 +1,4 @@
-"""``huggingtweets publish`` as its users meet it, with a Hub on this machine."""
+"""``huggingtweets publish`` on the command line, with a local Hub server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME = ("models", "me/gardener")
 @pytest.fixture(autouse=True)
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    # bots of the tests' tiny base may copy more than is let through
+    # bots of the tiny base may copy more than allowed
     monkeypatch.setattr(hubs, "COPIES_ALLOWED", 1.0)
     with HubServer({TOKEN: "me"}) as server:
         server.use(monkeypatch, tmp_path / "hf", TOKEN)
@@ -36,7 +36,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 @pytest.fixture
 def somebody(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
-    """Have a person at the terminal give an answer; returns what was asked."""
+    """Simulate a user's answer at the terminal; return the questions."""
 
     def answering(answer: str) -> list[str]:
         asked: list[str] = []
@@ -52,7 +52,7 @@ def somebody(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
     return answering
 
 
-def test_a_bot_is_published_by_a_script(cli: CommandLine, finished: Path, hub: HubServer) -> None:
+def test_publish_without_terminal(cli: CommandLine, finished: Path, hub: HubServer) -> None:
     outcome = cli("publish", finished, "--author-agreed")
     assert outcome.code == 0, outcome.err
     repo = hub.repos[NAME]
@@ -67,11 +67,11 @@ def test_a_bot_is_published_by_a_script(cli: CommandLine, finished: Path, hub: H
     assert TOKEN not in outcome.out + outcome.err
     again = cli("publish", finished, "--author-agreed")
     assert again.code == 0
-    assert f"Nothing to do, all of it is there: {hub.url}/me/gardener\n" in again.out
+    assert f"Already up to date: {hub.url}/me/gardener\n" in again.out
     assert len(repo.commits) == 2
 
 
-def test_json_tells_where_it_is(cli: CommandLine, finished: Path, hub: HubServer) -> None:
+def test_json_has_the_url(cli: CommandLine, finished: Path, hub: HubServer) -> None:
     asked = ("publish", finished, "--author-agreed", "--public", "--repo", "a-bot", "--json")
     told = json.loads(cli(*asked).out)
     assert (told["repo"], told["public"], told["changed"]) == ("me/a-bot", True, True)
@@ -82,15 +82,13 @@ def test_json_tells_where_it_is(cli: CommandLine, finished: Path, hub: HubServer
     assert again == told | {"changed": False, "files": []}
 
 
-def test_without_consent_nothing_is_asked_of_the_hub(
-    cli: CommandLine, finished: Path, hub: HubServer
-) -> None:
+def test_no_request_without_consent(cli: CommandLine, finished: Path, hub: HubServer) -> None:
     assert cli("publish", finished).refused("@gardener", "--author-agreed")
     assert not hub.asked
 
 
 @pytest.mark.parametrize(("answer", "published"), [("y", True), ("", False), ("n", False)])
-def test_a_person_is_asked_once(
+def test_consent_is_asked_once(
     cli: CommandLine,
     finished: Path,
     hub: HubServer,
@@ -109,18 +107,16 @@ def test_a_person_is_asked_once(
     assert outcome.code == 0 if published else outcome.refused("Nothing was uploaded")
 
 
-def test_a_fault_of_the_hub_is_one_sentence(
-    cli: CommandLine, finished: Path, hub: HubServer
-) -> None:
+def test_hub_error_is_one_sentence(cli: CommandLine, finished: Path, hub: HubServer) -> None:
     hub.fail("PUT /lfs", Reply(fault="cut"))
     outcome = cli("publish", finished, "--author-agreed")
     assert outcome.code == 1
-    assert re.fullmatch("huggingtweets: .* run the same command once more.\n", outcome.err)
+    assert re.fullmatch("huggingtweets: .*: run the same command again; .*\n", outcome.err)
     hub.heal()
     assert cli("publish", finished, "--author-agreed").code == 0
 
 
-def test_ctrl_c_says_how_to_go_on(
+def test_ctrl_c_prints_how_to_continue(
     cli: CommandLine, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(_planned: object) -> None:
@@ -129,10 +125,10 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr(hubs, "execute", stopped)
     outcome = cli("publish", finished, "--author-agreed")
     assert outcome.code == 130
-    assert "the same command goes on" in outcome.err
+    assert "Run the same command" in outcome.err
 
 
-def test_a_bot_that_copies_needs_a_reason(
+def test_copying_bot_needs_a_reason(
     cli: CommandLine, finished: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hubs, "COPIES_ALLOWED", -1.0)
@@ -144,14 +140,12 @@ def test_a_bot_that_copies_needs_a_reason(
 
 
 @pytest.mark.parametrize("bot", ["nothing", "runs/me/bot/config.json", "alone"])
-def test_what_is_no_run_is_told(cli: CommandLine, finished: Path, bot: str) -> None:
+def test_bot_folder_without_run_is_refused(cli: CommandLine, finished: Path, bot: str) -> None:
     (finished / "bot").rename("alone")
     assert cli("publish", bot, "--author-agreed").refused(bot, "is not a run folder")
 
 
-def test_the_thumbnail_can_be_another_post(
-    cli: CommandLine, finished: Path, hub: HubServer
-) -> None:
+def test_update_thumbnail(cli: CommandLine, finished: Path, hub: HubServer) -> None:
     asked = ("publish", finished, "--author-agreed")
     assert cli(*asked, "--update-thumbnail", "2").refused("is not published yet")
     assert cli(*asked).code == 0

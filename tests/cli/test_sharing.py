@@ -1,4 +1,4 @@
-"""A bot's posts as pictures and as links."""
+"""``huggingtweets picture`` and ``share`` on the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NETWORKS = ("X", "Bluesky", "Mastodon")
 
 
-def test_a_run_ends_with_its_picture(cli: CommandLine, finished: Path) -> None:
+def test_training_writes_a_picture(cli: CommandLine, finished: Path) -> None:
     picture = finished / "bot" / "predictions.png"
     with Image.open(picture) as image:
         assert image.size == (1200, 630)
@@ -28,7 +28,7 @@ def test_a_run_ends_with_its_picture(cli: CommandLine, finished: Path) -> None:
     assert picture.read_bytes() == before  # the same seed, the same post
 
 
-def test_pictures_of_other_posts(cli: CommandLine, finished: Path) -> None:
+def test_picture_options(cli: CommandLine, finished: Path) -> None:
     before = (finished / "bot" / "predictions.png").read_bytes()
     Image.new("RGB", (9, 9), "red").save("me.png")
     outcome = cli(
@@ -57,10 +57,10 @@ def test_pictures_of_other_posts(cli: CommandLine, finished: Path) -> None:
         (["--out", "me.jpg"], [".png", "me.jpg"]),
         (["--avatar", "nobody.png"], ["nobody.png can't be used"]),
         (["--avatar", "me.txt"], ["me.txt is not a PNG"]),
-        (["--post", "a", *["--avatar", "me.png"] * 4], ["room for 3 avatars"]),
+        (["--post", "a", *["--avatar", "me.png"] * 4], ["at most 3 avatars"]),
     ],
 )
-def test_a_picture_that_cannot_be(
+def test_invalid_picture_options_are_refused(
     cli: CommandLine, finished: Path, options: list[str], words: list[str]
 ) -> None:
     Path("me.txt").write_text("me")
@@ -70,18 +70,18 @@ def test_a_picture_that_cannot_be(
 
 
 @pytest.mark.parametrize("command", ["picture", "share"])
-def test_a_bot_without_its_run(cli: CommandLine, finished: Path, command: str) -> None:
+def test_bot_without_run_is_refused(cli: CommandLine, finished: Path, command: str) -> None:
     shutil.copytree(finished / "bot", "alone")
     assert cli(command, "alone").refused("alone is not a run folder")
     assert cli(command, "nowhere").refused("nowhere is not a run folder")
 
 
 @pytest.mark.parametrize("command", ["picture", "share"])
-def test_a_bot_that_isnt_made_yet(cli: CommandLine, halfway: Path, command: str) -> None:
+def test_unfinished_run_is_refused(cli: CommandLine, halfway: Path, command: str) -> None:
     assert cli(command, halfway).refused("no bot yet", "train --resume runs/halfway")
 
 
-def test_links(cli: CommandLine, finished: Path) -> None:
+def test_share_prints_links(cli: CommandLine, finished: Path) -> None:
     outcome = cli("share", finished)
     assert outcome.code == 0, outcome.err
     lines = [line.strip() for line in outcome.out.splitlines()]
@@ -94,7 +94,7 @@ def test_links(cli: CommandLine, finished: Path) -> None:
     assert cli("share", finished, "--pick", "2").out != outcome.out
 
 
-def test_links_as_json(cli: CommandLine, finished: Path) -> None:
+def test_share_as_json(cli: CommandLine, finished: Path) -> None:
     outcome = cli(
         *("share", finished, "--json", "--post", "Thanks @NASA 🚀 https://t.co/x"),
         *("--link", "https://example.org/bot", "--instance", "chaos.social"),
@@ -117,12 +117,12 @@ def test_links_as_json(cli: CommandLine, finished: Path) -> None:
         (["--instance", "mastodon"], "--instance"),
         (["--link", "example.org"], "--link"),
         (["--link", "https://example.org/" + "x" * 200], "220 characters"),
-        (["--post", " "], "the post is empty"),
+        (["--post", " "], "The post is empty"),
         (["--pick", "-1"], "--pick"),
         (["--post", "a", "--pick", "1"], "--post TEXT"),
     ],
 )
-def test_a_post_that_cannot_be_shared(
+def test_invalid_share_options_are_refused(
     cli: CommandLine, finished: Path, options: list[str], word: str
 ) -> None:
     assert cli("share", finished, *options).refused(word)

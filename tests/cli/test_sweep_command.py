@@ -1,4 +1,4 @@
-"""``huggingtweets sweep`` and its reports as their users meet them."""
+"""``huggingtweets sweep``, ``sweep report`` and ``sweep export`` on the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.cli.program import CommandLine
 
 
-def test_the_report_for_people_and_for_scripts(cli: CommandLine, here: Path) -> None:
+def test_report_as_text_and_json(cli: CommandLine, here: Path) -> None:
     swept(here / "sweep", 12)
     told = cli("sweep", "report")
     assert told.code == 0, told.err
@@ -43,7 +43,7 @@ def test_export(cli: CommandLine, here: Path) -> None:
     assert (here / "mine.yaml").read_text("utf-8") == (here / "sweep" / "sweep.yaml").read_text()
 
 
-def test_going_on_shows_the_best_beside_the_default(
+def test_resume_shows_best_and_default(
     cli: CommandLine, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "open_workers", lambda *_: Landscape())
@@ -66,18 +66,18 @@ def test_going_on_shows_the_best_beside_the_default(
     [
         (["sweep", "--trials", "3"], ["No AUTHORS were given"]),
         (["sweep", "a.csv", "--resume", "sweep"], ["either AUTHORS or --resume"]),
-        (["sweep", "--resume", "nowhere"], ["nowhere is no folder of a sweep"]),
+        (["sweep", "--resume", "nowhere"], ["nowhere is not a sweep folder"]),
         (["sweep", "a.csv", "--space", "none.toml"], ["none.toml can't be read"]),
         (["sweep", "a.csv"], ["a.csv"]),
-        (["sweep", "report"], ["There is no sweep in sweep; name its folder"]),
-        (["sweep", "report", "nowhere"], ["nowhere is no folder of a sweep"]),
+        (["sweep", "report"], ["There is no sweep in sweep. Name its folder"]),
+        (["sweep", "report", "nowhere"], ["nowhere is not a sweep folder"]),
         (["sweep", "export", "mlflow"], ["exported to wandb, not to 'mlflow'"]),
-        (["sweep", "export", "wandb", "nowhere"], ["nowhere is no folder of a sweep"]),
+        (["sweep", "export", "wandb", "nowhere"], ["nowhere is not a sweep folder"]),
         (["train", "a.csv", "--rows", "lines"], ["--rows must be posts or blocks"]),
         (["train", "a.csv", "--warmup", "2", "--beta2", "1"], ["warmup must be", "beta2 must be"]),
     ],
 )
-def test_bad_input_is_one_sentence(
+def test_bad_input_is_refused(
     cli: CommandLine, here: Path, args: list[str], words: list[str]
 ) -> None:
     assert cli(*args).refused(*words)
@@ -85,13 +85,13 @@ def test_bad_input_is_one_sentence(
 
 
 @pytest.mark.parametrize("epochs", ["1.5", "two", "inf"])
-def test_whole_numbers(cli: CommandLine, epochs: str) -> None:
+def test_epochs_must_be_a_whole_number(cli: CommandLine, epochs: str) -> None:
     outcome = cli("train", "a.csv", "--epochs", epochs)
     assert outcome.code == 2
-    assert "is no whole number" in outcome.err
+    assert "is not a whole number" in outcome.err
 
 
-def test_damaged_folders_are_one_sentence(cli: CommandLine, here: Path) -> None:
+def test_damaged_folder_is_refused(cli: CommandLine, here: Path) -> None:
     folder = swept(here / "sweep", 2)
     assert cli("sweep", "report").code == 0
     folder.settings_file.write_text('{"format": 99}')

@@ -1,4 +1,4 @@
-"""A person at a terminal: the progress bar, Ctrl-C, a narrow window, a pipe that closes."""
+"""Terminal behaviour: progress bar, Ctrl-C, a narrow window, a closed pipe."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What was shown so far, without colours and movements."""
+        """The output so far, without control sequences."""
         return ESCAPES.sub("", self.raw).replace("\r\n", "\n")
 
     def wait_for(self, words: str, times: int = 1) -> None:
-        """Read until the words have appeared."""
+        """Read until the words appear."""
         end = time.monotonic() + WAIT
         while self.text.count(words) < times:
             assert time.monotonic() < end, self.text
@@ -62,13 +62,13 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     def end(self) -> int:
-        """Wait for the end; returns the exit code."""
+        """Wait for the end and return the exit code."""
         while self._read():
             pass
         return self._process.wait(WAIT)
 
     def close(self) -> None:
-        """Stop what still runs."""
+        """Stop the process if it is running."""
         os.close(self._master)
         if self._process.poll() is None:
             self._process.terminate()
@@ -87,7 +87,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(here: Path, plain_environment: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
-    """Opens terminals, and closes them in the end."""
+    """Opens pseudo-terminals and closes them after the test."""
     assert here == Path.cwd()
     opened: list[Terminal] = []
 
@@ -105,10 +105,10 @@ def terminal(here: Path, plain_environment: dict[str, str]) -> Iterator[Callable
 def training(
     terminal: Callable[..., Terminal], source: Path, tiny_base: Path
 ) -> Callable[..., Terminal]:
-    """Starts a training that lasts, and waits until it moves."""
+    """Starts a long training and waits for its first step."""
 
     def start(columns: int = 100) -> Terminal:
-        # At this rate the held-out loss falls for long, so it never stops by itself.
+        # At this learning rate the held-out loss keeps falling, so training doesn't stop early.
         slow = ["--epochs", "1000", "--learning-rate", "1e-5"]
         shown = terminal(
             "train", source, "--base", tiny_base, "--name", "me", *slow, columns=columns
@@ -133,18 +133,20 @@ def test_progress_bar(terminal: Callable[..., Terminal], tiny_base: Path, column
     if columns == 100:
         assert any(re.search(r"━.* tokens/s · \d+:\d\d left", line) for line in bars)
     assert shown.text.count("The bot is in runs/me/bot") == 1
-    assert shown.raw.count("\x1b[?25l") == shown.raw.count("\x1b[?25h")  # the cursor is back
+    assert shown.raw.count("\x1b[?25l") == shown.raw.count(
+        "\x1b[?25h"
+    )  # the cursor is visible again
 
 
 @pytest.mark.parametrize("keys", ["Yes\n", "\x03", "\x04"])
-def test_ctrl_c_asks_saves_and_tells_how_to_go_on(
+def test_ctrl_c_saves_asks_and_prints_how_to_resume(
     training: Callable[..., Terminal], cli: CommandLine, keys: str
 ) -> None:
     shown = training()
     shown.type("\x03")
     shown.wait_for(QUESTION)
     assert Path("runs/me/checkpoint/state.safetensors").exists()
-    time.sleep(0.5)  # nobody is so fast as to press a key between the question and its reading
+    time.sleep(0.5)  # no user answers before the program reads
     shown.type(keys)
     assert shown.end() == 130
     assert "Stopped at step" in shown.text
@@ -153,7 +155,7 @@ def test_ctrl_c_asks_saves_and_tells_how_to_go_on(
     assert "interrupted (training)" in cli("runs").out
 
 
-def test_no_goes_on_and_asks_again(training: Callable[..., Terminal]) -> None:
+def test_answering_no_continues_and_asks_again(training: Callable[..., Terminal]) -> None:
     shown = training()
     shown.type("\x03")
     shown.wait_for(QUESTION)
@@ -179,7 +181,7 @@ def test_ctrl_c_while_reading(terminal: Callable[..., Terminal]) -> None:
     assert not Path("runs").exists()
 
 
-def test_ctrl_c_while_judging(
+def test_ctrl_c_while_evaluating(
     terminal: Callable[..., Terminal], cli: CommandLine, tiny_base: Path
 ) -> None:
     write_csv(Path("me.csv"), "me", made_up_posts(300))
@@ -193,7 +195,7 @@ def test_ctrl_c_while_judging(
     assert cli("train", "--resume", "runs/me").code == 0
 
 
-def test_a_signal_without_a_terminal_saves_and_stops(
+def test_signal_without_terminal_saves_and_stops(
     here: Path,
     source: Path,
     tiny_base: Path,
@@ -220,7 +222,7 @@ def test_a_signal_without_a_terminal_saves_and_stops(
 
 
 @pytest.mark.parametrize("command", ["curate", "generate", "runs", "help"])
-def test_a_pipe_that_closes(
+def test_closed_pipe(
     finished: Path, source: Path, plain_environment: dict[str, str], command: str
 ) -> None:
     args = {
@@ -243,7 +245,7 @@ def test_a_pipe_that_closes(
 
 @pytest.mark.parametrize("args", [["runs"], ["runs", "--json"], ["show", "nothing"]])
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_streams_that_are_closed(
+def test_closed_streams(
     here: Path, plain_environment: dict[str, str], args: list[str], closed: str
 ) -> None:
     done = subprocess.run(
@@ -259,7 +261,7 @@ def test_streams_that_are_closed(
 
 
 @pytest.mark.parametrize("args", [["runs"], ["runs", "--json"]])
-def test_output_onto_a_full_disk(
+def test_output_to_a_full_disk(
     here: Path, plain_environment: dict[str, str], args: list[str]
 ) -> None:
     with Path("/dev/full").open("w") as full:
@@ -280,9 +282,7 @@ def test_output_onto_a_full_disk(
     "environment",
     [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
 )
-def test_a_locale_without_letters(
-    terminal: Callable[..., Terminal], environment: dict[str, str]
-) -> None:
+def test_ascii_locale(terminal: Callable[..., Terminal], environment: dict[str, str]) -> None:
     Path("a.txt").write_text("مرحبا بالعالم هذا نص\none 👋 two three\n", encoding="utf-8")
     shown = terminal("curate", "a.txt", **environment)
     assert shown.end() == 0
@@ -300,14 +300,14 @@ def test_no_colours(
     assert "My dream" in shown.text
 
 
-def test_colours_and_a_narrow_window(terminal: Callable[..., Terminal], finished: Path) -> None:
+def test_narrow_window(terminal: Callable[..., Terminal], finished: Path) -> None:
     shown = terminal("show", finished, columns=40)
     assert shown.end() == 0
     assert "\x1b[1m" in shown.raw
     assert "me: done" in shown.text
 
 
-def test_a_home_that_does_not_exist(terminal: Callable[..., Terminal], finished: Path) -> None:
+def test_missing_home(terminal: Callable[..., Terminal], finished: Path) -> None:
     shown = terminal("generate", finished, "-n", "1", HOME="/nowhere")
     assert shown.end() == 0
     assert shown.text.count("•") == 1

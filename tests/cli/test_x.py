@@ -1,4 +1,4 @@
-"""Posts from X at the command line: the price, the answer to it, a token that is seen nowhere."""
+"""Posts from X on the command line: cost, confirmation, and a token that is never written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
 
 @pytest.fixture
 def environment(server: XServer, plain_environment: dict[str, str], here: Path) -> dict[str, str]:
-    """For a process of its own."""
+    """Environment for a separate process."""
     return plain_environment | {
         "HUGGINGTWEETS_X_API": server.url,
         "HUGGINGTWEETS_X_TOKEN": TOKEN,
@@ -45,20 +45,18 @@ def environment(server: XServer, plain_environment: dict[str, str], here: Path) 
 
 
 @pytest.mark.parametrize("command", ["download", "curate", "train"])
-def test_without_a_terminal_nothing_is_paid_for(
-    cli: CommandLine, server: XServer, command: str
-) -> None:
+def test_no_request_without_terminal(cli: CommandLine, server: XServer, command: str) -> None:
     outcome = cli(command, "x:@gardener")
-    assert outcome.refused("at most 25 posts of @gardener", "at most $0.13", "say --yes")
+    assert outcome.refused("at most 25 posts of @gardener", "at most $0.13", "use --yes")
     assert "X's terms restrict training" in outcome.err
     assert server.handed_out == 0
 
 
-def test_yes(cli: CommandLine, server: XServer) -> None:
+def test_yes_skips_the_question(cli: CommandLine, server: XServer) -> None:
     outcome = cli("download", "x:@gardener", "--yes")
     assert outcome.code == 0, outcome.err
     lines = outcome.out.splitlines()
-    assert lines[0] == "finding @gardener on X, which costs $0.01"
+    assert lines[0] == "looking up @gardener on X, which costs $0.01"
     assert PRICE in lines[1]
     assert lines[2] == "page 1: 25 posts, back to 2024-03-01, 25 posts in all"
     assert lines[3] == "25 posts · 24 original · 1 repost"
@@ -70,7 +68,7 @@ def test_yes(cli: CommandLine, server: XServer) -> None:
 
 
 def test_few_shot(cli: CommandLine, server: XServer) -> None:
-    assert cli("generate", "pocket", "--few-shot", "x:@gardener").refused("say --yes")
+    assert cli("generate", "pocket", "--few-shot", "x:@gardener").refused("use --yes")
     assert server.handed_out == 0
 
 
@@ -78,12 +76,12 @@ def test_few_shot(cli: CommandLine, server: XServer) -> None:
     ("command", "keys", "code"),
     [("download", "y\n", 0), ("download", "\n", 2), ("curate", "yes\n", 0), ("curate", "\x04", 2)],
 )
-def test_at_a_terminal_it_is_asked(
+def test_cost_is_asked_at_a_terminal(
     server: XServer, environment: dict[str, str], command: str, keys: str, code: int
 ) -> None:
     terminal = Terminal([command, "x:@gardener"], environment | {"TERM": "xterm-256color"}, 100)
     try:
-        terminal.wait_for("Go on? [y/N]")
+        terminal.wait_for("Continue? [y/N]")
         assert server.handed_out == 0
         terminal.type(keys)
         assert terminal.end() == code, terminal.text
@@ -93,7 +91,7 @@ def test_at_a_terminal_it_is_asked(
     assert server.handed_out == (0 if code else 25)
 
 
-def test_the_token_is_written_nowhere(
+def test_token_is_never_written(
     process: Process, server: XServer, environment: dict[str, str], here: Path
 ) -> None:
     server.instead = {3: as_json({}, 401)}
@@ -106,7 +104,7 @@ def test_the_token_is_written_nowhere(
         outcome = process(*arguments, **environment)
         said.append(outcome.out + outcome.err)
     assert [len(server.asked), server.handed_out] == [6, 35]
-    assert "accept the token in HUGGINGTWEETS_X_TOKEN" in said[1]
+    assert "rejects the token in HUGGINGTWEETS_X_TOKEN" in said[1]
     assert "Traceback" in said[1]
     written = contents(here)
     assert "downloads/x/gardener/posts.jsonl" in written

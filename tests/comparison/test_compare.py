@@ -22,12 +22,12 @@ from huggingtweets.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(900)  # bots are trained first: seconds, unless others work
+pytestmark = pytest.mark.timeout(900)  # trains bots: seconds, more on a busy machine
 
 
 @pytest.fixture(scope="module")
 def runs(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
-    """Bots of Ann, of Bob, who has a third of her text, and of both."""
+    """Bots of Ann, of Bob with a third of her text, and of both."""
     folder = tmp_path_factory.mktemp("compared")
     ann = write_csv(folder / "ann.csv", "ann", made_up_posts(240))
     bob = write_csv(folder / "bob.csv", "bob", made_up_posts(80, seed=5))
@@ -40,7 +40,7 @@ def runs(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 @pytest.fixture
 def copied(runs: dict[str, RunFolder], tmp_path: Path) -> dict[str, RunFolder]:
-    """The same runs, to be changed."""
+    """Copies of the runs."""
     return {
         name: RunFolder(shutil.copytree(run.path, tmp_path / name)) for name, run in runs.items()
     }
@@ -50,7 +50,7 @@ def report_of(run: RunFolder) -> LikenessReport:
     return LikenessReport.from_json(json.loads(run.report_json.read_text("utf-8")))
 
 
-def test_the_numbers_are_those_of_the_runs(runs: dict[str, RunFolder]) -> None:
+def test_numbers_come_from_the_runs(runs: dict[str, RunFolder]) -> None:
     comparison = compare([runs["a"].path, runs["b"].path])
     found = {one.author: one for one in comparison.authors}
     assert set(found) == {"ann", "bob"}
@@ -71,7 +71,7 @@ def test_the_numbers_are_those_of_the_runs(runs: dict[str, RunFolder]) -> None:
     assert comparison.notes == ()
 
 
-def test_tokens_are_counted_as_the_bot_cuts_them(runs: dict[str, RunFolder]) -> None:
+def test_tokens_use_the_bots_tokenizer(runs: dict[str, RunFolder]) -> None:
     from huggingtweets.generation import bots
 
     train = runs["b"].table("kept").filter(pl.col("split") == "train")["text"].to_list()
@@ -80,13 +80,13 @@ def test_tokens_are_counted_as_the_bot_cuts_them(runs: dict[str, RunFolder]) -> 
     assert found["bob"].size.tokens == sum(map(len, lm.encode_all(train)))
 
 
-def test_the_least_predictable_comes_first(runs: dict[str, RunFolder]) -> None:
+def test_least_predictable_author_is_first(runs: dict[str, RunFolder]) -> None:
     authors = compare([runs["a"].path, runs["b"].path]).authors
     assert authors[0].bits_per_byte.bot > authors[1].bits_per_byte.bot
     assert compare([runs["b"].path, runs["a"].path]).authors == authors
 
 
-def test_a_bot_of_two_authors_is_told_author_by_author(runs: dict[str, RunFolder]) -> None:
+def test_authors_of_one_bot_are_compared(runs: dict[str, RunFolder]) -> None:
     comparison = compare([runs["both"].path])
     report, kept = report_of(runs["both"]), runs["both"].table("kept")
     assert {comparison.label(one) for one in comparison.authors} == {"@ann", "@bob"}
@@ -99,7 +99,7 @@ def test_a_bot_of_two_authors_is_told_author_by_author(runs: dict[str, RunFolder
         assert one.size.posts == len(parts[0])
 
 
-def test_novelty_is_that_of_the_generations(copied: dict[str, RunFolder]) -> None:
+def test_novelty_comes_from_generated_posts(copied: dict[str, RunFolder]) -> None:
     train = copied["a"].table("kept").filter(pl.col("split") == "train")["text"].to_list()
     copied["a"].generations_file.write_text(json.dumps(train[:5]))
     copied["b"].generations_file.write_text(json.dumps(["none of these words is known there"]))
@@ -114,7 +114,7 @@ def test_novelty_is_that_of_the_generations(copied: dict[str, RunFolder]) -> Non
     assert next(one for one in comparison.authors if one.author == "bob").novelty is None
 
 
-def test_runs_that_were_made_otherwise_are_not_compared_in_silence(
+def test_different_settings_give_notes(
     copied: dict[str, RunFolder],
 ) -> None:
     record = copied["b"].record()
@@ -124,7 +124,7 @@ def test_runs_that_were_made_otherwise_are_not_compared_in_silence(
     copied["b"].save(record)
     notes = compare([copied["a"].path, copied["b"].path]).notes
     assert len(notes) == 4
-    assert "share held out" in notes[0]
+    assert "held-out share differs" in notes[0]
     assert "0.1 (a); 0.3 (b)" in notes[0]
     assert "newest (a); random (b)" in notes[1]
     assert "name fast, epochs 2 (a); name mine, epochs 7 (b)" in notes[2]
@@ -132,7 +132,7 @@ def test_runs_that_were_made_otherwise_are_not_compared_in_silence(
     assert "2 posts were deleted" in notes[3]
 
 
-def test_the_same_author_twice_is_told_apart_by_the_run(copied: dict[str, RunFolder]) -> None:
+def test_duplicate_authors_are_labelled_with_the_run(copied: dict[str, RunFolder]) -> None:
     again = RunFolder(shutil.copytree(copied["a"].path, copied["a"].path.with_name("again")))
     comparison = compare([copied["a"].path, again.path])
     assert {comparison.label(one) for one in comparison.authors} == {"@ann in a", "@ann in again"}
@@ -144,9 +144,9 @@ def test_the_same_author_twice_is_told_apart_by_the_run(copied: dict[str, RunFol
     }
 
 
-def test_what_cannot_be_compared_is_refused(copied: dict[str, RunFolder], tmp_path: Path) -> None:
+def test_incomparable_runs_are_refused(copied: dict[str, RunFolder], tmp_path: Path) -> None:
     a, b = copied["a"], copied["b"]
-    with pytest.raises(InputError, match="nobody to compare with"):
+    with pytest.raises(InputError, match="needs at least two authors"):
         compare([a.path])
     with pytest.raises(InputError, match="named twice"):
         compare([a.path, a.bot])
@@ -154,7 +154,7 @@ def test_what_cannot_be_compared_is_refused(copied: dict[str, RunFolder], tmp_pa
         compare([a.path, tmp_path / "nothing"])
     kept = b.table("kept")
     b.replace_table("kept", kept.filter(pl.col("split") == "train"))
-    with pytest.raises(BotError, match="no longer holds the posts of @bob"):
+    with pytest.raises(BotError, match="no longer has the posts of @bob"):
         compare([a.path, b.path])
     b.report_json.write_text("{}")
     with pytest.raises(BotError, match="damaged"):
@@ -167,7 +167,7 @@ def test_what_cannot_be_compared_is_refused(copied: dict[str, RunFolder], tmp_pa
         compare([a.path, b.path])
 
 
-def test_the_plot_names_authors_and_holds_no_post(runs: dict[str, RunFolder]) -> None:
+def test_plot_has_authors_but_no_posts(runs: dict[str, RunFolder]) -> None:
     comparison = compare([run.path for run in runs.values()])
     drawn = comparison.plot().svg()
     for label in map(comparison.label, comparison.authors):
@@ -178,7 +178,7 @@ def test_the_plot_names_authors_and_holds_no_post(runs: dict[str, RunFolder]) ->
     assert not [post for post in runs["a"].table("kept")["text"] if post in drawn]
 
 
-def test_json_holds_every_number(runs: dict[str, RunFolder]) -> None:
+def test_json_has_all_numbers(runs: dict[str, RunFolder]) -> None:
     told = json.loads(json.dumps(compare([runs["a"].path, runs["b"].path]).to_json()))
     assert len(told["authors"]) == 2
     one = told["authors"][0]
@@ -187,7 +187,7 @@ def test_json_holds_every_number(runs: dict[str, RunFolder]) -> None:
     assert one["same_size"] is None
 
 
-def test_order_follows_equal_text_where_all_have_it(runs: dict[str, RunFolder]) -> None:
+def test_order_uses_equal_text_if_available(runs: dict[str, RunFolder]) -> None:
     hard, easy = compare([runs["a"].path, runs["b"].path]).authors
     harder = replace(hard.bits_per_byte, bot=hard.bits_per_byte.bot + 1)
     swapped = [
@@ -201,7 +201,7 @@ def test_order_follows_equal_text_where_all_have_it(runs: dict[str, RunFolder]) 
     assert not Comparison(ordered(only_one), (), "").has_same_size
 
 
-def test_neighbours_that_chance_may_have_put_there_are_told(runs: dict[str, RunFolder]) -> None:
+def test_close_neighbours_are_reported(runs: dict[str, RunFolder]) -> None:
     one = compare([runs["a"].path, runs["b"].path]).authors[0]
     few = replace(one, size=replace(one.size, held_out_posts=100))
     assert few.standard_error == pytest.approx(0.035)

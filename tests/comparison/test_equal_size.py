@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from huggingtweets.comparison.equal_size import Task
     from huggingtweets.events import Event
 
-pytestmark = pytest.mark.timeout(900)  # bots are trained first: seconds, unless others work
-LONGEST = 150  # characters of a made-up post at most
+pytestmark = pytest.mark.timeout(900)  # trains bots: seconds, more on a busy machine
+LONGEST = 150  # most characters in a synthetic post
 
 
 @pytest.fixture(scope="module")
 def runs(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
-    """Bots of Ann and of Bob, who has a third of her text."""
+    """Bots of Ann and of Bob with a third of her text."""
     folder = tmp_path_factory.mktemp("sizes")
     options = TrainOptions(base=str(tiny_base), out=folder / "runs")
     made = []
@@ -46,12 +46,12 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_everyone_gets_the_newest_text_up_to_the_smallest(runs: list[RunFolder]) -> None:
+def test_authors_get_equal_text(runs: list[RunFolder]) -> None:
     tasks = {task.author.author: task for task in plan(compare([run.path for run in runs]))}
     sizes = {name: task.characters for name, task in tasks.items()}
     assert 0 <= sizes["bob"] - sizes["ann"] < LONGEST
     bob, ann = runs[1].table("kept"), runs[0].table("kept")
-    assert tasks["bob"].kept.equals(bob)  # the smallest keeps all
+    assert tasks["bob"].kept.equals(bob)  # the smallest author keeps all posts
     chosen = tasks["ann"].kept
     for part, end in (("train", "last"), ("held_out", "first")):
         of_run, of_task = (table.filter(pl.col("split") == part) for table in (ann, chosen))
@@ -65,7 +65,7 @@ def test_everyone_gets_the_newest_text_up_to_the_smallest(runs: list[RunFolder])
     assert 0 <= held_out[0] - held_out[1] < LONGEST
 
 
-def test_bots_are_made_anew_and_the_runs_stay(runs: list[RunFolder], tmp_path: Path) -> None:
+def test_new_bots_are_trained_and_runs_unchanged(runs: list[RunFolder], tmp_path: Path) -> None:
     before = [files(run.path) for run in runs]
     comparison = compare([run.path for run in runs])
     begun: list[Task] = []
@@ -85,7 +85,7 @@ def test_bots_are_made_anew_and_the_runs_stay(runs: list[RunFolder], tmp_path: P
     assert small is not None
     assert small.size.characters < found["ann"].size.characters / 2
     assert small.bits_per_byte.bot != found["ann"].bits_per_byte.bot
-    same = found["bob"].same_size  # trained on the same posts from the same seed
+    same = found["bob"].same_size  # trained on the same posts with the same seed
     assert same is not None
     assert same.bits_per_byte.bot == pytest.approx(found["bob"].bits_per_byte.bot, abs=1e-3)
     bits = [one.same_size.bits_per_byte.bot for one in equal.authors if one.same_size]
@@ -99,10 +99,10 @@ def test_bots_are_made_anew_and_the_runs_stay(runs: list[RunFolder], tmp_path: P
     events.clear()
     again = compare_at_equal_size(comparison, tmp_path / "out", listen=events.append)
     assert again == equal
-    assert not events  # all there already
+    assert not events  # all bots exist already
 
 
-def test_a_stopped_comparison_goes_on(runs: list[RunFolder], tmp_path: Path) -> None:
+def test_interrupted_comparison_continues(runs: list[RunFolder], tmp_path: Path) -> None:
     comparison = compare([run.path for run in runs])
     interrupt = Interrupt()
     interrupt.requested = True
@@ -116,7 +116,7 @@ def test_a_stopped_comparison_goes_on(runs: list[RunFolder], tmp_path: Path) -> 
     assert len(list_runs(tmp_path)) == 2
 
 
-def test_another_comparison_does_not_take_these_bots(runs: list[RunFolder], tmp_path: Path) -> None:
+def test_other_comparisons_do_not_reuse_the_bots(runs: list[RunFolder], tmp_path: Path) -> None:
     comparison = compare([run.path for run in runs])
     names = {task.name for task in plan(comparison)}
     record = runs[0].record()
@@ -128,7 +128,7 @@ def test_another_comparison_does_not_take_these_bots(runs: list[RunFolder], tmp_
 
 
 @pytest.mark.usefixtures("config")
-def test_whoever_opted_out_since_is_refused(runs: list[RunFolder], tmp_path: Path) -> None:
+def test_opted_out_author_is_refused(runs: list[RunFolder], tmp_path: Path) -> None:
     comparison = compare([run.path for run in runs])
     opt_out.add(["@bob"])
     with pytest.raises(OptedOutError, match="@bob"):

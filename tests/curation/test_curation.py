@@ -28,7 +28,7 @@ SENTENCE = (
 def table(
     *texts: str, kind: Kind = "original", authors: tuple[str, ...] = ("nasa",)
 ) -> pl.DataFrame:
-    """Posts an hour apart; ids are p0, p1, …; the authors take turns."""
+    """Return posts one hour apart with ids p0, p1, … and alternating authors."""
     return posts_table(
         Post(
             author=authors[number % len(authors)],
@@ -120,7 +120,7 @@ def test_curating_again_changes_nothing(posts: pl.DataFrame, options: CurationOp
 def test_clean_text_is_clean(text: str, keep_newlines: bool, scrub: bool) -> None:
     result = cleaned(text, keep_newlines=keep_newlines, scrub=scrub)
     assert cleaned(result, keep_newlines=keep_newlines, scrub=scrub) == result
-    # To Rust a mark is part of a word, to Python it is not: t.co only counts after ASCII.
+    # In Rust a mark is part of a word, in Python it isn't, so t.co only matches after ASCII.
     links = r"https?://|pic\.twitter\.com/|(?<![^\x00-\x7f])\bt\.co/\w"
     assert not re.search(links, result, re.IGNORECASE | re.ASCII)
     assert "<|endoftext|>" not in result

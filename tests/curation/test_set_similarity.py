@@ -1,4 +1,4 @@
-"""Which posts are compared at all: all that may be alike, and few others."""
+"""Candidate pairs contain all similar posts and few others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = [f"word{number}" for number in range(400)]
 
 
 def together(keys: list[str], threshold: float) -> set[tuple[int, int]]:
-    """The pairs of positions that have a part in common."""
+    """Return the pairs of positions that share a part."""
     by_part: dict[int, list[int]] = {}
     for position, parts in candidates(pl.Series(keys, dtype=pl.String), threshold).iter_rows():
         for part in parts:
@@ -29,7 +29,7 @@ def similarity(one: str, other: str) -> float:
 
 
 def varied(text: str, words: int, numbers: random.Random) -> str:
-    """The text with so many words taken out, put in or replaced, and others said twice."""
+    """Return the text with some words removed, inserted, replaced or repeated."""
     tokens = text.split(" ")
     for _ in range(words):
         place = numbers.randrange(len(tokens))
@@ -38,7 +38,7 @@ def varied(text: str, words: int, numbers: random.Random) -> str:
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9, 0.95, 1.0])
-def test_no_alike_pair_is_missed(threshold: float) -> None:
+def test_no_similar_pair_is_missed(threshold: float) -> None:
     numbers = random.Random(7)
     keys: list[str] = []
     for size in range(1, 70):
@@ -71,7 +71,7 @@ def test_posts_that_share_nothing_but_common_words_are_not_compared() -> None:
     assert len(together(keys, 0.9)) < len(keys)  # of two million pairs
 
 
-def test_far_apart_in_the_table() -> None:
+def test_duplicates_far_apart_are_found() -> None:
     numbers = random.Random(7)
     keys = [f"{' '.join(numbers.sample(WORDS, 12))} post{number}" for number in range(45_000)]
     keys[44_999] = f"{keys[3]} indeed"
@@ -84,8 +84,8 @@ def test_nothing_to_compare(keys: list[str]) -> None:
     assert together(keys, 0.9) == set()
 
 
-def test_sentence_with_places_to_fill_in() -> None:
-    # The words that all of them share are the same in every part that nothing else is in.
+def test_posts_made_from_a_template() -> None:
+    # Parts that hold only the words common to all posts are the same in all of them.
     numbers = random.Random(7)
     texts = []
     for _ in range(600):
@@ -100,13 +100,13 @@ def test_sentence_with_places_to_fill_in() -> None:
     found = find_duplicates(pl.Series(texts), 0.9)
     dropped = len(texts) - len(kept)
     assert dropped > 400
-    assert 0.97 * dropped < found.height <= dropped + 5  # another one kept, another one dropped
+    assert 0.97 * dropped < found.height <= dropped + 5  # a different post of a pair may be kept
     kept_now = pl.Series(texts).gather(sorted(set(range(len(texts))) - set(found["row"])))
     assert find_duplicates(kept_now, 0.9).is_empty()
 
 
-def test_part_that_many_share_tells_nothing() -> None:
-    # Half of each is the same, but no two are alike; then one comes that is like the first.
+def test_a_part_shared_by_many_posts_is_not_used() -> None:
+    # The posts share half of their words but aren't similar; the last one is similar to the first.
     same = " ".join(WORDS[:10])
     keys = [f"{same} {' '.join(WORDS[start : start + 10])}" for start in range(20, 380, 10)]
     again = f"{keys[0]} again"

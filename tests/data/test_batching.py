@@ -22,7 +22,7 @@ SIZES = st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=30), min_size
 
 
 def table(counts: dict[str, int]) -> pl.DataFrame:
-    """Posts of several authors taking turns; the text is the author's own running number."""
+    """Return posts of alternating authors; the text is a counter per author."""
     rows = [(author, str(i)) for author, n in counts.items() for i in range(n)]
     rows.sort(key=lambda row: (int(row[1]), row[0]))
     return pl.DataFrame(rows, schema={"author": pl.String, "text": pl.String}, orient="row")
@@ -89,7 +89,7 @@ def test_every_token_and_the_end_are_predicted_exactly_once(
     assert all(2 <= len(row) <= context + 1 for row in rows)
     before = 0
     for row in rows:
-        assert row[0] == before  # the separator, or where the row before was cut
+        assert row[0] == before  # the separator, or the last token of the row before
         before = row[-1]
 
 
@@ -104,7 +104,7 @@ def test_an_epoch_balances_authors_to_the_longest(sizes: list[list[int]], seed: 
         total = sum(order[i] * of_author[i - start] for i in numbers)
         assert longest <= total < longest + max(of_author)
         times = [order[i] for i in numbers]
-        assert max(times) - min(times) <= 1  # a whole pass before any post comes again
+        assert max(times) - min(times) <= 1  # every post once before any is repeated
         if sum(of_author) == longest:
             assert set(times) == {1}
         start += len(of_author)
@@ -194,8 +194,8 @@ def test_the_newest_posts_fit_and_one_more_would_not(sizes: list[int], room: int
     assert not older or len(row) + 1 + len(older[-1]) > room
 
 
-def test_what_is_only_read_has_no_labels() -> None:
-    batch = batching.to_batch([[0, 5, 0, 6, 0], [0, 7, 0]], read=[2, 0])
+def test_context_tokens_have_no_labels() -> None:
+    batch = batching.to_batch([[0, 5, 0, 6, 0], [0, 7, 0]], context_lengths=[2, 0])
     assert batch.inputs.tolist() == [[0, 5, 0, 6], [0, 7, 0, 0]]
     no = batching.IGNORED
     assert batch.labels.tolist() == [[no, no, 6, 0], [7, 0, no, no]]

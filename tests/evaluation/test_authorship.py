@@ -6,7 +6,7 @@ import time
 import polars as pl
 import pytest
 
-from huggingtweets.evaluation.authorship import Authorship, panel_posts, taken_for_author
+from huggingtweets.evaluation.authorship import Authorship, classify_authorship, panel_posts
 
 
 def pirate_posts(n: int, seed: int) -> list[str]:
@@ -20,16 +20,16 @@ def pirate_posts(n: int, seed: int) -> list[str]:
     ]
 
 
-def test_the_panel_is_fifty_posts_of_fifteen_authors() -> None:
+def test_the_panel_has_fifty_posts_of_each_of_fifteen_authors() -> None:
     assert len(panel_posts()) == 750
     assert len(panel_posts(without=["@sensanders", "SENTEDCRUZ", "NASA"])) == 650
     texts = pl.Series(panel_posts())
     assert not texts.str.contains(r"https?://|\n|^RT @").any()
 
 
-def test_tells_an_author_from_the_panel() -> None:
+def test_the_author_is_distinguished_from_the_panel() -> None:
     others = panel_posts()[:50]
-    result = taken_for_author(
+    result = classify_authorship(
         pirate_posts(300, 1), others, pirate_posts(60, 2), authors=["ChrisVanHollen"]
     )
     assert result is not None
@@ -38,29 +38,29 @@ def test_tells_an_author_from_the_panel() -> None:
     assert result.panel < 0.1
 
 
-def test_is_deterministic_and_blind_to_line_breaks() -> None:
+def test_results_are_deterministic_and_ignore_line_breaks() -> None:
     train, held_out = pirate_posts(100, 1), pirate_posts(30, 2)
     mixed = panel_posts()[:20] + pirate_posts(20, 3)
-    first = taken_for_author(train, mixed, held_out, authors=["pirate"])
+    first = classify_authorship(train, mixed, held_out, authors=["pirate"])
     broken = [post.replace(" ", "\n", 1) for post in mixed]
-    assert taken_for_author(train, broken, held_out, authors=["pirate"]) == first
+    assert classify_authorship(train, broken, held_out, authors=["pirate"]) == first
 
 
-def test_nothing_to_compare() -> None:
+def test_no_training_posts_or_no_panel_gives_none() -> None:
     train = pirate_posts(20, 1)
-    assert taken_for_author([], train, train, authors=[]) is None
+    assert classify_authorship([], train, train, authors=[]) is None
     everyone = pl.read_parquet("src/huggingtweets/evaluation/panel.parquet")["author"].to_list()
-    assert taken_for_author(train, train, train, authors=everyone) is None
-    few = taken_for_author(["🚀"], [], [], authors=[])
+    assert classify_authorship(train, train, train, authors=everyone) is None
+    few = classify_authorship(["🚀"], [], [], authors=[])
     assert isinstance(few, Authorship)
     assert (few.bot, few.held_out) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("n_posts", [2_500])
-def test_takes_under_five_seconds(n_posts: int) -> None:
-    # Pirates with sentences of the panel in between: as many different n-grams as real posts have.
+def test_large_inputs_take_under_eight_seconds_of_cpu_time(n_posts: int) -> None:
+    # Panel sentences give the posts as many different n-grams as real ones.
     panel = panel_posts()
     long = [f"{post} {panel[i % 750]}" for i, post in enumerate(pirate_posts(n_posts, 1))]
     started = time.process_time()
-    taken_for_author(long, long[:200], long[200:400], authors=[])
-    assert time.process_time() - started < 8  # 3 s alone; room for a busy machine
+    classify_authorship(long, long[:200], long[200:400], authors=[])
+    assert time.process_time() - started < 8  # 3 s on an idle machine

@@ -13,23 +13,23 @@ POSTS = [
 ]
 
 
-def test_draws_posts_of_known_words() -> None:
+def test_samples_contain_only_words_of_the_posts() -> None:
     posts = markov_posts(POSTS, 50, seed=1)
     assert len(posts) == 50
-    known = set(" ".join(POSTS).split())
-    assert all(set(post.split()) <= known for post in posts)
+    vocabulary = set(" ".join(POSTS).split())
+    assert all(set(post.split()) <= vocabulary for post in posts)
     assert len(set(posts)) > 3
-    assert any("(at" in post for post in posts)  # no post is left out for its brackets
+    assert any("(at" in post for post in posts)  # posts with brackets are not removed
 
 
-def test_a_seed_repeats_and_leaves_the_callers_numbers_alone() -> None:
+def test_samples_depend_on_the_seed_and_not_on_the_global_random_state() -> None:
     random.seed(5)
     expected = [random.random() for _ in range(3)]
     random.seed(5)
-    first, drawn = random.random(), markov_posts(POSTS, 5, seed=1)
+    first, sampled = random.random(), markov_posts(POSTS, 5, seed=1)
     assert [first, random.random(), random.random()] == expected
-    assert markov_posts(POSTS, 5, seed=1) == drawn
-    assert markov_posts(POSTS, 5, seed=2) != drawn
+    assert markov_posts(POSTS, 5, seed=1) == sampled
+    assert markov_posts(POSTS, 5, seed=2) != sampled
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_a_seed_repeats_and_leaves_the_callers_numbers_alone() -> None:
         ["x" * 1_000],
     ],
 )
-def test_never_fails_on_odd_posts(posts: list[str]) -> None:
-    drawn = markov_posts(posts, 10, seed=0)
-    assert len(drawn) <= 10
-    assert all(0 < len(post) <= 280 for post in drawn)
+def test_unusual_posts_cause_no_error(posts: list[str]) -> None:
+    sampled = markov_posts(posts, 10, seed=0)
+    assert len(sampled) <= 10
+    assert all(0 < len(post) <= 280 for post in sampled)
 
 
-def test_posts_are_short_enough() -> None:
+def test_posts_have_at_most_max_chars() -> None:
     assert all(len(post) <= 30 for post in markov_posts(POSTS, 30, seed=1, max_chars=30))

@@ -66,21 +66,21 @@ class Tags(HTMLParser):
 
 def test_the_page_shows_numbers_plots_and_twenty_posts() -> None:
     page = render(report(), [f"post number {i}" for i in range(200)], ["a real post"], "NASA bot")
-    found = Tags(page)
-    assert found.tags.count("svg") == 5
-    assert found.tags.count("li") == 20
+    tags = Tags(page)
+    assert tags.tags.count("svg") == 5
+    assert tags.tags.count("li") == 20
     for text in ("AI bot", "1.736", "1.929", "39.5%", "@NASA, @WhiteHouse", "post number 19"):
-        assert text in found.text
+        assert text in tags.text
     assert "NaN" not in page
 
 
-def test_the_page_needs_nothing_else() -> None:
+def test_the_page_is_self_contained() -> None:
     page = render(report(), ["post"], ["real"], "NASA bot")
-    found = Tags(page)
-    assert not {"script", "link", "img", "iframe", "object"} & set(found.tags)
-    assert not {"src", "href", "onload", "xlink:href"} & found.attributes
+    tags = Tags(page)
+    assert not {"script", "link", "img", "iframe", "object"} & set(tags.tags)
+    assert not {"src", "href", "onload", "xlink:href"} & tags.attributes
     assert "url(" not in page
-    # Names of XML vocabularies are the only addresses, and nobody fetches those.
+    # The only addresses are XML namespaces, which are not fetched.
     assert set(re.findall(r"https?://[^\"\s]+", page)) <= {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
@@ -88,15 +88,15 @@ def test_the_page_needs_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_texts_stay_text(text: str) -> None:
+def test_markup_in_texts_is_escaped(text: str) -> None:
     plain = Tags(render(report(), ["post"], ["real"], "bot"))
-    found = Tags(render(report(text, author=text), [text], [text], text))
-    assert found.tags == plain.tags
-    assert found.attributes == plain.attributes
-    assert text in found.text
+    tags = Tags(render(report(text, author=text), [text], [text], text))
+    assert tags.tags == plain.tags
+    assert tags.attributes == plain.attributes
+    assert text in tags.text
 
 
-def test_what_was_not_measured_is_left_out() -> None:
+def test_missing_measurements_are_omitted() -> None:
     bare = replace(
         report(),
         bits_per_byte=BitsPerByte(1.7, 2.3, None),
@@ -105,23 +105,23 @@ def test_what_was_not_measured_is_left_out() -> None:
         taken_for_author=None,
         loss=(),
     )
-    found = Tags(render(bare, [], [], "bot"))
-    assert found.tags.count("svg") == 3
-    assert "The longest run" not in found.text
+    tags = Tags(render(bare, [], [], "bot"))
+    assert tags.tags.count("svg") == 3
+    assert "The longest copied run" not in tags.text
 
 
-def test_what_people_said_is_shown_where_somebody_was_asked() -> None:
-    asked = replace(
+def test_quiz_results_are_shown_if_there_are_any() -> None:
+    judged = replace(
         report(), human=HumanJudgements(quizzes=1, bot=4, bot_taken=1, real=4, real_taken=4)
     )
-    found = Tags(render(asked, [], [], "bot"))
-    assert "Do people take it for the author?" in found.text
-    assert "25 %" in found.text
-    assert "From 1 quiz of" in found.text
+    tags = Tags(render(judged, [], [], "bot"))
+    assert "Do people take it for the author?" in tags.text
+    assert "25 %" in tags.text
+    assert "From 1 quiz of" in tags.text
     assert "Do people" not in Tags(render(report(), [], [], "bot")).text
 
 
-def test_length_bars_follow_each_other() -> None:
+def test_length_bins_are_contiguous() -> None:
     from huggingtweets.plots.report_charts import _bins
 
     bins = _bins(["x" * n for n in (0, 19, 20, 299, 300, 5_000)])

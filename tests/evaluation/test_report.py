@@ -20,6 +20,7 @@ from huggingtweets.evaluation.report import (
     Sizes,
     percent,
 )
+from huggingtweets.evaluation.sense import OutOfPlace
 
 REPORT = LikenessReport(
     authors=("NASA", "WhiteHouse"),
@@ -50,14 +51,15 @@ JUDGED = replace(
 
 
 LOOPING = replace(REPORT, loops=BotVsHeldOut(0.02, 0.005))
+JUDGED_BY_A_MODEL = replace(REPORT, out_of_place=OutOfPlace(0.18, 0.15, None, 0.47))
 
 
-@pytest.mark.parametrize("report", [REPORT, BARE, JUDGED, LOOPING])
+@pytest.mark.parametrize("report", [REPORT, BARE, JUDGED, LOOPING, JUDGED_BY_A_MODEL])
 def test_json_round_trip(report: LikenessReport) -> None:
     assert LikenessReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
-def test_json_shape() -> None:
+def test_json_has_the_documented_keys() -> None:
     data = REPORT.to_json()
     assert list(data) == [
         "authors",
@@ -72,6 +74,7 @@ def test_json_shape() -> None:
         "loss",
         "human",
         "loops",
+        "out_of_place",
     ]
     assert set(data["sizes"]) == {"train", "held_out", "held_out_bytes", "generated"}
     assert data["bits_per_byte"]["by_author"]["NASA"] == {"bot": 1.7, "base": 2.3}
@@ -86,7 +89,7 @@ def test_json_shape() -> None:
     }
 
 
-def test_six_lines() -> None:
+def test_lines_show_each_number_with_its_anchors() -> None:
     assert REPORT.lines() == [
         "bits per byte           1.736  base 2.325 · PPMd 1.929       lower is better",
         "copied posts            3.5 %  markovify 40 %                lower is better",
@@ -103,34 +106,34 @@ def test_lines_fit_a_terminal(report: LikenessReport) -> None:
     assert max(map(len, report.lines())) <= 80
 
 
-def test_what_people_said_is_a_seventh_line() -> None:
-    *six, people = JUDGED.lines()
+def test_quiz_results_are_a_seventh_line() -> None:
+    *six, quiz = JUDGED.lines()
     assert six == REPORT.lines()
-    told = "taken for real 50 % real 75 % · 30 posts judged closer is better"
-    assert " ".join(people.split()) == told
-    assert len(people) <= 80
+    expected = "taken for real 50 % real 75 % · 30 posts judged closer is better"
+    assert " ".join(quiz.split()) == expected
+    assert len(quiz) <= 80
 
 
-def test_what_people_said_adds_up() -> None:
+def test_quiz_results_add_up() -> None:
     first, more = HumanJudgements(1, 5, 2, 5, 4), HumanJudgements(2, 9, 5, 11, 8)
     assert first + more == JUDGED.human
-    nothing = HumanJudgements(0, 0, 0, 0, 0)
-    assert (nothing.bot_share, nothing.real_share) == (None, None)
+    empty = HumanJudgements(0, 0, 0, 0, 0)
+    assert (empty.bot_share, empty.real_share) == (None, None)
 
 
-def test_reports_of_before_there_were_quizzes_are_read() -> None:
+def test_reports_without_quiz_results_are_loaded() -> None:
     old = REPORT.to_json()
     del old["human"]
     assert LikenessReport.from_json(old) == REPORT
 
 
-def test_what_was_not_measured_is_a_dash() -> None:
+def test_missing_measurements_are_shown_as_a_dash() -> None:
     assert "PPMd –" in BARE.lines()[0]
     assert "markovify –" in BARE.lines()[1]
     assert "–  nobody to compare with" in BARE.lines()[5]
 
 
-def test_a_broken_report_is_refused() -> None:
+def test_an_incomplete_report_is_refused() -> None:
     data = REPORT.to_json()
     del data["copied"]
     with pytest.raises(KeyError):
@@ -150,3 +153,12 @@ def test_a_broken_report_is_refused() -> None:
 )
 def test_percent(share: float | None, text: str) -> None:
     assert percent(share) == text
+
+
+def test_out_of_place_tokens_have_a_line_where_they_were_measured() -> None:
+    assert not any("out-of-place" in line for line in REPORT.lines())
+    (line,) = (line for line in JUDGED_BY_A_MODEL.lines() if line.startswith("out-of-place tokens"))
+    assert line.endswith("closer is better")
+    assert "18 %" in line
+    assert "real 15 % · shuffled 47 %" in line
+    assert len(line) <= 80

@@ -11,7 +11,8 @@ import pytest
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.generation import bots
-from huggingtweets.generation.writer import Sampling, Writer
+from huggingtweets.generation.batch_engine import BatchEngine
+from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import language_model
 from huggingtweets.storage import run_folder
 from huggingtweets.storage.run_folder import RunFolder, RunRecord
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from huggingtweets.nn.devices import ComputeDevice
 
-_ELSEWHERE = """
+_WITHOUT_HUGGINGTWEETS = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -32,7 +33,7 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 try:
     import huggingtweets
-    sys.exit("it is here")
+    sys.exit("huggingtweets can be imported")
 except ModuleNotFoundError:
     pass
 import json
@@ -50,7 +51,7 @@ print(json.dumps({"posts": posts, "defaults": defaults}))
 def bot_run(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
-    """A run with a bot, put together by hand."""
+    """A run with a bot, made without the pipeline."""
     kept = batching.split(pl.DataFrame({"author": ["ann"] * 300, "text": posts}), holdout=0.1)
     record = RunRecord("ann", ["ann"], {}, {}, {}, state="done")
     made = run_folder.create(tmp_path_factory.mktemp("runs"), record, {"kept": kept})
@@ -60,7 +61,7 @@ def bot_run(
     return made
 
 
-def test_a_bot_opens_from_its_run_and_from_inside_it(
+def test_a_bot_opens_from_its_run_folder_and_its_bot_folder(
     bot_run: RunFolder, posts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(bot_run.path)
@@ -68,13 +69,11 @@ def test_a_bot_opens_from_its_run_and_from_inside_it(
         bot = bots.open_bot(where, "cpu", "fp32")
         assert bot.index
         assert bot.index.is_copy(posts[0])
-        assert not bot.index.is_copy(posts[299])  # held out, so it can't have been copied
+        assert not bot.index.is_copy(posts[299])  # held out
         assert len(list(bot.generate("The old cat", n=2, seed=1))) == 2
 
 
-def test_a_bot_folder_alone_has_no_posts_to_compare_with(
-    bot_run: RunFolder, tmp_path: Path
-) -> None:
+def test_a_bot_folder_without_its_run_has_no_copy_index(bot_run: RunFolder, tmp_path: Path) -> None:
     alone = bot_run.bot.rename(tmp_path / "ann")
     try:
         bot = bots.open_bot(alone, "cpu", "fp32")
@@ -89,7 +88,7 @@ def test_a_bot_folder_alone_has_no_posts_to_compare_with(
         alone.rename(bot_run.bot)
 
 
-def test_a_bot_reads_the_newest_posts_and_catches_copies_of_all(
+def test_few_shot_reads_the_newest_posts_and_catches_copies_of_all(
     bot_run: RunFolder, posts: list[str]
 ) -> None:
     other = ["The very oldest of somebody's posts", *posts[280:], "We lost it", "I found it"]
@@ -105,12 +104,12 @@ def test_a_bot_reads_the_newest_posts_and_catches_copies_of_all(
         bot.with_few_shot(other, 0)
 
 
-def test_copies_of_what_is_imitated_are_drawn_again(tiny_base: Path, posts: list[str]) -> None:
+def test_copies_of_few_shot_posts_are_replaced(tiny_base: Path, posts: list[str]) -> None:
     bot = bots.open_bot(tiny_base, "cpu", "fp32")
     read = ["We lost the teapot", "I painted it again!"]
     first = [post.text for post in bot.with_few_shot(read).generate("The old cat", n=6, seed=1)]
     assert first != [post.text for post in bot.generate("The old cat", n=6, seed=1)]
-    # they are posts of the source now, too old to be read, so the same six are drawn at first
+    # now they are indexed but too old to be read, so the same six are generated first
     again = bot.with_few_shot([*first, *posts, *read], 2)
     writer = again.writer(Sampling(seed=1))
     found = [post.text for post in writer.write("The old cat", 6)]
@@ -119,24 +118,24 @@ def test_copies_of_what_is_imitated_are_drawn_again(tiny_base: Path, posts: list
     assert not {*found} & {*first}
 
 
-def test_what_was_read_first_is_no_new_post(
+def test_the_context_is_not_returned_as_a_new_post(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = ["We lost the old teapot again", "I painted the kite"]
-    drawn = iter([read[1], "Nobody here found the umbrella", read[0]])
-    monkeypatch.setattr(Writer, "_draw", lambda *_: [next(drawn)])
+    texts = iter([read[1], "Nobody here found the umbrella", read[0]])
+    monkeypatch.setattr(BatchEngine, "_text", lambda *_: next(texts))
     writer = bots.open_bot(tiny_base, "cpu", "fp32").with_few_shot(read).writer(Sampling(seed=1))
     assert [post.text for post in writer.write(n=1)] == ["Nobody here found the umbrella"]
     assert writer.rejected == 1
 
 
 @pytest.mark.parametrize("spec", ["nobody/nothing", "nobody", "./nothing", "/nothing/here"])
-def test_a_bot_that_does_not_exist(spec: str) -> None:
+def test_an_unknown_bot_is_reported(spec: str) -> None:
     with pytest.raises(BotError, match=r"There is no bot .*huggingtweets runs lists"):
         bots.open_bot(spec)
 
 
-def test_a_damaged_bot_is_one_sentence(tiny_base: Path, tmp_path: Path) -> None:
+def test_a_damaged_bot_is_reported(tiny_base: Path, tmp_path: Path) -> None:
     for file in tiny_base.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = tmp_path / "model.safetensors"
@@ -145,13 +144,13 @@ def test_a_damaged_bot_is_one_sentence(tiny_base: Path, tmp_path: Path) -> None:
         bots.open_bot(tmp_path)
 
 
-def test_a_run_opens_with_the_bot_itself_or_around_it(bot_run: RunFolder) -> None:
+def test_the_run_folder_is_found_from_its_bot_folder(bot_run: RunFolder) -> None:
     assert bots.find_run_folder(bot_run.path) == bots.find_run_folder(bot_run.bot) == bot_run
 
 
-def test_a_bot_works_where_this_package_is_not(bot_run: RunFolder) -> None:
+def test_a_bot_works_without_huggingtweets(bot_run: RunFolder) -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-c", _ELSEWHERE, str(bot_run.bot)],
+        [sys.executable, "-I", "-c", _WITHOUT_HUGGINGTWEETS, str(bot_run.bot)],
         capture_output=True,
         text=True,
         check=False,
@@ -173,7 +172,7 @@ def test_a_bot_works_where_this_package_is_not(bot_run: RunFolder) -> None:
     assert "huggingtweets" not in (bot_run.bot / "config.json").read_text()
 
 
-def test_the_embedded_base_writes_right_away() -> None:
+def test_pocket_generates_posts_without_training() -> None:
     bot = bots.open_bot("pocket", "cpu")
     found = list(bot.generate("My dream is", n=3, seed=1, max_chars=60))
     assert len({post.text for post in found}) == 3

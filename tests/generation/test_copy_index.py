@@ -18,7 +18,7 @@ POSTS = ["My dream is to fly to Mars.", FOX, "We can't wait for #Pluto! Can you?
 @pytest.mark.parametrize(
     ("n_words", "needed"), [(1, 1), (2, 2), (3, 3), (4, 3), (10, 7), (20, 14), (21, 15), (60, 15)]
 )
-def test_copy_length_is_markovifys(n_words: int, needed: int) -> None:
+def test_copy_length_equals_markovifys(n_words: int, needed: int) -> None:
     assert copy_length(n_words) == needed
 
 
@@ -35,7 +35,7 @@ def test_longest_run_and_its_source() -> None:
         ("MY DREAM is to fly, to #mars!!", True),  # case, punctuation
         ("my dream is to fly to the moon now", False),  # 6 of 9 words, 7 needed
         ("my dream is to fly to the moon", True),  # 6 of 8 words
-        ("dream to is my fly Mars to", False),  # same words, other order
+        ("dream to is my fly Mars to", False),  # same words in another order
         ("fly to Mars. The quick brown", False),  # 3 + 3 words, of two posts
         ("We can’t wait for #Pluto", True),  # curly apostrophe
         ("y ream is to fly to Mar", False),  # words, not letters
@@ -74,7 +74,7 @@ def test_words_keep_vowel_marks_and_inner_punctuation() -> None:
     ]
 
 
-def test_nothing_to_copy_from() -> None:
+def test_an_index_without_words_finds_no_copies() -> None:
     for posts in ([], ["", "🚀"]):
         index = CopyIndex(posts)
         assert not index.is_copy("My dream")
@@ -85,10 +85,12 @@ def test_nothing_to_copy_from() -> None:
     st.lists(st.lists(st.sampled_from("abc"), max_size=8), max_size=6),
     st.lists(st.lists(st.sampled_from("abcd"), max_size=8), min_size=1, max_size=3),
 )
-def test_runs_are_those_of_a_plain_search(posts: list[list[str]], queries: list[list[str]]) -> None:
+def test_longest_run_equals_a_plain_search(
+    posts: list[list[str]], queries: list[list[str]]
+) -> None:
     index = CopyIndex([" ".join(post) for post in posts])
     corpus = [f" {' '.join(post)} " for post in posts]
-    for query in queries:  # several, since the index keeps a scratch table between queries
+    for query in queries:  # several, because the index keeps a table between queries
         runs = [
             end - start
             for start in range(len(query))
@@ -99,12 +101,12 @@ def test_runs_are_those_of_a_plain_search(posts: list[list[str]], queries: list[
 
 
 def test_200_posts_against_50_000_take_well_under_a_second() -> None:
-    # Zipf's law, so that the commonest word stands at 90,000 places as "the" does.
+    # Zipf's law: the most common word is at 90,000 positions, as "the" would be.
     generator = random.Random(0)
     vocabulary = [f"word{i}" for i in range(20_000)]
     weights = [1 / (i + 1) for i in range(20_000)]
-    drawn = iter(generator.choices(vocabulary, weights, k=50_200 * 18))
-    posts = [" ".join(next(drawn) for _ in range(18)) for _ in range(50_200)]
+    words_of_posts = iter(generator.choices(vocabulary, weights, k=50_200 * 18))
+    posts = [" ".join(next(words_of_posts) for _ in range(18)) for _ in range(50_200)]
     index = CopyIndex(posts[200:])
     started = time.process_time()
     assert sum(map(index.is_copy, posts[:200])) < 5
@@ -122,7 +124,7 @@ def test_200_posts_against_50_000_take_well_under_a_second() -> None:
         "A flying saucer. It's an aircraft carrier. It's an aircraft carrier. Crew training today.",
     ],
 )
-def test_posts_that_go_round_in_circles_are_loops(text: str) -> None:
+def test_repetitive_posts_are_loops(text: str) -> None:
     assert is_loop(text)
 
 
@@ -137,5 +139,5 @@ def test_posts_that_go_round_in_circles_are_loops(text: str) -> None:
         "Happy birthday to the Space Station! It has been 15 years since the first crew moved in.",
     ],
 )
-def test_a_refrain_is_no_loop(text: str) -> None:
+def test_a_refrain_is_not_a_loop(text: str) -> None:
     assert not is_loop(text)

@@ -1,4 +1,4 @@
-"""Each device's attention is transformers' attention, and leaves the model as it was."""
+"""Each device's attention equals transformers' attention and leaves the model unchanged."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def loss_and_gradients(model: LlamaForCausalLM, time: int) -> tuple[float, list[
     return loss.item(), [w.grad.clone() for w in model.parameters() if w.grad is not None]
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])  # whose way it is; both run anywhere
-# one piece, exactly two, a last one that is shorter
+@pytest.mark.parametrize("device", ["cpu", "cuda"])  # both kinds of attention run on a CPU
+# one block, exactly two, a shorter last one
 @pytest.mark.parametrize("time", [5, 256, 300])
-def test_loss_and_gradients_are_those_of_transformers(
+def test_loss_and_gradients_equal_those_of_transformers(
     model: LlamaForCausalLM, time: int, device: str
 ) -> None:
     import torch
@@ -52,7 +52,7 @@ def test_loss_and_gradients_are_those_of_transformers(
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_no_position_sees_a_later_one(model: LlamaForCausalLM) -> None:
+def test_positions_do_not_attend_to_later_ones(model: LlamaForCausalLM) -> None:
     import torch
 
     tokens = torch.randint(1, 64, (1, 200), generator=torch.Generator().manual_seed(1))
@@ -64,11 +64,11 @@ def test_no_position_sees_a_later_one(model: LlamaForCausalLM) -> None:
     assert not torch.equal(before[0, 150:], after[0, 150:])
 
 
-def test_the_model_attends_as_before_afterwards(model: LlamaForCausalLM) -> None:
-    way = model.config._attn_implementation
+def test_the_previous_attention_is_restored(model: LlamaForCausalLM) -> None:
+    previous = model.config._attn_implementation
     with pytest.raises(KeyboardInterrupt), attention.use_causal_attention(model, "cpu"):
-        assert model.config._attn_implementation != way
+        assert model.config._attn_implementation != previous
         raise KeyboardInterrupt
-    assert model.config._attn_implementation == way
+    assert model.config._attn_implementation == previous
     with attention.use_causal_attention(model, "cpu", wanted=False):
-        assert model.config._attn_implementation == way
+        assert model.config._attn_implementation == previous

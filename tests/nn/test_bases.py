@@ -31,16 +31,16 @@ MERGES = ["a b", "c d", "ab cd", "Ġ a"]
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own, on a machine without the weights of any base."""
+    """An empty cache folder, on a machine without the weights of any base."""
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HUGGINGTWEETS_BASE")
-    monkeypatch.setattr(bases, "installed", lambda _: None)
+    monkeypatch.setattr(bases, "installed_file", lambda _: None)
     return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")
 def gguf_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of random weights, 64 wide with 2 key heads for 4 heads, as a GGUF file."""
+    """A GGUF file of a Llama with random weights, width 64, 4 query heads and 2 key heads."""
     file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     write_gguf(file)
     return file
@@ -93,9 +93,9 @@ def write_gguf(file: Path, architecture: str = "llama") -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_gguf_file_is_a_base_like_any_other(gguf_llama: Path) -> None:
+def test_a_gguf_file_can_be_a_base(gguf_llama: Path) -> None:
     lm = language_model.load(gguf_llama)
-    assert lm.separator == 0  # not the chat's
+    assert lm.separator == 0  # not the chat separator
     assert lm.context == 128
     assert [lm.tokenizer.convert_ids_to_tokens(i) for i in lm.encode("abcd a 12")] == [
         *("abcd", "Ġa", "Ġ", "1", "2"),
@@ -103,43 +103,43 @@ def test_a_gguf_file_is_a_base_like_any_other(gguf_llama: Path) -> None:
     assert lm.decode(lm.encode("abcd a 12")) == "abcd a 12"
 
 
-def test_a_file_is_converted_once_wherever_it_lies(
+def test_copies_of_a_file_are_converted_once(
     cache: Path, gguf_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading, files = Mock(wraps=gguf_files.read), [gguf_llama, gguf_llama]
-    monkeypatch.setattr(gguf_files, "read", reading)
-    with ThreadPoolExecutor() as pool:  # two at once, then another copy
-        one, same = pool.map(bases.converted, files)
+    read, files = Mock(wraps=gguf_files.read), [gguf_llama, gguf_llama]
+    monkeypatch.setattr(gguf_files, "read", read)
+    with ThreadPoolExecutor() as pool:  # two at once, then a copy
+        first, second = pool.map(bases.convert_gguf, files)
     files.append(tmp_path / "tiny.gguf")
     shutil.copy(gguf_llama, files[-1])
-    assert one == same == bases.converted(files[-1])
-    assert one == cache / "bases" / f"tiny-{sha256(gguf_llama.read_bytes()).hexdigest()[:12]}"
-    reading.assert_called_once_with(gguf_llama)
+    assert first == second == bases.convert_gguf(files[-1])
+    assert first == cache / "bases" / f"tiny-{sha256(gguf_llama.read_bytes()).hexdigest()[:12]}"
+    read.assert_called_once_with(gguf_llama)
 
 
-def test_weights_are_those_that_transformers_reads(gguf_llama: Path) -> None:
+def test_weights_equal_those_that_transformers_reads(gguf_llama: Path) -> None:
     import torch
 
-    mine, _ = gguf_files.read(gguf_llama)
-    theirs, _ = gguf_files._read_other(gguf_llama)
+    model, _ = gguf_files.read(gguf_llama)
+    reference, _ = gguf_files._read_other(gguf_llama)
     inputs = torch.tensor([[0, 5, 3, 8]])
-    assert torch.equal(mine(inputs).logits, theirs(inputs).logits)
+    assert torch.equal(model(inputs).logits, reference(inputs).logits)
 
 
 @pytest.mark.parametrize("kind", ["q8_0", "q5_0"])
-def test_a_packed_folder_reads_back_as_it_was(tiny_base: Path, tmp_path: Path, kind: str) -> None:
+def test_a_packed_model_is_read_back(tiny_base: Path, tmp_path: Path, kind: str) -> None:
     import torch
 
     file = tmp_path / "packed.gguf"
     pack_base.pack(language_model.load(tiny_base), file, layers=kind, embeddings=kind)
     before, (model, tokenizer) = language_model.load(tiny_base), gguf_files.read(file)
-    theirs, _ = gguf_files._read_other(file)
-    state, others = model.state_dict(), theirs.state_dict()
+    reference, _ = gguf_files._read_other(file)
+    state, reference_state = model.state_dict(), reference.state_dict()
     steps = {"q8_0": 127, "q5_0": 16}[kind]
     for name, weight in before.model.state_dict().items():
-        assert torch.equal(state[name], others[name])
-        apart = (state[name].float() - weight.float()).abs().max()
-        assert apart <= (1.1 / steps + 2**-8) * weight.abs().max(), name
+        assert torch.equal(state[name], reference_state[name])
+        difference = (state[name].float() - weight.float()).abs().max()
+        assert difference <= (1.1 / steps + 2**-8) * weight.abs().max(), name
     texts = ["My dream is 2,015 flowers", "  <|endoftext|> café 🚀\n\nb"]
     for text in texts:
         ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
@@ -149,21 +149,21 @@ def test_a_packed_folder_reads_back_as_it_was(tiny_base: Path, tmp_path: Path, k
     assert model.config.max_position_embeddings == before.context
 
 
-def test_what_is_no_llama_is_not_packed(dropout_base: Path, tmp_path: Path) -> None:
+def test_only_llamas_can_be_packed(dropout_base: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a plain Llama"):
         pack_base.pack(language_model.load(dropout_base), tmp_path / "packed.gguf")
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("damage", ["cut", "foreign", "text"])
-def test_a_damaged_file_is_refused_and_leaves_nothing(
+@pytest.mark.parametrize("damage", ["truncated", "unsupported", "text"])
+def test_a_damaged_file_is_refused_and_leaves_no_files(
     cache: Path, gguf_llama: Path, tmp_path: Path, damage: str
 ) -> None:
     file = tmp_path / "bad.gguf"
-    if damage == "cut":
+    if damage == "truncated":
         file.write_bytes(gguf_llama.read_bytes()[:-5000])
-    elif damage == "foreign":
-        write_gguf(file, architecture="unheard-of")
+    elif damage == "unsupported":
+        write_gguf(file, architecture="unknown")
     else:
         file.write_text("no weights at all")
     with pytest.raises(BaseModelError, match=r"bad\.gguf can't be read as a GGUF file"):
@@ -173,7 +173,7 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(
         language_model.load(tmp_path / "nowhere.gguf")
 
 
-def test_a_cache_that_cannot_be_written_is_told(
+def test_an_unwritable_cache_is_reported(
     gguf_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -182,11 +182,11 @@ def test_a_cache_that_cannot_be_written_is_told(
         language_model.load(gguf_llama)
 
 
-def test_without_weights_the_base_is_pocket_and_one_line_says_so(cache: Path) -> None:
+def test_without_weights_the_default_is_pocket_with_a_message(cache: Path) -> None:
     assert not cache.exists()
     assert bases.default() == "pocket"
     assert "base add smollm2" in (bases.missing_weights() or "")
-    with pytest.raises(BaseModelError, match="Get them with: huggingtweets base add smollm2"):
+    with pytest.raises(BaseModelError, match="Download them with: huggingtweets base add smollm2"):
         language_model.load("smollm2")
 
 
@@ -242,13 +242,13 @@ def index(gguf_llama: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     server.server_close()
 
 
-def test_added_weights_are_used_and_removed_again(
+def test_added_weights_are_used_until_removed(
     cache: Path, base: bases.BuiltIn, index: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(bases.BUILT_IN, "smollm2", base)
-    pieces: list[int] = []
-    file = bases.add(base, index, pieces.append)
-    assert sum(pieces) > file.stat().st_size
+    chunk_sizes: list[int] = []
+    file = bases.add(base, index, chunk_sizes.append)
+    assert sum(chunk_sizes) > file.stat().st_size
     assert bases.default() == "smollm2"
     assert bases.missing_weights() is None
     assert language_model.load("smollm2").context == 128
@@ -258,31 +258,32 @@ def test_added_weights_are_used_and_removed_again(
     assert bases.default() == "pocket"
 
 
-def test_another_file_than_the_pinned_one_is_not_kept(
-    cache: Path, base: bases.BuiltIn, index: str
-) -> None:
-    with pytest.raises(BaseModelError, match="is not the file it should be"):
+def test_a_file_with_another_hash_is_deleted(cache: Path, base: bases.BuiltIn, index: str) -> None:
+    with pytest.raises(BaseModelError, match="has a wrong SHA-256"):
         bases.add(replace(base, sha256="0" * 64), index, lambda _: None)
     assert not list((cache / "bases").iterdir())
 
 
-def test_no_network_is_one_sentence(cache: Path, base: bases.BuiltIn) -> None:
-    with pytest.raises(BaseModelError, match=r"can't be fetched from http://127\.0\.0\.1:9/simple"):
+def test_an_unreachable_index_is_reported_without_its_password(
+    cache: Path, base: bases.BuiltIn
+) -> None:
+    message = r"can't be downloaded from http://127\.0\.0\.1:9/simple"
+    with pytest.raises(BaseModelError, match=message):
         bases.add(base, "http://me:secret@127.0.0.1:9/simple", lambda _: None)
     assert not list((cache / "bases").iterdir())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["list"], 0, "pocket"),
-        (["add", "pocket"], 0, "are here already"),
+        (["add", "pocket"], 0, "are already on this machine"),
         (["add", "nobody"], 2, "There is no built-in base 'nobody'"),
         (["remove", "smollm2", "--json"], 0, '"freed_bytes": 0'),
         (["remove", "pocket"], 2, "can't be removed"),
     ],
 )
-def test_the_commands(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
+def test_base_commands(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [*PROGRAM, "base", *arguments],
         env={**os.environ, "HUGGINGTWEETS_CACHE": str(tmp_path), "COLUMNS": "200"},
@@ -290,10 +291,10 @@ def test_the_commands(arguments: list[str], code: int, said: str, tmp_path: Path
         text=True,
         check=False,
     )
-    assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done
+    assert (done.returncode, message in done.stdout + done.stderr) == (code, True), done
 
 
-def test_an_average_moves_tied_weights_once(tiny_base: Path) -> None:
+def test_averaging_changes_tied_weights_once(tiny_base: Path) -> None:
     import torch
 
     far = language_model.load(tiny_base)
@@ -308,8 +309,10 @@ def test_an_average_moves_tied_weights_once(tiny_base: Path) -> None:
         assert by == pytest.approx(0.25 if "embed" in name or "lm_head" in name else 0.5, abs=1e-3)
 
 
-@pytest.mark.skipif(bases.installed(bases.SMOLLM2) is None, reason="no weights of SmolLM2 here")
-def test_smollm2_knows_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not bases.installed_file(bases.SMOLLM2), reason="no weights of SmolLM2 here")
+def test_smollm2_predicts_english_better_than_nonsense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingtweets.nn import likelihood
 
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path))

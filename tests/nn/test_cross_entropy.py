@@ -1,4 +1,4 @@
-"""The loss in chunks is transformers' own loss, for every kind of model it takes."""
+"""The chunked loss equals transformers' loss for every supported type of model."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SIZES = {
 }
 
 
-def model_of(kind: str, **changes: Any) -> Any:  # noqa: ANN401 - any model
-    """A small one with random weights."""
+def tiny_model(kind: str, **changes: Any) -> Any:  # noqa: ANN401 - any model
+    """A small model with random weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -49,14 +49,14 @@ def batch() -> Batch:
 def loss_and_gradients(model: Any, *, plain: bool) -> tuple[float, dict[str, Any]]:  # noqa: ANN401
     import torch.nn.functional as F  # noqa: N812 - its usual name
 
-    some = batch()
+    tokens = batch()
     if plain:
-        logits = model(input_ids=some.inputs, use_cache=False).logits.float().flatten(0, 1)
+        logits = model(input_ids=tokens.inputs, use_cache=False).logits.float().flatten(0, 1)
         loss = F.cross_entropy(
-            logits, some.labels.flatten(), ignore_index=batching.IGNORED, reduction="sum"
+            logits, tokens.labels.flatten(), ignore_index=batching.IGNORED, reduction="sum"
         )
     else:
-        loss = likelihood.negative_log_likelihood(model, some)
+        loss = likelihood.negative_log_likelihood(model, tokens)
     model.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}
@@ -64,34 +64,32 @@ def loss_and_gradients(model: Any, *, plain: bool) -> tuple[float, dict[str, Any
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kind", sorted(cross_entropy._PLAIN_HEADS))
-def test_loss_and_gradients_are_those_of_transformers(
+def test_loss_and_gradients_equal_those_of_transformers(
     kind: str, tied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     monkeypatch.setattr(cross_entropy, "LOGITS_AT_ONCE", 7 * 300)  # 7 positions at a time
-    model = model_of(kind, tie_word_embeddings=tied)
+    model = tiny_model(kind, tie_word_embeddings=tied)
     assert cross_entropy.has_plain_head(model)
     loss, gradients = loss_and_gradients(model, plain=False)
-    expected, wanted = loss_and_gradients(model, plain=True)
+    expected, expected_gradients = loss_and_gradients(model, plain=True)
     assert loss == pytest.approx(expected, rel=1e-5)
-    for name, gradient in wanted.items():
+    for name, gradient in expected_gradients.items():
         torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("at_once", [7 * 300, 10_000 * 300])
-def test_in_bfloat16_both_are_as_far_from_fp32(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bfloat16_stays_close_to_fp32(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(cross_entropy, "LOGITS_AT_ONCE", at_once)
-    model = model_of("llama")
-    exact, wanted = loss_and_gradients(model, plain=True)
+    model = tiny_model("llama")
+    exact, expected_gradients = loss_and_gradients(model, plain=True)
     loss, gradients = loss_and_gradients(model.to(torch.bfloat16), plain=False)
     assert loss == pytest.approx(exact, rel=1e-2)
     ours = torch.cat([g.float().flatten() for g in gradients.values()])
-    theirs = torch.cat([g.flatten() for g in wanted.values()])
+    theirs = torch.cat([g.flatten() for g in expected_gradients.values()])
     assert float((ours - theirs).norm() / theirs.norm()) < 1e-2
 
 
@@ -99,20 +97,20 @@ def test_in_bfloat16_both_are_as_far_from_fp32(
     ("kind", "changes"),
     [("granite", {"logits_scaling": 4.0}), ("gemma2", {"head_dim": 16}), ("cohere", {})],
 )
-def test_models_that_scale_their_logits_compute_them_themselves(
+def test_models_that_scale_their_logits_compute_their_own(
     kind: str, changes: dict[str, Any]
 ) -> None:
-    model = model_of(kind, **changes)
+    model = tiny_model(kind, **changes)
     assert not cross_entropy.has_plain_head(model)
     loss, _ = loss_and_gradients(model, plain=False)
     expected, _ = loss_and_gradients(model, plain=True)
     assert loss == pytest.approx(expected, rel=1e-6)
 
 
-def test_measuring_computes_no_gradients() -> None:
+def test_inference_computes_no_gradients() -> None:
     import torch
 
-    model = model_of("gpt2")
+    model = tiny_model("gpt2")
     with torch.inference_mode():
         loss = likelihood.negative_log_likelihood(model, batch())
     assert not loss.requires_grad

@@ -1,4 +1,4 @@
-"""A bot in 8 bits writes as the same bot in fp32 does."""
+"""A bot in int8 predicts nearly what it predicts in fp32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 needs_vnni = pytest.mark.skipif(
-    not int8.has_fast_int8(), reason="this processor has no 8-bit products"
+    not int8.has_fast_int8(), reason="this processor has no int8 products"
 )
 
 
@@ -37,20 +37,20 @@ def real_posts() -> list[str]:
 
 
 @needs_vnni
-def test_the_embedded_base_in_8_bits_is_the_same_to_a_hundredth(
+def test_pocket_in_int8_stays_close_to_fp32(
     pocket: LanguageModel, real_posts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "_ENOUGH_TOKENS", 10_000)  # all posts
+    monkeypatch.setattr(int8, "_TOKENS_TO_COMPARE", 10_000)  # all posts
     before = {name: weight.clone() for name, weight in pocket.model.named_parameters()}
-    found = int8.difference(pocket, int8.quantize_int8(pocket), real_posts)
-    assert 0 < found.kl < int8.MAX_KL
-    assert found.nats == pytest.approx(found.exact_nats, rel=0.005)
-    for name, weight in pocket.model.named_parameters():  # the bot itself is left alone
+    difference = int8.difference(pocket, int8.quantize_int8(pocket), real_posts)
+    assert 0 < difference.kl < int8.MAX_KL
+    assert difference.nats == pytest.approx(difference.exact_nats, rel=0.005)
+    for name, weight in pocket.model.named_parameters():  # the original is unchanged
         assert (weight == before[name]).all()
 
 
 @needs_vnni
-def test_layers_of_gpt2_lie_the_other_way(dropout_base: Path, posts: list[str]) -> None:
+def test_transposed_layers_of_gpt2_are_quantized(dropout_base: Path, posts: list[str]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, GPT2Config
 
@@ -60,35 +60,35 @@ def test_layers_of_gpt2_lie_the_other_way(dropout_base: Path, posts: list[str]) 
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(wide).eval()
     lm = replace(lm, model=model)
-    quick = int8.quantize_int8(lm)
-    assert {type(m).__name__ for m in quick.model.modules()} >= {"Linear8", "LayerNorm"}
-    assert not any(type(m).__name__ == "Conv1D" for m in quick.model.modules())
-    assert int8.difference(lm, quick, posts[:9]).kl < 1e-3
+    quantized = int8.quantize_int8(lm)
+    assert {type(m).__name__ for m in quantized.model.modules()} >= {"Int8Linear", "LayerNorm"}
+    assert not any(type(m).__name__ == "Conv1D" for m in quantized.model.modules())
+    assert int8.difference(lm, quantized, posts[:9]).kl < 1e-3
 
 
 @needs_vnni
-def test_it_is_taken_only_for_large_bots_and_only_when_it_writes_the_same(
+def test_only_large_bots_that_stay_close_to_fp32_are_quantized(
     pocket: LanguageModel, real_posts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert int8.quantize_if_faster(pocket, real_posts) is pocket
     monkeypatch.setattr(int8, "MIN_PARAMS", 1_000_000)
-    assert int8.quantize_if_faster(pocket) is not pocket  # on text of ours
+    assert int8.quantize_if_faster(pocket) is not pocket  # compared on the sample text
     monkeypatch.setattr(int8, "MAX_KL", 1e-9)
     assert int8.quantize_if_faster(pocket, real_posts) is pocket
 
 
 @needs_vnni
-def test_a_bot_opened_in_8_bits_writes(pocket: LanguageModel) -> None:
-    quick, exact = bots.open_bot("pocket", precision="int8"), bots.open_bot("pocket")
-    assert any(type(m).__name__ == "Linear8" for m in quick.model.model.modules())
+def test_a_bot_opened_in_int8_generates_posts(pocket: LanguageModel) -> None:
+    quantized, exact = bots.open_bot("pocket", precision="int8"), bots.open_bot("pocket")
+    assert any(type(m).__name__ == "Int8Linear" for m in quantized.model.model.modules())
     assert exact.model.parameters == pocket.parameters
-    posts = [post.text for post in quick.generate("My dream is", n=5, seed=0)]
+    posts = [post.text for post in quantized.generate("My dream is", n=5, seed=0)]
     assert len(posts) == 5
     assert all(post.startswith("My dream is") for post in posts)
-    assert posts == [post.text for post in quick.generate("My dream is", n=5, seed=0)]
+    assert posts == [post.text for post in quantized.generate("My dream is", n=5, seed=0)]
 
 
-def test_only_a_cpu_writes_in_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_needs_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingtweets.nn import devices
 
     real = devices.select_device

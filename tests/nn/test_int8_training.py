@@ -1,4 +1,4 @@
-"""Training in 8 bits is the same training, and leaves the model as it was."""
+"""Int8 training stays close to fp32 and leaves the model unchanged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def loss_and_gradients(model: LlamaForCausalLM) -> tuple[float, dict[str, torch.
     }
 
 
-def test_loss_and_gradients_are_those_of_fp32_to_some_percent(model: LlamaForCausalLM) -> None:
+def test_loss_and_gradients_stay_close_to_fp32(model: LlamaForCausalLM) -> None:
     loss, gradients = loss_and_gradients(model)
     with int8_training.int8_matmuls(model):
         rounded_loss, rounded = loss_and_gradients(model)
@@ -50,7 +50,7 @@ def test_loss_and_gradients_are_those_of_fp32_to_some_percent(model: LlamaForCau
         assert (rounded[name] - exact).norm() < 0.06 * exact.norm(), name
 
 
-def test_scoring_between_steps_is_exact(model: LlamaForCausalLM) -> None:
+def test_evaluation_between_steps_is_exact(model: LlamaForCausalLM) -> None:
     import torch
 
     tokens = torch.arange(1, 33)[None]
@@ -60,21 +60,23 @@ def test_scoring_between_steps_is_exact(model: LlamaForCausalLM) -> None:
             assert torch.equal(model(input_ids=tokens).logits, before)
 
 
-def test_layers_are_plain_again_whatever_happens(model: LlamaForCausalLM) -> None:
+def test_layers_are_restored_after_an_interrupt(model: LlamaForCausalLM) -> None:
     import torch
 
-    kinds = [type(module) for module in model.modules()]
+    classes = [type(module) for module in model.modules()]
     names = list(model.state_dict())
     with pytest.raises(KeyboardInterrupt), int8_training.int8_matmuls(model):
         assert type(model.lm_head) is not torch.nn.Linear
         assert list(model.state_dict()) == names
         raise KeyboardInterrupt
-    assert [type(module) for module in model.modules()] == kinds
+    assert [type(module) for module in model.modules()] == classes
     with int8_training.int8_matmuls(model, wanted=False):
-        assert [type(module) for module in model.modules()] == kinds
+        assert [type(module) for module in model.modules()] == classes
 
 
-def test_it_is_for_compiled_training_in_fp32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_is_used_only_in_compiled_fp32_training_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(int8, "has_fast_int8", lambda: True)
     cpu = replace(devices.select_device("cpu", "fp32"), device="cpu")
     assert int8_training.should_use(cpu, compiled=True)

@@ -27,7 +27,7 @@ def test_lengths_are_counted_before_and_after() -> None:
     ]
 
 
-def test_what_was_dropped_is_told_with_its_number(tmp_path: Path, posts: list[str]) -> None:
+def test_dropped_posts_are_counted(tmp_path: Path, posts: list[str]) -> None:
     from tests.helpers.posts import write_csv
 
     rows = ["RT @me: somebody else's", "too short", *posts[:20], posts[0]]
@@ -38,7 +38,7 @@ def test_what_was_dropped_is_told_with_its_number(tmp_path: Path, posts: list[st
     assert not [post for post in rows if post in drawn]
 
 
-def test_importance_shows_every_parameter_and_way() -> None:
+def test_importance_shows_parameters_and_methods() -> None:
     shares = {
         "random_forest": {"learning_rate": 0.7, "epochs": 0.3},
         "fanova": {"learning_rate": 0.6, "epochs": 0.4},
@@ -48,19 +48,19 @@ def test_importance_shows_every_parameter_and_way() -> None:
         assert text in drawn
 
 
-def test_a_plot_is_a_file_of_the_format_it_is_named_for(tmp_path: Path) -> None:
+def test_plot_format_follows_the_file_name(tmp_path: Path) -> None:
     plot = run_plots.lengths(["one post"], ["one"])
     plot.save(tmp_path / "new" / "a.svg")
     plot.save(tmp_path / "a.PNG")
     assert (tmp_path / "new" / "a.svg").read_text("utf-8").startswith("<svg")
     assert (tmp_path / "a.PNG").read_bytes().startswith(PNG)
-    with pytest.raises(InputError, match=r"\.svg or \.png, not as 'a\.pdf'"):
+    with pytest.raises(InputError, match=r"\.svg or \.png, not be 'a\.pdf'"):
         plot.save(tmp_path / "a.pdf")
     with pytest.raises(StorageError):
         plot.save(tmp_path / "a.PNG" / "b.svg")
 
 
-def test_jupyter_gets_a_picture_at_half_its_pixels() -> None:
+def test_jupyter_shows_plots_at_half_size() -> None:
     png, size = run_plots.lengths(["one post"], ["one"])._repr_png_()
     assert png.startswith(PNG)
     assert int.from_bytes(png[16:20]) // 2 == size["width"] > 300

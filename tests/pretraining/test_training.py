@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from huggingtweets.events import Event
-    from huggingtweets.pretraining.loop import Pretrain
+    from huggingtweets.pretraining.loop import PretrainTask
 
 TINY = Preset(
     "tiny",
@@ -73,22 +73,22 @@ def options(out: Path, tokens: int = 256 * 40) -> PretrainOptions:
 
 @pytest.fixture(scope="module")
 def made(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base made in one go."""
+    """A base made without interruption."""
     return make_base([corpus], options(tmp_path_factory.mktemp("made") / "base"))
 
 
 def record(base: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((base / "pretrain.json").read_text())
-    return found
+    loaded: dict[str, Any] = json.loads((base / "pretrain.json").read_text())
+    return loaded
 
 
 def bits(base: Path) -> list[float]:
-    """Held-out bits per byte at each measurement of the last sitting."""
+    """Held-out bits per byte at each measurement of the last session."""
     curve = json.loads((base / "pretrain.json").read_text())["sittings"][-1]["curve"]
     return [point["held_out_bits_per_byte"]["all"] for point in curve]
 
 
-def test_a_base_learns_and_any_tool_loads_it(made: Path) -> None:
+def test_a_base_learns_and_transformers_loads_it(made: Path) -> None:
     before, after = bits(made)
     assert after < 0.75 * before
     from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
@@ -101,113 +101,111 @@ def test_a_base_learns_and_any_tool_loads_it(made: Path) -> None:
     assert model.config.pad_token_id is None
     assert tokenizer.eos_token == SEPARATOR
     assert tokenizer.all_special_tokens == [SEPARATOR]
-    written = pipeline("text-generation", model=str(made))("I found", max_new_tokens=5)
-    assert written[0]["generated_text"].startswith("I found")
+    generated = pipeline("text-generation", model=str(made))("I found", max_new_tokens=5)
+    assert generated[0]["generated_text"].startswith("I found")
 
 
 @pytest.fixture(scope="module")
 def adapted(corpus: str, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finished weights of another make, trained further on the corpus."""
-    return make_base([corpus], adapting(tmp_path_factory.mktemp("adapted") / "base", tiny_base))
+    """An existing model, trained further on the corpus."""
+    return make_base(
+        [corpus], adapt_options(tmp_path_factory.mktemp("adapted") / "base", tiny_base)
+    )
 
 
-def adapting(out: Path, source: Path) -> PretrainOptions:
+def adapt_options(out: Path, source: Path) -> PretrainOptions:
     preset = replace(ADAPT, row=32, batch_tokens=256, learning_rate=3e-3, author_context=3)
     return replace(options(out), preset=preset, source=str(source))
 
 
-def test_finished_weights_learn_from_posts_and_keep_shape_and_tokenizer(
+def test_an_existing_model_learns_and_keeps_architecture_and_tokenizer(
     adapted: Path, tiny_base: Path
 ) -> None:
     before, *_, after = bits(adapted)
     assert after < 0.75 * before
-    mine, theirs = language_model.load(adapted), language_model.load(tiny_base)
-    assert mine.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
-    assert mine.parameters == theirs.parameters
-    (sitting,) = record(adapted)["sittings"]
-    assert sitting["from"] == tiny_base.name
+    ours, theirs = language_model.load(adapted), language_model.load(tiny_base)
+    assert ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
+    assert ours.parameters == theirs.parameters
+    (session,) = record(adapted)["sittings"]
+    assert session["from"] == tiny_base.name
     assert str(tiny_base) not in (adapted / "pretrain.json").read_text()
-    assert sitting["preset"]["optimizer"] == "adamw"
-    assert (sitting["preset"]["layers"], sitting["preset"]["width"]) == (2, 32)
+    assert session["preset"]["optimizer"] == "adamw"
+    assert (session["preset"]["layers"], session["preset"]["width"]) == (2, 32)
     card = (adapted / "README.md").read_text()
-    assert "It is a changed copy of" in card
+    assert "It is a modified copy of" in card
     assert "AdamW (weight decay 0.1 for matrices)" in card
 
 
-def test_adapting_goes_on_after_a_stop_as_if_there_had_been_none(
+def test_interrupted_adaptation_gives_the_result_of_an_uninterrupted_one(
     adapted: Path, corpus: str, tiny_base: Path, tmp_path: Path
 ) -> None:
-    wanted, stop = adapting(tmp_path / "base", tiny_base), StopAt()
+    chosen, stop = adapt_options(tmp_path / "base", tiny_base), StopAtFirstEvent()
     with pytest.raises(Interrupted, match="Stopped after 256 tokens"):
-        make_base([corpus], wanted, stop, stop)
-    make_base([corpus], replace(wanted, resume=True))
+        make_base([corpus], chosen, stop, stop)
+    make_base([corpus], replace(chosen, resume=True))
     assert bits(tmp_path / "base")[-1] == pytest.approx(bits(adapted)[-1], abs=1e-3)
 
 
-def test_a_finished_base_is_not_adapted_again_by_mistake(
+def test_resuming_a_finished_base_with_a_source_is_refused(
     adapted: Path, corpus: str, tiny_base: Path
 ) -> None:
     with pytest.raises(BotError, match="leave out --from"):
-        make_base([corpus], replace(adapting(adapted, tiny_base), resume=True))
+        make_base([corpus], replace(adapt_options(adapted, tiny_base), resume=True))
 
 
-def test_corpora_of_another_tokenizer_are_refused(
+def test_corpora_encoded_with_another_tokenizer_are_refused(
     made: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="encoded with another tokenizer"):
-        make_base([str(made / "work" / "data")], adapting(tmp_path / "base", tiny_base))
+        make_base([str(made / "work" / "data")], adapt_options(tmp_path / "base", tiny_base))
 
 
-def test_a_vocabulary_that_16_bits_do_not_hold_is_refused(
+def test_a_vocabulary_too_large_for_16_bits_is_refused(
     corpus: str, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingtweets.pretraining.run.MOST_TOKENS", 300)
-    with pytest.raises(InputError, match="tokens and at most 300 are possible"):
-        make_base([corpus], adapting(tmp_path / "base", tiny_base))
+    monkeypatch.setattr("huggingtweets.pretraining.run.MAX_VOCABULARY", 300)
+    with pytest.raises(InputError, match="but at most 300 are possible"):
+        make_base([corpus], adapt_options(tmp_path / "base", tiny_base))
     assert not (tmp_path / "base").exists()
 
 
-def test_the_record_tells_how_it_was_made(made: Path, corpus: str) -> None:
-    (sitting,) = record(made)["sittings"]
-    assert sitting["tokens"] == 256 * 40
-    assert sitting["steps"] == 40
-    (one,) = sitting["corpora"]
-    assert one["name"] == "c"
-    assert one["posts"]["read"] == 600
-    assert sitting["preset"]["width"] == 32
-    assert corpus not in (made / "pretrain.json").read_text()  # paths tell who somebody is
+def test_the_record_describes_the_training(made: Path, corpus: str) -> None:
+    (session,) = record(made)["sittings"]
+    assert session["tokens"] == 256 * 40
+    assert session["steps"] == 40
+    (corpus_record,) = session["corpora"]
+    assert corpus_record["name"] == "c"
+    assert corpus_record["posts"]["read"] == 600
+    assert session["preset"]["width"] == 32
+    assert corpus not in (made / "pretrain.json").read_text()  # paths may be private
 
 
-def test_the_card_and_the_curve(made: Path, corpus: str) -> None:
+def test_card_and_curve_describe_the_training(made: Path, corpus: str) -> None:
     card = (made / "README.md").read_text()
     assert "| c | 1.0 | 600 |" in card
     assert "10,240 tokens in 40 steps of 256" in card
-    assert "Say here where the text is from" in card
+    assert "Describe the origin and licences of the text here" in card
     assert "must not be used" in card
     assert "<svg" in (made / "curve.svg").read_text()
     assert corpus not in card
 
 
-def test_what_about_says_is_in_the_card(corpus: str, tmp_path: Path) -> None:
+def test_the_about_text_is_in_the_card(corpus: str, tmp_path: Path) -> None:
     chosen = replace(options(tmp_path / "b", 256), about="Posts of *made-up* people.")
     assert "Posts of *made-up* people." in (make_base([corpus], chosen) / "README.md").read_text()
 
 
-class StopAt(Interrupt):
-    """Ctrl-C once so many tokens were read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events = 0
+class StopAtFirstEvent(Interrupt):
+    """Ctrl-C at the first training event."""
 
     def __call__(self, event: Event) -> None:
         self.requested = self.requested or event.stage == "train"
 
 
-def test_interrupted_and_resumed_ends_with_the_same_weights(
+def test_interrupted_and_resumed_gives_the_same_weights(
     made: Path, corpus: str, tmp_path: Path
 ) -> None:
-    chosen, stop = options(tmp_path / "base"), StopAt()
+    chosen, stop = options(tmp_path / "base"), StopAtFirstEvent()
     with pytest.raises(Interrupted, match="Stopped after 256 tokens"):
         make_base([corpus], chosen, stop, stop)
     assert not (tmp_path / "base" / MODEL).exists()
@@ -223,7 +221,7 @@ def run(corpus: str, out: Path, tokens: int, *, resume: bool = False) -> subproc
     )
 
 
-def test_killed_and_resumed_ends_with_the_same_weights(corpus: str, tmp_path: Path) -> None:
+def test_killed_and_resumed_gives_the_same_weights(corpus: str, tmp_path: Path) -> None:
     tokens, state = 256 * 100, tmp_path / "killed" / "work" / "state.safetensors"
     process = run(corpus, tmp_path / "killed", tokens)
     while not state.exists():
@@ -242,63 +240,63 @@ def test_finished_weights_are_trained_further(corpus: str, tmp_path: Path) -> No
     chosen = options(tmp_path / "base")
     make_base([corpus], chosen)
     tokenizer = (tmp_path / "base" / "tokenizer.json").read_bytes()
-    ended = bits(tmp_path / "base")[-1]
+    first_loss = bits(tmp_path / "base")[-1]
     older = record(tmp_path / "base")
-    del older["sittings"][0]["eight_bit"]  # as it was before there was such a thing
+    del older["sittings"][0]["eight_bit"]  # missing in records of older versions
     (tmp_path / "base" / "pretrain.json").write_text(json.dumps(older))
     make_base([corpus], replace(chosen, resume=True))
     assert len(record(tmp_path / "base")["sittings"]) == 2
-    again = bits(tmp_path / "base")
-    assert again[0] == pytest.approx(ended, abs=0.02)  # saved in bfloat16
-    assert again[-1] < ended
+    second_curve = bits(tmp_path / "base")
+    assert second_curve[0] == pytest.approx(first_loss, abs=0.02)  # saved in bfloat16
+    assert second_curve[-1] < first_loss
     first, second = record(tmp_path / "base")["sittings"]
-    assert second["taken"][0] == 2 * first["taken"][0] > 0  # reads on where the first one stopped
+    assert second["taken"][0] == 2 * first["taken"][0] > 0  # continues where the first one stopped
     assert (tmp_path / "base" / "tokenizer.json").read_bytes() == tokenizer
     assert (tmp_path / "base" / "README.md").read_text().count("steps of 256") == 2
 
 
-def test_weights_are_averaged_with_those_before_where_that_is_better(
+def test_weights_are_interpolated_with_the_initial_ones_if_that_is_better(
     made: Path, tmp_path: Path
 ) -> None:
     import torch
 
     lm = language_model.load(made)
     language_model.convert(lm.model, torch.device("cpu"), torch.float32)
-    begin = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
+    initial = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
     torch.manual_seed(0)
-    with torch.no_grad():  # an end that went astray
+    with torch.no_grad():  # trained weights that are worse
         for weight in lm.model.parameters():
             weight.add_(torch.randn_like(weight), alpha=0.05)
-    end = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
+    trained = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
     posts = {"c": made_up_posts(30)}
     worst = held_out_bits(lm, posts)
     progress = Progress("", 7, 99, curve=[{"tokens": 99, "held_out_bits_per_byte": worst}])
     assert average_with(made, lm, posts, progress) == 0.4
     for name, weight in lm.model.named_parameters():
-        torch.testing.assert_close(weight, 0.6 * begin[name] + 0.4 * end[name])
-    kept = progress.curve[-1]["held_out_bits_per_byte"]
-    assert kept == pytest.approx(held_out_bits(lm, posts), abs=1e-4)
-    assert kept["all"] < worst["all"]
+        torch.testing.assert_close(weight, 0.6 * initial[name] + 0.4 * trained[name])
+    interpolated = progress.curve[-1]["held_out_bits_per_byte"]
+    assert interpolated == pytest.approx(held_out_bits(lm, posts), abs=1e-4)
+    assert interpolated["all"] < worst["all"]
     assert [point["tokens"] for point in progress.curve] == [99, 99]
 
-    lm.save(tmp_path / "astray")  # and an end that is better than any way back
+    lm.save(tmp_path / "worse")  # now the trained weights are better than any interpolation
     with torch.no_grad():
         for name, weight in lm.model.named_parameters():
-            weight.copy_(begin[name])
+            weight.copy_(initial[name])
     progress.curve = [{"tokens": 99, "held_out_bits_per_byte": held_out_bits(lm, posts)}]
-    assert average_with(tmp_path / "astray", lm, posts, progress) is None
-    assert all(torch.equal(w, begin[n]) for n, w in lm.model.named_parameters())
+    assert average_with(tmp_path / "worse", lm, posts, progress) is None
+    assert all(torch.equal(w, initial[n]) for n, w in lm.model.named_parameters())
     assert len(progress.curve) == 1
 
 
-def test_a_base_is_fine_tuned_like_any_other(made: Path) -> None:
+def test_a_base_loads_as_language_model(made: Path) -> None:
     lm = language_model.load(made)
     assert lm.context == TINY.context
     assert lm.separator == 0
     assert lm.decode(lm.encode("A 🎈 by the harbour")) == "A 🎈 by the harbour"
 
 
-def test_two_processes_learn_as_one_does(made: Path, corpus: str, tmp_path: Path) -> None:
+def test_two_processes_reach_the_loss_of_one(made: Path, corpus: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     arguments = [corpus, str(tmp_path / "base"), str(256 * 40), "new"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -311,13 +309,13 @@ def test_two_processes_learn_as_one_does(made: Path, corpus: str, tmp_path: Path
     )
     assert done.returncode == 0, done.stderr.decode()
     assert bits(tmp_path / "base") == pytest.approx(bits(made), abs=0.01)
-    (sitting,) = record(tmp_path / "base")["sittings"]
-    assert sitting["machine"]["processes"] == 2
-    assert sitting["tokens"] == 256 * 40
+    (session,) = record(tmp_path / "base")["sittings"]
+    assert session["machine"]["processes"] == 2
+    assert session["tokens"] == 256 * 40
 
 
 def test_another_seed_holds_out_the_same_posts(corpus: str, tmp_path: Path) -> None:
-    """A sitting of another seed on the same weights has read none of those it is measured by."""
+    """So a session with another seed never measures posts that an earlier one trained on."""
     held_out = [
         (make_base([corpus], replace(options(tmp_path / f"{seed}"), seed=seed, encode_only=True)))
         / "held-out.parquet"
@@ -327,73 +325,73 @@ def test_another_seed_holds_out_the_same_posts(corpus: str, tmp_path: Path) -> N
     assert held_out[0].read_bytes() == held_out[1].read_bytes()
 
 
-def test_a_step_in_parts_is_the_same_step(made: Path, corpus: str, tmp_path: Path) -> None:
+def test_gradient_accumulation_gives_the_same_loss(made: Path, corpus: str, tmp_path: Path) -> None:
     make_base([corpus], replace(options(tmp_path / "base"), device_tokens=64))
     assert bits(tmp_path / "base") == pytest.approx(bits(made), abs=0.01)
 
 
-def test_settings_that_mean_nothing_are_refused_together(tmp_path: Path) -> None:
-    wrong: dict[str, Any] = {
+def test_invalid_settings_are_reported_together(tmp_path: Path) -> None:
+    invalid: dict[str, Any] = {
         "device_tokens": 0,
         "checkpoint_seconds": math.nan,
         "measure_seconds": -1.0,
         "seed": -1,
     }
     with pytest.raises(InputError) as refused:
-        replace(options(tmp_path / "base"), **wrong)
+        replace(options(tmp_path / "base"), **invalid)
     for name in ("--device-tokens", "--checkpoint-seconds", "--measure-seconds", "--seed"):
         assert name in str(refused.value)
 
 
-def test_minutes_end_a_training(corpus: str, tmp_path: Path) -> None:
+def test_training_ends_after_the_given_minutes(corpus: str, tmp_path: Path) -> None:
     chosen = replace(options(tmp_path / "base"), budget=Budget(minutes=1 / 60))
-    (sitting,) = record(make_base([corpus], chosen))["sittings"]
-    assert 1.0 <= sitting["seconds"] < 3
+    (session,) = record(make_base([corpus], chosen))["sittings"]
+    assert 1.0 <= session["seconds"] < 3
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_nothing_is_overwritten_nor_resumed_by_mistake(
+def test_overwriting_a_base_and_resuming_nothing_are_refused(
     corpus: str, tmp_path: Path, *, resume: bool
 ) -> None:
     out = tmp_path / "base"
     if not resume:
         make_base([corpus], options(out, 256))
     before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
-    with pytest.raises(BotError, match="neither a base" if resume else "holds a base already"):
+    with pytest.raises(BotError, match="contains no base" if resume else "contains a base already"):
         make_base([corpus], replace(options(out), resume=resume))
     assert before == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
 
 
-def test_another_recipe_does_not_go_on_from_this_state(corpus: str, tmp_path: Path) -> None:
-    chosen, stop = options(tmp_path / "base"), StopAt()
+def test_a_checkpoint_with_another_recipe_is_refused(corpus: str, tmp_path: Path) -> None:
+    chosen, stop = options(tmp_path / "base"), StopAtFirstEvent()
     with pytest.raises(Interrupted):
         make_base([corpus], chosen, stop, stop)
     other = replace(chosen, preset=TINY.changed(learning_rate=1e-3), resume=True)
-    with pytest.raises(BotError, match="belongs to other corpora, another shape or seed"):
+    with pytest.raises(BotError, match="belongs to other corpora, settings or another seed"):
         make_base([corpus], other)
 
 
-def test_a_folder_in_use_is_left_alone(corpus: str, tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused(corpus: str, tmp_path: Path) -> None:
     process = run(corpus, tmp_path / "base", 10**9)
     try:
         while not (tmp_path / "base" / "work" / "state.safetensors").exists():
             assert process.poll() is None
             time.sleep(0.01)
-        with pytest.raises(StorageError, match="being worked on"):
+        with pytest.raises(StorageError, match="in use by another process"):
             make_base([corpus], replace(options(tmp_path / "base"), resume=True))
     finally:
         process.kill()
         process.wait()
 
 
-def test_a_loss_that_is_no_number_stops_with_a_sentence(
+def test_a_non_finite_loss_ends_training_with_advice(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     from huggingtweets.pretraining import loop
 
-    def broken(_model: object, task: Pretrain) -> object:
+    def make_nan_loss(_model: object, task: PretrainTask) -> object:
         def loss(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             del inputs, labels
             weights = torch.cat([weight.flatten() for weight in task.lm.model.parameters()])
@@ -401,26 +399,26 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(
 
         return loss
 
-    monkeypatch.setattr(loop, "_loss_of", broken)
+    monkeypatch.setattr(loop, "_make_loss", make_nan_loss)
     with pytest.raises(TrainingError, match="no longer a number at step 1"):
         make_base([corpus], options(tmp_path / "base"))
 
 
-def test_a_base_that_learnt_its_corpora_by_heart_is_told() -> None:
+def test_overfitting_is_reported() -> None:
     def progress(*bits: float) -> Progress:
         points = enumerate(bits)
         return Progress(
             "", curve=[{"tokens": n, "held_out_bits_per_byte": {"all": b}} for n, b in points]
         )
 
-    said = progress(3.7, 1.35, 1.34, 1.45).is_overfitting()
-    assert said is not None
-    assert "after 2 tokens (1.340" in said
+    warning = progress(3.7, 1.35, 1.34, 1.45).is_overfitting()
+    assert warning is not None
+    assert "after 2 tokens (1.340" in warning
     assert progress(3.7, 1.35, 1.345, 1.346).is_overfitting() is None
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({}, "either --tokens or --minutes"),
         ({"tokens": 5, "minutes": 1.0}, "either --tokens or --minutes"),
@@ -429,12 +427,12 @@ def test_a_base_that_learnt_its_corpora_by_heart_is_told() -> None:
         ({"minutes": float("inf")}, "must be over 0"),
     ],
 )
-def test_budgets_that_make_no_sense(values: dict[str, float], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_invalid_budgets_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         Budget(**values)  # type: ignore[arg-type]
 
 
-def test_the_learning_rate_rises_stays_and_falls() -> None:
+def test_the_learning_rate_warms_up_stays_constant_and_decays() -> None:
     rates = [TINY.rate(i / 1000) for i in range(1001)]
     peak = TINY.learning_rate
     assert 0 < rates[0] < 0.1 * peak
@@ -445,7 +443,7 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert rates[-1] == 0
 
 
-def test_without_accelerate_the_way_out_is_told(
+def test_missing_accelerate_is_reported_with_the_install_command(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)

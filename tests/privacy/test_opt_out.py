@@ -1,4 +1,4 @@
-"""Who asked not to be imitated is neither read nor learnt from, by whatever name or door."""
+"""Authors on the opt-out list are refused in every source, under any alias, and in pre-training."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from huggingtweets.pretraining.corpus import Corpus, Counts, curated_pieces
 from huggingtweets.pretraining.encode import EncodingConfig
 from huggingtweets.privacy import opt_out
 from huggingtweets.sources import ReadOptions, open_source, read_posts
-from huggingtweets.sources.store import downloads_folder
 from huggingtweets.storage import files
-from huggingtweets.storage.user_dirs import config_folder
+from huggingtweets.storage.user_dirs import config_folder, downloads_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,13 +30,13 @@ SHA = "sha256:" + hashlib.sha256(b"ann").hexdigest()
 
 @pytest.fixture
 def listed(config: Path) -> Path:
-    """A list with one name."""
+    """An opt-out list with one handle."""
     config.mkdir()
     (config / "opt-out.txt").write_text("@Ann\n")
     return config / "opt-out.txt"
 
 
-def test_where_the_list_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_location_of_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HUGGINGTWEETS_CONFIG", str(tmp_path / "c"))
     assert opt_out.list_file() == tmp_path / "c" / "opt-out.txt"
     monkeypatch.delenv("HUGGINGTWEETS_CONFIG")
@@ -48,7 +47,7 @@ def test_where_the_list_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert config_folder() == tmp_path / ".config" / "huggingtweets"
 
 
-def test_without_a_list_nobody_is_on_it(config: Path) -> None:
+def test_a_missing_list_is_empty(config: Path) -> None:
     assert not opt_out.load()
     opt_out.check(["ann", ""])
     assert not config.exists()
@@ -74,11 +73,11 @@ def test_without_a_list_nobody_is_on_it(config: Path) -> None:
 def test_names(config: Path, line: str, handle: str) -> None:
     config.mkdir()
     opt_out.list_file().write_text(f"{line}\n# nobody\n\n", "utf-8")
-    assert opt_out.load().names(handle)
-    assert not opt_out.load().names("nobody")
-    assert not opt_out.load().names("ann@other.example")
-    assert not opt_out.load().names("")
-    with pytest.raises(OptedOutError, match=r"asked not to be imitated.*opt-out\.txt says so\.$"):
+    assert opt_out.load().contains(handle)
+    assert not opt_out.load().contains("nobody")
+    assert not opt_out.load().contains("ann@other.example")
+    assert not opt_out.load().contains("")
+    with pytest.raises(OptedOutError, match=r"asked not to be imitated \(see .*opt-out\.txt\)"):
         opt_out.check(["somebody", handle])
 
 
@@ -88,7 +87,7 @@ def test_names(config: Path, line: str, handle: str) -> None:
 def test_a_damaged_line_is_one_sentence(config: Path, line: str) -> None:
     config.mkdir()
     opt_out.list_file().write_text(f"# all\n\n{line}\n")
-    with pytest.raises(InputError, match=r"^Line 3 of .*opt-out\.txt is no handle"):
+    with pytest.raises(InputError, match=r"^Line 3 of .*opt-out\.txt is not a handle"):
         opt_out.load()
     with pytest.raises(InputError, match="Line 3"):
         opt_out.add(["bob"])
@@ -118,9 +117,9 @@ def test_add_keeps_comments_and_knows_who_is_there(config: Path) -> None:
     assert opt_out.list_file().read_text() == "# these\n" + text + "@c@d.example\n"
     assert {path.name for path in config.iterdir()} <= {"opt-out.txt", ".lock"}
     for wrong in ("", "a b", "#x", "@", "\udcff"):
-        with pytest.raises(InputError, match="is no handle"):
+        with pytest.raises(InputError, match="is not a handle"):
             opt_out.add(["zoe", wrong])
-    assert not opt_out.load().names("zoe")
+    assert not opt_out.load().contains("zoe")
 
 
 @pytest.mark.usefixtures("config")
@@ -132,7 +131,7 @@ def test_a_hashed_list_names_nobody() -> None:
     assert "lovelace" not in text
     assert "@bob" in text
     for name in ("ann", "bob", "ada lovelace"):
-        assert opt_out.load().names(name)
+        assert opt_out.load().contains(name)
     assert opt_out.add(["ann", SHA], hashed=True) == []
     assert opt_out.add(["ann"]) == []  # she stays unnamed
     assert opt_out.list_file().read_text() == text
@@ -201,7 +200,7 @@ def test_an_account_is_refused_before_any_request(
         with pytest.raises(OptedOutError, match=r"@name@server\.example asked"):
             open_source("https://server.example/@name")
         assert server.asked == []
-        # a DID tells its handle only once it is asked for; nothing of it is kept
+        # The handle of a DID is known only after a request; nothing is stored.
         with pytest.raises(OptedOutError, match=f"@{HANDLE} asked"):
             read_posts([f"bsky:{DID}"])
         assert not list(downloads_folder().rglob("posts.jsonl"))
@@ -219,7 +218,7 @@ def test_other_accounts_are_read_under_any_name(
         assert [post.author for post in source.posts()] == ["me"]
 
 
-def test_a_speaker_is_only_looked_for_in_an_export(listed: Path, tmp_path: Path) -> None:
+def test_a_speaker_needs_a_chat_export(listed: Path, tmp_path: Path) -> None:
     assert listed.exists()
     bob = write_csv(tmp_path / "b.csv", "bob", ["one"])
     with pytest.raises(SourceError, match="names a person in a Telegram export"):
@@ -248,7 +247,7 @@ def test_pretraining_leaves_them_out_and_counts_them(listed: Path, tmp_path: Pat
     assert (counts.read, counts.excluded) == (6, 4)
 
 
-def test_encoded_data_is_made_anew_once_somebody_opts_out(config: Path, tmp_path: Path) -> None:
+def test_an_opt_out_makes_encoded_data_stale(config: Path, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "b.csv", "bob", ["one"])
 
     def fingerprint() -> str:

@@ -18,7 +18,7 @@ from huggingtweets.evaluation.report import BotAndBase, Sizes
 from huggingtweets.publish import Facts, render_card, write_card
 from huggingtweets.publish.card import pipeline_drawing
 from huggingtweets.publish.escaping import escape_markdown, one_line
-from huggingtweets.publish.language import iso_code, languages
+from huggingtweets.publish.facts import iso_code, languages
 from huggingtweets.publish.publication import Publication
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def parsed(markdown: str) -> ModelCard:
 
 
 class Page(HTMLParser):
-    """What a browser would make of a card."""
+    """A card as a browser would parse it."""
 
     def __init__(self, markdown: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -85,7 +85,7 @@ def links(page: Page) -> set[str | None]:
     return {value for name, value in page.attributes if name in ("src", "href")}
 
 
-def test_the_head_is_what_the_hub_reads() -> None:
+def test_metadata() -> None:
     assert metadata(render_card(facts("NASA", base="gpt2"))) == {
         "language": "en",
         "tags": ["huggingtweets"],
@@ -121,7 +121,7 @@ def test_the_head_is_what_the_hub_reads() -> None:
     }
 
 
-def test_several_languages_are_a_list_and_none_is_left_out() -> None:
+def test_languages_in_metadata() -> None:
     assert metadata(render_card(replace(facts(), languages=("en", "ja"))))["language"] == [
         *("en", "ja")
     ]
@@ -134,7 +134,7 @@ def test_several_languages_are_a_list_and_none_is_left_out() -> None:
         ("pocket", None, "`pocket`, the base model that comes with huggingtweets"),
         (
             *("smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"),
-            "licensed Apache-2.0, of which I am a changed copy, fine-tuned on the posts of",
+            "licensed under Apache-2.0, and am a modified copy of it, fine-tuned on the posts of",
         ),
         ("gpt2", "gpt2", "[gpt2](https://huggingface.co/gpt2)"),
         ("a-b/c_d.e", "a-b/c_d.e", r"[a\-b/c\_d.e](https://huggingface.co/a-b/c_d.e)"),
@@ -142,7 +142,7 @@ def test_several_languages_are_a_list_and_none_is_left_out() -> None:
         ("C:\\Users\\ann\\tiny", None, "the base model tiny, which is not on"),
     ],
 )
-def test_the_base_is_named_and_linked_only_if_it_is_on_the_hub(
+def test_base_is_linked_only_if_it_is_on_the_hub(
     base: str, on_the_hub: str | None, told: str
 ) -> None:
     card = render_card(facts("NASA", base=base))
@@ -151,13 +151,13 @@ def test_the_base_is_named_and_linked_only_if_it_is_on_the_hub(
     assert "ann" not in card
 
 
-def test_the_body_holds_all_of_the_runs_figures() -> None:
+def test_body_has_all_figures_of_the_run() -> None:
     page = Page(render_card(facts()))
     assert page.text.count("🤖") == 4
     for words in (
         "🤖 AI BOT 🤖",
         "AI bot of @NASA",
-        "241 were held out and 2,170 were learnt from",
+        "241 were held out and 2,170 were used for training",
         "fine-tuned on the posts of @NASA",
         "Linux x86_64",
         "train took 436.0 s",
@@ -176,18 +176,18 @@ def test_the_body_holds_all_of_the_runs_figures() -> None:
         "| bits per byte | 1.736 | base 2.325 · PPMd 1.929 | lower is better |",
     ):
         assert row in card
-    assert "9.0 s" not in card  # of making the report, another one each time
+    assert "9.0 s" not in card  # duration of the evaluation, which varies
     assert "SECRET" not in card
 
 
-def test_weights_between_base_and_end_are_told() -> None:
+def test_interpolated_weights_are_shown() -> None:
     record = done_record("NASA")
     between = replace(facts(), record=replace(record, result={**record.result, "way": 0.55}))
-    assert "| weights kept | 55 % of the way from the base to the last |" in render_card(between)
-    assert "weights kept" not in render_card(facts())
+    assert "| weights | 55 % of the way from the base to the last step |" in render_card(between)
+    assert "| weights |" not in render_card(facts())
 
 
-def test_nothing_of_the_run_is_typed_by_hand() -> None:
+def test_no_figure_is_hard_coded() -> None:
     other = replace(
         facts(),
         record=replace(done_record("NASA"), result={"steps": 5, "tokens": 6, "history": []}),
@@ -198,7 +198,7 @@ def test_nothing_of_the_run_is_typed_by_hand() -> None:
         assert number not in card
 
 
-def test_a_cyborg_shows_three_faces_and_each_authors_figures() -> None:
+def test_several_authors_show_three_avatars_and_all_figures() -> None:
     authors = ("ann", "bob", "cy", "dee")
     bits = dict.fromkeys(authors, BotAndBase(1.5, 2.5))
     several = likeness("ann")
@@ -208,10 +208,10 @@ def test_a_cyborg_shows_three_faces_and_each_authors_figures() -> None:
     assert card.count("border-radius: 50%") == 3
     assert "@ann &amp; @bob &amp; @cy &amp; @dee" in card
     assert card.count("| 1.500 | 2.500 |") == 4
-    assert "an AI cyborg's" in card
+    assert "those of an AI cyborg" in card
 
 
-def test_a_picture_is_shown_and_found_by_others_once_it_is_published() -> None:
+def test_thumbnail_is_absolute_once_published() -> None:
     drawn = replace(facts(), picture=True)
     assert metadata(render_card(drawn))["thumbnail"] == "predictions.png"
     assert "](predictions.png)" in render_card(drawn)
@@ -222,24 +222,24 @@ def test_a_picture_is_shown_and_found_by_others_once_it_is_published() -> None:
     assert 'model="me/nasa")' in published
 
 
-def test_a_forced_publication_says_why() -> None:
-    assert "says why all the same" not in render_card(replace(facts(), publication=PUBLISHED))
+def test_forced_publication_shows_the_reason() -> None:
+    assert "publisher's reason" not in render_card(replace(facts(), publication=PUBLISHED))
     reason = "slogans | of <b>the</b> author"
     forced = replace(facts(), publication=replace(PUBLISHED, reason=reason))
     assert reason in Page(render_card(forced)).text
 
 
-def test_deleted_posts_are_told_and_so_are_links() -> None:
+def test_deleted_posts_and_links_are_shown() -> None:
     base = facts()
     card = render_card(replace(base, record=replace(base.record, forgotten=2)))
-    assert "Out of date: 2 more posts that it learnt from" in card
+    assert "Out of date: 2 more posts used for training" in card
     assert "## Runs" not in card
     tracked = render_card(replace(base, links=("https://wandb.ai/me/x/runs/1",)))
     assert "https://wandb.ai/me/x/runs/1" in links(Page(tracked))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_is_shown_and_does_nothing(name: str) -> None:
+def test_hostile_name_stays_text(name: str) -> None:
     plain, hostile = facts("NASA"), facts(name)
     published = replace(hostile, publication=replace(PUBLISHED, reason=name), picture=True)
     for mine, theirs in ((plain, hostile), (replace(plain, picture=True), published)):
@@ -269,11 +269,11 @@ def test_a_hostile_name_is_shown_and_does_nothing(name: str) -> None:
         ("a\\b", "a&#92;b"),
     ],
 )
-def test_what_markdown_would_take_for_markup_is_escaped(text: str, escaped: str) -> None:
+def test_markdown_is_escaped(text: str, escaped: str) -> None:
     assert escape_markdown(text) == escaped
 
 
-def test_the_drawing_is_an_svg_without_anything_that_runs() -> None:
+def test_diagram_is_a_static_svg() -> None:
     root = ET.fromstring(pipeline_drawing())  # noqa: S314 - our own
     assert root.tag.endswith("svg")
     assert {part.tag.rpartition("}")[2] for part in root.iter()} == {
@@ -290,7 +290,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_the_hub_finds_nothing_wrong_with_a_card(hub: HubServer, name: str) -> None:
+def test_hub_accepts_the_card(hub: HubServer, name: str) -> None:
     for some in (facts(name), replace(facts(name), picture=True, publication=PUBLISHED)):
         parsed(render_card(some)).validate()
     assert hub.asked_for("POST /api/validate-yaml")
@@ -302,7 +302,7 @@ def test_the_hub_finds_nothing_wrong_with_a_card(hub: HubServer, name: str) -> N
 # -- from the files of a run ---------------------------------------------------------------------
 
 
-def test_a_card_is_written_from_the_runs_files(tmp_path: Path, tiny_base: Path) -> None:
+def test_card_is_written_from_the_run(tmp_path: Path, tiny_base: Path) -> None:
     run = finished_run(tmp_path / "nasa", tiny_base)
     run.track_file.parent.mkdir()
     run.track_file.write_text(json.dumps({"message": "W&B: https://wandb.ai/me/x"}))
@@ -316,7 +316,7 @@ def test_a_card_is_written_from_the_runs_files(tmp_path: Path, tiny_base: Path) 
     assert (run.bot / "README.md").read_bytes() == before
     replace(PUBLISHED, reason="why").save(run)
     write_card(run)
-    assert "why all the same: why" in (run.bot / "README.md").read_text("utf-8")
+    assert "publish the bot anyway: why" in (run.bot / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_a_card_is_written_from_the_runs_files(tmp_path: Path, tiny_base: Path) 
         *('{"message": "look at https://x.org and more"}', "[1]", "{", '{"url": ["https://x"]}'),
     ],
 )
-def test_what_is_no_address_is_no_link(tmp_path: Path, tiny_base: Path, content: str) -> None:
+def test_invalid_addresses_are_not_linked(tmp_path: Path, tiny_base: Path, content: str) -> None:
     run = finished_run(tmp_path / "nasa", tiny_base)
     run.track_file.parent.mkdir()
     run.track_file.write_text(content)
@@ -334,7 +334,7 @@ def test_what_is_no_address_is_no_link(tmp_path: Path, tiny_base: Path, content:
 
 
 @pytest.mark.parametrize("damaged", ["report/likeness.json", "published.json"])
-def test_a_damaged_file_is_named(tmp_path: Path, tiny_base: Path, damaged: str) -> None:
+def test_damaged_file_is_named(tmp_path: Path, tiny_base: Path, damaged: str) -> None:
     run = finished_run(tmp_path / "nasa", tiny_base)
     (run.path / damaged).write_text("{")
     with pytest.raises(BotError, match=damaged):
@@ -344,7 +344,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, tiny_base: Path, damaged: str) 
 # -- languages -----------------------------------------------------------------------------------
 
 
-def test_what_most_posts_say_of_themselves_is_believed() -> None:
+def test_language_tags_of_most_posts_are_used() -> None:
     text = "The rocket stands on the launch pad and waits for good weather."
     told = [("ann", text, "fr-CA"), ("ann", text, "fr"), ("ann", text, None)]
     assert languages(posts(*told), ["ann"]) == ("fr",)
@@ -361,11 +361,11 @@ def test_what_most_posts_say_of_themselves_is_believed() -> None:
         ("Сегодня мы летим на космическую станцию, смотрите с нами.", "ru"),
     ],
 )
-def test_otherwise_all_posts_together_are_looked_at(text: str, code: str) -> None:
+def test_language_is_detected_from_all_posts(text: str, code: str) -> None:
     assert languages(posts(*[("ann", text, None)] * 3), ["ann"]) == (code,)
 
 
-def test_each_language_is_told_once_and_nobodys_is_none() -> None:
+def test_languages_have_no_duplicates() -> None:
     text = "The rocket stands on the launch pad and waits for good weather."
     both = posts(("ann", text, None), ("bob", "x", "ja"), ("cy", "y", "en"))
     assert languages(both, ["bob", "ann", "cy", "nobody"]) == ("ja", "en")
@@ -378,5 +378,5 @@ def test_each_language_is_told_once_and_nobodys_is_none() -> None:
         *[("und", None), ("qme", None), ("english", None), ("", None)],
     ],
 )
-def test_tags_become_two_letters(tag: str, code: str | None) -> None:
+def test_iso_code(tag: str, code: str | None) -> None:
     assert iso_code(tag) == code

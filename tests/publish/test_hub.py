@@ -1,4 +1,4 @@
-"""Publishing, by the Hub's real client, to a Hub on this machine."""
+"""Publishing with the Hub's real client to a local Hub server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A Hub where ``me`` has an account, and a client that doesn't wait between its tries."""
+    """A Hub with an account ``me``, and a client that doesn't wait between retries."""
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     with HubServer({TOKEN: "me", "hf_reads": "me"}) as server:
         server.read_only = {"hf_reads"}
@@ -61,7 +61,7 @@ def there(hub: HubServer) -> dict[str, bytes]:
     return repo.commits[repo.refs["main"]]
 
 
-def test_a_bot_goes_up_in_one_commit_and_nothing_else_does(hub: HubServer, run: RunFolder) -> None:
+def test_bot_is_uploaded_in_one_commit(hub: HubServer, run: RunFolder) -> None:
     (run.bot / "posts.csv").write_text("secret")
     (run.bot / ".env").write_text("secret")
     (run.bot / "vocab.json").symlink_to(run.path / "data" / "kept.parquet")
@@ -90,18 +90,16 @@ def test_a_bot_goes_up_in_one_commit_and_nothing_else_does(hub: HubServer, run: 
     assert TOKEN not in everything
 
 
-def test_a_second_time_there_is_nothing_to_do(hub: HubServer, run: RunFolder) -> None:
+def test_second_publication_does_nothing(hub: HubServer, run: RunFolder) -> None:
     publish(run)
     commits = len(hub.repos[NAME].commits)
-    write_card(run)  # as evaluating it again does
+    write_card(run)  # as `evaluate` does
     assert hubs.plan(run).does_nothing
     publish(run)
     assert len(hub.repos[NAME].commits) == commits
 
 
-def test_only_what_changed_is_sent_and_what_is_gone_is_deleted(
-    hub: HubServer, run: RunFolder
-) -> None:
+def test_only_changes_are_uploaded(hub: HubServer, run: RunFolder) -> None:
     (run.bot / "merges.txt").write_text("a b")
     publish(run)
     hub.add("models", "me/nasa", {"notes.md": b"of the owner"})
@@ -117,7 +115,7 @@ def test_only_what_changed_is_sent_and_what_is_gone_is_deleted(
     assert len(hub.asked_for("PUT /lfs")) == sent
 
 
-def test_a_private_bot_can_become_public_and_stays_so(hub: HubServer, run: RunFolder) -> None:
+def test_private_bot_can_become_public(hub: HubServer, run: RunFolder) -> None:
     publish(run)
     planned = hubs.plan(run, public=True)
     assert planned.opens
@@ -128,16 +126,16 @@ def test_a_private_bot_can_become_public_and_stays_so(hub: HubServer, run: RunFo
     assert (again.publication.public, again.does_nothing) == (True, True)
 
 
-def test_a_bot_can_be_public_at_once_and_elsewhere(hub: HubServer, run: RunFolder) -> None:
+def test_new_bot_can_be_public_in_another_namespace(hub: HubServer, run: RunFolder) -> None:
     assert publish(run, "me/space.bot", public=True).repo == "me/space.bot"
     assert hub.repos["models", "me/space.bot"].readers is None
-    assert hubs.plan(run).publication.repo == "me/space.bot"  # where it is already
+    assert hubs.plan(run).publication.repo == "me/space.bot"  # the existing repository
 
 
 # -- what must not be published ------------------------------------------------------------------
 
 
-def test_too_many_copies_need_a_reason_which_the_card_tells(hub: HubServer, run: RunFolder) -> None:
+def test_too_many_copies_need_a_reason_on_the_card(hub: HubServer, run: RunFolder) -> None:
     hubs.check(run)
     run.report_json.write_text(json.dumps(likeness("NASA", copied=0.021).to_json()))
     for reason in (None, "", " \n"):
@@ -148,15 +146,15 @@ def test_too_many_copies_need_a_reason_which_the_card_tells(hub: HubServer, run:
     assert not hub.asked
     done = hubs.execute(hubs.plan(run, reason="slogans\nof <b>NASA</b>"))
     assert done.reason == "slogans of <b>NASA</b>"
-    assert b"why all the same: slogans of &lt;b&gt;NASA" in there(hub)["README.md"]
+    assert b"publish the bot anyway: slogans of &lt;b&gt;NASA" in there(hub)["README.md"]
 
 
-def test_a_reason_that_is_not_needed_is_not_told(hub: HubServer, run: RunFolder) -> None:
+def test_unneeded_reason_is_not_shown(hub: HubServer, run: RunFolder) -> None:
     hubs.execute(hubs.plan(run, reason="whatever"))
     assert b"all the same" not in there(hub)["README.md"]
 
 
-def test_who_opted_out_is_not_published(hub: HubServer, run: RunFolder, config: Path) -> None:
+def test_opted_out_author_is_not_published(hub: HubServer, run: RunFolder, config: Path) -> None:
     config.mkdir()
     (config / "opt-out.txt").write_text("@nasa\n")
     with pytest.raises(InputError, match="asked not to be imitated"):
@@ -164,7 +162,7 @@ def test_who_opted_out_is_not_published(hub: HubServer, run: RunFolder, config: 
     assert not hub.asked
 
 
-def test_a_run_that_is_not_done_is_not_published(run: RunFolder) -> None:
+def test_unfinished_run_is_not_published(run: RunFolder) -> None:
     run.save(replace(run.record(), state="trained"))
     with pytest.raises(BotError, match="is not finished"):
         hubs.check(run)
@@ -172,21 +170,21 @@ def test_a_run_that_is_not_done_is_not_published(run: RunFolder) -> None:
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer_config.json"])
 @pytest.mark.parametrize("link", [False, True])
-def test_half_a_bot_is_not_published(
+def test_incomplete_bot_is_not_published(
     hub: HubServer, run: RunFolder, name: str, *, link: bool
 ) -> None:
     (run.bot / name).rename(run.path / name)
     if link:
         (run.bot / name).symlink_to(run.path / name)
-    with pytest.raises(BotError, match="not a whole bot"):
+    with pytest.raises(BotError, match="not a complete bot"):
         hubs.plan(run)
     assert not hub.asked_for("POST")
 
 
-def test_a_link_in_the_place_of_the_bot_is_not_followed(hub: HubServer, run: RunFolder) -> None:
+def test_symlinked_bot_is_refused(hub: HubServer, run: RunFolder) -> None:
     run.bot.rename(run.path / "elsewhere")
     run.bot.symlink_to(run.path / "elsewhere")
-    with pytest.raises(BotError, match="is not a folder with a bot"):
+    with pytest.raises(BotError, match="is not a bot folder"):
         hubs.plan(run)
     assert not hub.asked_for("POST")
 
@@ -194,24 +192,24 @@ def test_a_link_in_the_place_of_the_bot_is_not_followed(hub: HubServer, run: Run
 # -- where it may go -----------------------------------------------------------------------------
 
 
-def test_a_repository_with_something_else_is_left_alone(hub: HubServer, run: RunFolder) -> None:
+def test_other_repository_is_not_changed(hub: HubServer, run: RunFolder) -> None:
     hub.add("models", "me/nasa", {"README.md": b"---\ntags: [mine]\n---\n", "model.bin": b"x"})
-    with pytest.raises(InputError, match="is not a bot of huggingtweets; choose another --repo"):
+    with pytest.raises(InputError, match=r"is not a huggingtweets bot\. Choose another --repo"):
         hubs.plan(run)
 
 
 @pytest.mark.parametrize(
     "files",
     [
-        {".gitattributes": b""},  # made just before a cut
+        {".gitattributes": b""},  # from an interrupted upload
         {"README.md": b"---\ntags: [huggingtweets]\n---\n", "model.safetensors": b"x"},
     ],
 )
-def test_an_empty_repository_and_an_older_bot_are_filled(
+def test_empty_repository_and_older_bot_are_updated(
     hub: HubServer, run: RunFolder, files: dict[str, bytes]
 ) -> None:
     hub.add("models", "me/nasa", files)
-    assert publish(run).public  # as it was
+    assert publish(run).public  # unchanged
     assert there(hub)["config.json"] == (run.bot / "config.json").read_bytes()
 
 
@@ -227,18 +225,18 @@ def test_an_empty_repository_and_an_older_bot_are_filled(
         (["日本x"], "x"),
     ],
 )
-def test_a_bot_is_named_after_its_authors(authors: list[str], name: str) -> None:
+def test_default_name_is_the_authors_handles(authors: list[str], name: str) -> None:
     assert default_repo_name(authors) == name
 
 
-def test_an_author_whose_name_is_none_there_needs_one() -> None:
-    with pytest.raises(InputError, match="name one with --repo"):
+def test_unusable_handle_needs_a_repo_name() -> None:
+    with pytest.raises(InputError, match="Name one with --repo"):
         default_repo_name(["日本", "../.."])
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "-x", "a b", "a--b", "x.git", "é", "../x", "x" * 100])
-def test_a_name_that_cannot_be_is_told(hub: HubServer, run: RunFolder, name: str) -> None:
-    with pytest.raises(InputError, match="can't be the name of a repository"):
+def test_invalid_repo_name_is_refused(hub: HubServer, run: RunFolder, name: str) -> None:
+    with pytest.raises(InputError, match="is not a valid repository name"):
         hubs.plan(run, name)
     assert not hub.asked_for("POST")
 
@@ -252,10 +250,10 @@ def test_a_name_that_cannot_be_is_told(hub: HubServer, run: RunFolder, name: str
     [
         (None, "not logged in to the Hugging Face Hub: run `hf auth login`"),
         ("hf_wrong", "does not accept your token"),
-        ("hf_reads", "may only read"),
+        ("hf_reads", "has no write access"),
     ],
 )
-def test_a_token_that_will_not_do(
+def test_invalid_token_is_refused(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch, token: str | None, told: str
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
@@ -268,27 +266,29 @@ def test_a_token_that_will_not_do(
 
 
 @pytest.mark.usefixtures("hub")
-def test_somebody_elses_repository_is_told(run: RunFolder) -> None:
+def test_repository_of_another_user_is_refused(run: RunFolder) -> None:
     planned = hubs.plan(run, "nasa/nasa")
-    with pytest.raises(InputError, match=r"may not write to nasa/nasa \(You don't have the rights"):
+    with pytest.raises(
+        InputError, match=r"no write access to nasa/nasa \(You don't have the rights"
+    ):
         hubs.execute(planned)
     assert Publication.of(run) is None
 
 
-def test_a_name_that_was_taken_meanwhile_is_told(hub: HubServer, run: RunFolder) -> None:
+def test_name_taken_meanwhile_is_refused(hub: HubServer, run: RunFolder) -> None:
     planned = hubs.plan(run)
     hub.add("models", "me/nasa", {"README.md": b"mine"})
-    with pytest.raises(InputError, match=r"me/nasa can't be made \(You already created"):
+    with pytest.raises(InputError, match=r"me/nasa can't be created \(You already created"):
         hubs.execute(planned)
     assert there(hub) == {"README.md": b"mine"}
 
 
-def test_a_change_by_somebody_else_meanwhile_is_told(hub: HubServer, run: RunFolder) -> None:
+def test_concurrent_change_is_reported(hub: HubServer, run: RunFolder) -> None:
     publish(run)
     (run.bot / "config.json").write_text("{}")
     planned = hubs.plan(run)
     hub.add("models", "me/nasa", {"README.md": b"mine"})
-    with pytest.raises(PublishError, match="changed by someone meanwhile"):
+    with pytest.raises(PublishError, match="changed by someone else meanwhile"):
         hubs.execute(planned)
 
 
@@ -296,12 +296,12 @@ def test_a_change_by_somebody_else_meanwhile_is_told(hub: HubServer, run: RunFol
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        (Reply(b"<h1>Service Unavailable</h1>", 503), r"fault of its own \(503\)"),
-        (as_json({}, 429), "asks for a pause"),
-        (Reply(fault="cut"), "can't be reached or broke off"),
+        (Reply(b"<h1>Service Unavailable</h1>", 503), r"internal error \(503\)"),
+        (as_json({}, 429), "Too many requests"),
+        (Reply(fault="cut"), "can't be reached or closed the connection"),
     ],
 )
-def test_a_fault_of_the_hub_is_told_and_nothing_is_left(
+def test_hub_error_is_reported(
     hub: HubServer, run: RunFolder, where: str, reply: Reply, told: str
 ) -> None:
     hub.fail(where, reply)
@@ -326,22 +326,22 @@ def test_a_fault_of_the_hub_is_told_and_nothing_is_left(
         ("POST .*/commit/", Reply(b"", 504)),
     ],
 )
-def test_an_upload_that_broke_off_goes_on(
+def test_interrupted_upload_continues(
     hub: HubServer, run: RunFolder, where: str, reply: Reply
 ) -> None:
     hub.fail(where, reply)
-    with pytest.raises(PublishError, match="run the same command once more"):
+    with pytest.raises(PublishError, match="run the same command again"):
         publish(run)
     assert set(there(hub)) == {".gitattributes"}
     hub.heal()
     sent = len(hub.asked_for("PUT /lfs"))
     publish(run)
     assert set(there(hub)) > {"README.md", "model.safetensors"}
-    # what had arrived before the commit broke off is not sent again
+    # files that arrived before the interruption are not sent again
     assert len(hub.asked_for("PUT /lfs")) - sent == (0 if "commit" in where else 1)
 
 
-def test_a_short_fault_is_overcome_by_the_client(hub: HubServer, run: RunFolder) -> None:
+def test_client_retries_short_errors(hub: HubServer, run: RunFolder) -> None:
     hub.fail("PUT /lfs/", Reply(fault="cut"), times=1)
     hub.fail("POST .*/objects/batch", Reply(b"", 503), times=2)
     publish(run)
@@ -349,7 +349,7 @@ def test_a_short_fault_is_overcome_by_the_client(hub: HubServer, run: RunFolder)
 
 
 @pytest.mark.usefixtures("hub")
-def test_without_a_network_that_is_told(run: RunFolder) -> None:
+def test_missing_network_is_reported(run: RunFolder) -> None:
     with HubServer() as other:
         hub_of_nobody = other.url
     with pytest.MonkeyPatch.context() as patch:
@@ -361,7 +361,7 @@ def test_without_a_network_that_is_told(run: RunFolder) -> None:
             hubs.plan(run)
 
 
-def test_a_card_the_hub_finds_fault_with_is_told(hub: HubServer, run: RunFolder) -> None:
+def test_rejected_card_is_reported(hub: HubServer, run: RunFolder) -> None:
     answer = {"errors": [{"message": '"licence" is wrong'}], "warnings": []}
     hub.fail("POST /api/validate-yaml", as_json(answer, 400))
     with pytest.raises(HuggingTweetsError, match='"licence" is wrong'):
@@ -371,9 +371,9 @@ def test_a_card_the_hub_finds_fault_with_is_told(hub: HubServer, run: RunFolder)
 # -- the picture ---------------------------------------------------------------------------------
 
 
-def test_the_picture_alone_can_be_changed(hub: HubServer, run: RunFolder) -> None:
+def test_thumbnail_update(hub: HubServer, run: RunFolder) -> None:
     (run.bot / "predictions.png").write_bytes(b"one")
-    with pytest.raises(InputError, match="holds no bot yet"):
+    with pytest.raises(InputError, match="has no bot yet"):
         hubs.thumbnail_plan(hubs.plan(run))
     publish(run)
     (run.bot / "predictions.png").write_bytes(b"two")
@@ -388,9 +388,7 @@ def test_the_picture_alone_can_be_changed(hub: HubServer, run: RunFolder) -> Non
 # -- and back ------------------------------------------------------------------------------------
 
 
-def test_a_published_bot_is_loaded_by_those_who_may(
-    hub: HubServer, run: RunFolder, home: Path
-) -> None:
+def test_published_bot_loads_with_access(hub: HubServer, run: RunFolder, home: Path) -> None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 

@@ -1,4 +1,4 @@
-"""The picture of a post: its size, its looks in six scripts, and what must not break it.
+"""The picture of a post: size, golden pictures in six scripts, unusual input.
 
 The looks are kept as small grey copies in ``tests/golden/pictures``. When a change is meant to move
 them, look at the picture that the failed test names and put it there.
@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from huggingtweets.errors import InputError
-from huggingtweets.publish.picture import PROMPT, Picture
-from huggingtweets.publish.predictions import nth_post, save, write_picture
+from huggingtweets.publish.picture import PROMPT, Picture, nth_post, save, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +83,7 @@ def small(png: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_looks_as_it_did(script: str, tmp_path: Path) -> None:
+def test_matches_the_golden_pictures(script: str, tmp_path: Path) -> None:
     import numpy as np
 
     new = small(SCRIPTS[script].png())
@@ -92,13 +91,13 @@ def test_looks_as_it_did(script: str, tmp_path: Path) -> None:
     new.save(file, optimize=True)
     with Image.open(GOLDEN / f"{script}.png") as old:
         moved = np.abs(np.asarray(old, dtype=int) - np.asarray(new, dtype=int))
-    # edges may be rounded otherwise on another processor; a letter that moves is far more
+    # anti-aliasing may differ between processors; a moved letter differs much more
     assert moved.mean() < 0.5, file
     assert (moved > 64).mean() < 0.002, file
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_breaks_it(name: str) -> None:
+def test_unusual_posts_render(name: str) -> None:
     drawn = pixels(HOSTILE[name].png())
     assert drawn.shape == (630, 1200, 3)
     paper = drawn[0, 0]
@@ -110,12 +109,12 @@ def test_nothing_breaks_it(name: str) -> None:
     assert all((margin == 255).all() for margin in margins), "text runs over the edge of its card"
 
 
-def test_the_same_post_gives_the_same_bytes() -> None:
+def test_rendering_is_deterministic() -> None:
     assert Picture(["ann"], "My dream is 🚀").png() == Picture(["ann"], "My dream is 🚀").png()
     assert Picture(["ann"], "My dream is 🚀").png() != Picture(["ann"], "My dream is 🌍").png()
 
 
-def test_the_machines_own_fonts_are_not_looked_at() -> None:
+def test_system_fonts_are_not_used() -> None:
     from huggingtweets.publish import picture
 
     families = picture._fonts().families()
@@ -123,7 +122,7 @@ def test_the_machines_own_fonts_are_not_looked_at() -> None:
     assert all(name.startswith(("Inter", "Noto Sans", "Twemoji")) for name in families)
 
 
-def test_chinese_characters_are_those_of_the_language() -> None:
+def test_han_characters_follow_the_language() -> None:
     shapes = {
         language: pixels(Picture([], f"直骨次 {marker}", "").png())[:, :380].tobytes()
         for language, marker in (("zh", ""), ("ja", "の"), ("ko", "나"))
@@ -131,7 +130,7 @@ def test_chinese_characters_are_those_of_the_language() -> None:
     assert len(set(shapes.values())) > 1
 
 
-def test_without_a_prompt_there_is_no_arrow() -> None:
+def test_no_arrow_without_prompt() -> None:
     with_arrow, without = (Picture(["ann"], "hello", prompt).png() for prompt in ("hello", ""))
     accent = pixels(with_arrow)[94, 80]
     assert (pixels(with_arrow)[200:240, 100:] == accent).all(axis=2).any()
@@ -140,11 +139,11 @@ def test_without_a_prompt_there_is_no_arrow() -> None:
 
 @pytest.fixture
 def avatars(tmp_path: Path) -> list[Path]:
-    """A red, a green and a blue one, each of another kind."""
+    """A red, a green and a blue avatar in different formats."""
     files = []
     for colour, kind in (("#ff0000", "png"), ("#00ff00", "gif"), ("#0000ff", "webp")):
         files.append(tmp_path / f"{colour[1:]}.{kind}")
-        Image.new("RGB", (80, 40), colour).save(files[-1], lossless=True)  # which WebP alone heeds
+        Image.new("RGB", (80, 40), colour).save(files[-1], lossless=True)  # only WebP uses it
     return files
 
 
@@ -167,7 +166,7 @@ def test_avatars(avatars: list[Path]) -> None:
         (b"\xff\xd8\xff" + b"\x00" * 1000, "damaged|is not a PNG"),
     ],
 )
-def test_an_avatar_that_is_none(content: bytes | None, fault: str, tmp_path: Path) -> None:
+def test_invalid_avatar_is_refused(content: bytes | None, fault: str, tmp_path: Path) -> None:
     file = tmp_path / "me.png"
     if content is not None:
         file.write_bytes(content)
@@ -178,19 +177,19 @@ def test_an_avatar_that_is_none(content: bytes | None, fault: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("side", [7_000, 10_000, 20_000])
-def test_a_bomb_for_an_avatar(side: int, tmp_path: Path) -> None:
+def test_decompression_bomb_is_refused(side: int, tmp_path: Path) -> None:
     file = tmp_path / "bomb.png"
     Image.new("1", (side, side)).save(file)
     with pytest.raises(InputError, match=r"bomb\.png has .* pixels"):
         Picture(["ann"], "hello", avatars=[file]).png()
 
 
-def test_four_avatars_are_too_many(avatars: list[Path]) -> None:
-    with pytest.raises(InputError, match="room for 3 avatars"):
+def test_four_avatars_are_refused(avatars: list[Path]) -> None:
+    with pytest.raises(InputError, match="at most 3 avatars"):
         Picture(["ann"], "hello", avatars=[*avatars, avatars[0]]).png()
 
 
-def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+def test_failed_picture_keeps_the_old_one(tmp_path: Path) -> None:
     file = tmp_path / "predictions.png"
     file.write_bytes(b"old")
     with pytest.raises(InputError):
@@ -201,14 +200,14 @@ def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 class Parrot:
-    """A writer that says what it is told to, a post a call; None for nothing but copies."""
+    """A writer with fixed posts, one per call; None means only copies."""
 
     def __init__(self, *said: str | None) -> None:
         self.said = list(said)
         self.prompts: list[str] = []
 
     def write(self, prompt: str, n: int) -> Iterator[object]:
-        from huggingtweets.generation.writer import GeneratedPost
+        from huggingtweets.generation.sampling import GeneratedPost
 
         assert n == 1
         self.prompts.append(prompt)
@@ -216,7 +215,7 @@ class Parrot:
         return iter([GeneratedPost(text, prompt)] if text else [])
 
 
-def test_the_nth_post_is_the_nth_that_comes() -> None:
+def test_nth_post() -> None:
     def nth(*said: str | None, number: int) -> str | None:
         writer: Writer = Parrot(*said)  # type: ignore[assignment]  # all that is needed of one
         post = nth_post(writer, number=number)
@@ -227,7 +226,7 @@ def test_the_nth_post_is_the_nth_that_comes() -> None:
     assert nth("a", None, "c", number=2) is None
 
 
-def test_a_run_without_a_post_on_the_prompt_shows_another(tmp_path: Path) -> None:
+def test_picture_falls_back_to_a_post_without_prompt(tmp_path: Path) -> None:
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
     run: RunFolder = RunFolder(tmp_path)

@@ -15,7 +15,7 @@ from huggingtweets.publish.share import Sharing, drafts
 FAMILY, WAVE, FLAG, RAINBOW, KEYCAP = "👨‍👩‍👧‍👦", "👋🏽", "🇫🇷", "🏳️‍🌈", "1️⃣"
 LINK = "https://huggingface.co/somebody/some-bot"
 FITS = {"X": share.fits_x, "Bluesky": share.fits_bluesky, "Mastodon": share.fits_mastodon}
-# What twitter-text, Mastodon and Bluesky take for a mention, told generously.
+# A superset of what twitter-text, Mastodon and Bluesky treat as a mention.
 MENTION = regex.compile(r"[@＠]\w")
 AUTO_LINK = regex.compile(r"\w://|\w\.[^\W\d_]{2}")
 
@@ -36,7 +36,7 @@ def text_of(network: str, post: str, authors: list[str], link: str | None = None
 @given(posts, handles, links)
 @example(FAMILY * 400, ["a"], None)
 @example("夢" * 1000, ["a" * 400, "b" * 400], "https://example.org/" + "x" * 120)
-def test_every_draft_fits_and_is_signed(post: str, authors: list[str], link: str | None) -> None:
+def test_drafts_fit_and_name_the_bot(post: str, authors: list[str], link: str | None) -> None:
     if not share.neutralize_mentions(clean(post, lines=True)):
         return
     for draft in drafts(post, authors, Sharing(link=link)):
@@ -49,7 +49,7 @@ def test_every_draft_fits_and_is_signed(post: str, authors: list[str], link: str
 
 @settings(deadline=None)
 @given(posts, handles)
-def test_a_post_is_cut_between_graphemes(post: str, authors: list[str]) -> None:
+def test_posts_are_cut_between_graphemes(post: str, authors: list[str]) -> None:
     whole = share.neutralize_mentions(clean(post, lines=True))
     if not whole:
         return
@@ -65,7 +65,7 @@ def test_a_post_is_cut_between_graphemes(post: str, authors: list[str]) -> None:
 @given(posts)
 @example("RT@NASA .@NASA @@NASA はい@NASA a@b@c me@nasa.gov")
 @example("www.nasa.gov/x https://t.co/a nasa.gov HTTP://X.y x.рф a...com b.c.de")
-def test_a_bot_names_nobody_and_links_nowhere(post: str) -> None:
+def test_mentions_and_links_are_neutralized(post: str) -> None:
     text = share.neutralize_mentions(post)
     assert not MENTION.search(text)
     assert not AUTO_LINK.search(text)
@@ -81,7 +81,7 @@ def test_a_bot_names_nobody_and_links_nowhere(post: str) -> None:
         ("meet @ 5, $AAPL #Mars", "meet @ 5, $AAPL #Mars"),
     ],
 )
-def test_what_a_post_looks_like_without_them(post: str, shown: str) -> None:
+def test_neutralize_mentions(post: str, shown: str) -> None:
     assert share.neutralize_mentions(post) == shown
 
 
@@ -102,11 +102,11 @@ def test_what_a_post_looks_like_without_them(post: str, shown: str) -> None:
         ("see https://example.org/a-long-address-that-goes-on-and-on", 27),
     ],
 )
-def test_x_counts(text: str, length: int) -> None:
+def test_x_length(text: str, length: int) -> None:
     assert share.x_length(text) == length
 
 
-def test_limits_are_used_up() -> None:
+def test_drafts_use_the_whole_limit() -> None:
     tail = "\n\n— from my AI bot of @ann"
     for network, limit in (("X", 280), ("Bluesky", 300), ("Mastodon", 500)):
         text = text_of(network, "a" * 1000, ["ann"])
@@ -121,7 +121,7 @@ def test_bluesky_counts_bytes_too() -> None:
     assert 2900 < len(text.encode()) <= 3000
 
 
-def test_whose_bot_it_is() -> None:
+def test_title_in_drafts() -> None:
     assert "from my AI bot of @ann@example.org" in text_of("X", "hello", ["ann@example.org"])
     assert "from my AI cyborg of @ann & @bob" in text_of("X", "hello", ["ann", "bob"])
     assert "AI bot of @ann and bob" in text_of("X", "hello", ["ann and @bob"])
@@ -129,7 +129,7 @@ def test_whose_bot_it_is() -> None:
     assert many == "hello\n\n— from my AI cyborg"  # half a handle would be somebody else's
 
 
-def test_addresses() -> None:
+def test_draft_urls() -> None:
     made = drafts("Hi & bye #1", ["ann"], Sharing("https://Chaos.Social/", LINK))
     addresses = [draft.url.partition("text=")[0] for draft in made]
     assert addresses == [
@@ -147,7 +147,7 @@ def test_addresses() -> None:
     "instance",
     ["", "mastodon", "a b.org", "x.org/share?text=", "user@x.org", "http://x.org", "🐘.org"],
 )
-def test_an_instance_is_a_server(instance: str) -> None:
+def test_invalid_instance_is_refused(instance: str) -> None:
     with pytest.raises(InputError, match="--instance must be a server"):
         Sharing(instance)
 
@@ -155,25 +155,25 @@ def test_an_instance_is_a_server(instance: str) -> None:
 @pytest.mark.parametrize(
     "link", ["", "x.org", "ftp://x.org", "https://", "https://a b", "https://ä.org", "https://["]
 )
-def test_a_link_is_an_address(link: str) -> None:
+def test_invalid_link_is_refused(link: str) -> None:
     with pytest.raises(InputError, match="--link must be a web address"):
         Sharing(link=link)
 
 
-def test_a_long_link_is_refused() -> None:
+def test_long_link_is_refused() -> None:
     with pytest.raises(InputError, match="--link has 220 characters"):
         Sharing(link="https://example.org/" + "x" * 200)
 
 
 @pytest.mark.parametrize("post", ["", " \n ", "\u202e\x00", "\ud800"])
-def test_an_empty_post_is_refused(post: str) -> None:
-    with pytest.raises(InputError, match="the post is empty"):
+def test_empty_post_is_refused(post: str) -> None:
+    with pytest.raises(InputError, match="The post is empty"):
         drafts(post, ["ann"], Sharing())
 
 
 @settings(deadline=None)
 @given(st.text())
-def test_clean_text_has_nothing_unseen(text: str) -> None:
+def test_clean_removes_invisible_characters(text: str) -> None:
     for shown in (clean(text), clean(text, lines=True).replace("\n", "")):
         assert not regex.search(r"[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]", shown)
         assert not regex.search(r"\p{M}{5}", shown)
@@ -183,7 +183,7 @@ def test_clean_text_has_nothing_unseen(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
-def test_cut_is_the_longest_that_fits(text: str, limit: int) -> None:
+def test_cut_returns_the_longest_fitting_prefix(text: str, limit: int) -> None:
     def fits(part: str) -> bool:
         return len(graphemes(part)) <= limit
 
@@ -196,5 +196,5 @@ def test_cut_is_the_longest_that_fits(text: str, limit: int) -> None:
     ("text", "rtl"),
     [("", False), ("123 !", False), ("abc שלום", False), ("… 42 שלום abc", True), ("ناسا", True)],
 )
-def test_the_first_letter_decides_the_direction(text: str, rtl: bool) -> None:
+def test_direction_of_the_first_strong_character(text: str, rtl: bool) -> None:
     assert reads_right_to_left(text) == rtl

@@ -1,4 +1,4 @@
-"""A Bluesky of one account: AppView, directory of DIDs and host of its repository."""
+"""A fake Bluesky with one account: AppView, DID directory and repository host."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ POST = "app.bsky.feed.post"
 
 
 def record(text: str, number: int = 0, **more: object) -> dict[str, Any]:
-    """A post record, one a minute."""
+    """Return a post record; posts are one minute apart."""
     moment = f"2024-03-{1 + number // 1440:02}T{number // 60 % 24:02}:{number % 60:02}:00.000Z"
     return {"$type": POST, "text": text, "createdAt": moment, "langs": ["en"], **more}
 
 
 def item(number: int, text: str | None = None, **more: object) -> dict[str, Any]:
-    """A post of the account as the feed has it; its number is its age from the first on."""
+    """Return a feed item with a post of the account; higher numbers are newer."""
     return {
         "post": {
             "uri": f"at://{DID}/{POST}/k{number:05}",
@@ -33,7 +33,7 @@ def item(number: int, text: str | None = None, **more: object) -> dict[str, Any]
 
 
 def repost(number: int) -> dict[str, Any]:
-    """Somebody else's post that the account repeats."""
+    """Return a feed item with a repost."""
     found = item(number, "Somebody else's words")
     found["post"]["uri"] = f"at://{OTHER}/{POST}/k{number:05}"
     found["post"]["author"] = {"did": OTHER, "handle": "other.example"}
@@ -86,7 +86,7 @@ class BlueskyServer(Server):
         assert query["filter"] == "posts_with_replies"
         if refused := self._refused("actor", query):
             return refused
-        # like the real one, a cursor is a place in time: what is posted later moves nothing
+        # As on Bluesky, a cursor is a time, so later posts don't shift the pages.
         older = [i for i in self.feed if _key(i) < query.get("cursor", "~")]
         shown = older[: self.page]
         more = {"cursor": _key(shown[-1])} if len(older) > self.page else {}
@@ -112,7 +112,7 @@ def _varint(number: int) -> bytes:
 
 
 def car_of(records: dict[str, dict[str, Any]]) -> bytes:
-    """A repository as a CAR file: a commit, a tree of two levels, the records."""
+    """Return a repository as a CAR file: a commit, a tree of two levels and the records."""
     import libipld
 
     blocks: list[bytes] = []

@@ -1,9 +1,9 @@
-"""A Hugging Face Hub on this machine, as far as the real ``huggingface_hub`` client asks for it.
+"""A local Hugging Face Hub that implements what the real ``huggingface_hub`` client needs.
 
-It answers as huggingface_hub 2.4 expects: repositories, trees in pages, files with ranges (large
-ones are elsewhere, on a host that must not get the token), and all that an upload takes. Xet, the
-storage that the real Hub prefers, is not spoken: files are told without its headers, which makes
-downloads plain ones, and uploads need ``HF_HUB_DISABLE_XET``, since that client never falls back.
+It responds as huggingface_hub 2.4 expects: repositories, paginated trees, files with ranges (large
+ones on another host, which must not get the token), and uploads. Xet, the real Hub's preferred
+storage, is not supported: files lack its headers, so downloads use plain HTTP, and uploads need
+``HF_HUB_DISABLE_XET``, because the client never falls back.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["CONVERTED", "HubServer", "cut"]
 
 
 class HubServer(Hub):
-    """The server, and how a test gets the real client to ask it and no other."""
+    """The server, with methods that make the real client use it."""
 
     routes: ClassVar[Routes] = Routes(READING + WRITING)
 
     def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
-        """Environment of a process that uses this Hub and no other."""
+        """Environment of a process that uses only this Hub."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),

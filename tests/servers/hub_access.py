@@ -1,4 +1,4 @@
-"""What a made-up Hub holds, who may see it, and which requests go wrong on purpose."""
+"""The repositories of a fake Hub, their access control, and injected faults."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _Answer = Callable[["Hub", Request, re.Match[str]], Reply]
 
 
 class Routes(list[tuple[str, re.Pattern[str], _Answer]]):
-    """What answers which methods and paths."""
+    """The handler of each pattern of methods and paths."""
 
     def on(self, methods: str, pattern: str) -> Callable[[_Answer], _Answer]:
-        """Add a function that answers these methods, at paths that are all of this pattern."""
+        """Add a handler for these methods and paths that match the whole pattern."""
 
         def add(answer: _Answer) -> _Answer:
             self.append((methods, re.compile(pattern), answer))
@@ -34,7 +34,7 @@ class Routes(list[tuple[str, re.Pattern[str], _Answer]]):
 
 
 class RefusedError(Exception):
-    """What is answered instead."""
+    """A replacement for a response."""
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -50,18 +50,18 @@ class _Fault:
 
 
 def cut(reply: Reply) -> Reply:
-    """Break a good answer off halfway: a fault for :meth:`Hub.fail`."""
+    """Cut a response off halfway: a fault for :meth:`Hub.fail`."""
     return Reply(reply.body, reply.status, reply.headers, "cut")
 
 
 class Hub(Server):
     """Attributes:
     repos: by kind and name.
-    tokens: who has which token.
-    read_only: tokens that may not write.
-    page: entries of a tree in one answer.
-    objects: LFS files that were uploaded, by their SHA-256.
-    routes: what answers which methods and paths.
+    tokens: user of each token.
+    read_only: tokens without write access.
+    page: entries of a tree per response.
+    objects: uploaded LFS files by their SHA-256.
+    routes: handlers by patterns of methods and paths.
     """
 
     routes: ClassVar[Routes] = Routes()
@@ -76,7 +76,7 @@ class Hub(Server):
         self._faults: list[_Fault] = []
 
     def add(self, kind: str, name: str, files: Mapping[str, bytes], ref: str = "main") -> Repo:
-        """Commit files to a repository, made if it isn't there."""
+        """Commit files to a repository, creating it if necessary."""
         repo = self.repos.setdefault((kind, name), Repo(kind, name))
         repo.commit(files, ref)
         self.objects |= {sha256(c): c for path, c in files.items() if is_lfs(path, len(c))}
@@ -85,9 +85,10 @@ class Hub(Server):
     def fail(
         self, pattern: str, reply: Reply | Callable[[Reply], Reply], times: int = 1_000_000
     ) -> None:
-        """Answer so to the next requests whose method and path hold ``pattern``.
+        """Inject a fault into the next requests whose method and path match ``pattern``.
 
-        A function gets the right answer and changes it; a reply that cuts an upload stops reading.
+        A function receives the correct response and returns another; a reply that cuts an upload
+        stops reading.
         """
         self._faults.append(_Fault(re.compile(pattern), reply, times))
 
@@ -96,11 +97,11 @@ class Hub(Server):
         self._faults.clear()
 
     def heal(self) -> None:
-        """Have nothing go wrong any more."""
+        """Remove all injected faults."""
         self._faults.clear()
 
     def asked_for(self, pattern: str) -> list[int]:
-        """Return the numbers of the requests whose method and path hold ``pattern``."""
+        """Return the indices of the requests whose method and path match ``pattern``."""
         asked = zip(self.methods, self.asked, strict=False)
         lines = [f"{method} {path}" for method, (path, _) in asked]
         return [number for number, line in enumerate(lines) if re.search(pattern, line)]
@@ -132,14 +133,14 @@ class Hub(Server):
         raise RefusedError(404, "Sorry, we can't find the page you are looking for.")
 
     def user(self, request: Request) -> str | None:
-        """Tell who asks."""
+        """Return the user of a request."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token and token not in self.tokens:
             raise RefusedError(401, "Invalid credentials in Authorization header")
         return self.tokens.get(token)
 
     def writer(self, request: Request, owner: str) -> str:
-        """Tell who asks to change what is ``owner``'s."""
+        """Return the user of a request that changes a repository of ``owner``."""
         user = self.user(request)
         if user is None:
             raise RefusedError(401, "Invalid username or password.")
@@ -149,18 +150,18 @@ class Hub(Server):
         return user
 
     def repo(self, request: Request, found: re.Match[str]) -> Repo:
-        """Find the repository that is asked for, if the one who asks may see it."""
+        """Return the requested repository if the user may see it."""
         user = self.user(request)
         repo = self.repos.get((found["kind"] or "models", found["name"]))
         if repo is not None and (repo.readers is None or user in repo.readers):
             return repo
         if user is None:
-            # The real one leaves the code out; the client adds it, but only for https.
+            # The real Hub omits the code; the client adds it, but only for https.
             raise RefusedError(401, "Invalid username or password.", "RepoNotFound")
         raise RefusedError(404, "Repository not found", "RepoNotFound")
 
     def commit(self, repo: Repo, revision: str | None) -> str:
-        """Find the commit that is asked for."""
+        """Return the requested commit."""
         commit = repo.resolve(unquote(revision or "main"))
         if commit is None:
             raise RefusedError(404, f"Invalid rev id: {revision}", "RevisionNotFound")

@@ -1,4 +1,4 @@
-"""What the Hub finds wrong with the YAML head of a card, as far as its documentation says."""
+"""The Hub's validation of a card's YAML header, as far as it is documented."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAME = re.compile(r"[\w][\w.-]*(/[\w.-]+)?", re.ASCII)
 
 
 def metadata(content: str) -> dict[str, Any]:
-    """Read the head; empty where there is none."""
+    """Parse the header; empty if there is none."""
     from huggingface_hub import ModelCard
 
     data: Any = ModelCard(content).data

@@ -1,4 +1,4 @@
-"""What a Hub answers to those who read: repositories, their trees and files."""
+"""Read endpoints of the fake Hub: repositories, trees and files."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _resolve(hub: Hub, request: Request, found: re.Match[str]) -> Reply:
         "X-Repo-Commit": commit,
         "X-Linked-Etag": f'"{oid}"',
         "X-Linked-Size": str(len(content)),
-        # Another origin to the client, which must not send the token there.
+        # Another origin, to which the client must not send the token.
         "Location": f"{hub.url.replace('127.0.0.1', 'localhost')}/lfs/{oid}",
     }
     return Reply(f"Found. Redirecting to /lfs/{oid}".encode(), 302, headers)

@@ -1,4 +1,4 @@
-"""A repository of the made-up Hub: commits, branches, and files with the names git gives them."""
+"""A repository of the fake Hub: commits, branches, and files with git's hashes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGE = 10_000_000
 
 
 def is_lfs(path: str, size: int) -> bool:
-    """Whether the Hub keeps such a file outside of git."""
+    """Return whether the Hub stores such a file with LFS."""
     return path.endswith(_LFS) or size > _LARGE
 
 
@@ -29,7 +29,7 @@ def git_oid(content: bytes) -> str:
 
 
 def oid_of(path: str, content: bytes) -> str:
-    """What tells whether a file is the same: of git, or of LFS."""
+    """Return the hash that identifies a file's content: git's, or LFS's."""
     return sha256(content) if is_lfs(path, len(content)) else git_oid(content)
 
 
@@ -38,8 +38,8 @@ class Repo:
     """Attributes:
     kind: ``models`` or ``datasets``.
     name: with its owner.
-    gated: the names of those who accepted the terms; None where there are none.
-    readers: the names of those who may see it; None where all may.
+    gated: users who accepted the terms; None if it isn't gated.
+    readers: users who may see it; None if it is public.
     commits: files by path, by commit.
     refs: the commit of each branch.
     """
@@ -52,7 +52,7 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)
 
     def commit(self, changes: Mapping[str, bytes | None], ref: str = "main") -> str:
-        """Add, replace and (None) delete files; a folder is named with a slash at its end."""
+        """Add, replace or (None) delete files; a folder's path ends with a slash."""
         before = self.commits.get(self.refs.get(ref, ""), {})
         gone = tuple(path for path in changes if path.endswith("/"))
         files = {path: content for path, content in before.items() if not path.startswith(gone)}
@@ -68,11 +68,11 @@ class Repo:
         return commit
 
     def resolve(self, revision: str) -> str | None:
-        """Find the commit that a branch or a commit's name means."""
+        """Return the commit of a branch or a commit's name."""
         return self.refs.get(revision) or (revision if revision in self.commits else None)
 
     def info(self, commit: str, endpoint: str) -> dict[str, Any]:
-        """Return what the Hub tells of a repository at a commit."""
+        """Return the Hub's description of a repository at a commit."""
         private = self.readers is not None
         return {
             "_id": "621ffdc036468d709f17434d",
@@ -102,7 +102,7 @@ class Repo:
         return self.name if self.kind == "models" else f"{self.kind}/{self.name}"
 
     def tree(self, commit: str, folder: str, *, recursive: bool) -> list[dict[str, Any]] | None:
-        """List a folder as the Hub does; None where there is none."""
+        """List a folder as the Hub does; None if it doesn't exist."""
         inside = f"{folder}/" if folder else ""
         entries: dict[str, dict[str, Any]] = {}
         for path, content in sorted(self.commits[commit].items()):

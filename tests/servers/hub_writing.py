@@ -1,4 +1,4 @@
-"""What a Hub answers to those who publish: who they are, new repositories, uploads and commits."""
+"""Write endpoints of the fake Hub: whoami, new repositories, uploads and commits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _whoami(hub: Hub, request: Request, _found: re.Match[str]) -> Reply:
         raise RefusedError(401, "Invalid username or password.")
     token = request.headers["authorization"].removeprefix("Bearer ")
     role = "read" if token in hub.read_only else "write"
-    told = {"displayName": "test", "role": role}
+    access_token = {"displayName": "test", "role": role}
     return as_json(
         {
             "type": "user",
@@ -33,7 +33,7 @@ def _whoami(hub: Hub, request: Request, _found: re.Match[str]) -> Reply:
             "name": user,
             "fullname": user.title(),
             "orgs": [],
-            "auth": {"type": "access_token", "accessToken": told},
+            "auth": {"type": "access_token", "accessToken": access_token},
         }
     )
 
@@ -45,14 +45,14 @@ def _create(hub: Hub, request: Request, _found: re.Match[str]) -> Reply:
     user = hub.writer(request, owner)
     kind, name = f"{asked.get('type', 'model')}s", f"{owner}/{asked['name']}"
     repo = Repo(kind, name)
-    told = {"url": f"{hub.url}/{repo.page}", "name": name, "id": "621ffdc036468d709f17434d"}
+    created = {"url": f"{hub.url}/{repo.page}", "name": name, "id": "621ffdc036468d709f17434d"}
     if (kind, name) in hub.repos:
         message = f"You already created this {kind[:-1]} repo: {name}"
-        return as_json(told | {"error": message}, 409, X_Error_Message=message)
+        return as_json(created | {"error": message}, 409, X_Error_Message=message)
     repo.readers = frozenset({user}) if asked.get("visibility") == "private" else None
     repo.commit({".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"})
     hub.repos[kind, name] = repo
-    return as_json(told)
+    return as_json(created)
 
 
 @WRITING.on("PUT", rf"/api/{REPO}/settings")
@@ -85,27 +85,27 @@ def _validate(_hub: Hub, request: Request, _found: re.Match[str]) -> Reply:
 def _preupload(hub: Hub, request: Request, found: re.Match[str]) -> Reply:
     repo = hub.repo(request, found)
     hub.writer(request, repo.name.split("/")[0])
-    there = repo.commits[hub.commit(repo, found["rev"])]
-    told = []
+    existing = repo.commits[hub.commit(repo, found["rev"])]
+    files = []
     for file in json.loads(request.body)["files"]:
         path = file["path"]
         mode = "lfs" if is_lfs(path, file["size"]) else "regular"
-        old = {"oid": oid_of(path, there[path])} if path in there else {}
-        told.append({"path": path, "uploadMode": mode, "shouldIgnore": False} | old)
-    return as_json({"files": told})
+        old = {"oid": oid_of(path, existing[path])} if path in existing else {}
+        files.append({"path": path, "uploadMode": mode, "shouldIgnore": False} | old)
+    return as_json({"files": files})
 
 
 @WRITING.on("POST", rf"{PAGE}\.git/info/lfs/objects/batch")
 def _batch(hub: Hub, request: Request, found: re.Match[str]) -> Reply:
     repo = hub.repo(request, found)
     hub.writer(request, repo.name.split("/")[0])
-    told = []
+    objects = []
     for wanted in json.loads(request.body)["objects"]:
         where = {"href": f"{hub.url}/lfs/{wanted['oid']}?signed=1"}
         needed = {} if wanted["oid"] in hub.objects else {"actions": {"upload": where}}
-        told.append({"oid": wanted["oid"], "size": wanted["size"]} | needed)
+        objects.append({"oid": wanted["oid"], "size": wanted["size"]} | needed)
     kind = {"Content-Type": "application/vnd.git-lfs+json"}
-    return Reply(json.dumps({"transfer": "basic", "objects": told}).encode(), headers=kind)
+    return Reply(json.dumps({"transfer": "basic", "objects": objects}).encode(), headers=kind)
 
 
 @WRITING.on("PUT", "/lfs/(?P<oid>[0-9a-f]{64})")

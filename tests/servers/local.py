@@ -1,4 +1,4 @@
-"""A server on this machine that answers as told, with every fault a network has."""
+"""A local HTTP server with configurable responses and network faults."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer.
+    """A response.
 
-    ``fault``: ``cut`` closes halfway (through an upload, if it is one), ``slow`` sends a byte now
-    and then, ``endless`` never stops, ``mute`` says nothing at all.
+    ``fault``: ``cut`` closes halfway (through an upload, if it is one), ``slow`` sends single bytes
+    with pauses, ``endless`` never stops, ``mute`` sends nothing.
     """
 
     body: bytes = b"{}"
@@ -32,9 +32,9 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """A question; its body is read when it is looked at.
+    """A request; its body is read on access.
 
-    ``path`` is as sent, so that ``%2F`` in it isn't taken for a slash.
+    ``path`` is still percent-encoded, so that ``%2F`` isn't taken for a slash.
     """
 
     method: str
@@ -55,12 +55,12 @@ def as_json(value: object, status: int = 200, **headers: str) -> Reply:
 
 
 class Server:
-    """Runs in a ``with`` statement.
+    """A server that runs within a ``with`` statement.
 
     Attributes:
         asked: path and query of every request, in order.
-        methods: theirs.
-        instead: what to answer to the request of that number instead, counted from 0.
+        methods: of these requests.
+        instead: replacement responses by the index of the request, from 0.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Server:
         return self._answer(path, query)
 
     def handle(self, request: Request) -> Reply:
-        """Answer any method; for servers that are more than read."""
+        """Handle any method, for servers that also accept writes."""
         return self.answer(request.path, request.query)
 
     def reply(self, request: Request) -> Reply:
@@ -126,7 +126,7 @@ class _Http(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients that hang up are what is tested."""
+        """Log nothing, because the tests cause disconnections on purpose."""
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.fault == "cut" and self.command in ("POST", "PUT"):
             self.rfile.read(int(self.headers.get("Content-Length", 0)) // 2)
             return
-        _ = request.body  # what is left of it would be taken for the next request
+        _ = request.body  # an unread rest would be taken for the next request
         self.send_response(reply.status)
         for name, text in reply.headers.items():
             self.send_header(name, text)
@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _wait(server: Server, seconds: float) -> None:

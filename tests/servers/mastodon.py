@@ -1,4 +1,4 @@
-"""A Mastodon server of one account."""
+"""A fake Mastodon server with one account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ID = "109"
 
 
 def status(number: int, html: str | None = None, **more: object) -> dict[str, Any]:
-    """A status; its number is its age from the first on."""
+    """Return a status; higher numbers are newer."""
     return {
         "id": str(110_000_000_000_000_000 + number),
         "created_at": f"2024-03-{1 + number // 24:02}T{number % 24:02}:00:00.000Z",
@@ -29,7 +29,7 @@ def status(number: int, html: str | None = None, **more: object) -> dict[str, An
 class MastodonServer(Server):
     """Attributes:
     statuses: newest first.
-    account: what lookup answers; None where there is none.
+    account: the response to a lookup; None if there is no account.
     """
 
     def __init__(self, statuses: list[dict[str, Any]] | None = None, page: int = 40) -> None:

@@ -1,4 +1,4 @@
-"""X's API of version 2 with one account in it."""
+"""A fake X API (version 2) with one account."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAGE_TOKEN = re.compile(r"7140dibdnow9c7bt(\d+)")
 def x_online(
     folder: Path, monkeypatch: pytest.MonkeyPatch, found: list[dict[str, Any]] | None = None
 ) -> Iterator[XServer]:
-    """X as the one that is read from, with a token that fits; downloads go into the folder."""
+    """Run the server, with a valid token; downloads go to the folder."""
     with XServer(found) as running:
         monkeypatch.setenv("HUGGINGTWEETS_X_API", running.url)
         monkeypatch.setenv("HUGGINGTWEETS_X_TOKEN", TOKEN)
@@ -44,7 +44,7 @@ def x_online(
 
 
 def posts_of(**options: Any) -> list[Post]:  # noqa: ANN401
-    """Read the account with a yes to all questions."""
+    """Read the account, answering yes to all questions."""
     source = open_account(
         f"x:@{USER.lower()}", ReadOptions(**{"confirm": lambda _: True} | options)
     )
@@ -54,7 +54,7 @@ def posts_of(**options: Any) -> list[Post]:  # noqa: ANN401
 
 
 def error_of(**options: Any) -> str:  # noqa: ANN401
-    """What reading the account ends with: one sentence that doesn't hold the token."""
+    """Return the error of reading the account: one sentence without the token."""
     with pytest.raises(SourceError) as caught:
         posts_of(**options)
     assert "\n" not in str(caught.value)
@@ -63,7 +63,7 @@ def error_of(**options: Any) -> str:  # noqa: ANN401
 
 
 def tweet(number: int, text: str | None = None, **more: object) -> dict[str, Any]:
-    """A post; its number is its age from the first on."""
+    """Return a post; higher numbers are newer."""
     minutes, hours, days = number % 60, number // 60 % 24, number // 1440
     return {
         "id": str(FIRST + number),
@@ -76,23 +76,23 @@ def tweet(number: int, text: str | None = None, **more: object) -> dict[str, Any
 
 
 def tweets(count: int) -> list[dict[str, Any]]:
-    """So many posts, newest first."""
+    """Return a number of posts, newest first."""
     return [tweet(number) for number in range(count - 1, -1, -1)]
 
 
 def refers(*kinds: str) -> dict[str, Any]:
-    """What a post has that refers to others: retweeted, replied_to, quoted."""
+    """Return the fields of a post that refers to others: retweeted, replied_to, quoted."""
     found: dict[str, Any] = {"referenced_tweets": [{"type": kind, "id": "20"} for kind in kinds]}
     return found | ({"in_reply_to_user_id": "12"} if "replied_to" in kinds else {})
 
 
 def problem(status: int, title: str, detail: str, kind: str = "about:blank") -> Reply:
-    """How X says no."""
+    """Return an error response of X."""
     return as_json({"title": title, "detail": detail, "type": kind, "status": status}, status)
 
 
 def without_data(title: str, detail: str, kind: str) -> Reply:
-    """How X says no with the status 200."""
+    """Return an error response of X with status 200."""
     kind = f"https://api.twitter.com/2/problems/{kind}"
     fault = {"resource_type": "user", "title": title, "detail": detail, "type": kind}
     return as_json({"errors": [fault | {"parameter": "username", "value": USER.lower()}]})
@@ -101,9 +101,9 @@ def without_data(title: str, detail: str, kind: str) -> Reply:
 class XServer(Server):
     """Attributes:
     tweets: newest first.
-    user: the account; ``public_metrics`` counts its posts unless it is set.
-    ends_empty: the last page is an empty one, as it often is.
-    handed_out: posts in all answers, which is what X charges for.
+    user: the account; ``public_metrics`` counts its posts unless set.
+    ends_empty: whether the last page is empty, as it often is.
+    handed_out: number of posts in all responses, which X charges for.
     """
 
     def __init__(self, found: list[dict[str, Any]] | None = None) -> None:
@@ -115,12 +115,12 @@ class XServer(Server):
 
     @property
     def sizes(self) -> list[int]:
-        """How many posts were asked for, page by page."""
+        """The requested size of each page."""
         return [int(query["max_results"]) for _, query in self.asked if "max_results" in query]
 
     @property
     def cursors(self) -> list[str | None]:
-        """Where pages were asked for."""
+        """The requested cursor of each page."""
         return [q.get("pagination_token") for _, q in self.asked if "max_results" in q]
 
     def handle(self, request: Request) -> Reply:
@@ -162,7 +162,7 @@ class XServer(Server):
                 return as_json(value | {"detail": "pagination_token is not valid"}, 400)
             older = [i for i, one in enumerate(self.tweets) if int(one["id"]) < int(place[1])]
             start = older[0] if older else len(self.tweets)
-        # Without replies X hands out 800; what is asked for here must never say so.
+        # Without replies X returns only 800 posts, so requests must never exclude them.
         assert "exclude" not in query
         there = self.tweets[:NEWEST]
         shown = there[start : start + size]

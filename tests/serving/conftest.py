@@ -17,26 +17,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANN, BOB = "ann-0123456789abcdef", "bob-0123456789abcdef"
-"""Visitors of a shared server."""
-
-Serve = "Callable[..., Service]"
+"""Ids of two visitors of a shared server."""
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 500) -> None:
-    """Wait for something that other processes do; long, as the machine may be busy."""
-    ends = time.monotonic() + seconds
+    """Wait for another process; long, as the machine may be busy."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < ends, f"{what} did not come about"
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
         time.sleep(0.05)
 
 
-def visitors_runs(out: Path, visitor: str) -> Path:
+def runs_folder_of(out: Path, visitor: str) -> Path:
     return out / ".app" / "visitors" / visitor / "runs"
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> RunFolder:
-    """A bot of 300 posts, made in this process; copy it before changing anything."""
+    """A run trained on 300 posts; copy it before changing anything."""
     folder = tmp_path_factory.mktemp("finished")
     source = write_csv(folder / "ann.csv", "ann", made_up_posts(300))
     options = pipeline.TrainOptions(base=str(tiny_base), out=folder / "runs")
@@ -44,8 +42,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> RunFo
 
 
 @pytest.fixture
-def serve(tmp_path: Path, tiny_base: Path) -> Iterator[Callable[..., Service]]:
-    """Start servers on ``tmp_path / "runs"`` or elsewhere; they are stopped at the end."""
+def start_service(tmp_path: Path, tiny_base: Path) -> Iterator[Callable[..., Service]]:
+    """Start services, on ``tmp_path / "runs"`` by default; they are stopped at the end."""
     running: list[Service] = []
 
     def start(**settings: object) -> Service:
@@ -66,19 +64,19 @@ def csv(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "ann.csv", "ann", made_up_posts(300))
 
 
-def copied(finished: RunFolder, folder: Path, name: str = "ann") -> RunFolder:
-    """A copy of the finished run, as if it had been made there."""
+def copy_run(finished: RunFolder, folder: Path, name: str = "ann") -> RunFolder:
+    """Copy the finished run under another name."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(finished.path, folder / name)
-    made = RunFolder(folder / name)
-    record = made.record()
+    run = RunFolder(folder / name)
+    record = run.record()
     record.name = name
-    made.save(record)
-    return made
+    run.save(record)
+    return run
 
 
 @pytest.fixture
-def shared(tmp_path: Path, serve: Callable[..., Service], finished: RunFolder) -> Service:
-    """A server on which ann has a bot and bob has none."""
-    copied(finished, visitors_runs(tmp_path / "runs", ANN))
-    return serve(shared=True)
+def shared(tmp_path: Path, start_service: Callable[..., Service], finished: RunFolder) -> Service:
+    """A shared server on which ann has a bot and bob has none."""
+    copy_run(finished, runs_folder_of(tmp_path / "runs", ANN))
+    return start_service(shared=True)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from huggingtweets.errors import InputError, TrainingError
-from huggingtweets.generation import bots, writer
+from huggingtweets.generation import batch_engine, bots
 from huggingtweets.generation.batch_engine import BatchEngine
 from huggingtweets.generation.copy_index import CopyIndex
-from huggingtweets.generation.writer import Sampling
-from huggingtweets.serving import batch_scheduler
+from huggingtweets.generation.sampling import Sampling
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache, CachedBot
 
@@ -42,7 +41,7 @@ def texts(
     return {post.text for post in scheduler.write(opened, prompt, n, Sampling(seed=seed))}
 
 
-def test_many_at_once_get_what_each_would_get_alone(
+def test_concurrent_requests_get_the_same_posts_as_single_ones(
     scheduler: BatchScheduler, opened: CachedBot
 ) -> None:
     asked = [("The old cat", 3), ("", 4), ("We", 5), ("Nobody here found", 6), ("The old cat", 7)]
@@ -62,16 +61,16 @@ def test_many_at_once_get_what_each_would_get_alone(
     assert alone[0] != alone[4]  # another seed
 
 
-def test_more_than_there_is_room_for_wait_and_change_nothing(
+def test_batch_capacity_does_not_change_the_posts(
     scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = texts(scheduler, opened, n=12)
-    monkeypatch.setattr(writer, "MOST_ROWS", 3)
-    assert writer.rows_at_once(opened.bot.model) == 3
+    monkeypatch.setattr(batch_engine, "MAX_ROWS", 3)
+    assert batch_engine.rows_at_once(opened.bot.model) == 3
     assert texts(scheduler, opened, n=12) == whole
 
 
-def test_copies_are_drawn_again(scheduler: BatchScheduler, opened: CachedBot) -> None:
+def test_copies_are_sampled_again(scheduler: BatchScheduler, opened: CachedBot) -> None:
     first = [post.text for post in scheduler.write(opened, "We", 6, Sampling(seed=2))]
     known = replace(opened, key=("known", 0, 0), bot=replace(opened.bot, index=CopyIndex(first)))
     found = list(scheduler.write(known, "We", 6, Sampling(seed=2)))
@@ -80,7 +79,7 @@ def test_copies_are_drawn_again(scheduler: BatchScheduler, opened: CachedBot) ->
     assert not any(post.copied for post in found)
 
 
-def test_loops_are_drawn_again(
+def test_loops_are_sampled_again(
     scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = [post.text for post in scheduler.write(opened, "We", 6, Sampling(seed=2))]
@@ -92,7 +91,7 @@ def test_loops_are_drawn_again(
     assert set(first[3:]) <= set(found)
 
 
-def test_a_bot_that_only_copies_ends(
+def test_bot_that_only_copies_gives_up(
     scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingtweets.generation.copy_index.is_loop", lambda _: False)
@@ -102,7 +101,7 @@ def test_a_bot_that_only_copies_ends(
     assert list(scheduler.write(known, "We", 2, greedy)) == []
 
 
-def test_who_goes_away_makes_room(scheduler: BatchScheduler, opened: CachedBot) -> None:
+def test_cancelled_request_leaves_the_batch(scheduler: BatchScheduler, opened: CachedBot) -> None:
     posts = scheduler.write(opened, "", 30, Sampling(seed=1))
     next(posts)
     posts.close()  # type: ignore[attr-defined]  # a generator
@@ -110,7 +109,7 @@ def test_who_goes_away_makes_room(scheduler: BatchScheduler, opened: CachedBot) 
     assert not scheduler._batches
 
 
-def test_a_fault_while_drawing_reaches_who_waits_and_nobody_else(
+def test_generation_error_reaches_only_the_waiting_request(
     scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: BatchEngine) -> list[object]:
@@ -118,19 +117,17 @@ def test_a_fault_while_drawing_reaches_who_waits_and_nobody_else(
 
     with monkeypatch.context() as patch:
         patch.setattr(BatchEngine, "step", fail)
-        with pytest.raises(TrainingError, match="can't write: out of memory"):
+        with pytest.raises(TrainingError, match="Generation failed: out of memory"):
             list(scheduler.write(opened, "", 2, Sampling()))
     assert len(texts(scheduler, opened)) == 5
 
 
-def test_what_can_t_be_written_is_told_at_once(
-    scheduler: BatchScheduler, opened: CachedBot
-) -> None:
+def test_too_long_prompt_is_rejected_at_once(scheduler: BatchScheduler, opened: CachedBot) -> None:
     with pytest.raises(InputError, match="has 280 characters"):
         scheduler.write(opened, "x" * 280, 1, Sampling())
 
 
-def test_who_waits_when_the_server_stops_is_told(opened: CachedBot) -> None:
+def test_stopping_the_server_fails_waiting_requests(opened: CachedBot) -> None:
     stopped = BatchScheduler()
     stopped.start()
     posts = stopped.write(opened, "", 500, Sampling(seed=1))
@@ -141,10 +138,19 @@ def test_who_waits_when_the_server_stops_is_told(opened: CachedBot) -> None:
         stopped.write(opened, "", 1, Sampling())
 
 
-def test_models_that_can_t_share_write_one_after_the_other(
+def test_posts_equal_those_of_the_command_line(
+    scheduler: BatchScheduler, opened: CachedBot
+) -> None:
+    alone = {post.text for post in opened.bot.generate("We", 6, seed=4)}
+    assert texts(scheduler, opened, "We", 6, seed=4) == alone
+
+
+def test_models_without_padding_serve_requests_one_by_one(
     scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_scheduler, "supports_batching", lambda _: False)
+    monkeypatch.setattr(batch_engine, "supports_padding", lambda _: False)
     found = [post.text for post in scheduler.write(opened, "We", 3, Sampling(seed=4))]
     plain = [post.text for post in opened.bot.generate("We", 3, seed=4)]
     assert found == plain
+    asked = [scheduler.write(opened, prompt, 3, Sampling(seed=4)) for prompt in ("We", "I")]
+    assert [len(list(posts)) for posts in asked] == [3, 3]

@@ -1,4 +1,4 @@
-"""Bots that the server keeps open."""
+"""The cache of open bots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.serving.conftest import copied
+from tests.serving.conftest import copy_run
 
 from huggingtweets.serving.bot_cache import BotCache
 
@@ -17,31 +17,29 @@ if TYPE_CHECKING:
     from huggingtweets.serving.service import Service
     from huggingtweets.storage.run_folder import RunFolder
 
-    Serve = Callable[..., Service]
+    Start = Callable[..., Service]
 
 
-def changed(run: RunFolder, by: float, begins: str = "") -> RunFolder:
-    """The run, with so much added to the weights whose names begin so."""
+def shift_weights(run: RunFolder, by: float, prefix: str = "") -> RunFolder:
+    """Add a number to all weights whose names begin with the prefix."""
     from safetensors.torch import load_file, save_file
 
     file = run.bot / "model.safetensors"
     weights = load_file(file)
-    changed = {n: w + by if n.startswith(begins) else w for n, w in weights.items()}
-    save_file(changed, file, {"format": "pt"})
+    shifted = {n: w + by if n.startswith(prefix) else w for n, w in weights.items()}
+    save_file(shifted, file, {"format": "pt"})
     return run
 
 
-def _alone(run: RunFolder) -> int:
+def size_of_one(run: RunFolder) -> int:
     bots = BotCache(1e9)
     bots.open(run)
     return bots.size
 
 
-def test_bots_that_were_not_used_for_longest_are_closed(
-    tmp_path: Path, finished: RunFolder
-) -> None:
-    runs = [changed(copied(finished, tmp_path, f"bot{i}"), 0.01 * i) for i in range(4)]
-    size = _alone(runs[0])
+def test_least_recently_used_bots_are_closed(tmp_path: Path, finished: RunFolder) -> None:
+    runs = [shift_weights(copy_run(finished, tmp_path, f"bot{i}"), 0.01 * i) for i in range(4)]
+    size = size_of_one(runs[0])
     bots = BotCache(2.5 * size)
     first, second = bots.open(runs[0]), bots.open(runs[1])
     assert bots.open(runs[0]) is first
@@ -55,8 +53,8 @@ def test_bots_that_were_not_used_for_longest_are_closed(
     assert len(tiny) == 1
 
 
-def test_a_bot_that_was_trained_again_is_opened_again(tmp_path: Path, finished: RunFolder) -> None:
-    run = copied(finished, tmp_path)
+def test_retrained_bot_is_opened_again(tmp_path: Path, finished: RunFolder) -> None:
+    run = copy_run(finished, tmp_path)
     bots = BotCache(1e9)
     before = bots.open(run)
     shutil.copytree(run.bot, tmp_path / "new")
@@ -67,21 +65,19 @@ def test_a_bot_that_was_trained_again_is_opened_again(tmp_path: Path, finished: 
     assert len(bots) == 1
 
 
-def test_weights_that_two_bots_have_alike_are_held_once(
-    tmp_path: Path, finished: RunFolder
-) -> None:
+def test_equal_weights_are_shared(tmp_path: Path, finished: RunFolder) -> None:
     import torch
     from safetensors.torch import load_file
 
     top = max(n for n in load_file(finished.bot / "model.safetensors") if ".layers." in n)
-    run = copied(finished, tmp_path, "one")
-    other = changed(copied(finished, tmp_path, "other"), 0.5, begins=top)
+    run = copy_run(finished, tmp_path, "one")
+    other = shift_weights(copy_run(finished, tmp_path, "other"), 0.5, prefix=top)
     bots = BotCache(1e9)
     first = bots.open(run)
     before = bots.size
     second = bots.open(other)
     differing = next(w for n, w in second.bot.model.model.named_parameters() if n == top)
-    assert bots.size == before + differing.nbytes + second.rest
+    assert bots.size == before + differing.nbytes + second.overhead
     theirs = {w.data_ptr() for w in first.weights()}
     assert [w.data_ptr() for w in second.weights() if w.data_ptr() not in theirs] == [
         differing.data_ptr()
@@ -89,4 +85,4 @@ def test_weights_that_two_bots_have_alike_are_held_once(
     expected = BotCache(1e9).open(other).weights()
     assert all(torch.equal(a, b) for a, b in zip(second.weights(), expected, strict=True))
     bots.close(run)
-    assert bots.size == _alone(other)
+    assert bots.size == size_of_one(other)

@@ -1,8 +1,8 @@
-"""The same posts, written down as each source has them: what the contract suite runs over.
+"""The cases of the contract suite: the same posts in the format of each source.
 
-A source joins the suite with one more :class:`Case` in :data:`CASES`, a network in
-``network_cases``. Its ``write`` puts the given samples where the source finds them (files into the
-folder, answers into a made-up server) and returns the source, opened.
+To add a source to the suite, add a :class:`Case` to :data:`CASES`, or to ``network_cases`` for a
+network. Its ``write`` stores the given samples where the source finds them (files in the folder,
+responses in a fake server) and returns the opened source.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 
 @dataclass(frozen=True)
 class Sample:
-    """A post, before any source has it."""
+    """A post, independent of any source."""
 
     number: int
     text: str
@@ -50,12 +50,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Network:
-    """What the suite has to know of a source that asks a server.
+    """Properties of a source that reads from a server.
 
     Attributes:
-        hands_out: tells by its path whether a request is one for posts.
-        page: posts on a page, so that a download is gone on with and only new posts are asked for;
-            None where they come all at once.
+        hands_out: whether a request with this path is for posts.
+        page: posts per page, for tests of resumed and repeated downloads; None if all posts come in
+            one response.
     """
 
     hands_out: Callable[[str], bool]
@@ -64,19 +64,19 @@ class Network:
 
 @dataclass(frozen=True)
 class Case:
-    """One source, or one way to give it.
+    """One source, or one variant of it.
 
     Attributes:
         name: of the case.
-        write: puts samples into a folder and opens the source.
-        file: the file that ``write`` made, for the tests that damage it.
-        kinds: those that the source can tell.
-        times, langs: whether it tells times and languages.
+        write: writes samples to a folder and opens the source.
+        file: the file that ``write`` creates, for tests that damage it.
+        kinds: kinds of post that the source distinguishes.
+        times, langs: whether it has times and languages.
         escapes: whether it can hold NUL and lone surrogates, as JSON can.
-        running: a server that ``write`` needs, for as long as the source is read.
-        newest_first: whether it gives the newest post first.
-        streams: whether it can be read in memory that does not grow with it.
-        network: of a source that asks a server.
+        running: context manager of the server that ``write`` and reading need.
+        newest_first: whether it yields the newest post first.
+        streams: whether it is read in constant memory.
+        network: for a source that reads from a server.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Case:
 
 
 def samples(count: int) -> list[Sample]:
-    """Return posts of all kinds, with all that a text may hold."""
+    """Return posts of all kinds, with unusual texts."""
     texts = (
         "good morning 😀 naïve",
         "two\nlines, \"quoted\" 'too'",

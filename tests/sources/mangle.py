@@ -1,8 +1,8 @@
-"""Archives and files as no program should write them, for the tests and the fuzz benchmark.
+"""Generate malformed archives and files for the tests and the fuzz benchmark.
 
-Each function draws from a ``random.Random``: a seeded one in the benchmark, Hypothesis's own in the
-tests, which can then shrink what fails. About a third of the archives are still readable, so both
-outcomes are exercised.
+Each function takes a ``random.Random``: a seeded one in the benchmark, Hypothesis's own in the
+tests, which can then shrink failures. About a third of the archives are still readable, so both
+outcomes are tested.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _csv(random: Random, rows: list[dict[str, Any]]) -> str:
 
 
 def dumps(value: object) -> str:
-    """Return JSON with what json.dumps would not write."""
+    """Return JSON with values that json.dumps can't write."""
     text = json.dumps(value, ensure_ascii=False)
     for mark, raw in _RAW.items():
         text = text.replace(mark, raw)
@@ -189,7 +189,7 @@ def _zip(random: Random, tweets: bytes) -> bytes:
 
 
 def _zip_of_table(random: Random) -> bytes:
-    """Return an archive of before 2019 of which only the ``tweets.csv`` is left."""
+    """Return an archive from before 2019 with only its ``tweets.csv``."""
     rows = [_flat(random, number) for number in range(random.randrange(5))]
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -202,7 +202,7 @@ def _zip_of_table(random: Random) -> bytes:
 
 
 def damaged(random: Random, content: bytes) -> bytes:
-    """Return the content with some bytes changed, or cut."""
+    """Return the content with some bytes changed, or truncated."""
     data = bytearray(content)
     for _ in range(random.choice([1, 1, 2, 8])):
         place = random.randrange(len(data) + 1)

@@ -1,4 +1,4 @@
-"""Mastodon and Telegram exports and JSON files as no program should write them."""
+"""Generate malformed Mastodon and Telegram exports and JSON files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HTML = ("<p>", "</p", "<br", "<a href='", '"', "<span class=invisible>", "&amp"
 
 
 def mangled_export(random: Random) -> tuple[str, bytes]:
-    """Return the name and content of a mangled outbox, export of a chat, or list of posts."""
+    """Return the name and content of a mangled outbox, chat export or list of posts."""
     kind = random.choice([_outbox, _outbox, _chat, _posts])
     name, document = kind(random)
     text = dumps(document)

@@ -1,7 +1,7 @@
-"""The contract suite's posts on networks, handed out by made-up servers; and all cases together.
+"""The network cases of the contract suite, with fake servers; and the list of all cases.
 
-A network joins with one more case in :data:`NETWORK_CASES`. The suite takes what its servers answer
-in hand by itself: all of them are :class:`tests.servers.local.Server`.
+To add a network, add a case to :data:`NETWORK_CASES`. The suite intercepts the responses of its
+server, which must be a :class:`tests.servers.local.Server`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _S = TypeVar("_S", bound=Server)
 
 @dataclass
 class _Account(Generic[_S]):
-    """An account that is there as long as :meth:`running` is.
+    """An account on a server that runs within :meth:`running`.
 
     Attributes:
-        make: the server.
-        put: gives the account these posts, the newest first.
-        spec: what the user calls it.
-        reading: how it is read.
+        make: creates the server.
+        put: sets the posts of the account, newest first.
+        spec: returns the spec of the account.
+        reading: how to read it.
     """
 
     make: Callable[[], _S]

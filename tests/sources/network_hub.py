@@ -1,4 +1,4 @@
-"""Datasets on a Hub of this machine: for the contract suite, and for the tests of the source."""
+"""Datasets on a local Hub, for the contract suite and for the tests of the source."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from huggingtweets.sources import Source
 
 NAME = "ada/posts"
-TOKEN = "hf_secret"  # noqa: S105 - of a made-up Hub
+TOKEN = "hf_secret"  # noqa: S105 - of a fake Hub
 _FILES = 3
 
 
 class _WithServer:
-    """The source, with a Hub to ask while it is read."""
+    """The source, with a Hub that runs while it is read."""
 
     def __init__(self, files: dict[str, bytes], home: Path) -> None:
         self._files = files
@@ -47,14 +47,14 @@ class _WithServer:
 
 
 def parquet(rows: list[dict[str, object]]) -> bytes:
-    """Rows as the Hub has them after its own conversion."""
+    """Rows in the format of the Hub's Parquet conversion."""
     content = io.BytesIO()
     pl.DataFrame(rows or {"text": []}).write_parquet(content)
     return content.getvalue()
 
 
 def write(folder: Path, posts: Iterable[Sample]) -> Source:
-    """Put samples into a dataset of several files, which share them as evenly as may be."""
+    """Write samples to a dataset of several files of about equal size."""
     rows = [row(post) for post in posts]
     size = -(-len(rows) // _FILES) or 1
     files = {
@@ -71,7 +71,7 @@ CASE = Case("hugging face", write, escapes=False)
 
 
 def settle(hub: HubServer, folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Have this process ask a Hub, without waiting before it asks again; return its HF_HOME."""
+    """Make this process use a Hub, without waiting between retries; return its HF_HOME."""
     from huggingface_hub import file_download
     from huggingface_hub.utils import _http
 

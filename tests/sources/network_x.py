@@ -1,4 +1,4 @@
-"""The contract suite's posts, put into a made-up X; the source is read newest first."""
+"""The contract suite's posts on a fake X; the source is read newest first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CUT = 280
 
 
 def x_tweet(sample: Sample) -> dict[str, Any]:
-    """Return a post as X's API has it."""
+    """Return a post in the format of the X API."""
     number = str(FIRST + sample.number)
     found: dict[str, Any] = {
         "id": number,
@@ -42,10 +42,10 @@ def x_tweet(sample: Sample) -> dict[str, Any]:
 
 @dataclass
 class Online:
-    """An account whose server is there while it is read.
+    """An account whose server runs while it is read.
 
     Attributes:
-        folder: where downloads are kept.
+        folder: of the downloads.
         tweets: newest first.
     """
 

@@ -1,4 +1,4 @@
-"""What is taken for an account, and for whose."""
+"""Parsing specs as accounts."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ def test_accounts(spec: str, handle: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("bsky:name", "is it bsky:name.bsky.social"),
-        ("bsky:", "is no Bluesky handle"),
-        ("bsky:a b.example", "is no Bluesky handle"),
-        ("bsky:../x.example", "is no Bluesky handle"),
-        ("did:key:abc", "is no Bluesky handle"),
-        ("mastodon:name", "is no account such as mastodon:@name@mastodon.social"),
-        ("mastodon:@name@", "is no account"),
-        ("mastodon:@na/me@server.example", "is no account"),
-        ("mastodon:@name@server.example/x", "is no account"),
-        ("mastodon:@name@server", "is no account"),
-        ("x:", "is no handle on X such as x:@name"),
-        ("x:@na/me", "is no handle on X"),
-        ("twitter:name.bsky.social", "is no handle on X"),
-        ("https://x.com", "is no handle on X"),
-        ("https://x.com/a-b", "is no handle on X"),
-        ("x:a_handle_that_is_too_long", "is no handle on X"),
+        ("bsky:name", "try bsky:name.bsky.social"),
+        ("bsky:", "is not a Bluesky handle"),
+        ("bsky:a b.example", "is not a Bluesky handle"),
+        ("bsky:../x.example", "is not a Bluesky handle"),
+        ("did:key:abc", "is not a Bluesky handle"),
+        ("mastodon:name", "is not a Mastodon account like mastodon:@name@mastodon.social"),
+        ("mastodon:@name@", "is not a Mastodon account"),
+        ("mastodon:@na/me@server.example", "is not a Mastodon account"),
+        ("mastodon:@name@server.example/x", "is not a Mastodon account"),
+        ("mastodon:@name@server", "is not a Mastodon account"),
+        ("x:", "is not a handle on X; give one like x:@name"),
+        ("x:@na/me", "is not a handle on X"),
+        ("twitter:name.bsky.social", "is not a handle on X"),
+        ("https://x.com", "is not a handle on X"),
+        ("https://x.com/a-b", "is not a handle on X"),
+        ("x:a_handle_that_is_too_long", "is not a handle on X"),
     ],
 )
-def test_accounts_that_are_none(spec: str, words: str) -> None:
+def test_invalid_accounts(spec: str, words: str) -> None:
     with pytest.raises(SourceError, match=words.replace(".", r"\.")):
         open_account(spec)
 
@@ -84,7 +84,7 @@ def test_accounts_that_are_none(spec: str, words: str) -> None:
 @pytest.mark.parametrize(
     "spec", ["posts.csv", "@nasa", "nasa", "https://example.org/x", "", "C:\\posts.csv", "a/b@c"]
 )
-def test_what_is_no_account(spec: str) -> None:
+def test_other_specs_are_not_accounts(spec: str) -> None:
     assert open_account(spec) is None
 
 

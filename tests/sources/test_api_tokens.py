@@ -1,4 +1,4 @@
-"""Where a token is looked for, and that it is shown nowhere."""
+"""Looking up API tokens, and keeping them secret."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Ring:
 
 @pytest.fixture(autouse=True)
 def ring(monkeypatch: pytest.MonkeyPatch) -> Ring:
-    """An empty keyring, and no variable."""
+    """An empty keyring, and no environment variable."""
     for name in X_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    made = Ring()
-    monkeypatch.setattr("keyring.get_password", made.get_password)
-    return made
+    ring = Ring()
+    monkeypatch.setattr("keyring.get_password", ring.get_password)
+    return ring
 
 
 @pytest.mark.parametrize("name", X_VARIABLES)
@@ -46,7 +46,7 @@ def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, written: str) -> 
     assert SECRET not in repr(token)
 
 
-def test_the_first_variable_goes_before_all(monkeypatch: pytest.MonkeyPatch, ring: Ring) -> None:
+def test_the_first_variable_takes_precedence(monkeypatch: pytest.MonkeyPatch, ring: Ring) -> None:
     ring.held = "other"
     assert x_token().place == "the keyring"
     monkeypatch.setenv("X_BEARER_TOKEN", "another")
@@ -61,21 +61,21 @@ def test_no_token(ring: Ring) -> None:
 
     for error in (KeyringLocked(), RuntimeError("dbus"), None):
         ring.error = error
-        with pytest.raises(SourceError, match="_X_TOKEN, or keep it with: keyring set huggingtw"):
+        with pytest.raises(SourceError, match="_X_TOKEN, or store it with: keyring set huggingtw"):
             x_token()
 
 
 def test_without_the_keyring_package(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     ring.held = SECRET
     monkeypatch.setattr("huggingtweets.sources.api_tokens.find_spec", lambda _name: None)
-    with pytest.raises(SourceError, match="need a token of your own"):
+    with pytest.raises(SourceError, match="needs an API token"):
         x_token()
 
 
 @pytest.mark.parametrize("bad", [f"{SECRET} {SECRET}", f"{SECRET}\nX-Other: 1", f"{SECRET}é"])
-def test_what_can_be_no_token(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+def test_malformed_tokens(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     monkeypatch.setenv("TWITTER_BEARER_TOKEN", bad)
-    with pytest.raises(SourceError, match="in TWITTER_BEARER_TOKEN can't be a token") as caught:
+    with pytest.raises(SourceError, match="in TWITTER_BEARER_TOKEN is malformed") as caught:
         x_token()
     assert SECRET not in str(caught.value)
 

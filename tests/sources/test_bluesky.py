@@ -1,4 +1,4 @@
-"""A Bluesky account read from a server that speaks as the AppView does."""
+"""Reading a Bluesky account from a fake AppView."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlueskyServer]:
-    """An empty account, and nothing downloaded."""
+    """An account without posts, and an empty downloads folder."""
     with BlueskyServer() as running:
         monkeypatch.setenv("HUGGINGTWEETS_BSKY_APPVIEW", running.url)
         monkeypatch.setenv("HUGGINGTWEETS_PLC", running.url)
@@ -127,7 +127,7 @@ def test_links_in_full(text: str, facets: list[object], full: str) -> None:
     assert full_text(record(text, facets=facets)) == full
 
 
-def test_items_that_are_none_are_passed_over(server: BlueskyServer) -> None:
+def test_other_items_are_skipped(server: BlueskyServer) -> None:
     server.instead = {
         0: as_json(
             {
@@ -155,31 +155,34 @@ def test_empty_pages_come_to_an_end(server: BlueskyServer) -> None:
         (as_json({"error": "AccountTakedown", "message": "x"}, 400), "is suspended on Bluesky"),
         (as_json({"error": "AccountDeactivated"}, 400), "is deactivated"),
         (as_json({"error": "InvalidRequest", "message": "Profile not found"}, 400), "not on Blues"),
-        (as_json({"error": "BlockedActor"}, 400), "somebody is blocked"),
+        (as_json({"error": "BlockedActor"}, 400), "because of a block"),
         (as_json({"error": "AuthMissing"}, 401), "doesn't show @gardener.bsky.social to everybody"),
         (Reply(b"<html>", 403), "give their archive instead"),
         (Reply(b"", 404), "is not on Bluesky; check the handle"),
-        (Reply(b"<html>busy", headers={"Content-Type": "text/html"}), "no JSON but text/html"),
-        (as_json([]), "something that is no feed"),
-        (as_json({"feed": 3}), "something that is no feed"),
+        (
+            Reply(b"<html>busy", headers={"Content-Type": "text/html"}),
+            "sent text/html instead of JSON",
+        ),
+        (as_json([]), "a response without a feed"),
+        (as_json({"feed": 3}), "a response without a feed"),
         (as_json({"error": "NotEnoughResources"}, 503), "it may be down"),
     ],
 )
-def test_what_can_go_wrong(server: BlueskyServer, reply: Reply, words: str) -> None:
+def test_errors_are_explained(server: BlueskyServer, reply: Reply, words: str) -> None:
     server.instead = dict.fromkeys(range(9), reply)
     assert words in _error()
 
 
 @pytest.mark.usefixtures("server")
-def test_nobody_and_nothing() -> None:
+def test_unknown_and_empty_accounts() -> None:
     assert "@nobody.bsky.social is not on Bluesky" in _error("bsky:nobody.bsky.social")
     assert _error() == f"@{HANDLE} has no public posts."
 
 
-def test_who_asks_not_to_be_shown_is_not_read(server: BlueskyServer) -> None:
+def test_accounts_that_ask_to_be_hidden_are_not_read(server: BlueskyServer) -> None:
     server.feed = [item(1)]
     server.feed[0]["post"]["author"]["labels"] = [{"val": "!no-unauthenticated", "src": DID}]
-    assert "asks Bluesky not to show their posts" in _error()
+    assert "asks Bluesky to hide their posts" in _error()
     assert len(_posts(i_am_the_author=True)) == 1
 
 
@@ -205,7 +208,7 @@ def test_a_whole_repository(server: BlueskyServer, spec: str) -> None:
     assert posts[0].id == f"at://{DID}/{POST}/k00019"
     assert [post.id[-5:] for post in posts if post.kind == "reply"] == ["00007"]
     server.feed = [item(25), *(item(n, f"Lantern number {n}") for n in range(19, -1, -1))]
-    assert len(_posts(f"bsky:{HANDLE}")) == 21  # the feed's ids are the repository's
+    assert len(_posts(f"bsky:{HANDLE}")) == 21  # the feed has the same ids as the repository
 
 
 def test_a_repository_of_a_web_did(server: BlueskyServer) -> None:
@@ -217,16 +220,16 @@ def test_a_repository_of_a_web_did(server: BlueskyServer) -> None:
 
 
 @pytest.mark.parametrize("car", [b"", b"<html>", b"\0" * 100])
-def test_a_repository_that_is_none(server: BlueskyServer, car: bytes) -> None:
+def test_an_invalid_repository(server: BlueskyServer, car: bytes) -> None:
     server.car = car
-    assert "sent a repository that can't be read" in _error(full=True)
+    assert "sent a damaged repository" in _error(full=True)
     server.car = car_of(_repository())[:-20]
-    assert "sent a repository that can't be read" in _error(full=True)
+    assert "sent a damaged repository" in _error(full=True)
 
 
 def test_a_repository_in_a_private_network(server: BlueskyServer) -> None:
     server.pds = "https://192.168.0.1"
-    assert "no address on the public internet" in _error(full=True)
+    assert "not on the public internet" in _error(full=True)
 
 
 def test_a_hidden_repository(server: BlueskyServer) -> None:
@@ -234,7 +237,7 @@ def test_a_hidden_repository(server: BlueskyServer) -> None:
     labels = {"$type": "x#selfLabels", "values": [{"val": "!no-unauthenticated"}]}
     found["app.bsky.actor.profile/self"]["labels"] = labels
     server.car = car_of(found)
-    assert "asks Bluesky not to show" in _error(full=True)
+    assert "asks Bluesky to hide" in _error(full=True)
 
 
 def test_the_extra_is_missing(server: BlueskyServer, monkeypatch: pytest.MonkeyPatch) -> None:

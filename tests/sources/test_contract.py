@@ -1,4 +1,4 @@
-"""What every source of posts keeps to, whatever it reads: one suite over all of them."""
+"""The contract suite: properties that every source of posts must have."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TAG = re.compile(r"</?[a-z][^<>]*>")
 
 @pytest.fixture(autouse=True)
 def _running(case: Case) -> Iterator[None]:
-    """What the case needs besides files."""
+    """Run the servers that the case needs."""
     with case.running():
         yield
 

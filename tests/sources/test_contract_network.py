@@ -1,4 +1,4 @@
-"""What sources keep to that ask a server: nothing is lost, nothing is asked for without need."""
+"""The contract of network sources: no post is lost, and no page is requested needlessly."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.parametrize(
 
 @dataclass
 class _Watch:
-    """Looks at what is asked, and answers as told.
+    """Records the requests and can change the responses.
 
     Attributes:
         asked: the requests for posts.
-        cut_after: so many of them are answered whole.
-        status: of every answer, if not the server's own.
+        cut_after: number of complete responses before the connection breaks.
+        status: of every response, instead of the server's own.
     """
 
     network: Network
@@ -76,13 +76,15 @@ def _newest_first(posts: list[Sample]) -> list[str]:
     return [post.text for post in reversed(posts)]
 
 
-def test_after_a_cut_only_the_rest_is_asked_for(case: Case, watch: _Watch, tmp_path: Path) -> None:
+def test_after_an_interruption_only_the_rest_is_requested(
+    case: Case, watch: _Watch, tmp_path: Path
+) -> None:
     wanted = _three_pages(case)
     source = case.write(tmp_path, wanted)
     watch.cut_after = 1
     with pytest.raises(SourceError) as caught:
         _texts(source)
-    assert f"{watch.network.page} posts downloaded before are kept" in str(caught.value)
+    assert f"{watch.network.page} posts downloaded so far are in" in str(caught.value)
     first = watch.asked[0]
     watch.cut_after = None
     watch.asked.clear()
@@ -91,9 +93,7 @@ def test_after_a_cut_only_the_rest_is_asked_for(case: Case, watch: _Watch, tmp_p
     assert len(watch.asked) == 2
 
 
-def test_the_second_time_only_what_is_new_is_asked_for(
-    case: Case, watch: _Watch, tmp_path: Path
-) -> None:
+def test_an_update_requests_only_new_posts(case: Case, watch: _Watch, tmp_path: Path) -> None:
     wanted = _three_pages(case)
     assert _texts(case.write(tmp_path, wanted[:-2])) == _newest_first(wanted[:-2])
     watch.asked.clear()

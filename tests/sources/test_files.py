@@ -99,13 +99,13 @@ def test_without_a_text_column_the_columns_are_listed(tmp_path: Path, ending: st
     assert "`--text-column NAME`" in message
 
 
-def test_the_author_is_given_or_a_column_or_the_name_of_the_file(tmp_path: Path) -> None:
+def test_the_author_is_given_or_a_column_or_the_file_name(tmp_path: Path) -> None:
     path = _write(tmp_path / "p.csv", "text,Username\nhello,@ada\nhello,\n")
     assert [post.author for post in _posts(path)] == ["ada", "p"]
     assert [post.author for post in _posts(path, author="@grace")] == ["grace", "grace"]
 
 
-def test_a_file_name_that_is_no_utf8(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.txt")
     path.write_text("hello")
     assert read_posts([path])["author"].to_list() == ["caf\ufffd"]
@@ -176,8 +176,8 @@ def test_a_row_without_text_counts_as_an_empty_post(tmp_path: Path) -> None:
         ("p.csv", "text\n", "holds no posts"),
         ("p.csv", "\ntext\n", "no text column among its columns (nothing)"),
         ("p.csv", "text\nhello, world\n", "Line 2 of"),
-        ("p.csv", 'text\n"' + "open\n" * 40_000, "a double quote may be left open"),
-        ("p.csv", "text\na\0b\n", "holds a NUL byte at 6"),
+        ("p.csv", 'text\n"' + "open\n" * 40_000, "double quote may not be closed"),
+        ("p.csv", "text\na\0b\n", "has a NUL byte at 6"),
         ("p.jsonl", "", "holds no posts"),
         ("p.jsonl", '{"text": "a"}\n{"text": \n', "Line 2 of"),
         ("p.jsonl", '["a"]\n', "is not a JSON object"),
@@ -187,11 +187,11 @@ def test_a_row_without_text_counts_as_an_empty_post(tmp_path: Path) -> None:
         ("p.parquet", "", "is not a Parquet file"),
         ("p.txt", " \n\n", "holds no posts"),
         ("p.txt", "a\n" + "x" * 100_001, "Line 2 of"),
-        ("p.docx", "x", "is of no supported kind"),
+        ("p.docx", "x", "has an unsupported format"),
         ("p", "x", ".csv, .json, .jsonl, .parquet, .txt"),
     ],
 )
-def test_what_can_not_be_read_is_one_sentence(
+def test_unreadable_files_give_one_sentence(
     tmp_path: Path, name: str, text: str, message: str
 ) -> None:
     path = _write(tmp_path / name, text)
@@ -200,7 +200,7 @@ def test_what_can_not_be_read_is_one_sentence(
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.txt"])
-def test_a_wrong_encoding_tells_the_byte(tmp_path: Path, name: str) -> None:
+def test_a_wrong_encoding_names_the_byte(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b'{"text": "caf\xe9"}\n')
     assert "is not UTF-8 text (byte 0xE9 at 13); save it as UTF-8." in _error(path)
@@ -256,7 +256,7 @@ def test_parquet_times(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr().err == ""  # polars tells its panics there
 
 
-def test_a_parquet_column_that_is_no_text(tmp_path: Path) -> None:
+def test_a_parquet_column_that_is_not_text(tmp_path: Path) -> None:
     pl.DataFrame({"text": [["a"]]}).write_parquet(tmp_path / "p.parquet")
     assert "holds List(String), not text" in _error(tmp_path / "p.parquet")
 
@@ -274,7 +274,7 @@ def test_missing_paths_and_accounts(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+def test_a_file_without_read_permission(tmp_path: Path) -> None:
     path = _write(tmp_path / "p.txt", "hello")
     path.chmod(0)
     assert "can't be read: Permission denied" in _error(path)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from huggingtweets.sources._html import text_of_html
+from huggingtweets.sources._html import html_to_text
 
 SHORTENED = (
     '<a href="https://ex.org/a/b?c=1&amp;d=2"><span class="invisible">https://</span>'
@@ -37,8 +37,8 @@ MENTION = (
         ("", ""),
     ],
 )
-def test_the_text_a_reader_sees(html: str, text: str) -> None:
-    assert text_of_html(html) == text
+def test_visible_text(html: str, text: str) -> None:
+    assert html_to_text(html) == text
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_the_text_a_reader_sees(html: str, text: str) -> None:
 )
 def test_no_html_takes_long(piece: str) -> None:
     start = time.process_time()
-    text_of_html(piece * (100_000 // len(piece)))
+    html_to_text(piece * (100_000 // len(piece)))
     assert time.process_time() - start < 10  # html.parser alone: up to 280

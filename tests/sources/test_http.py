@@ -1,4 +1,4 @@
-"""The client against a server with every fault; no test waits for more than a second."""
+"""The HTTP client with faulty servers; no test waits for more than a second."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from tests.servers.local import Reply, Server, as_json
 from huggingtweets.errors import SourceError
 from huggingtweets.sources import http
 from huggingtweets.sources._guard import Guard
-from huggingtweets.sources._pause import retry_after_seconds
-from huggingtweets.sources.http import Client
+from huggingtweets.sources.http import Client, retry_after_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that would have been waited."""
+    """The seconds that the client would have slept."""
     seconds: list[float] = []
     monkeypatch.setattr(http, "sleep", seconds.append)
     return seconds
@@ -67,29 +66,29 @@ def test_json_and_headers(server: Server) -> None:
         {"Retry-After": "Tue, 14 Nov 2023 22:13:23 GMT"},
     ],
 )
-def test_a_rate_limit_is_waited_out_and_told(
+def test_a_rate_limit_is_waited_out_and_reported(
     server: Server, slept: list[float], monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
     monkeypatch.setattr(http, "now", lambda: 1_700_000_000.0)
     server.instead = {0: Reply(b"slow down", 429, headers)}
-    told: list[Event] = []
-    with Client(server.url, listen=told.append) as client:
+    events: list[Event] = []
+    with Client(server.url, listen=events.append) as client:
         assert client.get("/x").status == 200
     assert slept == [1.0, 1.0, 1.0]
-    assert [event.seconds_left for event in told] == [3, 2, 1]
-    assert told[0].message == "127.0.0.1 asks for a pause"
+    assert [event.seconds_left for event in events] == [3, 2, 1]
+    assert events[0].message == "127.0.0.1: waiting (rate limit)"
 
 
 def test_a_rate_limit_of_an_hour_is_not_waited_out(server: Server, slept: list[float]) -> None:
     server.instead = {0: Reply(b"", 429, {"Retry-After": "3600"})}
-    assert "asks for a pause of 60 minutes" in _error(Client(server.url))
+    assert "no more requests for 60 minutes" in _error(Client(server.url))
     assert slept == []
 
 
 def test_rate_limits_without_end(server: Server, slept: list[float]) -> None:
     server.instead = dict.fromkeys(range(100), Reply(b"", 429, {"Retry-After": "300"}))
-    assert "too many requests" in _error(Client(server.url))
-    assert sum(slept) == http.LONGEST_WAIT
+    assert "rate limit" in _error(Client(server.url))
+    assert sum(slept) == http.MAX_WAIT_SECONDS
 
 
 def test_pauses() -> None:
@@ -103,9 +102,7 @@ def test_pauses() -> None:
 @pytest.mark.parametrize(
     "fault", [Reply(b"", 500), Reply(b"", 503), Reply(b"x" * 1000, fault="cut")]
 )
-def test_what_may_go_better_is_tried_again(
-    server: Server, slept: list[float], fault: Reply
-) -> None:
+def test_temporary_failures_are_retried(server: Server, slept: list[float], fault: Reply) -> None:
     server.instead = dict.fromkeys(range(4), fault)
     with Client(server.url) as client:
         assert client.get("/x").body == b"{}"
@@ -115,11 +112,11 @@ def test_what_may_go_better_is_tried_again(
     assert len(server.asked) == 5 + 5
 
 
-def test_a_server_that_is_gone(slept: list[float]) -> None:
+def test_an_unreachable_server(slept: list[float]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    assert "the connection failed, 5 times in a row" in _error(Client(url))
+    assert "failed 5 times in a row (the connection failed)" in _error(Client(url))
     assert len(slept) == 4
 
 
@@ -136,9 +133,9 @@ def test_refusals_are_explained(server: Server, slept: list[float], status: int)
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b'{"a": ', b"\xff", b"[" * 200_000])
 def test_no_json(server: Server, body: bytes) -> None:
     server.instead = {0: Reply(body, headers={"Content-Type": "text/html; charset=utf-8"})}
-    expected = r"127.0.0.1 answered with no JSON but text/html. Is it a server\?"
+    expected = r"127.0.0.1 sent text/html instead of JSON. Is it a server\?"
     with Client(server.url) as client, pytest.raises(SourceError, match=expected):
-        client.json("/x", no_json="Is it a server?")
+        client.json("/x", not_json_hint="Is it a server?")
 
 
 @pytest.mark.parametrize("fault", ["slow", "mute"])
@@ -152,7 +149,7 @@ def test_slow_answers_end_in_time(server: Server, fault: str, slept: list[float]
 
 def test_endless_answers_end_at_a_size(server: Server) -> None:
     server.instead = {0: Reply(fault="endless")}
-    assert "answered with over 1 MB" in _error(Client(server.url), largest=1024**2)
+    assert "sent over 1 MB" in _error(Client(server.url), max_bytes=1024**2)
 
 
 def test_a_packed_answer_that_grows(server: Server) -> None:
@@ -160,7 +157,7 @@ def test_a_packed_answer_that_grows(server: Server) -> None:
 
     bomb = gzip.compress(b"\0" * 50_000_000)
     server.instead = {0: Reply(bomb, headers={"Content-Encoding": "gzip"})}
-    assert "answered with over 1 MB" in _error(Client(server.url), largest=1024**2)
+    assert "sent over 1 MB" in _error(Client(server.url), max_bytes=1024**2)
 
 
 def test_redirects(server: Server) -> None:
@@ -175,34 +172,34 @@ def test_redirects(server: Server) -> None:
 
 def test_redirects_without_end(server: Server) -> None:
     server.instead = dict.fromkeys(range(100), Reply(b"", 301, {"Location": "/again"}))
-    assert "without end" in _error(Client(server.url))
+    assert "redirects too many times" in _error(Client(server.url))
     assert len(server.asked) == 6
 
 
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("https://10.0.0.1/", "10.0.0.1, which is no address on the public internet"),
-        ("https://169.254.169.254/latest", "no address on the public internet"),
-        ("https://[fe80::1]/", "no address on the public internet"),
-        ("https://[::ffff:192.168.0.1]/", "no address on the public internet"),
-        ("http://192.168.0.1/", "no address on the public internet"),
+        ("https://10.0.0.1/", "10.0.0.1, which is not on the public internet"),
+        ("https://169.254.169.254/latest", "not on the public internet"),
+        ("https://[fe80::1]/", "not on the public internet"),
+        ("https://[::ffff:192.168.0.1]/", "not on the public internet"),
+        ("http://192.168.0.1/", "not on the public internet"),
         ("http://example.org/", "isn't encrypted"),
-        ("file:///etc/passwd", "is no web address"),
-        ("ftp://example.org/x", "is no web address"),
-        ("https://user:password@example.org/", "holds a login"),
-        ("https://[x/", "redirects to an address that is none"),
-        ("https://example.org:port/", "is no web address"),
+        ("file:///etc/passwd", "is not http or https"),
+        ("ftp://example.org/x", "is not http or https"),
+        ("https://user:password@example.org/", "contains a login"),
+        ("https://[x/", "redirects to an invalid URL"),
+        ("https://example.org:port/", "is not a valid URL"),
     ],
 )
-def test_redirects_to_where_nobody_should_go(server: Server, target: str, words: str) -> None:
+def test_redirects_that_are_refused(server: Server, target: str, words: str) -> None:
     server.instead = {0: Reply(b"", 302, {"Location": target})}
     message = _error(Client(server.url))
     assert words in message
     assert "password@" not in message
 
 
-def test_a_public_name_that_leads_to_this_machine(
+def test_a_public_name_that_resolves_to_this_machine(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = socket.getaddrinfo
@@ -212,10 +209,10 @@ def test_a_public_name_that_leads_to_this_machine(
 
     monkeypatch.setattr(socket, "getaddrinfo", lying)
     port = server.host.rsplit(":", 1)[1]
-    assert "example.org leads to 127.0.0.1" in _error(Client(f"https://example.org:{port}"))
-    # and where the name leads elsewhere once it has been checked
+    assert "example.org resolves to 127.0.0.1" in _error(Client(f"https://example.org:{port}"))
+    # The name resolves to another address after the check.
     monkeypatch.setattr(Guard, "look_up", lambda *_args: None)
-    assert "example.org leads to 127.0.0.1" in _error(Client(f"https://example.org:{port}"))
+    assert "example.org resolves to 127.0.0.1" in _error(Client(f"https://example.org:{port}"))
     assert server.asked == []
 
 
@@ -227,8 +224,8 @@ def test_bases_that_are_refused(url: str) -> None:
         Client(url)
 
 
-def test_this_machine_is_for_the_user_to_name(server: Server) -> None:
-    with pytest.raises(SourceError, match="no address on the public internet"):
+def test_loopback_addresses_must_be_named_by_the_user(server: Server) -> None:
+    with pytest.raises(SourceError, match="not on the public internet"):
         Client(server.url, loopback=False)
 
 

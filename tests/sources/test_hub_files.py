@@ -1,4 +1,4 @@
-"""Which files of a dataset hold which split, by their names."""
+"""Inferring the split of a dataset's files from their names."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def test_files_of_the_hubs_conversion() -> None:
         ("en/train.csv de/train.csv", None, None, "such as hf:ada/posts:de"),
         ("en/train.csv de/train.csv", "fr", None, "has no config 'fr'; it has de, en"),
         ("en/test.csv en/dev.csv", "en", None, "such as hf:ada/posts:en[test]"),
-        ("a.csv b.jsonl", None, None, "don't tell by their names which are its split train"),
+        ("a.csv b.jsonl", None, None, "don't show which files are its split train"),
         ("a.csv b.jsonl", None, None, "(a.csv, b.jsonl)"),
     ],
 )
-def test_what_is_there_to_choose_from_is_said(
+def test_missing_and_ambiguous_choices_are_listed(
     paths: str, config: str | None, split: str | None, said: str
 ) -> None:
     assert said in _refused([(path, 1) for path in paths.split()], config, split)

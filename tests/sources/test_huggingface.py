@@ -1,4 +1,4 @@
-"""Posts of datasets on the Hugging Face Hub, through the real client and a Hub on this machine."""
+"""Reading datasets from the Hugging Face Hub with the real client and a local Hub."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture(autouse=True)
 def home(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the library keeps its files; nobody waits before asking again."""
+    """The library's home folder; retries don't wait."""
     return settle(hub, tmp_path, monkeypatch)
 
 
@@ -81,14 +81,14 @@ def test_columns_and_authors_are_those_of_files(hub: HubServer) -> None:
     assert str(open_source(f"hf:{NAME}").name) == "huggingface"
 
 
-def test_a_part_may_be_empty_but_not_all(hub: HubServer) -> None:
+def test_some_files_may_be_empty_but_not_all(hub: HubServer) -> None:
     converted(hub, {"default/train/0000.parquet": rows(), "default/train/0001.parquet": rows("a")})
     assert len(posts_of()) == 1
     converted(hub, {"default/train/0000.parquet": rows()}, "ada/none")
     assert "holds no posts" in error_of("hf:ada/none")
 
 
-def test_a_second_time_only_what_has_changed_is_fetched(hub: HubServer, home: Path) -> None:
+def test_an_update_downloads_only_changed_files(hub: HubServer, home: Path) -> None:
     files = {f"default/train/{number:04}.parquet": rows(f"{number}") for number in range(3)}
     converted(hub, files)
     first = posts_of()
@@ -97,15 +97,13 @@ def test_a_second_time_only_what_has_changed_is_fetched(hub: HubServer, home: Pa
     hub.asked.clear()
     hub.methods.clear()
     assert posts_of() == first
-    assert len(hub.asked) == 2  # is it there, and is it still the same
+    assert len(hub.asked) == 2  # one for its existence, one for its revision
     hub.add("datasets", NAME, {"default/train/0001.parquet": rows("new")}, CONVERTED)
     assert [post.text for post in posts_of()] == ["0", "new", "2"]
     assert len(hub.asked_for("GET /lfs/")) == 1
 
 
-def test_a_cut_download_goes_on_where_it_was(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_download_resumes(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
@@ -116,7 +114,7 @@ def test_a_cut_download_goes_on_where_it_was(
     assert int(again.removeprefix("bytes=").removesuffix("-")) > 0
 
 
-def test_files_that_came_before_a_break_are_kept(hub: HubServer) -> None:
+def test_files_downloaded_before_an_interruption_are_kept(hub: HubServer) -> None:
     files = {f"default/train/{number:04}.parquet": rows(f"{number}") for number in range(2)}
     converted(hub, files)
     hub.fail("HEAD .*/0001.parquet", Reply(b"", 500))
@@ -139,11 +137,11 @@ def test_progress_is_told(hub: HubServer) -> None:
         for n in range(3)
     }
     converted(hub, files)
-    told: list[Event] = []
-    posts_of(listen=told.append)
-    assert 3 <= len(told) <= 20
-    assert told[-1].message.endswith("MB")
-    assert told[-1].message.startswith("ada/posts: ")
-    told.clear()
-    posts_of(listen=told.append)
-    assert not told
+    events: list[Event] = []
+    posts_of(listen=events.append)
+    assert 3 <= len(events) <= 20
+    assert events[-1].message.endswith("MB")
+    assert events[-1].message.startswith("ada/posts: ")
+    events.clear()
+    posts_of(listen=events.append)
+    assert not events

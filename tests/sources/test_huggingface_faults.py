@@ -1,4 +1,4 @@
-"""Datasets on the Hugging Face Hub that can't be read, and how the command line says so."""
+"""Errors of datasets on the Hugging Face Hub, and how the command line reports them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture(autouse=True)
 def home(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the library keeps its files; nobody waits before asking again."""
+    """The library's home folder; retries don't wait."""
     return settle(hub, tmp_path, monkeypatch)
 
 
@@ -43,20 +43,22 @@ def test_no_such_dataset_or_a_private_one(hub: HubServer, monkeypatch: pytest.Mo
     assert len(posts_of()) == 1
     assert none in error_of("hf:ada/none")  # 404 rather than 401
     monkeypatch.setenv("HF_TOKEN", "hf_old")
-    assert "doesn't take your login" in error_of()
+    assert "rejects your login" in error_of()
 
 
-def test_a_gated_one(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gated_dataset(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     converted(hub, {"default/train/0000.parquet": rows("a")})
     hub.repos["datasets", NAME].gated = frozenset()
-    assert "only given to those who accepted its terms" in error_of()
+    assert "is gated: accept its terms" in error_of()
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert "only given to those who accepted its terms" in error_of()
+    assert "is gated: accept its terms" in error_of()
     hub.repos["datasets", NAME].gated = frozenset({"ada"})
     assert len(posts_of()) == 1
 
 
-def test_no_hub_but_what_is_on_disk(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_files_are_read_without_the_hub(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
 
     converted(hub, {"default/train/0000.parquet": rows("a"), "de/x/0.parquet": rows("b")})
@@ -68,12 +70,12 @@ def test_no_hub_but_what_is_on_disk(hub: HubServer, monkeypatch: pytest.MonkeyPa
         said = "HF_HUB_OFFLINE is set; unset it" if offline else "can't be reached; check the"
         for spec in (f"hf:{NAME}:de", "hf:ada/none"):
             assert said in error_of(spec)
-        here = "There is no file or folder ada/none here, and if a dataset is meant: "
-        assert here in error_of("ada/none")
+        hint = "There is no file or folder ada/none. If you mean the dataset: "
+        assert hint in error_of("ada/none")
 
 
-def test_a_mute_hub_is_not_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_hub, "_SECONDS", 0.2)
+def test_an_unresponsive_hub_times_out(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_hub, "_TIMEOUT_SECONDS", 0.2)
     hub.fail("", Reply(fault="mute"))
     assert "can't be reached" in error_of()
     assert len(hub.asked) == 1
@@ -82,7 +84,7 @@ def test_a_mute_hub_is_not_waited_for(hub: HubServer, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("status", [403, 418])
 def test_other_refusals(hub: HubServer, status: int) -> None:
     hub.fail("", Reply(b"{}", status))
-    said = {403: "doesn't let you read ada/posts", 418: "answered 418 for ada/posts"}
+    said = {403: "may not read ada/posts", 418: "answered 418 for ada/posts"}
     assert said[status] in error_of()
 
 
@@ -97,21 +99,21 @@ def test_a_cache_that_is_full(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -
     assert "can't be stored in the cache of the Hugging Face Hub: No space left" in error_of()
 
 
-def test_what_is_too_large(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_datasets_are_refused(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     converted(hub, {"default/train/0000.parquet": rows("a")})
-    monkeypatch.setattr(huggingface, "LARGEST", 100)
-    assert "The split train of the dataset ada/posts has 0.0 GB, and at most 0 GB" in error_of()
+    monkeypatch.setattr(huggingface, "MAX_BYTES", 100)
+    assert "The split train of the dataset ada/posts has 0.0 GB, more than the limit" in error_of()
     assert not hub.asked_for("GET /lfs/")
 
 
-def test_what_the_hub_converted_in_part(hub: HubServer) -> None:
+def test_partially_converted_datasets_are_refused(hub: HubServer) -> None:
     converted(hub, {"default/partial-train/0000.parquet": rows("a")})
     assert "is so large that the Hub converted only its beginning" in error_of()
 
 
-def test_nothing_in_it_can_be_read(hub: HubServer) -> None:
+def test_a_dataset_without_readable_files(hub: HubServer) -> None:
     hub.add("datasets", NAME, {"README.md": b"", "posts.py": b"", "a.png": b""})
-    assert "holds no file that can be read (.csv, .json" in error_of()
+    assert "has no file in a supported format (.csv, .json" in error_of()
     hub.add("datasets", NAME, {"train.csv": b"a,b\n1,2\n"})
     assert "train.csv of the dataset ada/posts has no text column among its columns" in error_of()
     hub.add("datasets", NAME, {"train.csv": b"text\n\xff\n"})
@@ -126,20 +128,20 @@ def test_nothing_in_it_can_be_read(hub: HubServer) -> None:
         "https://huggingface.co/datasets/ada/posts/tree/other",
     ],
 )
-def test_what_can_be_no_dataset(hub: HubServer, spec: str) -> None:
-    assert "is no dataset of the Hugging Face Hub; name one like hf:owner/name" in error_of(spec)
+def test_invalid_dataset_specs(hub: HubServer, spec: str) -> None:
+    assert "is not a dataset of the Hugging Face Hub; give hf:owner/name" in error_of(spec)
     assert not hub.asked
 
 
-def test_names_that_the_hub_has_not(hub: HubServer) -> None:
-    assert "is no name of a dataset" in error_of("hf:a--b/posts")
+def test_names_that_the_hub_does_not_know(hub: HubServer) -> None:
+    assert "is not a dataset name" in error_of("hf:a--b/posts")
     assert "--full is for accounts on Bluesky" in error_of(f"hf:{NAME}", full=True)
     assert not hub.asked
 
 
 def test_neither_a_file_nor_a_dataset(hub: HubServer, tmp_path: Path) -> None:
     said = error_of("ada/psots")
-    assert "There is neither a file or folder ada/psots here nor a dataset of that name" in said
+    assert "There is no file or folder ada/psots, and no dataset of that name" in said
     hub.asked.clear()
     (tmp_path / "here").mkdir()
     paths = ("ada/posts.csv", "./ada/posts", "/ada/posts", "here/posts", "ada/posts/", "~/posts")
@@ -150,10 +152,10 @@ def test_neither_a_file_nor_a_dataset(hub: HubServer, tmp_path: Path) -> None:
     assert not hub.asked
 
 
-def test_a_path_that_is_there_is_no_dataset(hub: HubServer, tmp_path: Path) -> None:
+def test_an_existing_path_is_not_a_dataset(hub: HubServer, tmp_path: Path) -> None:
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / "posts").write_text("x")
-    assert "is of no supported kind" in error_of(NAME)
+    assert "has an unsupported format" in error_of(NAME)
     assert not hub.asked
 
 
@@ -177,7 +179,7 @@ def test_the_command_line(hub: HubServer, home: Path, tmp_path: Path) -> None:
     assert code == 0, said
     assert "0 posts in all" not in said
     assert json.loads(out.read_text().splitlines()[-1])["text"] == "post 19"
-    for debug, status in (((), 2), (("--debug",), 1)):  # with the stack of where it was raised
+    for debug, status in (((), 2), (("--debug",), 1)):  # with a traceback
         code, said = _run(hub, home, *debug, "curate", "hf:ada/none")
         assert code == status
         assert "There is no dataset ada/none" in said

@@ -55,21 +55,21 @@ def test_the_text_column_can_be_named(tmp_path: Path) -> None:
         ("[]", "holds no posts"),
         ("{}", "holds no posts"),
         ('"text"', "is not JSON: it begins with neither"),
-        ('{"a": 1, "b": ["x"]}', "no list of objects is in it"),
+        ('{"a": 1, "b": ["x"]}', "it has no list of objects"),
         ('["a"]', "Value 1 of"),
         ('[{"text": "a"}, 5]', "Value 2 of"),
         ('[{"when": 1, "what": 2}]', "has no text column among its columns (when, what)"),
-        ('{"text": "a"}\n{"text": "b"}', "give it the ending .jsonl"),
-        ('[{"text": "a"}] x', "something follows the end"),
-        ('[{"text": "a"}', "ends in the middle"),
-        ('{"a": [{"text": "a"}', "ends in the middle"),
-        ('{"a" 5}', "no name of a field"),
-        ("{5: 5}", "no name of a field"),
+        ('{"text": "a"}\n{"text": "b"}', "rename it to end in .jsonl"),
+        ('[{"text": "a"}] x', "extra text at the end"),
+        ('[{"text": "a"}', "is truncated"),
+        ('{"a": [{"text": "a"}', "is truncated"),
+        ('{"a" 5}', "a field without a name"),
+        ("{5: 5}", "a field without a name"),
         ('{"a": [' + "[" * 100_000, "nested too deeply"),
-        ('[{"text": "a\0"}]', "holds a NUL byte"),
+        ('[{"text": "a\0"}]', "has a NUL byte"),
     ],
 )
-def test_what_holds_no_posts_is_one_sentence(tmp_path: Path, document: str, message: str) -> None:
+def test_files_without_posts_give_one_sentence(tmp_path: Path, document: str, message: str) -> None:
     with pytest.raises(SourceError) as caught:
         _texts(tmp_path, document)
     assert message in str(caught.value)

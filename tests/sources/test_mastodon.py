@@ -1,4 +1,4 @@
-"""A Mastodon account read from a server that speaks as Mastodon does."""
+"""Reading a Mastodon account from a fake server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MastodonServer]:
-    """An empty account, and nothing downloaded."""
+    """An account without posts, and an empty downloads folder."""
     monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path))
     monkeypatch.setattr(http, "sleep", lambda _seconds: None)
     with MastodonServer() as running:
@@ -80,7 +80,7 @@ def test_kinds_visibility_and_language(server: MastodonServer) -> None:
     ]
 
 
-def test_statuses_that_are_none_are_passed_over(server: MastodonServer) -> None:
+def test_invalid_statuses_are_skipped(server: MastodonServer) -> None:
     odd: list[object] = [
         None,
         3,
@@ -108,10 +108,12 @@ def test_only_the_id_of_the_next_page_is_taken(server: MastodonServer) -> None:
     [
         ({"noindex": True}, "asks not to be indexed"),
         ({"indexable": False}, "asks not to be indexed"),
-        ({"locked": True}, "chooses who follows them"),
+        ({"locked": True}, "approves followers manually"),
     ],
 )
-def test_wishes_are_kept(server: MastodonServer, wish: dict[str, bool], words: str) -> None:
+def test_privacy_settings_are_respected(
+    server: MastodonServer, wish: dict[str, bool], words: str
+) -> None:
     server.statuses = [status(1)]
     assert server.account is not None
     server.account |= wish
@@ -122,7 +124,7 @@ def test_wishes_are_kept(server: MastodonServer, wish: dict[str, bool], words: s
     assert len(_posts(server, i_am_the_author=True)) == 1
 
 
-def test_an_account_of_a_server_that_says_nothing_of_wishes(server: MastodonServer) -> None:
+def test_an_account_without_indexing_settings_is_read(server: MastodonServer) -> None:
     server.statuses = [status(1)]
     server.account = {"id": ID, "noindex": None}
     assert len(_posts(server)) == 1
@@ -132,8 +134,8 @@ def test_an_account_of_a_server_that_says_nothing_of_wishes(server: MastodonServ
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (as_json({"error": "This method requires an authenticated user"}, 401), "logged in"),
-        (as_json({"error": "This action is not allowed"}, 403), "logged in"),
+        (as_json({"error": "This method requires an authenticated user"}, 401), "logged-in users"),
+        (as_json({"error": "This action is not allowed"}, 403), "logged-in users"),
         (as_json({"error": "Record not found"}, 404), "There is no @gardener on 127.0.0.1:"),
         (as_json({"error": "Gone"}, 410), "is suspended or has been deleted"),
         (Reply(b"<html>", headers={"Content-Type": "text/html"}), "a Mastodon server?"),
@@ -141,17 +143,17 @@ def test_an_account_of_a_server_that_says_nothing_of_wishes(server: MastodonServ
         (Reply(b"", 502), "it may be down"),
     ],
 )
-def test_what_can_go_wrong(server: MastodonServer, at: int, reply: Reply, words: str) -> None:
+def test_errors_are_explained(server: MastodonServer, at: int, reply: Reply, words: str) -> None:
     server.instead = dict.fromkeys(range(at, 20), reply)
     assert words in _error(server)
 
 
-def test_nobody_and_nothing(server: MastodonServer) -> None:
+def test_unknown_and_empty_accounts(server: MastodonServer) -> None:
     assert "There is no @nobody on" in _error(server, "nobody")
     assert _error(server) == f"@{USER}@{server.host} has no public posts."
     assert server.account is not None
     server.account["suspended"] = True
-    assert "is suspended there" in _error(server)
+    assert "is suspended" in _error(server)
 
 
 def test_a_pause_in_the_middle(server: MastodonServer) -> None:

@@ -113,7 +113,7 @@ def test_zip_tar_and_folder_give_the_same_posts(tmp_path: Path) -> None:
         assert list(open_source(tmp_path / name).posts()) == expected
 
 
-def test_what_is_no_export_is_one_sentence(tmp_path: Path) -> None:
+def test_invalid_exports_give_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="holds no public posts"):
         _posts(tmp_path, _note(to=[]))
     with pytest.raises(SourceError, match=r"holds no outbox\.json.*It holds: holiday\.txt"):

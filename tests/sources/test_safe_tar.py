@@ -54,7 +54,7 @@ def test_streams_the_files_it_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../outbox.json", "/etc/x", "C:/x", "C:\\x", "a\\..\\..\\x"])
-def test_names_that_lead_out_of_the_archive(tmp_path: Path, name: str) -> None:
+def test_names_outside_the_archive_are_refused(tmp_path: Path, name: str) -> None:
     assert "unsafe name" in _error(_tar(tmp_path / "a.tar.gz", _info(name)))
 
 
@@ -64,12 +64,12 @@ def test_names_that_lead_out_of_the_archive(tmp_path: Path, name: str) -> None:
 )
 def test_links_and_devices(tmp_path: Path, kind: bytes) -> None:
     info = _info("outbox.json", kind, linkname="/etc/passwd")
-    assert "a link, a device or the like" in _error(_tar(tmp_path / "a.tar.gz", info))
+    assert "a link or device" in _error(_tar(tmp_path / "a.tar.gz", info))
 
 
 def test_sparse_files(tmp_path: Path) -> None:
     info = _info("x", pax_headers={"GNU.sparse.map": "0,1", "GNU.sparse.size": "99999999999"})
-    assert "a link, a device or the like" in _error(_tar(tmp_path / "a.tar.gz", info))
+    assert "a link or device" in _error(_tar(tmp_path / "a.tar.gz", info))
 
 
 def test_a_bomb_fails_early(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_bomb_fails_early(tmp_path: Path) -> None:
     tracemalloc.start()
     start = time.process_time()
     try:
-        assert "looks like a bomb" in _error(path)
+        assert "looks like a decompression bomb" in _error(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -98,7 +98,7 @@ def test_a_header_of_any_length_is_not_read(tmp_path: Path, kind: bytes) -> None
         stream.write(b"\0" * 60_000_000)
     tracemalloc.start()
     try:
-        assert "looks like a bomb (a header of 50,000,000 bytes)" in _error(path)
+        assert "looks like a decompression bomb (a header of 50,000,000 bytes)" in _error(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -120,7 +120,7 @@ def test_something_else_named_tar_gz(tmp_path: Path, content: bytes) -> None:
     assert "is empty" in message or "not a tar.gz" in message or "holds no outbox" in message
 
 
-def test_a_truncated_one(tmp_path: Path) -> None:
+def test_a_truncated_tar(tmp_path: Path) -> None:
     path = tar_gz(tmp_path / "a.tar.gz", {"outbox.json": OUTBOX * 10_000})
     path.write_bytes(path.read_bytes()[:-200])
     assert "damaged" in _error(path)

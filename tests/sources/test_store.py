@@ -1,4 +1,4 @@
-"""Downloads that are cut, repeated and broken: no page is lost, none is asked for in vain."""
+"""Interrupted, repeated and damaged downloads: no page is lost or requested needlessly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError, StorageError
 from huggingtweets.sources import download, open_source
 from huggingtweets.sources.download import fetch
-from huggingtweets.sources.store import Page, Store, downloads_folder
+from huggingtweets.sources.store import Page, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for downloads that is empty."""
+    """An empty downloads folder."""
     monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path / "downloads"))
     return tmp_path / "downloads"
 
@@ -43,17 +43,17 @@ def _post(number: int, text: str = "") -> Post:
         id=str(number),
         text=text or f"post {number}",
         created_at=START + timedelta(days=number),
-        source="made",
+        source="fake",
     )
 
 
 @dataclass
-class Made:
-    """An account of posts 0, 1, 2...; the cursor is the oldest one seen."""
+class FakeAccount:
+    """An account with posts 0, 1, 2...; the cursor is the oldest post so far."""
 
     n: int
     handle: str = "ann"
-    name: str = "made"
+    name: str = "fake"
     size: int = 10
     breaks_at: int | None = None
     error: type[BaseException] = SourceError
@@ -78,19 +78,19 @@ def _ids(store: Store) -> list[int]:
     return [int(post.id) for post in store.posts()]
 
 
-def _on_disk(account: Made) -> int:
+def _on_disk(account: FakeAccount) -> int:
     return len(Store.of(account).posts_file.read_text().splitlines())
 
 
 def test_all_pages_newest_first(downloads: Path) -> None:
-    account = Made(35)
-    told: list[Event] = []
-    store = fetch(account, listen=told.append)
+    account = FakeAccount(35)
+    events: list[Event] = []
+    store = fetch(account, listen=events.append)
     assert _ids(store) == list(range(34, -1, -1))
     assert account.asked == [None, "25", "15", "5"]
-    assert [event.done for event in told] == [10, 20, 30, 35]
-    assert told[1].message == "page 2: 10 posts, back to 2024-01-16"
-    assert store.path == downloads / "made" / "ann"
+    assert [event.done for event in events] == [10, 20, 30, 35]
+    assert events[1].message == "page 2: 10 posts, back to 2024-01-16"
+    assert store.path == downloads / "fake" / "ann"
     for folder in (store.path, store.path.parent, downloads):
         assert folder.stat().st_mode & 0o777 == 0o700
     state = json.loads(store.state_file.read_text())
@@ -100,13 +100,13 @@ def test_all_pages_newest_first(downloads: Path) -> None:
 
 
 def test_the_file_is_a_source_too() -> None:
-    store = fetch(Made(5))
+    store = fetch(FakeAccount(5))
     assert [post.text for post in open_source(store.posts_file).posts()][:2] == ["post 4", "post 3"]
 
 
-def test_a_cut_download_goes_on_at_the_page_that_was_cut() -> None:
-    account = Made(50, breaks_at=2)
-    with pytest.raises(SourceError, match=r"gone. 20 posts downloaded before are kept in /"):
+def test_an_interrupted_download_resumes_at_the_interrupted_page() -> None:
+    account = FakeAccount(50, breaks_at=2)
+    with pytest.raises(SourceError, match=r"gone. The 20 posts downloaded so far are in /"):
         fetch(account)
     assert _on_disk(account) == 20
     account.breaks_at = None
@@ -116,8 +116,8 @@ def test_a_cut_download_goes_on_at_the_page_that_was_cut() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_whatever_cuts_it(error: type[BaseException]) -> None:
-    account = Made(50, breaks_at=3, error=error)
+def test_any_interruption_can_be_resumed(error: type[BaseException]) -> None:
+    account = FakeAccount(50, breaks_at=3, error=error)
     with pytest.raises(error):
         fetch(account)
     account.breaks_at = None
@@ -126,8 +126,8 @@ def test_whatever_cuts_it(error: type[BaseException]) -> None:
     assert len(account.asked) == 6
 
 
-def test_a_second_time_only_new_posts_are_asked_for() -> None:
-    account = Made(50)
+def test_an_update_requests_only_new_posts() -> None:
+    account = FakeAccount(50)
     fetch(account)
     account.asked.clear()
     account.n = 63
@@ -139,8 +139,8 @@ def test_a_second_time_only_new_posts_are_asked_for() -> None:
     assert _on_disk(account) == 63
 
 
-def test_a_cut_second_time_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    account = Made(50)
+def test_an_interrupted_update_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = FakeAccount(50)
     fetch(account)
     account.asked.clear()
     account.n, account.breaks_at = 95, 2
@@ -155,8 +155,8 @@ def test_a_cut_second_time_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> Non
     assert account.asked == [None]
 
 
-def test_a_cut_download_that_goes_on_days_later_sees_what_is_new() -> None:
-    account = Made(50, breaks_at=2)
+def test_a_download_resumed_days_later_also_reads_new_posts() -> None:
+    account = FakeAccount(50, breaks_at=2)
     with pytest.raises(SourceError):
         fetch(account)
     account.breaks_at, account.n = None, 52
@@ -168,7 +168,7 @@ def test_a_cut_download_that_goes_on_days_later_sees_what_is_new() -> None:
 
 @pytest.mark.parametrize("by", ["limit", "since"])
 def test_only_the_newest_are_wanted(by: str) -> None:
-    account = Made(100)
+    account = FakeAccount(100)
     wanted = {"limit": 15} if by == "limit" else {"since": START + timedelta(days=85)}
     assert len(fetch(account, **wanted)) == 20
     assert account.asked == [None, "90"]
@@ -180,7 +180,7 @@ def test_only_the_newest_are_wanted(by: str) -> None:
 
 @pytest.mark.parametrize("by", ["limit", "since"])
 def test_only_the_newest_of_what_is_new_are_wanted(by: str) -> None:
-    account = Made(30)
+    account = FakeAccount(30)
     fetch(account)
     account.n = 100
     account.asked.clear()
@@ -191,8 +191,8 @@ def test_only_the_newest_of_what_is_new_are_wanted(by: str) -> None:
     assert _on_disk(account) == 100
 
 
-def test_the_same_post_twice_is_once_with_its_newest_text() -> None:
-    account = Made(15)
+def test_an_edited_post_is_kept_once_with_its_newest_text() -> None:
+    account = FakeAccount(15)
     fetch(account)
     account.texts, account.n = {12: "edited", 2: "not seen, as it is old"}, 16
     store = fetch(account)
@@ -205,7 +205,7 @@ def test_the_same_post_twice_is_once_with_its_newest_text() -> None:
 
 
 def test_a_line_cut_by_a_crash_is_dropped() -> None:
-    account = Made(25)
+    account = FakeAccount(25)
     store = fetch(account)
     whole = store.posts_file.read_bytes()
     store.state_file.unlink()
@@ -218,21 +218,24 @@ def test_a_line_cut_by_a_crash_is_dropped() -> None:
 
 @pytest.mark.parametrize("state", ["", "{", "[]", '{"format": 99}', '{"cursor": 1}'])
 def test_a_state_that_cannot_be_read(state: str) -> None:
-    account = Made(25)
+    account = FakeAccount(25)
     store = fetch(account)
     store.state_file.write_text(state)
     assert len(fetch(account)) == 25
     assert _on_disk(account) == 25
 
 
-def test_two_at_once() -> None:
-    account = Made(5)
-    with Store.of(account).locked(), pytest.raises(StorageError, match="by another process"):
+def test_a_second_process_is_refused() -> None:
+    account = FakeAccount(5)
+    with (
+        Store.of(account).locked(),
+        pytest.raises(StorageError, match="in use by another download"),
+    ):
         fetch(account)
 
 
-def test_a_new_name_is_everybodys_name() -> None:
-    account = Made(5)
+def test_all_posts_get_the_current_author_name() -> None:
+    account = FakeAccount(5)
     fetch(account)
     renamed = [replace(_post(9), author="anna")]
     store = Store.of(account)
@@ -242,31 +245,25 @@ def test_a_new_name_is_everybodys_name() -> None:
 
 
 def test_a_server_that_sends_the_same_page_again_and_again() -> None:
-    class Stuck(Made):
+    class Stuck(FakeAccount):
         def pages(self, cursor: str | None) -> Iterator[Page]:
             del cursor
             while True:
                 yield Page([_post(1)], "same")
 
-    with pytest.raises(SourceError, match="the same page of ann over and over"):
+    with pytest.raises(SourceError, match="keeps sending the same page of ann"):
         fetch(Stuck(1))
 
 
 @pytest.mark.parametrize("handle", ["../../x", "a/b", ".", "..", "", "a" * 500, "did:plc:x", "é"])
 def test_names_stay_inside_the_folder(handle: str, downloads: Path) -> None:
-    folder = Store.of(Made(1, handle=handle)).path
-    assert folder.parent == downloads / "made"
+    folder = Store.of(FakeAccount(1, handle=handle)).path
+    assert folder.parent == downloads / "fake"
     assert folder.name not in ("", ".", "..")
     assert len(folder.name) <= 200
 
 
-def test_where_downloads_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("HUGGINGTWEETS_DOWNLOADS")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert downloads_folder() == tmp_path / ".cache" / "huggingtweets" / "downloads"
-
-
-def test_a_killed_process_goes_on_where_it_was(downloads: Path) -> None:
+def test_a_killed_process_resumes(downloads: Path) -> None:
     feed = [item(number) for number in range(59, -1, -1)]
     code = (
         "from huggingtweets.sources.accounts import open_account\n"

@@ -26,19 +26,19 @@ def _write(folder: Path, *messages: object) -> Path:
 
 
 def _account(folder: Path, *chats: tuple[dict[str, Any], ...], owner: int = 7) -> Path:
-    made = [
+    chat_list = [
         {"name": "Bob", "type": "personal_chat", "id": number, "messages": messages}
         for number, messages in enumerate(chats)
     ]
-    whole = {
+    export = {
         "about": "x",
         "personal_information": {"user_id": owner, "first_name": "Ada"},
         "profile_pictures": [{"date": "2020"}],
         "contacts": {"list": [{"first_name": "Bob"}]},
-        "chats": {"about": "x", "list": made},
+        "chats": {"about": "x", "list": chat_list},
         "left_chats": {"about": "x", "list": []},
     }
-    (folder / "result.json").write_text(json.dumps(whole))
+    (folder / "result.json").write_text(json.dumps(export))
     return folder / "result.json"
 
 
@@ -73,14 +73,14 @@ def test_service_and_forwarded_messages_are_left_out(tmp_path: Path) -> None:
     assert "holds no messages" in _error(_write(tmp_path, service, *forwarded))
 
 
-def test_of_several_people_one_must_be_chosen(tmp_path: Path) -> None:
+def test_several_people_need_a_choice(tmp_path: Path) -> None:
     path = _write(tmp_path, ADA, BOB, BOB | {"id": 9})
-    assert "several people; choose one by `--from NAME`: Bob (2), Ada L (1)." in _error(path)
+    assert "several people; choose one with `--from NAME`: Bob (2), Ada L (1)." in _error(path)
     for name in ("bob", "Bob", "user8", "@Bob"):
         assert [post.author for post in _posts(path, speaker=name)] == ["Bob", "Bob"]
     assert [post.author for post in _posts(path, speaker="Ada L", author="ada")] == ["ada"]
     message = _error(path, speaker="Eve")
-    assert "holds no message from 'Eve'; those who wrote: Bob (2), Ada L (1)." in message
+    assert "has no message from 'Eve'; its people are: Bob (2), Ada L (1)." in message
 
 
 def test_two_people_of_one_name_are_told_apart_by_id(tmp_path: Path) -> None:
@@ -94,16 +94,16 @@ def test_a_deleted_account_has_no_name(tmp_path: Path) -> None:
     assert [post.author for post in _posts(path)] == ["user7"]
 
 
-def test_of_an_account_the_owner_is_the_author(tmp_path: Path) -> None:
+def test_the_owner_of_an_account_export_is_the_author(tmp_path: Path) -> None:
     path = _account(tmp_path, (ADA, BOB), (BOB, ADA | {"text": "in another chat"}))
     posts = _posts(path)
     assert [post.id for post in posts] == ["0/1", "1/1"]  # chats count from 1 each
     assert {post.author for post in posts} == {"Ada L"}
     assert {post.author for post in _posts(path, speaker="Bob")} == {"Bob"}
-    assert "choose one by `--from NAME`" in _error(_account(tmp_path, (ADA, BOB), owner=5))
+    assert "choose one with `--from NAME`" in _error(_account(tmp_path, (ADA, BOB), owner=5))
 
 
-def test_a_speaker_without_an_export_of_chats(tmp_path: Path) -> None:
+def test_a_speaker_needs_a_chat_export(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one two three")
     assert "--from Bob names a person in a Telegram export" in _error(
         tmp_path / "a.txt", speaker="Bob"

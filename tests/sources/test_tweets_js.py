@@ -1,4 +1,4 @@
-"""The quick reader of tweets gives what the careful one gives, whatever it is given."""
+"""The fast parser of tweets gives the same results as the general one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.sources.mangle import encoded, good_tweet, mangled_archive
 from huggingtweets.errors import SourceError
 from huggingtweets.sources import _tweets_js, open_source, x_archive
 from huggingtweets.sources._js_array import js_items
-from huggingtweets.sources._text import decoded
+from huggingtweets.sources._text import decode_utf8
 from huggingtweets.sources._tweets_js import tweet_items
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ HEAD = "window.YTD.tweets.part0 = "
 
 
 def _careful(chunks: Callable[[], Generator[bytes, None, None]], where: str) -> Iterator[object]:
-    return js_items(decoded(chunks(), where), where)
+    return js_items(decode_utf8(chunks(), where), where)
 
 
 def _in_pieces(text: bytes, size: int) -> Callable[[], Generator[bytes, None, None]]:
@@ -63,7 +63,7 @@ def test_mangled_archives_give_the_same_posts_and_errors(folder: Path, random: R
 
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("size", [300, 997, 5000, 10**6])
-def test_tweets_as_x_writes_them_are_read_quickly(
+def test_the_common_form_uses_the_fast_parser(
     size: int, indent: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_tweets_js, "_decode_unusual", _never)
@@ -77,7 +77,7 @@ def test_tweets_as_x_writes_them_are_read_quickly(
 
 
 @pytest.mark.parametrize("size", [300, 1000, 10**6])
-def test_what_looks_like_the_end_of_an_item_is_none(size: int) -> None:
+def test_item_ends_inside_strings_are_ignored(size: int) -> None:
     inner = [{"a": 1}, {"tweet": {"full_text": "no"}}, {"tweet": {}}]
     items = [
         {"tweet": {"full_text": '}, {"tweet" : {', "id_str": str(n), "entities": inner}}

@@ -1,4 +1,4 @@
-"""An account on X read through tweepy from a server that speaks as X's API does."""
+"""Reading an account on X through tweepy from a fake API server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
-    """An account without posts, a token that fits, and nothing downloaded."""
+    """An account without posts, a valid token, and an empty downloads folder."""
     with x_online(tmp_path, monkeypatch) as running:
         yield running
 
@@ -53,7 +53,7 @@ def test_pages(server: XServer) -> None:
     assert {headers["authorization"] for headers in server.headers} == {f"Bearer {TOKEN}"}
 
 
-def test_all_that_x_hands_out(server: XServer) -> None:
+def test_at_most_3200_posts_are_read(server: XServer) -> None:
     server.tweets = tweets(3_300)
     assert len(posts_of()) == 3_200
     assert server.sizes == [100] * 32
@@ -83,7 +83,7 @@ def test_kinds_and_long_posts(server: XServer) -> None:
     assert posts[7].created_at is None
 
 
-def test_the_newest_and_those_since(server: XServer) -> None:
+def test_limit_and_since(server: XServer) -> None:
     server.tweets = tweets(400)
     assert len(posts_of(limit=7)) == 7
     assert server.sizes == [7]
@@ -93,7 +93,7 @@ def test_the_newest_and_those_since(server: XServer) -> None:
     assert server.handed_out == 217
 
 
-def test_a_second_time_only_new_posts_are_read(server: XServer) -> None:
+def test_an_update_reads_only_new_posts(server: XServer) -> None:
     server.tweets = tweets(250)
     posts_of()
     server.asked.clear()
@@ -105,10 +105,10 @@ def test_a_second_time_only_new_posts_are_read(server: XServer) -> None:
     assert server.sizes == [10]
 
 
-def test_a_cut_download_goes_on_where_it_was(server: XServer) -> None:
+def test_an_interrupted_download_resumes(server: XServer) -> None:
     server.tweets = tweets(450)
     server.instead = dict.fromkeys(range(3, 9), as_json({}, 503))
-    assert "200 posts downloaded before are kept" in error_of()
+    assert "200 posts downloaded so far are in" in error_of()
     cut = server.cursors[-1]
     server.instead = {}
     server.asked.clear()
@@ -118,7 +118,7 @@ def test_a_cut_download_goes_on_where_it_was(server: XServer) -> None:
 
 
 @pytest.mark.parametrize("fault", [Reply(b"x" * 1000, fault="cut"), as_json({}, 503)])
-def test_what_may_go_better_is_tried_again(server: XServer, fault: Reply) -> None:
+def test_temporary_failures_are_retried(server: XServer, fault: Reply) -> None:
     server.tweets = tweets(150)
     server.instead = {0: fault, 2: fault, 3: fault, 5: fault}
     assert len(posts_of()) == 150
@@ -138,11 +138,11 @@ def test_pauses_are_counted_down(server: XServer, monkeypatch: pytest.MonkeyPatc
     busy = problem(429, "Too Many Requests", "Too Many Requests")
     server.tweets = tweets(3)
     server.instead = {1: Reply(busy.body, 429, {"x-rate-limit-reset": "1700000003"})}
-    told: list[Event] = []
-    assert len(posts_of(listen=told.append)) == 3
-    assert [event.seconds_left for event in told] == [None, 3, 2, 1, None]
-    assert told[0].message == f"finding @{USER.lower()} on X, which costs $0.01"
-    assert told[1].message == "127.0.0.1 asks for a pause"
+    events: list[Event] = []
+    assert len(posts_of(listen=events.append)) == 3
+    assert [event.seconds_left for event in events] == [None, 3, 2, 1, None]
+    assert events[0].message == f"looking up @{USER.lower()} on X, which costs $0.01"
+    assert events[1].message == "127.0.0.1: waiting (rate limit)"
     later = Reply(busy.body, 429, {"x-rate-limit-reset": "1700003600"})
     server.instead = {len(server.asked) + 1: later}
-    assert "asks for a pause of 60 minutes" in error_of()
+    assert "no more requests for 60 minutes" in error_of()

@@ -134,7 +134,7 @@ def test_parts_are_read_in_order_and_other_members_are_not(tmp_path: Path) -> No
     assert [post.id for post in _posts(tmp_path / "a")] == ["0", "2", "10"]
 
 
-def test_the_author_is_given_or_told_or_the_name_of_the_file(tmp_path: Path) -> None:
+def test_the_author_is_given_or_in_the_data_or_the_file_name(tmp_path: Path) -> None:
     path = _write(tmp_path / "my.js", _wrapped(_tweet()))
     assert [post.author for post in _posts(path)] == ["my"]
     assert [post.author for post in _posts(path, author="@grace")] == ["grace"]
@@ -188,7 +188,7 @@ def test_chunks_may_cut_anywhere(size: int) -> None:
         "x",
         [[]],
     ]
-    with pytest.raises(SourceError, match="ends in the middle"):
+    with pytest.raises(SourceError, match="is truncated"):
         list(js_items(chunks[: (len(text) - 4) // size], "here"))
 
 
@@ -221,24 +221,24 @@ def test_the_same_post_twice_is_kept_once(tmp_path: Path) -> None:
         ("hello", "is not a file of an X archive"),
         ('{"a": 1}', "is not a file of an X archive"),
         ("window.x = {}", "is not a file of an X archive"),
-        (_wrapped(_tweet(), _tweet())[:-30], "ends in the middle, after 1 whole items"),
-        (_wrapped(_tweet())[:-1], "ends in the middle, after 1 whole items"),
-        ("= [", "ends in the middle, after 0 whole items"),
-        (_wrapped(_tweet()) + _wrapped(_tweet()), "something follows the list"),
+        (_wrapped(_tweet(), _tweet())[:-30], "is truncated after 1 complete items"),
+        (_wrapped(_tweet())[:-1], "is truncated after 1 complete items"),
+        ("= [", "is truncated after 0 complete items"),
+        (_wrapped(_tweet()) + _wrapped(_tweet()), "extra text after the list"),
         ("= [{} {}]", "no comma between two items"),
         ('= [{"tweet": oops, "and": "much", "more": "after"}]', "is broken at character 13"),
         ("= [" + "[" * 100_000 + "]" * 100_000 + "]", "nested too deeply"),
-        ('= [{"full_text": "a\0b"}]', "holds a NUL byte at 19"),
+        ('= [{"full_text": "a\0b"}]', "has a NUL byte at 19"),
         (_wrapped(_tweet(full_text="x" * 100_001)), "over 100,000 characters"),
     ],
 )
-def test_what_is_no_archive_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_archives_give_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     path = _write(tmp_path / "tweets.js", text)
     assert message in _error(path)
     assert str(path) in _error(path)
 
 
-def test_a_wrong_encoding_tells_the_byte(tmp_path: Path) -> None:
+def test_a_wrong_encoding_names_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "tweets.js"
     path.write_bytes(b'= [{"id": 1, "text": "caf\xe9"}]')
     assert "is not UTF-8 text (byte 0xE9 at 25); save it as UTF-8." in _error(path)

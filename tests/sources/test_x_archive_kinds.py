@@ -1,4 +1,4 @@
-"""Archives of all ages: long posts beside their cut versions, and those from before 2019."""
+"""Long tweets next to their truncated versions, and archives from before 2019."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_long_post_replaces_its_cut_version(tmp_path: Path, note: dict[str, An
         None,
     ],
 )
-def test_any_other_leaves_it_alone(tmp_path: Path, note: object) -> None:
+def test_other_notes_leave_the_tweet_unchanged(tmp_path: Path, note: object) -> None:
     assert _texts(tmp_path, [_tweet()], note) == [CUT]
 
 
@@ -149,7 +149,7 @@ _TABLE = '"tweet_id","timestamp","text"\n"5","2012-05-06 07:08:09 +0000","a, pos
 
 
 @pytest.mark.parametrize("folder", ["", "tweets/"])
-def test_of_a_grailbird_archive_only_the_table_is_left(tmp_path: Path, folder: str) -> None:
+def test_a_grailbird_archive_with_only_its_table(tmp_path: Path, folder: str) -> None:
     details = 'var user_details =  {"screen_name": "ada", "id": "5"}'
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(f"{folder}tweets.csv", _TABLE)
@@ -186,8 +186,8 @@ def test_many_long_posts_lie_on_disk(tmp_path: Path) -> None:
 
 
 def test_too_many_long_posts_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_long_tweets, "_MOST", 3)
-    with pytest.raises(SourceError, match=r"holds over 3 long posts, more than anybody wrote"):
+    monkeypatch.setattr(_long_tweets, "_MAX_POSTS", 3)
+    with pytest.raises(SourceError, match=r"holds over 3 long posts, more than anybody writes"):
         _texts(tmp_path, [_tweet()], *(_by_id(number) for number in range(4)))
 
 

@@ -1,4 +1,4 @@
-"""What reading from X costs is said and agreed to before a post is paid for."""
+"""The cost of reading from X is shown and confirmed before any post is paid for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]
 
 @dataclass
 class Somebody:
-    """Answers, and remembers what was asked."""
+    """Answers questions and records them."""
 
     answer: bool = True
     asked: list[str] = field(default_factory=list)
@@ -46,21 +46,21 @@ def _posts(confirm: Somebody, **options: Any) -> list[Post]:  # noqa: ANN401
     return list(source.posts())
 
 
-def test_the_price_is_said_before(server: XServer) -> None:
+def test_the_price_is_shown_first(server: XServer) -> None:
     somebody = Somebody(answer=False)
     with pytest.raises(SourceError) as caught:
         _posts(somebody)
     assert server.handed_out == 0
     assert somebody.asked == [
-        "X charges $0.005 for each post: at most $1.25 for at most 250 posts of @Gardener, besides "
-        "$0.01 for finding the account. X's terms restrict training models on data from its API; "
-        "the archive that X offers you of your own posts is free and allowed. Go on?"
+        "X charges $0.005 for each post: at most $1.25 for at most 250 posts of @Gardener, plus "
+        "$0.01 for looking up the account. X's terms restrict training models on data from its "
+        "API; the archive of your own posts that X offers is free and allowed. Continue?"
     ]
-    assert "costs at most $1.25, which nobody agreed to; say --yes to agree." in str(caught.value)
+    assert "costs at most $1.25; use --yes to agree." in str(caught.value)
 
 
-def test_nobody_is_asked_without_a_need(server: XServer) -> None:
-    with pytest.raises(SourceError, match="say --yes"):
+def test_without_consent_nothing_is_read(server: XServer) -> None:
+    with pytest.raises(SourceError, match="use --yes"):
         list(open_account(f"x:{USER}").posts())  # type: ignore[union-attr]
     assert server.sizes == []
 
@@ -76,7 +76,7 @@ def test_nobody_is_asked_without_a_need(server: XServer) -> None:
         (
             {"i_am_the_author": True},
             3_200,
-            "$0.001 for each post of one's own: at most $3.20 for at most 3,200 posts",
+            "$0.001 for each post of your own: at most $3.20 for at most 3,200 posts",
         ),
     ],
 )
@@ -88,7 +88,7 @@ def test_prices(server: XServer, options: dict[str, Any], count: int, said: str)
     assert said in somebody.asked[0]
 
 
-def test_a_count_that_is_not_told(server: XServer) -> None:
+def test_an_unknown_number_of_posts(server: XServer) -> None:
     server.user["public_metrics"] = {"tweet_count": None}
     somebody = Somebody()
     assert len(_posts(somebody)) == 250
@@ -106,7 +106,7 @@ def test_a_second_run_asks_for_a_page(server: XServer) -> None:
     assert server.sizes == [100, 100, 50, 10, 100, 100]
 
 
-def test_a_cut_run_asks_for_the_rest(server: XServer) -> None:
+def test_an_interrupted_run_asks_for_the_rest(server: XServer) -> None:
     somebody = Somebody()
     server.instead = dict.fromkeys(range(2, 9), as_json({}, 500))
     with pytest.raises(SourceError):
@@ -126,7 +126,7 @@ def test_the_same_source_twice(server: XServer) -> None:
     assert [path for path, _ in server.asked].count(f"/2/users/by/username/{USER}") == 1
 
 
-def test_more_than_was_told_is_asked_for_again(server: XServer) -> None:
+def test_more_posts_than_announced_need_another_confirmation(server: XServer) -> None:
     server.user["public_metrics"] = {"tweet_count": 100}
     somebody = Somebody()
     assert len(_posts(somebody)) == 250
@@ -134,12 +134,12 @@ def test_more_than_was_told_is_asked_for_again(server: XServer) -> None:
     assert server.sizes[:2] == [100, 5]
 
 
-def test_nothing_there_costs_nothing(server: XServer) -> None:
+def test_an_empty_account_costs_nothing(server: XServer) -> None:
     server.tweets = []
     with pytest.raises(SourceError, match="has no public posts"):
         _posts(Somebody(answer=False))
     server.tweets, server.user["public_metrics"] = tweets(20), {"tweet_count": 0}
-    with pytest.raises(SourceError, match="say --yes"):
+    with pytest.raises(SourceError, match="use --yes"):
         _posts(Somebody(answer=False))
     assert server.handed_out == 5
 
@@ -152,11 +152,11 @@ def test_dollars(thousandths: int, written: str) -> None:
 
 
 @pytest.mark.parametrize("most", [5, 6, 99, 100, 101, 104, 105, 203, 1_003])
-def test_pages_are_never_more_than_was_agreed_to(most: int) -> None:
+def test_pages_stay_within_the_agreed_number(most: int) -> None:
     purse = SpendingGuard("ann", own=False, confirm=Somebody())
     sizes: list[int] = []
     while sum(sizes) < most:
-        sizes.append(purse.page(100, lambda: most, further=True))
+        sizes.append(purse.page(100, lambda: most, has_more=True))
         purse.spend(sizes[-1])
     assert sum(sizes) == most
     assert all(5 <= size <= 100 for size in sizes)

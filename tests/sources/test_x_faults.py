@@ -1,4 +1,4 @@
-"""What X may say instead of posts, and where the token must not go."""
+"""Errors of the X API, and keeping the token secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
-    """An account without posts, a token that fits, and nothing downloaded."""
+    """An account without posts, a valid token, and an empty downloads folder."""
     with x_online(tmp_path, monkeypatch) as running:
         yield running
 
@@ -38,24 +38,27 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (problem(401, "Unauthorized", "Unauthorized"), "accept the token in HUGGINGTWEETS_X_TOKEN"),
+        (
+            problem(401, "Unauthorized", "Unauthorized"),
+            "rejects the token in HUGGINGTWEETS_X_TOKEN",
+        ),
         (problem(402, "CreditsDepleted", "no credits", ".../credits"), "has no credits left"),
         (problem(402, "Payment Required", ""), "has no credits left"),
         (problem(403, "SpendCapReached", "spend cap"), "its spending limit"),
-        (problem(403, "Client Forbidden", "client-not-enrolled"), "put it into a project"),
+        (problem(403, "Client Forbidden", "client-not-enrolled"), "move it into a project"),
         (problem(404, "Not Found", ""), "is not on X; check the handle"),
-        (problem(429, "UsageCapExceeded", "Monthly", ".../usage-capped"), "as much as it may"),
+        (problem(429, "UsageCapExceeded", "Monthly", ".../usage-capped"), "monthly usage cap"),
         (problem(400, "Invalid Request", "x"), "answered 400"),
         (problem(503, "Service Unavailable", ""), "it may be down"),
-        (Reply(b"<html>", headers={"Content-Type": "text/html"}), "no JSON but text/html"),
-        (as_json([]), "something that is no posts"),
-        (as_json(None), "something that is no posts"),
-        (as_json({"data": {"id": "../x"}, "meta": 3}), "something that is no posts"),
-        (as_json({"data": 3}), "something that is no posts"),
+        (Reply(b"<html>", headers={"Content-Type": "text/html"}), "sent text/html instead of JSON"),
+        (as_json([]), "a response without posts"),
+        (as_json(None), "a response without posts"),
+        (as_json({"data": {"id": "../x"}, "meta": 3}), "a response without posts"),
+        (as_json({"data": 3}), "a response without posts"),
     ],
 )
 @pytest.mark.parametrize("first", [0, 1])
-def test_what_can_go_wrong(server: XServer, reply: Reply, words: str, first: int) -> None:
+def test_errors_are_explained(server: XServer, reply: Reply, words: str, first: int) -> None:
     server.tweets = tweets(9)
     server.instead = dict.fromkeys(range(first, 9), reply)
     assert words in error_of()
@@ -66,7 +69,7 @@ def test_accounts_that_may_not_be_read(server: XServer) -> None:
     server.user["username"] = "somebody"
     assert "@gardener is not on X; check the handle." in error_of()
     server.user |= {"username": USER, "protected": True}
-    assert "shows their posts only to followers" in error_of()
+    assert "shows posts only to followers" in error_of()
     server.user["protected"] = False
     detail = f"User has been suspended: [{USER}]."
     suspended = without_data("Forbidden", detail, "resource-not-found")
@@ -75,11 +78,11 @@ def test_accounts_that_may_not_be_read(server: XServer) -> None:
     detail = f"Sorry, you are not authorized to see the user with id: [{ID}]."
     hidden = without_data("Authorization Error", detail, "not-authorized-for-resource")
     server.instead = {len(server.asked) + 1: hidden}
-    assert "shows their posts only to followers" in error_of()
+    assert "shows posts only to followers" in error_of()
     assert server.handed_out == 0
 
 
-def test_a_place_that_x_has_forgotten(server: XServer, tmp_path: Path) -> None:
+def test_an_expired_pagination_token(server: XServer, tmp_path: Path) -> None:
     server.tweets = tweets(250)
     posts_of(limit=100)
     state = tmp_path / "x" / "gardener" / "state.json"
@@ -108,10 +111,10 @@ def test_the_token_does_not_follow_a_redirect(server: XServer) -> None:
         assert all(TOKEN not in value for value in other.headers[0].values())
     for target in ("https://10.0.0.1/", "http://169.254.169.254/latest", "https://[fd00::1]/"):
         server.instead = {len(server.asked): Reply(b"", 302, {"Location": target})}
-        assert "no address on the public internet" in error_of()
+        assert "not on the public internet" in error_of()
 
 
-def test_only_this_machine_may_stand_in_for_x(
+def test_only_a_local_server_may_replace_x(
     server: XServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for named in ("https://x.example", "http://10.0.0.1:80", "https://api.x.com.example"):

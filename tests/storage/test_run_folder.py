@@ -31,7 +31,7 @@ with RunFolder(Path(sys.argv[1])).locked():
 """
 
 
-def record(name: str = "ann", **values: Any) -> RunRecord:  # noqa: ANN401 - fields of Record
+def record(name: str = "ann", **values: Any) -> RunRecord:  # noqa: ANN401 - fields of RunRecord
     return RunRecord(
         name=name, authors=["ann"], config={}, counts={"kept": 2}, counts_by_author={}, **values
     )
@@ -44,7 +44,7 @@ def made(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def held(made: RunFolder) -> Iterator[RunFolder]:
-    """A run that another process works on."""
+    """A run that another process has locked."""
     holder = subprocess.Popen(
         [sys.executable, "-c", _HOLD, str(made.path)],
         stdin=subprocess.PIPE,
@@ -57,7 +57,7 @@ def held(made: RunFolder) -> Iterator[RunFolder]:
         yield made
 
 
-def test_a_new_run_has_its_record_and_tables(made: RunFolder) -> None:
+def test_new_run_has_record_and_tables(made: RunFolder) -> None:
     assert sorted(p.name for p in made.path.iterdir()) == ["data", "events.jsonl", "run.json"]
     assert made.table("kept").equals(TABLE)
     assert made.record() == record(created_at=made.record().created_at)
@@ -65,8 +65,8 @@ def test_a_new_run_has_its_record_and_tables(made: RunFolder) -> None:
     assert [p.name for p in made.path.parent.iterdir()] == ["ann"]
 
 
-def test_a_taken_name_is_refused_and_what_is_there_stays(made: RunFolder) -> None:
-    with pytest.raises(StorageError, match=r"already there; choose another --name"):
+def test_existing_folder_is_refused_and_unchanged(made: RunFolder) -> None:
+    with pytest.raises(StorageError, match=r"already exists\. Choose another --name"):
         run_folder.create(made.path.parent, record(), {"kept": TABLE.head(1)})
     assert made.table("kept").equals(TABLE)
     assert [p.name for p in made.path.parent.iterdir()] == ["ann"]
@@ -81,17 +81,17 @@ def test_creation_is_all_or_nothing(tmp_path: Path) -> None:
     tables = {"posts": TABLE, "kept": _UnwritableTable({"text": ["one"]})}
     with pytest.raises(StorageError, match="disk is full"):
         run_folder.create(tmp_path / "a" / "b" / "runs", record(), tables)
-    assert list(tmp_path.iterdir()) == []  # not even the folders made on the way
+    assert list(tmp_path.iterdir()) == []  # nor the new parent folders
 
 
-def test_creation_below_a_file_leaves_it_as_it_was(tmp_path: Path) -> None:
+def test_creation_below_a_file_does_not_change_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match="a part of the path is a file"):
         run_folder.create(tmp_path / "file" / "runs", record(), {"kept": TABLE})
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_failed_creation_keeps_folders_that_were_there(tmp_path: Path) -> None:
+def test_failed_creation_keeps_existing_folders(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(StorageError):
         run_folder.create(
@@ -109,44 +109,42 @@ def test_a_failed_creation_keeps_folders_that_were_there(tmp_path: Path) -> None
         ("null", "damaged"),
         ('{"name": "ann"}', "damaged"),
         ('{"format": "two"}', "damaged"),
-        ('{"format": 2, "title": "ann"}', "newer huggingtweets; please upgrade"),
+        ('{"format": 2, "title": "ann"}', "newer huggingtweets. Upgrade"),
     ],
 )
-def test_a_record_that_cannot_be_read_is_one_sentence(
-    made: RunFolder, content: str, told: str
-) -> None:
+def test_damaged_record_is_one_sentence(made: RunFolder, content: str, told: str) -> None:
     made.record_file.write_text(content)
     with pytest.raises(BotError, match=told):
         made.record()
 
 
-def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+def test_other_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BotError, match=r"is not a run folder: it has no run\.json"):
         RunFolder(tmp_path).record()
     with pytest.raises(BotError, match="missing or damaged"):
         RunFolder(tmp_path).table("kept")
 
 
-def test_a_damaged_table_is_one_sentence(made: RunFolder) -> None:
+def test_damaged_table_is_one_sentence(made: RunFolder) -> None:
     file = made.path / "data" / "kept.parquet"
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(BotError, match=r"kept\.parquet is missing or damaged"):
         made.table("kept")
 
 
-def test_a_later_field_is_passed_over(made: RunFolder) -> None:
+def test_unknown_field_is_ignored(made: RunFolder) -> None:
     values = json.loads(made.record_file.read_text())
     made.record_file.write_text(json.dumps(values | {"colour": "blue"}))
     assert made.record().name == "ann"
 
 
-def test_a_run_that_another_process_holds(held: RunFolder) -> None:
-    with pytest.raises(StorageError, match="is being worked on by another process"), held.locked():
+def test_locked_run_is_refused(held: RunFolder) -> None:
+    with pytest.raises(StorageError, match="is in use by another process"), held.locked():
         pytest.fail("held twice")
     assert held.is_live()
 
 
-def test_the_lock_is_given_back(made: RunFolder) -> None:
+def test_lock_is_released(made: RunFolder) -> None:
     for _ in range(2):
         with made.locked():
             assert made.is_live()
@@ -163,14 +161,14 @@ def test_the_lock_is_given_back(made: RunFolder) -> None:
         ("failed", "failed"),
     ],
 )
-def test_the_state_told_to_people(held: RunFolder, state: State, alone: str) -> None:
+def test_display_state(held: RunFolder, state: State, alone: str) -> None:
     held.save(record(state=state))
     assert held.display_state() == state
     other = run_folder.create(held.path.parent, record("other", state=state), {})
     assert other.display_state() == alone
 
 
-def test_events_keep_their_order_and_survive_a_cut_line(made: RunFolder) -> None:
+def test_events_keep_order_after_a_truncated_line(made: RunFolder) -> None:
     made.append_event({"stage": "train", "done": 1})
     made.append_event({"stage": "train", "done": 2})
     text = made.events_file.read_text()
@@ -181,12 +179,12 @@ def test_events_keep_their_order_and_survive_a_cut_line(made: RunFolder) -> None
     assert all("time" in event for event in made.events())
 
 
-def test_no_events_file_means_no_events(made: RunFolder) -> None:
+def test_missing_events_file_means_no_events(made: RunFolder) -> None:
     made.events_file.unlink()
     assert made.events() == []
 
 
-def test_runs_are_listed_oldest_first_and_nothing_else(tmp_path: Path) -> None:
+def test_list_runs_oldest_first(tmp_path: Path) -> None:
     assert run_folder.list_runs(tmp_path / "runs") == []
     for name in ("zoe", "ann"):
         run_folder.create(tmp_path, record(name), {})
@@ -198,14 +196,14 @@ def test_runs_are_listed_oldest_first_and_nothing_else(tmp_path: Path) -> None:
     assert [found.path.name for found in run_folder.list_runs(tmp_path)] == ["zoe", "ann"]
 
 
-def test_a_free_name(tmp_path: Path) -> None:
+def test_unique_name(tmp_path: Path) -> None:
     assert run_folder.unique_name(tmp_path, "ann") == "ann"
     for name in ("ann", "ann-2"):
         (tmp_path / name).mkdir()
     assert run_folder.unique_name(tmp_path, "ann") == "ann-3"
 
 
-def test_a_run_of_the_first_format_still_loads() -> None:
+def test_run_of_format_1_loads() -> None:
     old = RunFolder(OLD_RUN)
     found = old.record()
     assert (found.format, found.state, found.authors) == (1, "done", ["ann"])

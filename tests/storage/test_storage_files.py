@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _LIMITED = """
 import resource, sys
 from pathlib import Path
-from huggingtweets import atomic
+from huggingtweets.storage import files
 from huggingtweets.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    atomic.write_text(Path(sys.argv[1]), "new" * 10_000)
+    files.write_text(Path(sys.argv[1]), "new" * 10_000)
 except StorageError as error:
     print(error)
 """
@@ -30,8 +30,8 @@ except StorageError as error:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from huggingtweets import atomic
-with atomic.replacing(Path(sys.argv[1])) as temporary:
+from huggingtweets.storage import files
+with files.atomic_write(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -41,7 +41,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_written_text_is_there_in_utf_8_for_everybody(tmp_path: Path) -> None:
+def test_text_is_utf_8_and_world_readable(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "down" / "file.json"
     files.write_json(file, {"text": "é🚀"})
     assert file.read_bytes() == '{\n  "text": "é🚀"\n}\n'.encode()
@@ -49,29 +49,29 @@ def test_written_text_is_there_in_utf_8_for_everybody(tmp_path: Path) -> None:
     assert names(file.parent) == ["file.json"]
 
 
-def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
     with files.atomic_write(file) as temporary:
         temporary.write_text("new")
         assert file.read_text() == "old"
-        assert temporary.parent == file.parent  # a rename works within one file system only
+        assert temporary.parent == file.parent  # a rename needs the same file system
     assert file.read_text() == "new"
     assert names(tmp_path) == ["file"]
 
 
-def test_a_process_killed_between_write_and_rename_leaves_the_old_file(tmp_path: Path) -> None:
+def test_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
     done = subprocess.run([sys.executable, "-c", _KILLED, str(file)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert file.read_text() == "old"
-    files.write_text(file, "new")  # what the killed one left behind is in nobody's way
+    files.write_text(file, "new")  # the temporary file of the killed process doesn't matter
     assert file.read_text() == "new"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
-def test_an_error_inside_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+def test_error_leaves_no_temporary_file(tmp_path: Path, error: BaseException) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
     with pytest.raises(type(error)), files.atomic_write(file) as temporary:
         temporary.write_text("half")
@@ -82,7 +82,7 @@ def test_an_error_inside_leaves_nothing(tmp_path: Path, error: BaseException) ->
     assert names(tmp_path) == []
 
 
-def test_a_file_the_system_does_not_take_is_one_sentence_and_no_leftovers(tmp_path: Path) -> None:
+def test_file_size_limit_is_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
     done = subprocess.run(
@@ -94,24 +94,24 @@ def test_a_file_the_system_does_not_take_is_one_sentence_and_no_leftovers(tmp_pa
     assert names(tmp_path) == ["file"]
 
 
-def test_a_full_device_says_that_the_disk_is_full(tmp_path: Path) -> None:
+def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match="disk is full; free some space"),
         files.wrap_os_errors(tmp_path),
-        open("/dev/full", "w") as file,  # noqa: PTH123 - a device, not a path of ours
+        open("/dev/full", "w") as file,  # noqa: PTH123 - a device
     ):
         file.write("x")
         file.flush()
 
 
-def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"Can't write .*: "):
         files.write_text(tmp_path / "file" / "below", "text")
     assert names(tmp_path) == ["file"]
 
 
-def test_replacing_a_folder_swaps_all_of_it(tmp_path: Path) -> None:
+def test_folder_is_replaced_completely(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     for content in ("first", "second"):
         with files.atomic_write_dir(folder) as temporary:
@@ -129,7 +129,7 @@ def test_replacing_a_folder_swaps_all_of_it(tmp_path: Path) -> None:
     ("text", "number"),
     [("I/O error: No space (os error 28)", errno.ENOSPC), ("who knows", errno.EIO)],
 )
-def test_numbers_of_rust_errors_are_found(text: str, number: int) -> None:
+def test_rust_error_numbers_are_parsed(text: str, number: int) -> None:
     error = files.to_os_error(RuntimeError(text))
     assert error.errno == number
     assert error.strerror == (os.strerror(number) if number == errno.ENOSPC else text)

@@ -1,4 +1,4 @@
-"""A made-up landscape of recipes, for sweeps that need hundreds of trainings at once.
+"""A synthetic loss for recipes, for sweeps that need hundreds of trainings.
 
 It stands where workers stand: a job goes in, an outcome comes out, by a formula instead of a
 training. So everything else of a sweep is the real thing, and what pruned trials would have come to
@@ -39,11 +39,11 @@ SPACE: dict[str, Any] = {
 
 
 POSTS = pl.DataFrame({"author": ["ann"], "split": ["train"], "text": ["A SECRET"], "id": ["1"]})
-"""What a folder holds of posts."""
+"""The posts in the sweep folder."""
 
 
 def settings_of(**changed: Any) -> Settings:  # noqa: ANN401
-    """Settings of a sweep over the landscape."""
+    """Settings of a sweep over the synthetic loss."""
     values: dict[str, Any] = {
         "name": "sweep",
         "sources": [f"{name}.csv" for name in AUTHORS],
@@ -75,7 +75,7 @@ def bits_per_byte(recipe: Mapping[str, Any], author: str) -> float:
 
 
 class Landscape:
-    """Workers that answer at once.
+    """Workers that answer immediately.
 
     Args:
         count: how many jobs at once.
@@ -90,7 +90,7 @@ class Landscape:
         self._fail = fail or (lambda _job, _time: None)
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Do a job."""
+        """Return the outcome of a job."""
         self.jobs.append(job)
         future: Future[Outcome] = Future()
         failure = self._fail(job, self.jobs.count(job))
@@ -103,7 +103,7 @@ class Landscape:
         return future
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Do nothing."""
 
     def _outcome(self, job: Job) -> Outcome:
         epochs, value = job.recipe["epochs"], bits_per_byte(job.recipe, job.author)
@@ -120,12 +120,12 @@ class Landscape:
 
 
 def died(job: Job) -> WorkerDied:
-    """What workers say of one that was killed."""
+    """Return the message of a killed worker."""
     return WorkerDied(f"a worker ended with exit code -9 while training @{job.author}")
 
 
 def swept(folder: Path, trials: int, **changed: Any) -> SweepFolder:  # noqa: ANN401
-    """A sweep over the landscape."""
+    """A sweep over the synthetic loss."""
     load_optuna()
     made, settings = SweepFolder(folder), settings_of(**changed)
     made.create(settings, POSTS)

@@ -1,4 +1,4 @@
-"""The loop of a sweep over a made-up landscape: real search, real storage, trainings by formula."""
+"""The loop of a sweep with real search and storage, and a formula instead of training."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def states(study: optuna.Study) -> list[str]:
 
 
 @pytest.mark.parametrize("judged_by", ["robust", "mean", "median", "worst"])
-def test_pruned_trials_would_not_have_won(tmp_path: Path, judged_by: str) -> None:
+def test_pruned_trials_could_not_win(tmp_path: Path, judged_by: str) -> None:
     settings = settings_of(objective=judged_by)
     study, _ = opened(tmp_path, settings)
     stopped, steps = run(study, settings, Landscape(2), 30)
@@ -75,7 +75,7 @@ def test_pruned_trials_would_not_have_won(tmp_path: Path, judged_by: str) -> Non
     assert steps[-1].best == study.best_value
 
 
-def test_the_default_recipe_comes_first_and_is_never_pruned(tmp_path: Path) -> None:
+def test_default_recipe_is_first_and_never_pruned(tmp_path: Path) -> None:
     settings = settings_of()
     study, _ = opened(tmp_path, settings)
     run(study, settings, Landscape(), 3)
@@ -85,14 +85,14 @@ def test_the_default_recipe_comes_first_and_is_never_pruned(tmp_path: Path) -> N
     assert first.state.name == "COMPLETE"
 
 
-def test_the_default_recipe_has_the_rate_that_its_base_would_get(tmp_path: Path) -> None:
+def test_default_learning_rate_depends_on_the_base(tmp_path: Path) -> None:
     study, _ = opened(tmp_path, settings_of(base_width=768))
     (queued,) = study.trials
     rate = queued.system_attrs["fixed_params"]["learning_rate"]
     assert rate == DEFAULT.for_base(768).learning_rate < DEFAULT.learning_rate
 
 
-def test_the_same_seed_asks_for_the_same_recipes(tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_recipes(tmp_path: Path) -> None:
     asked = []
     for name, sittings in (("once", [16]), ("in parts", [3, 9, 16])):
         settings = settings_of()
@@ -108,7 +108,7 @@ def test_the_same_seed_asks_for_the_same_recipes(tmp_path: Path) -> None:
     assert [trial.params for trial in study.trials][1:] != [params for params, *_ in asked[0]][1:]
 
 
-def test_each_trial_takes_authors_in_an_order_of_its_own(tmp_path: Path) -> None:
+def test_each_trial_has_its_own_author_order(tmp_path: Path) -> None:
     settings = settings_of()
     study, _ = opened(tmp_path, settings)
     run(study, settings, Landscape(), 8)
@@ -117,14 +117,14 @@ def test_each_trial_takes_authors_in_an_order_of_its_own(tmp_path: Path) -> None
     assert len(set(orders)) > 4
 
 
-def test_a_dead_workers_author_is_given_out_again(tmp_path: Path) -> None:
+def test_job_of_a_dead_worker_is_retried(tmp_path: Path) -> None:
     settings = settings_of()
     study, _ = opened(tmp_path, settings)
     workers = Landscape(fail=lambda job, time: died(job) if time == 1 else None)
     _, steps = run(study, settings, workers, 2)
-    lines = [step.line for step in steps if "tried again" in step.line]
+    lines = [step.line for step in steps if "trying again" in step.line]
     assert "trial 0: a worker ended with exit code -9 while training @" in lines[0]
-    # the third death in a trial ends it, and it is told
+    # the third crash fails the trial, with a message
     assert [trial.user_attrs["crashes"] for trial in study.trials] == [3, 3]
     assert all(trial.user_attrs["given_up"] for trial in study.trials)
     again, _ = opened(tmp_path / "again", settings)
@@ -136,14 +136,14 @@ def test_a_dead_workers_author_is_given_out_again(tmp_path: Path) -> None:
     assert again.trials[0].user_attrs["crashes"] == 1
 
 
-def test_workers_that_never_work_end_the_sweep(tmp_path: Path) -> None:
+def test_workers_that_always_die_end_the_sweep(tmp_path: Path) -> None:
     settings = settings_of()
     study, _ = opened(tmp_path, settings)
     with pytest.raises(TrainingError, match=r"^Workers can't train: a worker ended .* 3 times\.$"):
         run(study, settings, Landscape(fail=lambda job, _: died(job)), 4)
 
 
-def test_a_loss_that_is_no_number_prunes_a_trial(tmp_path: Path) -> None:
+def test_nan_loss_fails_the_trial(tmp_path: Path) -> None:
     settings = settings_of()
     study, storage = opened(tmp_path, settings)
 
@@ -157,8 +157,8 @@ def test_a_loss_that_is_no_number_prunes_a_trial(tmp_path: Path) -> None:
     assert all(row.objective is None for row in failed)
 
 
-def test_what_was_cut_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Ctrl-C, and a process that was killed: both leave a trial that the next sitting ends."""
+def test_interrupted_trial_resumes(tmp_path: Path) -> None:
+    """After Ctrl-C or a killed process, the next session completes the trial."""
     settings = settings_of()
     study, _ = opened(tmp_path, settings)
     interrupt, workers = Interrupt(), Landscape()
@@ -177,10 +177,10 @@ def test_what_was_cut_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not {"RUNNING", "WAITING"} & set(states(study))
     assert [trial.user_attrs.get("retry_of") for trial in over if "retry_of" in trial.user_attrs]
     trained = [(job.author, tuple(job.recipe.items())) for job in workers.jobs]
-    assert len(trained) - len(set(trained)) <= 1  # only what was under way is trained again
+    assert len(trained) - len(set(trained)) <= 1  # only the running job is trained again
 
 
-def test_another_machines_trials_are_left_to_it(tmp_path: Path) -> None:
+def test_trials_of_other_machines_are_left_alone(tmp_path: Path) -> None:
     settings = settings_of()
     study, _ = opened(tmp_path, settings)
     theirs = study.ask(space_of(settings.space).distributions())
@@ -189,11 +189,13 @@ def test_another_machines_trials_are_left_to_it(tmp_path: Path) -> None:
     assert states(study)[theirs.number] == "RUNNING"
 
 
-def test_narrow(tmp_path: Path) -> None:
+def test_narrow_needs_complete_trials(tmp_path: Path) -> None:
     settings = settings_of()
     first, storage = opened(tmp_path, settings)
     run(first, settings, Landscape(), 1)
-    with pytest.raises(InputError, match="has 1 complete trials and --narrow needs 3 or more"):
+    with pytest.raises(
+        InputError, match="--narrow needs 3 complete trials and the first sweep has 1"
+    ):
         sweep_study.open_narrow(storage, settings, 0.2)
 
 
@@ -219,23 +221,23 @@ def test_narrow_searches_the_best_region_only(tmp_path: Path) -> None:
     assert all(rate.low <= trial.params["learning_rate"] <= rate.high for trial in own)
     assert second.best_value <= first.best_value
     assert sweep_study.open_narrow(storage, settings, 0.2).study_name == "sweep-narrow"
-    with pytest.raises(InputError, match=r"narrowed to the best 0\.2 of its trials before"):
+    with pytest.raises(InputError, match=r"already narrowed to the best 0\.2 of its trials"):
         sweep_study.open_narrow(storage, settings, 0.5)
-    # both stages are read as one, none counted twice
+    # both stages together, no trial counted twice
     trials = read_trials(settings, storage)
     assert len(trials.rows) == 46
     assert {row.stage for row in trials.rows} == {"first", "narrow"}
     assert trials.complete[0].objective == second.best_value
 
 
-def test_another_sweep_in_the_storage_is_refused(tmp_path: Path) -> None:
+def test_storage_with_another_sweep_is_refused(tmp_path: Path) -> None:
     opened(tmp_path, settings_of())
-    with pytest.raises(InputError, match="holds a sweep 'sweep' with another objective, seed"):
+    with pytest.raises(InputError, match="has a sweep 'sweep' with another objective, seed"):
         opened(tmp_path, settings_of(objective="mean", seed=4))
 
 
-def test_levels_of_authors_come_out(tmp_path: Path) -> None:
-    """Of values that are author + trial, some missing, only the trials' part is left."""
+def test_author_effects_are_removed(tmp_path: Path) -> None:
+    """For values author + trial, some missing, only the trial effect remains."""
     settings = settings_of()
     study, storage = opened(tmp_path, settings)
     run(study, settings, Landscape(), 20)

@@ -1,4 +1,4 @@
-"""What a recipe is judged by, and the bound that pruning rests on."""
+"""The objective of a sweep and the lower bound used for pruning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BITS = st.floats(0.5, 4.0, allow_nan=False)
 STEPS = 8
 
 
-def test_the_objectives() -> None:
+def test_objectives() -> None:
     values = [1.0, 2.0, 4.0, 5.0]
     assert judge("mean", values) == 3.0
     assert judge("median", values) == 3.0
@@ -33,7 +33,7 @@ def test_the_objectives() -> None:
     assert judge("robust", [1.5]) == 1.5
     assert checked("robust") == "robust"
     with pytest.raises(
-        InputError, match=r"no objective 'best'; choose robust, mean, median, worst"
+        InputError, match=r"no objective 'best'\. Choose one of robust, mean, median, worst"
     ):
         checked("best")
 
@@ -41,10 +41,10 @@ def test_the_objectives() -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @settings(deadline=None, max_examples=60)
 @given(known=st.lists(BITS, max_size=4), bounds=st.lists(BITS, max_size=3))
-def test_the_bound_is_the_lowest_of_all_that_may_come(
+def test_bound_is_the_minimum_over_completions(
     objective: Objective, known: list[float], bounds: list[float]
 ) -> None:
-    """Against brute force over a grid of what the missing authors may come out at."""
+    """Compare with brute force over a grid of values of the missing authors."""
     if not known and not bounds:
         return
     top = max([*known, *bounds])
@@ -56,7 +56,9 @@ def test_the_bound_is_the_lowest_of_all_that_may_come(
     brute = min(judge(objective, [*known, *values]) for values in itertools.product(*grid))
     found = lowest_possible(objective, known, bounds)
     assert found <= brute + 1e-9
-    assert found >= brute - 2 * width - 1e-9  # an objective moves at most twice as far as a value
+    assert (
+        found >= brute - 2 * width - 1e-9
+    )  # an objective changes at most twice as much as a value
 
 
 @settings(deadline=None, max_examples=100)
@@ -78,8 +80,8 @@ def test_no_completion_is_under_the_bound(
     table=st.lists(st.lists(BITS, min_size=4, max_size=4), min_size=2, max_size=12),
     objective=st.sampled_from(OBJECTIVES),
 )
-def test_what_is_pruned_would_not_have_won(table: list[list[float]], objective: Objective) -> None:
-    """Recorded values, replayed: whoever is stopped had no better end, or beat the margin."""
+def test_pruned_trials_could_not_win(table: list[list[float]], objective: Objective) -> None:
+    """Replay recorded values: a pruned trial had no better result, or beat the margin."""
     margin = 0.02
     best = judge(objective, table[0])
     seen = {str(author): [value] for author, value in enumerate(table[0])}
@@ -101,7 +103,7 @@ def test_what_is_pruned_would_not_have_won(table: list[list[float]], objective: 
             best = min(best, judge(objective, values))
 
 
-def test_bounds_need_every_author() -> None:
+def test_bounds_need_a_value_of_each_author() -> None:
     seen = {"ann": [2.0, 1.0], "bob": []}
     assert optimistic_bounds(["ann"], seen, 0.1) == [0.9]
     assert optimistic_bounds(["ann", "bob"], seen, 0.1) is None
@@ -109,8 +111,8 @@ def test_bounds_need_every_author() -> None:
     assert optimistic_bounds([], seen, 0.1) == []
 
 
-def test_an_easy_author_can_make_robust_worse() -> None:
-    """Why the bound isn't simply the objective of the bounds."""
+def test_easy_author_can_raise_robust() -> None:
+    """Show why the bound isn't simply the objective of the bounds."""
     values = [2.0, 2.0, 2.0]
     assert judge("robust", [*values, 1.0]) > judge("robust", [*values, 1.9])
     lowest = lowest_possible("robust", values, [1.0])

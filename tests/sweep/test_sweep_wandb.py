@@ -1,4 +1,4 @@
-"""A sweep as W&B's: the command line that an agent makes of it is one that ``train`` can do."""
+"""The export to W&B: an agent's command line is valid for ``train``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from huggingtweets.sweep.folder import Settings
 from huggingtweets.sweep.search_space import DEFAULT, space_of
 from huggingtweets.sweep.wandb import METRIC, as_wandb, export, yaml_of
 
-pytestmark = pytest.mark.timeout(900)  # seconds, unless others work on the machine
+pytestmark = pytest.mark.timeout(900)  # seconds, more on a busy machine
 
 
 def settings_of(base: Path, sources: list[Path], **changed: Any) -> Settings:  # noqa: ANN401
@@ -41,7 +41,7 @@ def settings_of(base: Path, sources: list[Path], **changed: Any) -> Settings:  #
     return Settings(**(values | changed))
 
 
-def test_the_file_is_what_it_was_made_from(tmp_path: Path) -> None:
+def test_yaml_parses_to_the_configuration(tmp_path: Path) -> None:
     space = {"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}, "epochs": [2, 3], "clip": 2}
     settings = settings_of(
         tmp_path, [tmp_path / "an, odd: #name.csv"], space=space, posts=40, objective="worst"
@@ -60,7 +60,7 @@ def test_the_file_is_what_it_was_made_from(tmp_path: Path) -> None:
     assert "objective was worst" in text
 
 
-def test_every_field_that_can_vary_is_an_option_of_train(tmp_path: Path) -> None:
+def test_every_field_is_an_option_of_train(tmp_path: Path) -> None:
     import typer.main
 
     from huggingtweets.cli import app
@@ -74,7 +74,7 @@ def test_every_field_that_can_vary_is_an_option_of_train(tmp_path: Path) -> None
 
 @pytest.fixture
 def exported(tiny_base: Path, tmp_path: Path) -> dict[str, Any]:
-    """The file of a sweep over Ann and Bob, as W&B would read it."""
+    """The parsed sweep.yaml of a sweep over Ann and Bob."""
     sources = [
         write_csv(tmp_path / f"{name}.csv", name, made_up_posts(60, seed))
         for seed, name in enumerate(("ann", "bob"))
@@ -88,7 +88,7 @@ def exported(tiny_base: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 def chosen(parameter: dict[str, Any]) -> Any:  # noqa: ANN401 - any plain value
-    """A value that W&B could choose; logarithmic whole numbers may come with a point."""
+    """A value that W&B could choose; log-distributed integers may be floats."""
     if "value" in parameter:
         return parameter["value"]
     if "values" in parameter:
@@ -98,7 +98,7 @@ def chosen(parameter: dict[str, Any]) -> Any:  # noqa: ANN401 - any plain value
 
 
 def command_of_an_agent(config: dict[str, Any], values: dict[str, Any]) -> list[str]:
-    """As wandb's agent puts it together (wandb_agent.py, ``_command_run``), with its own parts."""
+    """Build the command as wandb's agent does (wandb_agent.py, ``_command_run``)."""
     pytest.importorskip("wandb")
     utils = importlib.import_module("wandb.sdk.launch.sweeps.utils")
     found = utils.create_sweep_command_args({"args": {k: {"value": v} for k, v in values.items()}})
@@ -111,7 +111,7 @@ def command_of_an_agent(config: dict[str, Any], values: dict[str, Any]) -> list[
 
 
 def train_job(run: RunFolder) -> Written:
-    """The tracked training, once its tracker has written it all."""
+    """The tracked run, once its tracker has finished writing."""
     until = time.monotonic() + 300
     while time.monotonic() < until:
         for file in (run.path / "track" / "wandb").glob("offline-run-*/*.wandb"):
@@ -122,7 +122,7 @@ def train_job(run: RunFolder) -> Written:
     pytest.fail((run.path / "track" / "track.log").read_text("utf-8"))
 
 
-def test_an_agent_can_run_it(exported: dict[str, Any], tmp_path: Path) -> None:
+def test_agent_command_runs(exported: dict[str, Any], tmp_path: Path) -> None:
     values = {name: chosen(of) for name, of in exported["parameters"].items()}
     command = command_of_an_agent(exported, values)
     assert command[:3] == ["/usr/bin/env", "huggingtweets", "train"]
@@ -157,5 +157,5 @@ def test_an_agent_can_run_it(exported: dict[str, Any], tmp_path: Path) -> None:
         for file in (run.path / "track" / "wandb").glob("offline-run-*/*.wandb")
         if job.folder not in file.parents
     ]
-    assert others  # download and preprocess are runs of their own, and not the sweep's
+    assert others  # download and preprocess are separate runs outside the sweep
     assert all(of.id != job.id and not of.sweep for of in others)

@@ -1,4 +1,4 @@
-"""Sweeps that really train: the same values whoever trains, workers killed, Ctrl-C, bad input.
+"""Sweeps with real training: equal results for all workers, killed workers, Ctrl-C, bad input.
 
 Four trials on two made-up authors with a tiny base; none of the recipes depends on what others came
 out at, so all sweeps of the same seed must agree value by value.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.folder import SweepFolder
     from huggingtweets.sweep.loop import SweepProgress
 
-pytestmark = pytest.mark.timeout(900)  # seconds, unless others work on the machine
+pytestmark = pytest.mark.timeout(900)  # seconds, more on a busy machine
 TRIALS = 4
 SPACE = {"learning_rate": {"low": 5e-4, "high": 5e-3, "log": True}, "epochs": [1, 2]}
 
@@ -49,7 +49,7 @@ def authors(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def options(tiny_base: Path) -> sweep.SweepOptions:
-    # one batch a step and another seed would both change every value
+    # so that batch size and seed affect every value
     return sweep.SweepOptions(space=space_of(SPACE), base=str(tiny_base), trials=TRIALS, seed=2)
 
 
@@ -57,7 +57,7 @@ def options(tiny_base: Path) -> sweep.SweepOptions:
 def alone(
     authors: list[Path], options: sweep.SweepOptions, tmp_path_factory: pytest.TempPathFactory
 ) -> SweepFolder:
-    """The sweep by one worker that nothing happened to."""
+    """An undisturbed sweep with one worker."""
     out = tmp_path_factory.mktemp("alone") / "sweep"
     return sweep.sweep(authors, replace(options, out=out)).folder
 
@@ -68,7 +68,7 @@ def trials_of(folder: SweepFolder) -> Trials:
 
 
 def values_of(folder: SweepFolder) -> dict[tuple[str, str], float]:
-    """Bits per byte by recipe and author."""
+    """Return bits per byte by recipe and author."""
     return {
         (json.dumps(dict(row.recipe), sort_keys=True), author): value
         for row in trials_of(folder).rows
@@ -77,7 +77,7 @@ def values_of(folder: SweepFolder) -> dict[tuple[str, str], float]:
 
 
 def assert_agree(one: SweepFolder, other: SweepFolder) -> None:
-    """The same recipes, and the same values wherever both came to an author."""
+    """Check for the same recipes and equal values of common authors."""
     first, second = values_of(one), values_of(other)
     assert {recipe for recipe, _ in first} == {recipe for recipe, _ in second}
     both = first.keys() & second.keys()
@@ -86,7 +86,7 @@ def assert_agree(one: SweepFolder, other: SweepFolder) -> None:
 
 
 def descendants() -> dict[int, str]:
-    """Processes that this one has started, and theirs, with their command lines."""
+    """Return the command lines of all descendant processes."""
     parents, commands = {}, {}
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
@@ -107,7 +107,7 @@ def descendants() -> dict[int, str]:
 
 
 def kill_one(wanted: Callable[[str], bool], until: float) -> int | None:
-    """Kill -9 one process of ours; None where none turned up in time."""
+    """Kill one descendant process with SIGKILL; None if none appeared in time."""
     while time.monotonic() < until:
         for pid, command in descendants().items():
             if wanted(command):
@@ -118,7 +118,7 @@ def kill_one(wanted: Callable[[str], bool], until: float) -> int | None:
 
 
 class Killer:
-    """Kills a worker once, when the first author is done and the next is under way."""
+    """Kills a worker once, after the first author, during the next."""
 
     def __init__(self, wanted: Callable[[str], bool]) -> None:
         self.wanted = wanted
@@ -144,7 +144,7 @@ def is_worker(command: str) -> bool:
     return "huggingtweets.sweep.worker" in command
 
 
-def test_a_sweep_of_one_worker(alone: SweepFolder) -> None:
+def test_sweep_with_one_worker(alone: SweepFolder) -> None:
     trials = trials_of(alone)
     assert len(trials.rows) == TRIALS
     assert trials.default is not None
@@ -154,7 +154,7 @@ def test_a_sweep_of_one_worker(alone: SweepFolder) -> None:
     assert not [pid for pid, command in descendants().items() if is_worker(command)]
 
 
-def test_two_workers_one_of_them_killed_come_to_the_same(
+def test_killed_worker_does_not_change_the_result(
     alone: SweepFolder, authors: list[Path], options: sweep.SweepOptions, tmp_path: Path
 ) -> None:
     killer = Killer(is_worker)
@@ -163,13 +163,13 @@ def test_two_workers_one_of_them_killed_come_to_the_same(
     killer.wait()
     assert killer.killed
     assert any("ended with exit code -9 while training @" in line for line in killer.lines)
-    assert any(line.endswith("it is tried again") for line in killer.lines)
+    assert any(line.endswith("trying again") for line in killer.lines)
     assert_agree(alone, sat.folder)
     assert sum(sat.result["trials"].values()) == TRIALS
     assert sat.result["trials"]["failed"] == 0
 
 
-def test_ctrl_c_and_going_on(
+def test_ctrl_c_and_resume(
     alone: SweepFolder, authors: list[Path], options: sweep.SweepOptions, tmp_path: Path
 ) -> None:
     out, space = tmp_path / "sweep", tmp_path / "space.json"
@@ -190,7 +190,7 @@ def test_ctrl_c_and_going_on(
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
         told, errors = running.communicate(timeout=400)
-    if running.returncode == 0:  # it was done before it could be stopped
+    if running.returncode == 0:  # it finished before it could be stopped
         assert "The sweep is in" in told
     else:
         assert running.returncode == 130, errors
@@ -202,13 +202,13 @@ def test_ctrl_c_and_going_on(
     assert sat.result["trials"]["queued"] == sat.result["trials"]["failed"] == 0
 
 
-def test_ray_comes_to_the_same_with_a_worker_killed_on_the_way(
+def test_ray_gives_the_same_result_after_a_killed_worker(
     alone: SweepFolder,
     authors: list[Path],
     options: sweep.SweepOptions,
     tmp_path: Path,
 ) -> None:
-    """On a cluster of two worker processes on this machine."""
+    """Run on a local cluster with two worker processes."""
     ray = pytest.importorskip("ray")
     ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     killer = Killer(lambda command: command.startswith("ray::_train"))
@@ -240,12 +240,12 @@ def test_ray_comes_to_the_same_with_a_worker_killed_on_the_way(
         ({"objective": "best"}, "There is no objective 'best'"),
         ({"workers": "local:0"}, "--workers must be local:N with N from 1 to 512"),
         ({"workers": "gpu"}, "--workers must be local:N .*, ray or ray://HOST:PORT, not 'gpu'"),
-        ({"storage": "no address://"}, "--storage can't be understood"),
-        ({"narrow": 0.1}, "--narrow goes on from a first sweep"),
+        ({"storage": "no address://"}, "--storage is not a valid address"),
+        ({"narrow": 0.1}, "--narrow needs a first sweep"),
         ({"base": "/no/such/base"}, "/no/such/base"),
     ],
 )
-def test_what_cannot_be_used_leaves_nothing(
+def test_bad_options_leave_no_folder(
     authors: list[Path],
     options: sweep.SweepOptions,
     tmp_path: Path,
@@ -258,24 +258,26 @@ def test_what_cannot_be_used_leaves_nothing(
     assert not out.exists()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(
+def test_other_folder_is_not_changed(
     authors: list[Path], options: sweep.SweepOptions, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StorageError, match="is there and no sweep; choose another --out"):
+    with pytest.raises(
+        StorageError, match=r"exists and is not a sweep folder\. Choose another --out"
+    ):
         sweep.sweep(authors, replace(options, out=tmp_path))
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_sweep_goes_on_only_as_it_began(
+def test_resume_with_other_settings_is_refused(
     alone: SweepFolder, authors: list[Path], options: sweep.SweepOptions
 ) -> None:
     other = replace(options, out=alone.path, seed=3, objective="mean")
     with pytest.raises(
-        InputError, match="begun with another --objective, --seed; go on with it by"
+        InputError, match=r"started with another --objective, --seed\. Resume it with"
     ):
         sweep.sweep(authors, other)
-    with pytest.raises(InputError, match="begun with another AUTHORS"):
+    with pytest.raises(InputError, match="started with another AUTHORS"):
         sweep.sweep(authors[:1], replace(options, out=alone.path))
 
 
@@ -288,16 +290,14 @@ def test_a_sweep_goes_on_only_as_it_began(
         ("warmup = { low = 0.2, high = 0.1 }", "warmup must have low under high"),
         ("warmup = { low = 0.0, high = 0.1, log = true }", "low must be over 0"),
         ("warmup = { low = 0.0, top = 0.1 }", "warmup has top; a range has low, high and log"),
-        ("rows = { low = 1, high = 2 }", "rows has no range"),
-        ("clip = 1.0", "every field has one value, so there is nothing to try"),
+        ("rows = { low = 1, high = 2 }", "rows can't be a range"),
+        ("clip = 1.0", "every field has one value, so there is nothing to search"),
         ("learning_rate = [0.1, 2.0]", "learning_rate must be over 0 and under 1"),
         ("epochs = ", r"The space .*space\.toml can't be read"),
-        ("", "names no field"),
+        ("", "has no field"),
     ],
 )
-def test_a_space_that_cannot_be_used_is_one_sentence(
-    tmp_path: Path, text: str, sentence: str
-) -> None:
+def test_invalid_space_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "space.toml"
     file.write_text(text)
     with pytest.raises(InputError, match=sentence) as caught:
@@ -305,7 +305,7 @@ def test_a_space_that_cannot_be_used_is_one_sentence(
     assert str(caught.value).count("\n") == 0
 
 
-def test_without_optuna_one_sentence_says_how_to_get_it(
+def test_missing_optuna_is_one_sentence(
     authors: list[Path],
     options: sweep.SweepOptions,
     tmp_path: Path,

@@ -33,8 +33,8 @@ print("\\n" + json.dumps({"runs": found, "artifacts": storage.list_artifacts("hu
 
 
 @dataclass
-class Told:
-    """A job as a tracker has it, the same for every tracker."""
+class StoredJob:
+    """A job as stored by a tracker, in a form common to all trackers."""
 
     kind: str
     name: str
@@ -42,16 +42,16 @@ class Told:
     config: dict[str, Any]
     history: list[dict[str, Any]] = field(default_factory=list)
     tables: dict[str, list[list[list[Any]]]] = field(default_factory=dict)
-    made: set[tuple[str, str, str]] = field(default_factory=set)
+    created: set[tuple[str, str, str]] = field(default_factory=set)
     used: set[tuple[str, str, str]] = field(default_factory=set)
 
-    def course(self, name: str) -> list[tuple[int, Any]]:
-        """A number with the steps it was logged at."""
+    def series(self, name: str) -> list[tuple[int, Any]]:
+        """The steps and values of a logged number."""
         return [(row["_step"], row[name]) for row in self.history if name in row]
 
 
 class Trackers:
-    """Tracks runs in processes of their own and reads what their trackers have stored."""
+    """Tracks runs in separate processes and reads what the trackers stored."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -75,12 +75,12 @@ class Trackers:
             timeout=250,
         )
 
-    def read(self, run: RunFolder, to: str) -> dict[str, Told]:
-        """The jobs of a run as they are stored, the newest of each."""
+    def read(self, run: RunFolder, to: str) -> dict[str, StoredJob]:
+        """The stored jobs of a run, the newest of each kind."""
         return self._read_wandb(run) if to == "wandb" else self._read_trackio(run)
 
     def trackio(self) -> Any:  # noqa: ANN401 - JSON
-        """All that trackio has."""
+        """Everything trackio has stored."""
         done = subprocess.run(
             [sys.executable, "-c", _READ_TRACKIO],
             env=self.env,
@@ -90,8 +90,8 @@ class Trackers:
         )
         return json.loads(done.stdout.splitlines()[-1])
 
-    def _read_wandb(self, run: RunFolder) -> dict[str, Told]:
-        told = {}
+    def _read_wandb(self, run: RunFolder) -> dict[str, StoredJob]:
+        stored = {}
         for file in sorted((run.path / "track" / "wandb").glob("offline-run-*/*.wandb")):
             of = read_run(file)
             tables = {
@@ -99,21 +99,21 @@ class Trackers:
                 for name in ("predictions", "likeness")
                 if any(name in row for row in of.history)
             }
-            made = {(a.name, a.type, a.digest) for a in of.made if a.type != "run_table"}
+            created = {(a.name, a.type, a.digest) for a in of.made if a.type != "run_table"}
             used = {(a.name, a.type, a.digest) for a in of.used}
-            told[of.job_type] = Told(
-                of.job_type, of.name, of.group, of.config, of.history, tables, made, used
+            stored[of.job_type] = StoredJob(
+                of.job_type, of.name, of.group, of.config, of.history, tables, created, used
             )
-        return told
+        return stored
 
-    def _read_trackio(self, run: RunFolder) -> dict[str, Told]:
-        mine = json.loads((run.path / "track" / "track.json").read_text())["id"]
-        told = {}
+    def _read_trackio(self, run: RunFolder) -> dict[str, StoredJob]:
+        run_id = json.loads((run.path / "track" / "track.json").read_text())["id"]
+        stored = {}
         for of in self.trackio()["runs"]:
             config, kind = of["config"], of["config"]["job_type"]
-            if config["id"] != f"{mine}-{kind}":
+            if config["id"] != f"{run_id}-{kind}":
                 continue
-            assert kind not in told, "one run a job"
+            assert kind not in stored, "one run a job"
             history = [{"_step": row["step"], **row} for row in of["history"]]
             tables = {
                 name: [
@@ -124,14 +124,14 @@ class Trackers:
                 for name in ("predictions", "likeness")
                 if any(name in row for row in history)
             }
-            made, used = (
-                {(a["name"], a["type"], str(a["version"])) for a in of["artifacts"][way]}
-                for way in ("output", "input")
+            created, used = (
+                {(a["name"], a["type"], str(a["version"])) for a in of["artifacts"][direction]}
+                for direction in ("output", "input")
             )
-            told[kind] = Told(
-                kind, of["name"], config["_Group"], config, history, tables, made, used
+            stored[kind] = StoredJob(
+                kind, of["name"], config["_Group"], config, history, tables, created, used
             )
-        return told
+        return stored
 
 
 @pytest.fixture(scope="session")

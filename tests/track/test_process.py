@@ -1,4 +1,4 @@
-"""The process beside the training: whatever becomes of it, the training ends as it would have."""
+"""The tracking process, whose failures must not affect the training."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ RECIPE = RECIPES["fast"].changed(learning_rate=1e-2, epochs=1)
 
 
 class Training(NamedTuple):
-    """What is trained on what, and the weights that come of it without a tracker."""
+    """A source and a base, and the weights that training gives without a tracker."""
 
     source: Path
     base: Path
-    alone: bytes
+    untracked_weights: bytes
 
     def run(
         self, out: Path, listen: EventHandler = ignore, interrupt: Interrupt | None = None
@@ -71,22 +71,22 @@ def messages(events: list[Event]) -> list[str]:
     return [event.message for event in events if event.stage == "track"]
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
-    """Let the tracker's process meet another package of the name of trackio."""
+def fake_trackio(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
+    """Make the tracking process import this code as trackio."""
     folder.mkdir()
     (folder / "trackio.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
-def ended(pid: int) -> bool:
-    """Whether a process is gone, or only waits to be fetched."""
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone or a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
 
 
-def test_a_run_is_tracked_while_it_is_trained(
+def test_run_is_tracked_during_training(
     training: Training,
     tmp_path: Path,
     trackers: Trackers,
@@ -96,48 +96,47 @@ def test_a_run_is_tracked_while_it_is_trained(
     events: list[Event] = []
     run = training.run(tmp_path, events.append)
     assert messages(events) == []
-    assert weights(run) == training.alone
+    assert weights(run) == training.untracked_weights
     told = trackers.read(run, "trackio")["train"]
     result = run.record().result
     held_out = [p["held_out_bits_per_byte"] for p in result["history"]]
-    assert [value for _, value in told.course("held_out/bits_per_byte")] == held_out
-    assert [step for step, _ in told.course("train/learning_rate")][-1] == result["steps"]
+    assert [value for _, value in told.series("held_out/bits_per_byte")] == held_out
+    assert [step for step, _ in told.series("train/learning_rate")][-1] == result["steps"]
     assert told.tables["predictions"][0][0][1] == "My dream is"
-    assert told.course("likeness/bits_per_byte/bot")
-    assert {name for name, *_ in told.made} == {"model-ann"}
+    assert told.series("likeness/bits_per_byte/bot")
+    assert {name for name, *_ in told.created} == {"model-ann"}
     assert run.record().config["track"] == "trackio"
 
 
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("raise ImportError('broken')", "Tracking stopped early; huggingtweets track "),
-        ("import os; os._exit(3)", "Tracking stopped early; huggingtweets track "),
-        ("import time; time.sleep(600)", "Tracking goes on in the background"),
+        ("raise ImportError('broken')", "Tracking failed; repeat it with: huggingtweets track "),
+        ("import os; os._exit(3)", "Tracking failed; repeat it with: huggingtweets track "),
+        ("import time; time.sleep(600)", "Tracking continues in the background"),
     ],
 )
-def test_a_tracker_that_fails_or_hangs(
+def test_failing_or_hanging_tracker_does_not_affect_training(
     training: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     code: str,
     told: str,
 ) -> None:
-    pretend(monkeypatch, tmp_path / "package", code)
+    fake_trackio(monkeypatch, tmp_path / "package", code)
     monkeypatch.setattr(process, "_SECONDS_TO_END", 0.5 if "sleep" in code else 120.0)
     events: list[Event] = []
     run = training.run(tmp_path / "runs", events.append)
     (message,) = messages(events)
     assert message.startswith(told)
     assert (run.record().state, run.record().error) == ("done", None)
-    assert weights(run) == training.alone
-    for left in process._left:
+    assert weights(run) == training.untracked_weights
+    for left in process._detached:
         left.kill()
-        left.wait()
-    process._left.clear()
+    process._detached.clear()
 
 
-def test_a_tracker_that_is_killed(
+def test_killed_tracker_does_not_affect_training(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, start = list[Any](), process._start
@@ -150,19 +149,19 @@ def test_a_tracker_that_is_killed(
 
     def listen(event: Event) -> None:
         events.append(event)
-        if event.stage == "train" and event.done and started[0].poll() is None:
+        if event.stage == "train" and event.done and started[0].exit_code is None:
             os.kill(started[0].pid, signal.SIGKILL)
 
     events: list[Event] = []
     run = training.run(tmp_path, listen)
-    assert started[0].returncode == -signal.SIGKILL
+    assert started[0].exit_code == -signal.SIGKILL
     assert messages(events) == [
-        f"Tracking stopped early; huggingtweets track {run.path} --to trackio sends it again."
+        f"Tracking failed; repeat it with: huggingtweets track {run.path} --to trackio"
     ]
-    assert weights(run) == training.alone
+    assert weights(run) == training.untracked_weights
 
 
-def test_an_interrupted_run_is_not_waited_for_and_goes_on_as_the_same(
+def test_resumed_run_is_tracked_as_the_same_run(
     training: Training,
     tmp_path: Path,
     trackers: Trackers,
@@ -172,30 +171,30 @@ def test_an_interrupted_run_is_not_waited_for_and_goes_on_as_the_same(
     interrupt = Interrupt()
 
     def listen(event: Event) -> None:
-        interrupt.requested |= event.stage == "train"  # the first one comes before any step
+        interrupt.requested |= event.stage == "train"  # the first event comes before any step
 
     with pytest.raises(Interrupted) as caught:
         training.run(tmp_path, listen, interrupt)
     assert caught.value.run
     run = RunFolder(caught.value.run)
-    for left in process._left:
-        assert left.wait(120) == 0  # it ends by itself
-    process._left.clear()
+    for left in process._detached:
+        assert left.wait(120) == 0  # it exits on its own
+    process._detached.clear()
     first = trackers.read(run, "trackio")
-    assert not first["train"].made
+    assert not first["train"].created
     events: list[Event] = []
     pipeline.resume(run.path, events.append)
     assert messages(events) == []
-    again = trackers.read(run, "trackio")  # which knows of one run a job
-    assert again["download"].made == first["download"].made
+    again = trackers.read(run, "trackio")  # one stored run per job
+    assert again["download"].created == first["download"].created
     assert len(again["train"].history) > len(first["train"].history)
-    assert again["train"].made
+    assert again["train"].created
     steps = [row["_step"] for row in again["train"].history]
     assert steps == sorted(steps)
-    assert weights(run) == training.alone
+    assert weights(run) == training.untracked_weights
 
 
-def test_the_tracker_ends_when_the_training_is_killed(training: Training, tmp_path: Path) -> None:
+def test_tracker_ends_when_the_training_is_killed(training: Training, tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 from huggingtweets import pipeline
@@ -221,12 +220,12 @@ pipeline.train([sys.argv[1]], options(Path(sys.argv[2]), Path(sys.argv[3])), lis
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     deadline = time.monotonic() + 120
-    while not ended(int(done.stdout)):
+    while not has_ended(int(done.stdout)):
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
-def test_the_training_loads_no_tracker(training: Training, tmp_path: Path) -> None:
+def test_training_imports_no_tracker(training: Training, tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path

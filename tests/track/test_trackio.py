@@ -1,4 +1,4 @@
-"""trackio's own ways: its folder, its dashboard."""
+"""trackio: versions, its folder, its dashboard and the command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.track.conftest import Trackers
 
 
-def test_runs_of_the_same_name_stay_apart(trackers: Trackers, tmp_path: Path) -> None:
+def test_runs_of_the_same_name_are_distinct(trackers: Trackers, tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / name, made_up_posts(10)) for name in "ab"]
     for run in runs:
         assert trackers.track(run, "trackio").returncode == 0
@@ -27,11 +27,13 @@ def test_runs_of_the_same_name_stay_apart(trackers: Trackers, tmp_path: Path) ->
     ] * 2
 
 
-def test_versions_stand_for_content(trackers: Trackers, tmp_path: Path) -> None:
+def test_artifact_versions_depend_on_content(trackers: Trackers, tmp_path: Path) -> None:
     posts = [f"{post} versions" for post in made_up_posts(12)]
     before = _versions(trackers)
-    for folder, told in (("a", posts), ("b", posts), ("c", posts[:-1])):
-        assert trackers.track(finished_run(tmp_path / folder, told), "trackio").returncode == 0
+    for folder, posts_of_run in (("a", posts), ("b", posts), ("c", posts[:-1])):
+        assert (
+            trackers.track(finished_run(tmp_path / folder, posts_of_run), "trackio").returncode == 0
+        )
     after = _versions(trackers)
     assert after["tweets-ann"] - before.get("tweets-ann", 0) == 2
     assert after["dataset-ann"] - before.get("dataset-ann", 0) == 2
@@ -45,7 +47,7 @@ def _versions(trackers: Trackers) -> dict[str, int]:
         return {}
 
 
-def test_a_folder_that_cannot_be_written_is_told(trackers: Trackers, tmp_path: Path) -> None:
+def test_unwritable_folder_is_an_error(trackers: Trackers, tmp_path: Path) -> None:
     run = finished_run(tmp_path, made_up_posts(10))
     (tmp_path / "file").write_text("")
     env = {**trackers.env}
@@ -57,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_told(trackers: Trackers, tmp_path: P
     assert done.returncode == 1
 
 
-def test_the_dashboard_shows_the_project(trackers: Trackers, tmp_path: Path) -> None:
+def test_dashboard_shows_the_project(trackers: Trackers, tmp_path: Path) -> None:
     run = finished_run(tmp_path, made_up_posts(10), name="shown")
     assert trackers.track(run, "trackio").returncode == 0
     import requests
@@ -84,7 +86,7 @@ def test_the_dashboard_shows_the_project(trackers: Trackers, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("port", ["0", "70000"])
-def test_a_port_that_is_none(port: str) -> None:
+def test_invalid_port_is_rejected(port: str) -> None:
     done = subprocess.run(
         [*PROGRAM, "dashboard", "--port", port], capture_output=True, text=True, check=False
     )
@@ -92,7 +94,7 @@ def test_a_port_that_is_none(port: str) -> None:
     assert done.stderr == f"huggingtweets: --port must be from 1 to 65535, not {port}.\n"
 
 
-def test_track_from_the_command_line(trackers: Trackers, tmp_path: Path) -> None:
+def test_track_command(trackers: Trackers, tmp_path: Path) -> None:
     run = finished_run(tmp_path, made_up_posts(10))
     done = subprocess.run(
         [*PROGRAM, "track", str(run.path)],
@@ -102,7 +104,7 @@ def test_track_from_the_command_line(trackers: Trackers, tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert " is in trackio; look at it with: " in done.stdout
+    assert " is in trackio. View it with: " in done.stdout
     assert sorted(trackers.read(run, "trackio")) == ["download", "preprocess", "train"]
     missing = subprocess.run(
         [sys.executable, *PROGRAM[1:], "track", "nowhere"],

@@ -1,4 +1,4 @@
-"""From events to calls, for runs that didn't go straight."""
+"""Logging of interrupted and unusual runs, and the choice of a tracker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """A tracker that only remembers."""
+    """A tracker that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -62,7 +62,7 @@ def run(tmp_path: Path) -> RunFolder:
     return finished_run(tmp_path, made_up_posts(10))
 
 
-def test_the_order_of_things(run: RunFolder, tmp_path: Path) -> None:
+def test_jobs_and_artifacts_are_logged_in_order(run: RunFolder, tmp_path: Path) -> None:
     tracker = Recorder()
     follow(run, "id", tracker, Lineage(run, tmp_path, raw=True), lambda: True)
     order = [call for call in tracker.calls if call[0] not in ("log", "table")]
@@ -83,33 +83,33 @@ def test_the_order_of_things(run: RunFolder, tmp_path: Path) -> None:
     ]
 
 
-def test_it_follows_while_the_run_goes_on(run: RunFolder, tmp_path: Path) -> None:
+def test_running_run_is_followed(run: RunFolder, tmp_path: Path) -> None:
     run.events_file.unlink()
     record = run.record()
     record.state = "training"
     run.save(record)
-    left, tracker = training_events(), Recorder()
-    met = []
+    pending, tracker = training_events(), Recorder()
+    steps_seen = []
 
-    def over() -> bool:
-        met.append(tracker.steps()[-1])
-        for event in left[:5]:
+    def run_ended() -> bool:
+        steps_seen.append(tracker.steps()[-1])
+        for event in pending[:5]:
             run.append_event(event)
-        del left[:5]
-        if not left:
+        del pending[:5]
+        if not pending:
             record.state = "done"
             run.save(record)
-        return not left
+        return not pending
 
-    follow(run, "id", tracker, Lineage(run, tmp_path, raw=True), over)
-    assert len(set(met)) > 3  # told as it came
+    follow(run, "id", tracker, Lineage(run, tmp_path, raw=True), run_ended)
+    assert len(set(steps_seen)) > 3  # logged step by step
     assert tracker.steps() == sorted(tracker.steps())
     assert ("table", 20, "predictions", 6) in tracker.calls
     assert tracker.calls[-1] == ("finish", True)
 
 
 @pytest.mark.parametrize("state", ["training", "failed"])
-def test_a_run_that_came_to_no_end(run: RunFolder, tmp_path: Path, state: Any) -> None:  # noqa: ANN401
+def test_unfinished_run_is_logged_as_failed(run: RunFolder, tmp_path: Path, state: Any) -> None:  # noqa: ANN401
     record = run.record()
     record.state = state
     run.save(record)
@@ -120,28 +120,28 @@ def test_a_run_that_came_to_no_end(run: RunFolder, tmp_path: Path, state: Any) -
     assert not [call for call in tracker.calls if call[0] == "table" and call[2] == "likeness"]
 
 
-def test_steps_that_come_again_after_a_crash_are_told_once() -> None:
+def test_repeated_steps_are_logged_once() -> None:
     tracker, events = Recorder(), training_events()
-    TrainingLogger(tracker).tell(events[:15] + events[8:])
+    TrainingLogger(tracker).log(events[:15] + events[8:])
     assert tracker.steps() == sorted(tracker.steps())
     assert set(tracker.steps()) == set(range(21))
 
 
-def test_a_run_that_started_over_is_told_from_its_new_beginning() -> None:
+def test_run_that_started_over_is_logged_from_its_new_start() -> None:
     tracker, events = Recorder(), training_events()
-    TrainingLogger(tracker).tell(events[:15] + events)
+    TrainingLogger(tracker).log(events[:15] + events)
     assert tracker.steps() == [event["done"] for event in events if event["stage"] == "train"]
     assert ("table", 20, "predictions", 6) in tracker.calls
 
 
-def test_what_is_no_number_is_left_out() -> None:
+def test_non_numbers_are_omitted() -> None:
     tracker = Recorder()
     event = {"stage": "train", "done": 3, "loss": math.nan, "epoch": 1, "cores": None}
-    TrainingLogger(tracker).tell([event])
+    TrainingLogger(tracker).log([event])
     assert tracker.calls == [("log", 3, {"train/epoch": 1})]
 
 
-def test_lines_under_way_wait_and_broken_ones_are_passed_over(tmp_path: Path) -> None:
+def test_tail_waits_for_whole_lines_and_skips_broken_ones(tmp_path: Path) -> None:
     file, tail = tmp_path / "events.jsonl", JsonlTail(tmp_path / "events.jsonl")
     assert tail.read() == []
     file.write_bytes(b'{"a": 1}\n{"a":')
@@ -153,7 +153,7 @@ def test_lines_under_way_wait_and_broken_ones_are_passed_over(tmp_path: Path) ->
     assert tail.read() == []
 
 
-def test_artifacts_are_told_apart_by_their_content(tmp_path: Path) -> None:
+def test_artifact_digest_depends_on_content(tmp_path: Path) -> None:
     same, posts = finished_run(tmp_path / "a", made_up_posts(10)), made_up_posts(10)
     again = finished_run(tmp_path / "b", posts, name="other")
     other = finished_run(tmp_path / "c", posts[:-1])
@@ -176,7 +176,7 @@ def test_artifacts_are_told_apart_by_their_content(tmp_path: Path) -> None:
         ("gpt2/x", "gpt2_x-"),
     ],
 )
-def test_names_are_plain_and_stay_apart(text: str, name: str | None) -> None:
+def test_artifact_names_are_valid_and_unique(text: str, name: str | None) -> None:
     made = safe_name(text)
     assert set(made) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     assert made.strip("._-")
@@ -184,7 +184,7 @@ def test_names_are_plain_and_stay_apart(text: str, name: str | None) -> None:
     assert made == text or made != safe_name(text + "!")
 
 
-def test_what_cannot_be_tracked_is_one_sentence(
+def test_invalid_tracking_requests_are_rejected(
     run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BotError, match="is not a run folder"):
@@ -194,12 +194,12 @@ def test_what_cannot_be_tracked_is_one_sentence(
     with pytest.raises(InputError, match=r"no tracker 'mlflow'.* Or use --track none"):
         choose("mlflow")
     monkeypatch.setattr(sync, "is_installed", lambda _: False)
-    with pytest.raises(InputError, match=r"pip install huggingtweets\[wandb\]"):
+    with pytest.raises(InputError, match=r"pip install 'huggingtweets\[wandb\]'"):
         checked("wandb")
 
 
-def test_the_default_is_trackio_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose(None) == "none"  # of the tests
+def test_default_tracker_is_trackio_if_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose(None) == "none"  # set for tests
     monkeypatch.delenv(process.DEFAULT)
     assert choose(None) == "trackio"
     assert choose("none") == "none"
@@ -209,29 +209,31 @@ def test_the_default_is_trackio_where_it_is_installed(monkeypatch: pytest.Monkey
     assert choose(None) == "wandb"
 
 
-def test_a_folder_called_like_a_tracker_is_none(
+def test_folder_with_a_trackers_name_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mlflow").mkdir()  # as W&B leaves one where it is used
+    (tmp_path / "mlflow").mkdir()  # as W&B creates one in the current folder
     monkeypatch.syspath_prepend(tmp_path)
     assert not sync.is_installed("mlflow")
 
 
-def test_one_process_tracks_at_a_time(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_tracking_process_is_rejected(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def again(*_: Any, **__: Any) -> Recorder:  # noqa: ANN401
         with pytest.raises(StorageError, match="is being tracked by another process"):
             send(run, "trackio", lambda: True)
         return Recorder()
 
-    monkeypatch.setattr(sync, "_tracker", again)
+    monkeypatch.setattr(sync, "_open_tracker", again)
     assert send(run, "trackio", lambda: True) == ""
     first = json.loads((run.path / "track" / "track.json").read_text())["id"]
-    monkeypatch.setattr(sync, "_tracker", lambda *_: Recorder())
+    monkeypatch.setattr(sync, "_open_tracker", lambda *_: Recorder())
     send(run, "wandb", lambda: True)
     assert json.loads((run.path / "track" / "track.json").read_text())["id"] == first
 
 
-def test_trackio_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackio_uploads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL"):
         monkeypatch.setenv(name, "me/space")
     monkeypatch.setattr("importlib.import_module", lambda name: name)

@@ -1,4 +1,4 @@
-"""W&B's own ways: offline folders, one line for the user, a server that can't be used."""
+"""W&B: offline runs, messages, a broken server."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def offline_folders(run: RunFolder) -> list[Path]:
     return sorted((run.path / "track" / "wandb").glob("offline-run-*"))
 
 
-def test_who_is_not_logged_in_gets_files_and_one_line(run: RunFolder, trackers: Trackers) -> None:
+def test_without_login_runs_are_logged_offline(run: RunFolder, trackers: Trackers) -> None:
     env = {**trackers.env}
     del trackers.env["WANDB_MODE"], trackers.env["WANDB_API_KEY"]
     try:
@@ -69,15 +69,17 @@ def test_who_is_not_logged_in_gets_files_and_one_line(run: RunFolder, trackers: 
     folders = offline_folders(run)
     assert len(folders) == len(JOBS)
     line = done.stdout.splitlines()[-1]
-    assert line.startswith("Nobody is logged in to W&B: logged offline; send it: wandb sync /")
+    assert line.startswith(
+        "Not logged in to W&B, so the run was logged offline. Upload it with: wandb sync /"
+    )
     assert all(str(folder) in line for folder in folders)
     runs = [read_run(file) for folder in folders for file in folder.glob("*.wandb")]
     assert {of.job_type for of in runs} == set(JOBS)
     assert {of.project for of in runs} == {"huggingtweets"}
     assert {of.exit_code for of in runs} == {0}
-    # no code, no command line, no list of packages, nothing of this process's own
+    # no code, command line, packages or system metrics
     assert not [file for folder in folders for file in (folder / "files").glob("*.*")]
-    # posts stay here unless asked for: what is sent later is online as well
+    # no posts unless requested, as offline runs are uploaded later
     assert all(
         len(entry.path) and "parquet" not in entry.path
         for of in runs
@@ -86,9 +88,7 @@ def test_who_is_not_logged_in_gets_files_and_one_line(run: RunFolder, trackers: 
     )
 
 
-def test_tracked_again_it_is_the_same_run_in_new_folders(
-    run: RunFolder, trackers: Trackers
-) -> None:
+def test_tracking_again_keeps_the_run_id(run: RunFolder, trackers: Trackers) -> None:
     record = run.record()
     record.state = "training"
     run.save(record)
@@ -103,7 +103,7 @@ def test_tracked_again_it_is_the_same_run_in_new_folders(
     assert {of.id for of in runs} == {of.id for of in first}
 
 
-def test_a_server_that_cannot_be_used_leaves_files(
+def test_broken_server_falls_back_to_offline(
     run: RunFolder, trackers: Trackers, broken: ThreadingHTTPServer
 ) -> None:
     env = {**trackers.env}

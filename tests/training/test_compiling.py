@@ -1,4 +1,4 @@
-"""Compiled training means the same as uncompiled, and a compiler that fails stops nobody."""
+"""Compiled training equals uncompiled training, and training survives compiler failures."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 RECIPE = FAST.changed(learning_rate=3e-3, epochs=1, batch_tokens=512)
-# torch's compiler looks at what isn't a leaf, and forks beside threads
+# torch's compiler reads .grad of non-leaf tensors and forks while threads run
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 needs_compiler = pytest.mark.skipif(not devices.has_compiler(), reason="there is no C++ compiler")
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of this test's own; what torch keeps of earlier compilations is forgotten."""
+    """A separate cache for this test; torch's state of earlier compilations is reset."""
     import torch
 
     torch.compiler.reset()
@@ -54,7 +54,7 @@ def loss_and_gradient(lm: LanguageModel, posts: list[str]) -> tuple[float, Any]:
     return loss.item(), torch.cat(parts)
 
 
-def fits(
+def run_fit(
     lm: LanguageModel,
     posts: list[str],
     cpu: ComputeDevice,
@@ -71,22 +71,22 @@ def test_compiled_blocks_give_the_loss_and_gradients_of_plain_fp32(
 ) -> None:
     plain, compiled = language_model.load(tiny_base), language_model.load(tiny_base)
     assert compiling.compile_blocks(compiled.model)
-    for some in (posts[:6], posts[6:15]):  # two shapes
-        loss, gradient = loss_and_gradient(compiled, some)
-        expected, wanted = loss_and_gradient(plain, some)
-        assert loss == pytest.approx(expected, rel=1e-5)
-        assert float((gradient - wanted).norm() / wanted.norm()) < 1e-5
+    for batch in (posts[:6], posts[6:15]):  # two shapes
+        loss, gradient = loss_and_gradient(compiled, batch)
+        plain_loss, plain_gradient = loss_and_gradient(plain, batch)
+        assert loss == pytest.approx(plain_loss, rel=1e-5)
+        assert float((gradient - plain_gradient).norm() / plain_gradient.norm()) < 1e-5
     compiling.decompile(compiled.model)
     again, _ = loss_and_gradient(compiled, posts[:6])
     assert again == pytest.approx(loss_and_gradient(plain, posts[:6])[0], rel=1e-6)
 
 
 @needs_compiler
-def test_a_training_compiled_ends_where_one_uncompiled_does(
+def test_compiled_training_reaches_the_loss_of_uncompiled_training(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
-    compiled, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
-    plain, _ = fits(language_model.load(tiny_base), posts, cpu, compiled=False)
+    compiled, events = run_fit(language_model.load(tiny_base), posts, cpu, compiled=True)
+    plain, _ = run_fit(language_model.load(tiny_base), posts, cpu, compiled=False)
     assert compiled.compiled
     assert not plain.compiled
     assert any("compiled" in event.message for event in events)
@@ -94,7 +94,7 @@ def test_a_training_compiled_ends_where_one_uncompiled_does(
 
 
 @needs_compiler
-def test_a_compiler_that_fails_is_told_and_the_training_goes_on(
+def test_a_compiler_failure_is_reported_and_training_continues(
     tiny_base: Path,
     posts: list[str],
     cpu: ComputeDevice,
@@ -106,19 +106,19 @@ def test_a_compiler_that_fails_is_told_and_the_training_goes_on(
     monkeypatch.setattr(config.cpp, "cxx", ("/bin/false",))
     monkeypatch.setattr(config, "force_disable_caches", True)
     (cache / "half a library").write_text("x")
-    plain, _ = fits(language_model.load(tiny_base), posts, cpu, compiled=False)
-    result, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
+    plain, _ = run_fit(language_model.load(tiny_base), posts, cpu, compiled=False)
+    result, events = run_fit(language_model.load(tiny_base), posts, cpu, compiled=True)
     assert not result.compiled
     assert any("compiling failed" in event.message for event in events)
     assert result.best == pytest.approx(plain.best, rel=1e-6)
     assert not cache.exists()
 
 
-def test_without_a_compiler_training_starts_at_once_and_says_so(
+def test_a_missing_compiler_is_reported_and_training_runs_uncompiled(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiling, "has_compiler", lambda: False)
-    result, events = fits(language_model.load(tiny_base), posts, cpu, compiled=True)
+    result, events = run_fit(language_model.load(tiny_base), posts, cpu, compiled=True)
     assert not result.compiled
     assert "there is no C++ compiler" in events[0].message
 
@@ -127,13 +127,13 @@ def test_without_a_compiler_training_starts_at_once_and_says_so(
     ("changes", "model", "expected"),
     [
         ({"precision": "bf16"}, (124_000_000, False), True),
-        ({"precision": "bf16"}, (124_000_000, True), False),  # slower than quick dropout
-        ({"precision": "bf16"}, (7_000_000, False), False),  # over before it would pay
+        ({"precision": "bf16"}, (124_000_000, True), False),  # slower than replace_dropout
+        ({"precision": "bf16"}, (7_000_000, False), False),  # too short to pay
         ({"precision": "fp32"}, (124_000_000, False), False),
         ({"precision": "bf16", "device": "cuda"}, (124_000_000, False), False),
     ],
 )
-def test_it_compiles_by_itself_only_where_it_pays(
+def test_compilation_is_chosen_only_where_it_pays(
     cpu: ComputeDevice,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
@@ -142,15 +142,17 @@ def test_it_compiles_by_itself_only_where_it_pays(
 ) -> None:
     monkeypatch.setattr(compiling, "has_compiler", lambda: True)
     (parameters, drops), where, tokens = model, replace(cpu, **changes), 200_000
-    found = [
+    decisions = [
         compiling.should_compile(wanted, where, parameters, tokens, drops=drops)
         for wanted in (None, False, True)
     ]
-    assert found[0] == (expected, "")
-    assert [compiled for compiled, _ in found[1:]] == [False, True]
+    assert decisions[0] == (expected, "")
+    assert [compiled for compiled, _ in decisions[1:]] == [False, True]
 
 
-def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_is_in_the_users_cache_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compiling.cache_folder() == tmp_path / "huggingtweets" / "compiled"
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"]

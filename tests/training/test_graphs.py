@@ -25,7 +25,7 @@ def has_cuda() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("shape", "budget", "longest", "wanted"),
+    ("shape", "budget", "longest", "expected"),
     [
         ((8, 64), 512, 1024, (8, 64)),
         ((3, 60), 512, 1024, (8, 64)),  # the last batch of a block of posts
@@ -37,19 +37,20 @@ def has_cuda() -> bool:
     ],
 )
 def test_batches_are_padded_to_few_shapes(
-    shape: tuple[int, int], budget: int, longest: int, wanted: tuple[int, int]
+    shape: tuple[int, int], budget: int, longest: int, expected: tuple[int, int]
 ) -> None:
-    assert graphs.padded_shape(shape, budget, longest) == wanted
-    assert graphs.padded_shape(wanted, budget, longest) == wanted
+    assert graphs.padded_shape(shape, budget, longest) == expected
+    assert graphs.padded_shape(expected, budget, longest) == expected
 
 
-def test_all_full_batches_have_a_dozen_shapes_and_none_shrinks() -> None:
+def test_full_batches_are_padded_to_at_most_14_shapes() -> None:
     shapes = [(512 // width, width) for width in range(17, 97)]
     padded = [graphs.padded_shape(shape, 512, 1024) for shape in shapes]
     assert len(set(padded)) <= 14
-    for (rows, width), (high, wide) in zip(shapes, padded, strict=True):
-        assert rows <= high <= rows * 2
-        assert width <= wide < width + 16
+    for shape, padded_shape in zip(shapes, padded, strict=True):
+        (rows, width), (padded_rows, padded_width) = shape, padded_shape
+        assert rows <= padded_rows <= rows * 2
+        assert width <= padded_width < width + 16
 
 
 def loss_and_gradients(base: Path, batch: Batch) -> tuple[float, dict[str, Any]]:
@@ -70,14 +71,14 @@ def test_padding_changes_neither_loss_nor_gradients(dropout_base: Path, posts: l
     assert padded.inputs.numel() > batch.inputs.numel()
 
     loss, gradients = loss_and_gradients(dropout_base, batch)
-    also, others = loss_and_gradients(dropout_base, padded)
-    assert also == pytest.approx(loss, rel=1e-6)
+    padded_loss, padded_gradients = loss_and_gradients(dropout_base, padded)
+    assert padded_loss == pytest.approx(loss, rel=1e-6)
     for name, gradient in gradients.items():
-        torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(padded_gradients[name], gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("base", ["tiny_base", "dropout_base"])
-def test_attention_without_a_mask_is_causal_too(base: str, request: pytest.FixtureRequest) -> None:
+def test_attention_without_a_mask_is_causal(base: str, request: pytest.FixtureRequest) -> None:
     import torch
 
     model = language_model.load(request.getfixturevalue(base), attention="sdpa").model
@@ -91,7 +92,9 @@ def test_attention_without_a_mask_is_causal_too(base: str, request: pytest.Fixtu
     torch.testing.assert_close(unmasked, plain, rtol=1e-4, atol=1e-6)
 
 
-def test_used_on_cuda_for_posts_only(dropout_base: Path, cpu: ComputeDevice) -> None:
+def test_graphs_are_used_only_on_cuda_with_rows_of_posts(
+    dropout_base: Path, cpu: ComputeDevice
+) -> None:
     model, gpu = (
         language_model.load(dropout_base, attention="sdpa").model,
         replace(cpu, device="cuda"),
@@ -118,41 +121,43 @@ def fitted(
     return fit(TrainingTask(lm, [posts[:270]], posts[270:], recipe, machine), events.append), events
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not has_cuda(), reason="needs a CUDA device")
-@pytest.mark.parametrize(("precision", "near"), [("fp32", 1e-3), ("bf16", 1e-2)])
-def test_replayed_steps_are_those_launched(
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 1e-2)])
+def test_replayed_steps_give_the_loss_of_launched_steps(
     dropout_base: Path,
     posts: list[str],
     precision: str,
-    near: float,
+    tolerance: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    replayed, said = fitted(dropout_base, posts, precision)
-    assert not any("aren't replayed" in event.message for event in said)
+    replayed, events = fitted(dropout_base, posts, precision)
+    assert not any("CUDA graphs are disabled" in event.message for event in events)
     monkeypatch.setattr(graphs, "usable", lambda *_, **__: False)
     launched, _ = fitted(dropout_base, posts, precision)
     assert replayed.steps == launched.steps
     for one, other in zip(replayed.history, launched.history, strict=True):
         for key in ("train_loss", "held_out_bits_per_byte"):
-            assert one[key] == pytest.approx(other[key], rel=near)
+            assert one[key] == pytest.approx(other[key], rel=tolerance)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not has_cuda(), reason="needs a CUDA device")
-def test_where_capturing_fails_training_goes_on(
+def test_training_continues_when_capturing_fails(
     dropout_base: Path, posts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     launched = graphs.CudaGraphStepper._compute
 
-    def waits(self: graphs.CudaGraphStepper, batch: Batch) -> None:
+    def compute_and_wait(self: graphs.CudaGraphStepper, batch: Batch) -> None:
         launched(self, batch)
         if torch.cuda.is_current_stream_capturing():
             self.loss.item()
 
     whole, _ = fitted(dropout_base, posts, "fp32", drops=True)
-    monkeypatch.setattr(graphs.CudaGraphStepper, "_compute", waits)
-    failed, said = fitted(dropout_base, posts, "fp32", drops=True)
-    assert sum("aren't replayed" in event.message for event in said) == 1
+    monkeypatch.setattr(graphs.CudaGraphStepper, "_compute", compute_and_wait)
+    failed, events = fitted(dropout_base, posts, "fp32", drops=True)
+    assert sum("CUDA graphs are disabled" in event.message for event in events) == 1
     assert failed.steps == whole.steps
     assert failed.best == pytest.approx(whole.best, rel=1e-3)

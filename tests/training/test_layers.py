@@ -1,4 +1,4 @@
-"""Training the top layers only is the plain way with the rest frozen."""
+"""Training only the top layers equals training the whole model with the rest frozen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from huggingtweets.data import batching
 from huggingtweets.errors import InputError, StorageError
 from huggingtweets.nn import language_model, likelihood
 from huggingtweets.training import TrainingTask, fit, frozen, layers
-from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
+from huggingtweets.training.frozen import FrozenOutputs, can_cache_outputs
 from huggingtweets.training.layers import Layers
 from huggingtweets.training.recipe import CLASSIC, FAST
 
@@ -45,7 +45,7 @@ def gradients(lm: LanguageModel) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("base", BASES, indirect=True)
-def test_gradients_are_those_of_the_whole_model_with_the_rest_frozen(
+def test_gradients_equal_those_of_the_whole_model_with_the_rest_frozen(
     base: Path, posts: list[str]
 ) -> None:
     import torch
@@ -54,10 +54,10 @@ def test_gradients_are_those_of_the_whole_model_with_the_rest_frozen(
     rows = rows_of(ours, posts[:12])
     batch = batching.to_batch(rows)
     split = Layers(ours.model, 1)
-    kept = FrozenOutputs(split, rows_of(ours, posts[:40]), None)
-    kept.compute(lambda *_: None)
+    outputs = FrozenOutputs(split, rows_of(ours, posts[:40]), None)
+    outputs.compute(lambda *_: None)
     split.model.eval()  # dropout would differ
-    with kept.skipping(rows):
+    with outputs.skip_frozen(rows):
         loss = likelihood.negative_log_likelihood(ours.model, batch)
     loss.backward()  # type: ignore[no-untyped-call]
 
@@ -72,7 +72,7 @@ def test_gradients_are_those_of_the_whole_model_with_the_rest_frozen(
 
 
 @pytest.mark.parametrize("base", BASES, indirect=True)
-def test_only_the_top_and_the_final_norm_change(
+def test_only_the_top_layer_and_the_final_norm_change(
     base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path
 ) -> None:
     import torch
@@ -94,10 +94,10 @@ def test_only_the_top_and_the_final_norm_change(
     assert likelihood.bits_per_byte(again, posts[270:]) == pytest.approx(trained.best, rel=1e-6)
 
 
-def test_frozen_weights_are_saved_as_the_base_has_them(
+def test_frozen_weights_are_saved_in_the_precision_of_the_base(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path
 ) -> None:
-    """In bfloat16 they are rounded to compute with."""
+    """They are rounded to bfloat16 only for computing."""
     import torch
 
     lm, before = language_model.load(tiny_base), language_model.load(tiny_base).model.state_dict()
@@ -109,7 +109,7 @@ def test_frozen_weights_are_saved_as_the_base_has_them(
     assert torch.equal(lm.model.state_dict()[frozen_name], before[frozen_name])
 
 
-def test_blocks_are_trained_without_keeping_outputs(
+def test_rows_of_blocks_are_trained_without_cached_outputs(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
@@ -122,7 +122,7 @@ def test_blocks_are_trained_without_keeping_outputs(
     assert torch.equal(lm.model.state_dict()[name], before[name])
 
 
-def test_all_layers_without_the_embeddings(
+def test_top_layers_up_to_the_depth_leave_the_embeddings_frozen(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
@@ -136,7 +136,7 @@ def test_all_layers_without_the_embeddings(
     )
 
 
-def test_outputs_beyond_the_memory_are_kept_in_a_file_that_goes(
+def test_large_outputs_are_cached_in_a_temporary_file(
     tiny_base: Path,
     posts: list[str],
     cpu: ComputeDevice,
@@ -148,14 +148,14 @@ def test_outputs_beyond_the_memory_are_kept_in_a_file_that_goes(
         return fit(replace(task, checkpoint_file=folder / "state")).best
 
     in_memory = bits(tmp_path / "memory")
-    monkeypatch.setattr(frozen, "IN_MEMORY", 0)
+    monkeypatch.setattr(frozen, "MAX_MEMORY_BYTES", 0)
     assert bits(tmp_path / "disk") == in_memory
     assert {file.name for file in (tmp_path / "disk").iterdir()} == {
         file.name for file in (tmp_path / "memory").iterdir()
     }
 
 
-def test_no_room_for_the_outputs_is_one_sentence(
+def test_a_full_disk_is_reported_in_one_sentence(
     tiny_base: Path,
     posts: list[str],
     cpu: ComputeDevice,
@@ -166,7 +166,7 @@ def test_no_room_for_the_outputs_is_one_sentence(
         del handle, start, size
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(frozen, "IN_MEMORY", 0)
+    monkeypatch.setattr(frozen, "MAX_MEMORY_BYTES", 0)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     task = TrainingTask(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
     with pytest.raises(StorageError, match=r"^Can't write .*: the disk is full; .*\.$"):
@@ -179,33 +179,33 @@ def test_layers_that_pass_on_more_than_hidden_states_are_not_skipped(
 ) -> None:
     lm = language_model.load(tiny_base)
     split, row = Layers(lm.model, 1), rows_of(lm, posts)[0]
-    assert can_be_kept(split, row)
+    assert can_cache_outputs(split, row)
     lower, upper = split.blocks
-    note: dict[str, torch.Tensor] = {}
+    saved: dict[str, torch.Tensor] = {}
 
     def remember(_module: object, inputs: tuple[torch.Tensor, ...], _output: object) -> None:
-        note["inputs"] = inputs[0] * 2
+        saved["inputs"] = inputs[0] * 2
 
     def add(_module: object, _inputs: object, output: torch.Tensor) -> torch.Tensor:
-        return output + note.pop("inputs")
+        return output + saved.pop("inputs")
 
     lower.get_submodule("input_layernorm").register_forward_hook(remember)
     upper.register_forward_hook(add)
-    assert not can_be_kept(split, row)
+    assert not can_cache_outputs(split, row)
 
 
 @pytest.mark.parametrize(("given", "expected"), [("all", 0), ("top:1", 1), ("top:12", 12)])
-def test_layers_are_read(given: str, expected: int) -> None:
+def test_layers_option_is_parsed(given: str, expected: int) -> None:
     assert layers.parse(given) == expected
 
 
 @pytest.mark.parametrize("given", ["top:0", "top:-1", "top:", "top:x", "top:1.5", "foo", "", "10"])
-def test_other_words_for_layers_are_one_sentence(given: str) -> None:
+def test_an_invalid_layers_option_is_refused(given: str) -> None:
     with pytest.raises(InputError, match=r"^--layers must be all or top:K with K from 1, not "):
         layers.parse(given)
 
 
-def test_more_layers_than_there_are(tiny_base: Path) -> None:
+def test_more_layers_than_the_model_has_are_refused(tiny_base: Path) -> None:
     model = language_model.load(tiny_base).model
     layers.check(model, 2)
     with pytest.raises(InputError, match=r"has 2 layers; choose all or top:1 to top:2\.$"):

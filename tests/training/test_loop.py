@@ -27,7 +27,7 @@ RECIPE = FAST.changed(learning_rate=1e-2, epochs=2)
 def trained(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> tuple[LanguageModel, TrainingResult, list[Event]]:
-    """A short fine-tuning and what it said."""
+    """A short fine-tuning and its events."""
     lm, events = language_model.load(tiny_base), list[Any]()
     result = fit(TrainingTask(lm, [posts[:270]], posts[270:], RECIPE, cpu), events.append)
     return lm, result, events
@@ -37,8 +37,8 @@ def gradients(lm: LanguageModel) -> dict[str, Any]:
     return {name: weight.grad for name, weight in lm.model.named_parameters()}
 
 
-def test_loss_and_gradients_are_those_of_a_plain_step(tiny_base: Path, posts: list[str]) -> None:
-    """Against transformers' own loss: each post alone, weighted by its tokens."""
+def test_loss_and_gradients_equal_those_of_transformers(tiny_base: Path, posts: list[str]) -> None:
+    """Compared with transformers' loss of each post alone, weighted by its tokens."""
     import torch
 
     ours, plain = language_model.load(tiny_base, attention="eager"), language_model.load(tiny_base)
@@ -59,7 +59,7 @@ def test_loss_and_gradients_are_those_of_a_plain_step(tiny_base: Path, posts: li
         torch.testing.assert_close(gradients(ours)[name], gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_is_that_of_plain_adamw(
+def test_a_step_equals_one_of_plain_adamw(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
@@ -81,49 +81,49 @@ def test_a_step_is_that_of_plain_adamw(
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_bfloat16_is_within_a_hundredth_and_keeps_full_precision_copies(
+def test_bfloat16_loss_is_within_1_percent_and_master_weights_are_fp32(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
 
-    halves = replace(cpu, precision="bf16")
+    bf16 = replace(cpu, precision="bf16")
     full, half = language_model.load(tiny_base), language_model.load(tiny_base)
-    ours = Weights(half.model, halves, RECIPE)
+    ours = Weights(half.model, bf16, RECIPE)
     batch = batching.to_batch([[0, *ids, 0] for ids in full.encode_all(posts[:12])])
     exact = likelihood.negative_log_likelihood(full.model, batch).item()
     loss = likelihood.negative_log_likelihood(half.model, batch)
     assert loss.item() == pytest.approx(exact, rel=1e-2)
     loss.backward()  # type: ignore[no-untyped-call]
-    before = [weight.clone() for weight in ours.masters.values()]
-    ours.update(1e-6)  # less than bfloat16 can tell apart
+    before = [weight.clone() for weight in ours.master_params.values()]
+    ours.update(1e-6)  # too small a change for bfloat16
     assert {weight.dtype for weight in half.model.parameters()} == {torch.bfloat16}
-    assert {weight.dtype for weight in ours.masters.values()} == {torch.float32}
-    pairs = zip(before, ours.masters.values(), strict=True)
+    assert {weight.dtype for weight in ours.master_params.values()} == {torch.float32}
+    pairs = zip(before, ours.master_params.values(), strict=True)
     assert all(not torch.equal(old, new) for old, new in pairs)
 
 
-def test_another_precision_leaves_positions_as_exact_as_they_were(tiny_base: Path) -> None:
-    """Rounded rotary frequencies would be right neither here nor for who loads the bot."""
+def test_converting_precision_does_not_round_rotary_frequencies(tiny_base: Path) -> None:
+    """Rounding would change positions in training and in the saved bot."""
     import torch
 
     lm = language_model.load(tiny_base)
     before = {name: buffer.clone() for name, buffer in lm.model.named_buffers()}
     assert any("inv_freq" in name for name in before)
-    halves = select_device("cpu", "bf16")
-    lm.to(halves)
-    Weights(lm.model, halves, RECIPE).load_best()
+    bf16 = select_device("cpu", "bf16")
+    lm.to(bf16)
+    Weights(lm.model, bf16, RECIPE).load_best()
     for name, buffer in lm.model.named_buffers():
         assert torch.equal(buffer, before[name])
 
 
-def test_training_in_bfloat16_gives_a_bot_in_the_precision_of_its_base(
+def test_training_in_bfloat16_returns_the_precision_of_the_base(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path
 ) -> None:
     import torch
 
     lm = language_model.load(tiny_base)
-    halves = replace(cpu, precision="bf16")
-    result = fit(TrainingTask(lm, [posts[:270]], posts[270:], RECIPE, halves))
+    bf16 = replace(cpu, precision="bf16")
+    result = fit(TrainingTask(lm, [posts[:270]], posts[270:], RECIPE, bf16))
     exact = fit(
         TrainingTask(language_model.load(tiny_base), [posts[:270]], posts[270:], RECIPE, cpu)
     )
@@ -146,20 +146,20 @@ def test_held_out_loss_is_measured_before_the_first_step_and_after_each_epoch(
     assert result.best == measured[2]
     assert result.best < 0.8 * untouched
     assert result.history[0]["train_loss"] is None
-    told = [e.held_out_bits_per_byte for e in events if e.held_out_bits_per_byte is not None]
-    assert told == measured
+    reported = [e.held_out_bits_per_byte for e in events if e.held_out_bits_per_byte is not None]
+    assert reported == measured
     assert (events[-1].done, events[-1].total, events[-1].epoch) == (result.steps, result.steps, 2)
     assert result.stopped_early is False
 
 
-def test_tokens_are_those_of_the_posts(
+def test_tokens_are_counted_without_padding(
     trained: tuple[LanguageModel, TrainingResult, list[Event]], posts: list[str]
 ) -> None:
     lm, result, _ = trained
     assert result.tokens == 2 * sum(len(ids) + 1 for ids in lm.encode_all(posts[:270]))
 
 
-def test_what_was_too_much_is_taken_back(
+def test_interpolation_to_the_base_lowers_the_loss_after_a_high_rate(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     fast = FAST.changed(batch_tokens=512)
@@ -169,22 +169,22 @@ def test_what_was_too_much_is_taken_back(
             lm, [posts[:200]], posts[270:], fast.changed(learning_rate=1e-2, epochs=1), cpu
         )
     )
-    known = lm.model.state_dict()
-    found = {}
+    pretrained = lm.model.state_dict()
+    results = {}
     for way_back in (False, True):
         lm = language_model.load(tiny_base)
-        lm.model.load_state_dict(known)
+        lm.model.load_state_dict(pretrained)
         recipe = fast.changed(learning_rate=3e-2, epochs=2, way_back=way_back)
-        found[way_back] = fit(TrainingTask(lm, [posts[200:240]], posts[270:], recipe, cpu))
-    measured = [point["held_out_bits_per_byte"] or 0.0 for point in found[True].history]
+        results[way_back] = fit(TrainingTask(lm, [posts[200:240]], posts[270:], recipe, cpu))
+    measured = [point["held_out_bits_per_byte"] or 0.0 for point in results[True].history]
     assert measured[-1] > min(measured)
-    assert found[False].way is None
-    assert found[True].way in (0.25, 0.4, 0.55, 0.7, 0.85)
-    assert found[True].best < found[False].best == min(measured[: len(found[False].history)])
-    assert likelihood.bits_per_byte(lm, posts[270:]) == pytest.approx(found[True].best, rel=1e-3)
+    assert results[False].way is None
+    assert results[True].way in (0.25, 0.4, 0.55, 0.7, 0.85)
+    assert results[True].best < results[False].best == min(measured[: len(results[False].history)])
+    assert likelihood.bits_per_byte(lm, posts[270:]) == pytest.approx(results[True].best, rel=1e-3)
 
 
-def test_training_stops_when_it_no_longer_falls_and_the_best_weights_stay(
+def test_training_stops_when_held_out_loss_rises_and_returns_the_best_weights(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
@@ -201,7 +201,7 @@ def test_training_stops_when_it_no_longer_falls_and_the_best_weights_stay(
     assert likelihood.bits_per_byte(lm, other) == result.best
 
 
-def test_weights_that_never_got_better_are_those_of_the_base(
+def test_base_weights_are_returned_if_training_never_improves_them(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     import torch
@@ -212,7 +212,7 @@ def test_weights_that_never_got_better_are_those_of_the_base(
         assert torch.equal(one, other)
 
 
-def test_the_returned_model_scores_the_best_and_so_does_the_saved_one(
+def test_returned_and_saved_models_reach_the_best_measured_loss(
     trained: tuple[LanguageModel, TrainingResult, list[Event]], posts: list[str], tmp_path: Path
 ) -> None:
     lm, result, _ = trained
@@ -221,7 +221,7 @@ def test_the_returned_model_scores_the_best_and_so_does_the_saved_one(
     assert likelihood.bits_per_byte(language_model.load(tmp_path), posts[270:]) == result.best
 
 
-def test_a_loss_that_is_not_a_number_ends_the_run_with_advice(
+def test_a_non_finite_loss_ends_training_with_advice(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
@@ -230,7 +230,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_with_advice(
         fit(TrainingTask(lm, [posts[:50]], posts[50:60], RECIPE, cpu))
 
 
-def test_same_seed_same_weights_other_seed_others(
+def test_results_depend_on_the_seed_only(
     dropout_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     def result(seed: int) -> list[dict[str, float | None]]:

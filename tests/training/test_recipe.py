@@ -8,7 +8,7 @@ import pytest
 from huggingtweets.errors import InputError
 from huggingtweets.nn import language_model
 from huggingtweets.training import RECIPES, TrainingTask, fit
-from huggingtweets.training.loop import _Data
+from huggingtweets.training.loop import _TrainingData
 from huggingtweets.training.recipe import CLASSIC, FAST
 from huggingtweets.training.weights import Weights
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from huggingtweets.nn.devices import ComputeDevice
 
 
-def test_classic_is_the_published_recipe_to_the_letter() -> None:
+def test_classic_is_the_published_recipe() -> None:
     assert RECIPES["classic"] is CLASSIC
     assert (CLASSIC.epochs, CLASSIC.learning_rate) == (4, 1.37e-4)
     assert (CLASSIC.warmup, CLASSIC.weight_decay, CLASSIC.rows) == (0, 0, "blocks")
@@ -30,35 +30,36 @@ def test_classic_is_the_published_recipe_to_the_letter() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
-def test_classic_takes_a_step_for_each_full_block_of_the_context(
+def test_classic_takes_one_step_per_full_block_of_the_context(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
     task = TrainingTask(lm, [posts[:60]], posts[60:70], CLASSIC, cpu)
     tokens = sum(len(post) + 1 for post in lm.encode_all(posts[:60])) + 1
     blocks = tokens // lm.context
-    assert [[len(row) for row in batch] for batch in _Data(task, CLASSIC).epoch(0)] == [
-        [64]
-    ] * blocks
-    assert _Data(task, CLASSIC).epoch(0) != _Data(task, CLASSIC).epoch(1)  # shuffled anew
+    data = _TrainingData(task, CLASSIC)
+    assert [[len(row) for row in batch] for batch in data.epoch(0)] == [[64]] * blocks
+    assert data.epoch(0) != data.epoch(1)  # reshuffled
     trained = fit(task)
     assert (trained.steps, trained.history[-1]["epoch"]) == (4 * blocks, 4)
     assert trained.tokens == 4 * blocks * 63  # each label but the first of a block
 
 
-def test_classic_keeps_a_post_longer_than_the_context_in_one_piece(
+def test_classic_keeps_a_post_longer_than_the_context_whole(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)
     long = " ".join(posts[:5])
-    data = _Data(TrainingTask(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu), CLASSIC)
+    data = _TrainingData(
+        TrainingTask(lm, [[long, *posts[5:30]]], posts[30:33], CLASSIC, cpu), CLASSIC
+    )
     ids = [lm.separator, *lm.encode(long), lm.separator]
     assert len(ids) > lm.context + 1
     order = [token for batch in data.epoch(0) for row in batch for token in row]
     assert any(order[i : i + len(ids)] == ids for i in range(len(order)))
 
 
-def test_the_optimizer_is_adamw_with_the_recipes_numbers(
+def test_the_optimizer_is_adamw_with_the_recipes_settings(
     tiny_base: Path, cpu: ComputeDevice
 ) -> None:
     import torch
@@ -72,7 +73,7 @@ def test_the_optimizer_is_adamw_with_the_recipes_numbers(
     assert dims == [{2}, {1}]
 
 
-def test_fast_rises_then_falls_to_zero() -> None:
+def test_learning_rate_warms_up_then_decays_to_zero() -> None:
     recipe = FAST.changed(warmup=0.1, learning_rate=1e-3)
     rates = [recipe.rate(step, 100) for step in range(101)]
     assert rates[:10] == pytest.approx([1e-3 * i / 11 for i in range(1, 11)])
@@ -82,7 +83,7 @@ def test_fast_rises_then_falls_to_zero() -> None:
     assert recipe.rate(0, 1) == 1e-3
 
 
-def test_all_faults_come_at_once() -> None:
+def test_all_invalid_values_are_reported_at_once() -> None:
     wrong: dict[str, Any] = {
         "epochs": 0,
         "learning_rate": 1.0,
@@ -100,19 +101,19 @@ def test_all_faults_come_at_once() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
-def test_a_learning_rate_that_is_no_number_is_refused(value: float) -> None:
+def test_an_invalid_learning_rate_is_refused(value: float) -> None:
     with pytest.raises(InputError, match="learning_rate must be over 0 and under 1"):
         FAST.changed(learning_rate=value)
 
 
-def test_changing_a_recipe() -> None:
+def test_changed_replaces_only_given_values() -> None:
     assert FAST.changed(epochs=None, learning_rate=None) == FAST
     assert FAST.changed(epochs=7).epochs == 7
     with pytest.raises(InputError, match="A recipe has no momentum"):
         FAST.changed(momentum=0.9)
 
 
-def test_wider_bases_get_a_lower_rate_unless_one_is_named() -> None:
+def test_wider_bases_get_a_lower_rate_unless_it_is_explicit() -> None:
     assert FAST.for_base(512) == FAST.changed(
         learning_rate=2e-4, batch_tokens=256, enough_steps=150
     )
@@ -124,15 +125,15 @@ def test_wider_bases_get_a_lower_rate_unless_one_is_named() -> None:
     assert CLASSIC.for_base(64) == CLASSIC
 
 
-def test_wider_bases_take_more_tokens_in_a_step_unless_they_are_named() -> None:
+def test_wider_bases_get_larger_batches_unless_they_are_explicit() -> None:
     assert FAST.for_base(768).batch_tokens == 384
     assert FAST.for_base(256).batch_tokens == FAST.for_base(512).batch_tokens == 256
     assert FAST.changed(learning_rate=1e-3).for_base(768).batch_tokens == 384
-    named = FAST.changed(batch_tokens=100).for_base(768)
-    assert (named.batch_tokens, named.learning_rate) == (100, 1.33e-4)
+    explicit = FAST.changed(batch_tokens=100).for_base(768)
+    assert (explicit.batch_tokens, explicit.learning_rate) == (100, 1.33e-4)
 
 
-def test_many_posts_are_read_once_and_few_twice_unless_epochs_are_named() -> None:
+def test_many_posts_get_one_epoch_and_few_get_two_unless_epochs_are_explicit() -> None:
     assert FAST.for_steps(150).epochs == 1
     assert FAST.for_steps(149).epochs == FAST.epochs == 2
     assert FAST.for_steps(149).for_steps(150).epochs == 2

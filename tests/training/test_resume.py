@@ -37,15 +37,15 @@ COMMAND = [sys.executable, "-c", "from huggingtweets.cli import main; main()"]
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a base with dropout, and its result when nobody stops it."""
+    """A training of a base with dropout, and the result of an uninterrupted run."""
 
     source: Path
     base: Path
-    undisturbed: RunFolder
+    uninterrupted: RunFolder
     layers: str = "all"
 
     def start(self, out: Path) -> subprocess.Popen[str]:
-        """The same in another process, saving five times a second."""
+        """Start the same training in another process, with five checkpoints per second."""
         options = {
             "--base": self.base,
             "--epochs": EPOCHS,
@@ -77,7 +77,7 @@ def training(tmp_path_factory: pytest.TempPathFactory, dropout_base: Path) -> Tr
 
 @pytest.fixture(scope="module")
 def top_layer(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """The same of the top layer alone."""
+    """The same with only the top layer trained."""
     options = TrainOptions(
         base=str(training.base),
         recipe=RECIPE.changed(layers=1),
@@ -85,61 +85,63 @@ def top_layer(training: Training, tmp_path_factory: pytest.TempPathFactory) -> T
         device="cpu",
         precision="fp32",
     )
-    return replace(training, undisturbed=pipeline.train([training.source], options), layers="top:1")
+    return replace(
+        training, uninterrupted=pipeline.train([training.source], options), layers="top:1"
+    )
 
 
 def stop_in_mid_epoch(process: subprocess.Popen[str], run: RunFolder, how: signal.Signals) -> str:
-    """Send a signal a little after a checkpoint was written; returns what the process said."""
-    patience = time.monotonic() + 60
+    """Send a signal shortly after a checkpoint; return the process's error output."""
+    deadline = time.monotonic() + 60
     while not run.checkpoint_file.exists():
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < patience
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(0.1)
     process.send_signal(how)
-    said = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
     assert run.display_state() == "interrupted (training)"
-    found = checkpoint.load(run.checkpoint_file, Progress)
-    assert found
-    assert found[0].in_epoch > 0
-    assert found[0].step < run_steps(run)
-    return said
+    loaded = checkpoint.load(run.checkpoint_file, Progress)
+    assert loaded
+    assert loaded[0].in_epoch > 0
+    assert loaded[0].step < run_steps(run)
+    return output
 
 
 def run_steps(run: RunFolder) -> int:
     return max(int(event["total"]) for event in run.events() if event["stage"] == "train")
 
 
-def assert_same_end(run: RunFolder, undisturbed: RunFolder) -> None:
-    one, other = run.record(), undisturbed.record()
+def assert_same_result(run: RunFolder, uninterrupted: RunFolder) -> None:
+    one, other = run.record(), uninterrupted.record()
     assert one.state == other.state == "done"
     for key in ("history", "best", "steps", "tokens"):
         assert one.result[key] == other.result[key], key
     weights = "model.safetensors"
-    assert (run.bot / weights).read_bytes() == (undisturbed.bot / weights).read_bytes()
+    assert (run.bot / weights).read_bytes() == (uninterrupted.bot / weights).read_bytes()
     assert not run.checkpoint_file.exists()
 
 
 @pytest.mark.parametrize("which", ["training", "top_layer"])
-def test_killed_and_resumed_ends_as_if_undisturbed(
+def test_killed_and_resumed_gives_the_result_of_an_uninterrupted_run(
     which: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     training: Training = request.getfixturevalue(which)
     run = RunFolder(tmp_path / "ann")
     stop_in_mid_epoch(training.start(tmp_path), run, signal.SIGKILL)
     subprocess.run([*COMMAND, "train", "--resume", str(run.path)], check=True, capture_output=True)
-    assert_same_end(run, training.undisturbed)
+    assert_same_result(run, training.uninterrupted)
 
 
 def test_ctrl_c_saves_and_can_be_resumed(training: Training, tmp_path: Path) -> None:
     run, process = RunFolder(tmp_path / "ann"), training.start(tmp_path)
-    said = stop_in_mid_epoch(process, run, signal.SIGINT)
+    output = stop_in_mid_epoch(process, run, signal.SIGINT)
     assert process.returncode == Interrupted.exit_code == 130
-    assert "Stopped at step" in said
-    assert "Traceback" not in said
+    assert "Stopped at step" in output
+    assert "Traceback" not in output
     pipeline.resume(run.path)
-    assert_same_end(run, training.undisturbed)
-    with pytest.raises(BotError, match="is done; there is nothing to resume"):
+    assert_same_result(run, training.uninterrupted)
+    with pytest.raises(BotError, match="is finished; there is nothing to resume"):
         pipeline.resume(run.path)
 
 
@@ -151,22 +153,22 @@ def task(dropout_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Pat
     )
 
 
-def again(task: TrainingTask) -> TrainingTask:
+def reload(task: TrainingTask) -> TrainingTask:
     return replace(task, base=language_model.load(task.base.source), interrupt=Interrupt())
 
 
 @pytest.fixture
 def stopped(task: TrainingTask) -> TrainingTask:
-    """A fit that was stopped after its first step."""
+    """A training that was stopped after its first step."""
     task.interrupt.requested = True
     with pytest.raises(Interrupted, match=r"Stopped at step 1 of \d+\."):
         fit(task)
-    return again(task)
+    return reload(task)
 
 
 @pytest.mark.parametrize("layers", [0, 1])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_stopped_in_every_epoch_ends_the_same(
+def test_stopping_in_every_epoch_does_not_change_the_result(
     task: TrainingTask, precision: Literal["fp32", "bf16"], layers: int
 ) -> None:
     task = replace(
@@ -174,7 +176,7 @@ def test_stopped_in_every_epoch_ends_the_same(
         machine=replace(task.machine, precision=precision),
         recipe=RECIPE.changed(layers=layers),
     )
-    undisturbed = fit(replace(again(task), checkpoint_file=None))
+    uninterrupted = fit(replace(reload(task), checkpoint_file=None))
 
     def press_ctrl_c(event: Event) -> None:
         if event.held_out_bits_per_byte is not None and event.done < event.total:
@@ -183,46 +185,48 @@ def test_stopped_in_every_epoch_ends_the_same(
     stops = 0
     while True:
         try:
-            ended = fit(again(task), press_ctrl_c)
+            ended = fit(reload(task), press_ctrl_c)
             break
         except Interrupted:
             stops += 1
     assert stops == EPOCHS
-    assert ended.history == undisturbed.history
+    assert ended.history == uninterrupted.history
     assert (ended.best, ended.steps, ended.tokens) == (
-        undisturbed.best,
-        undisturbed.steps,
-        undisturbed.tokens,
+        uninterrupted.best,
+        uninterrupted.steps,
+        uninterrupted.tokens,
     )
 
 
-def test_stopped_on_the_way_back_ends_the_same(
+def test_stopping_during_interpolation_does_not_change_the_result(
     task: TrainingTask, posts: list[str], tmp_path: Path
 ) -> None:
-    # a base that knows such posts already loses by a high rate on a few of them, on any processor
-    taught = replace(task, train=[posts[:200]], recipe=RECIPE.changed(learning_rate=1e-2, epochs=1))
-    fit(replace(taught, checkpoint_file=None))
-    taught.base.save(tmp_path / "taught")
-    base = language_model.load(tmp_path / "taught")
+    # on a base that has learned such posts, a high rate raises the loss on any processor
+    pretrained = replace(
+        task, train=[posts[:200]], recipe=RECIPE.changed(learning_rate=1e-2, epochs=1)
+    )
+    fit(replace(pretrained, checkpoint_file=None))
+    pretrained.base.save(tmp_path / "pretrained")
+    base = language_model.load(tmp_path / "pretrained")
     recipe = RECIPE.changed(learning_rate=3e-2, epochs=2)
     task = replace(task, base=base, train=[posts[200:240]], recipe=recipe)
-    undisturbed = fit(replace(again(task), checkpoint_file=None))
-    assert undisturbed.way, undisturbed.history
-    to_stop = again(task)
+    uninterrupted = fit(replace(reload(task), checkpoint_file=None))
+    assert uninterrupted.way, uninterrupted.history
+    to_stop = reload(task)
 
     def press_ctrl_c(event: Event) -> None:
-        if event.held_out_bits_per_byte is not None and event.done == undisturbed.steps:
+        if event.held_out_bits_per_byte is not None and event.done == uninterrupted.steps:
             to_stop.interrupt.requested = True
 
-    with pytest.raises(Interrupted, match=rf"Stopped at step {undisturbed.steps} of"):
+    with pytest.raises(Interrupted, match=rf"Stopped at step {uninterrupted.steps} of"):
         fit(to_stop, press_ctrl_c)
-    ended = fit(again(task))
-    assert (ended.best, ended.way) == (undisturbed.best, undisturbed.way)
-    assert ended.history == undisturbed.history
+    ended = fit(reload(task))
+    assert (ended.best, ended.way) == (uninterrupted.best, uninterrupted.way)
+    assert ended.history == uninterrupted.history
 
 
-def test_the_best_weights_of_an_older_checkpoint_are_kept(stopped: TrainingTask) -> None:
-    """They once were in the checkpoint itself."""
+def test_best_weights_in_an_older_checkpoint_are_used(stopped: TrainingTask) -> None:
+    """Older checkpoints include them instead of a separate file."""
     import torch
 
     file = stopped.checkpoint_file
@@ -236,21 +240,21 @@ def test_the_best_weights_of_an_older_checkpoint_are_kept(stopped: TrainingTask)
     assert all((w == 0.5).all() for w in stopped.base.model.parameters())
 
 
-def test_a_training_that_is_not_stopped_after_all_goes_on(task: TrainingTask) -> None:
-    asked = []
+def test_training_continues_if_the_stop_is_not_confirmed(task: TrainingTask) -> None:
+    calls = []
 
-    def no() -> bool:
-        asked.append(1)
+    def decline() -> bool:
+        calls.append(1)
         return False
 
-    interrupt = Interrupt(no)
+    interrupt = Interrupt(decline)
     interrupt.requested = True
     ended = fit(replace(task, interrupt=interrupt))
-    assert asked == [1]
-    assert ended.history == fit(replace(again(task), checkpoint_file=None)).history
+    assert calls == [1]
+    assert ended.history == fit(replace(reload(task), checkpoint_file=None)).history
 
 
-def test_ctrl_c_while_asked_means_yes_and_handlers_are_put_back() -> None:
+def test_ctrl_c_during_confirmation_means_yes_and_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def press_again() -> bool:
@@ -267,7 +271,7 @@ def test_ctrl_c_while_asked_means_yes_and_handlers_are_put_back() -> None:
 
 
 @pytest.mark.parametrize("what", ["seed", "recipe", "posts", "precision"])
-def test_a_checkpoint_of_another_plan_is_refused(stopped: TrainingTask, what: str) -> None:
+def test_a_checkpoint_with_other_settings_is_refused(stopped: TrainingTask, what: str) -> None:
     other = {
         "seed": replace(stopped, seed=4),
         "recipe": replace(stopped, recipe=RECIPE.changed(epochs=2)),
@@ -284,15 +288,17 @@ def test_a_checkpoint_of_another_base_is_refused(stopped: TrainingTask, tiny_bas
 
 
 @pytest.mark.parametrize("left", [0, 5, 1_000, -10])
-def test_a_damaged_checkpoint_is_one_sentence(stopped: TrainingTask, left: int) -> None:
+def test_a_damaged_checkpoint_is_reported_in_one_sentence(stopped: TrainingTask, left: int) -> None:
     file = stopped.checkpoint_file
     assert file
     file.write_bytes(file.read_bytes()[:left])
-    with pytest.raises(BotError, match=r"^The checkpoint .* is damaged .*; train the bot anew\.$"):
+    with pytest.raises(
+        BotError, match=r"^The checkpoint .* is damaged .*\. Train the bot again\.$"
+    ):
         fit(stopped)
 
 
-def test_a_safetensors_file_of_something_else_is_no_checkpoint(stopped: TrainingTask) -> None:
+def test_another_safetensors_file_is_not_accepted_as_checkpoint(stopped: TrainingTask) -> None:
     assert stopped.checkpoint_file
     model = f"{stopped.base.source}/model.safetensors"
     shutil.copy(model, stopped.checkpoint_file)
@@ -300,7 +306,7 @@ def test_a_safetensors_file_of_something_else_is_no_checkpoint(stopped: Training
         fit(stopped)
 
 
-def test_an_older_checkpoint_stays_when_a_new_one_cannot_be_written(
+def test_the_previous_checkpoint_remains_when_writing_fails(
     stopped: TrainingTask, tmp_path: Path
 ) -> None:
     code = """
@@ -308,7 +314,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from huggingtweets.errors import StorageError
-from huggingtweets import checkpoint
+from huggingtweets.storage import checkpoint
 from huggingtweets.training.progress import Progress
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

@@ -1,4 +1,4 @@
-"""One server for one person, one bot on it, and a browser that can't reach anything else."""
+"""A server for one person with one bot, and a browser that can reach no other host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.web.running import PATIENCE, App, until
+from tests.web.app_process import PATIENCE, App, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[App]:
     """A server without a password."""
     app = App(tmp_path_factory.mktemp("alone") / "runs", tiny_base)
     try:
@@ -28,11 +28,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def client(alone: App) -> Iterator[Client]:
-    """A program that uses the server's endpoints."""
+def client(app: App) -> Iterator[Client]:
+    """An API client of the server."""
     from gradio_client import Client
 
-    made = Client(alone.address, verbose=False)
+    made = Client(app.address, verbose=False)
     try:
         yield made
     finally:
@@ -40,8 +40,8 @@ def client(alone: App) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def space(client: Client) -> str:
-    """The name of a finished bot of NASA's posts."""
+def nasa_bot(client: Client) -> str:
+    """Name of a finished bot, trained on NASA's posts."""
     name: str = client.predict(sources=["sample"], name="space", epochs=1, api_name="/submit")
     until(lambda: _state(client, name) == "done")
     return name
@@ -53,7 +53,7 @@ def _state(client: Client, name: str) -> str:
     return str(status["state"])
 
 
-@pytest.fixture(scope="module")  # while it is there a loop runs, and other tests want their own
+@pytest.fixture(scope="module")  # its event loop must not outlive the module
 def chromium() -> Iterator[Browser]:
     """A headless browser."""
     if not CHROMIUM.is_file():
@@ -70,43 +70,43 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def elsewhere() -> list[str]:
-    """Whatever a page asked other hosts for; checked by :func:`visit`."""
+def other_hosts() -> list[str]:
+    """Requests of a page to other hosts; checked by :func:`visit`."""
     return []
 
 
 @pytest.fixture
-def visit(chromium: Browser, elsewhere: list[str]) -> Iterator[Callable[..., Page]]:
-    """Open a page in a browser of its own: no other host, no dialog, no fault of a script."""
+def visit(chromium: Browser, other_hosts: list[str]) -> Iterator[Callable[..., Page]]:
+    """Open a page in a fresh browser. Requests to other hosts, dialogs and errors are failures."""
     contexts: list[BrowserContext] = []
-    faults: list[str] = []
+    errors: list[str] = []
 
-    def asked(dialog: Dialog) -> None:
-        faults.append(dialog.message)
+    def on_dialog(dialog: Dialog) -> None:
+        errors.append(dialog.message)
         dialog.dismiss()
 
-    def opened(address: str, **options: Any) -> Page:  # noqa: ANN401 - of playwright
+    def open_page(address: str, **options: Any) -> Page:  # noqa: ANN401 - of playwright
         context = chromium.new_context(**options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE * 1000)
-        context.route(lambda url: not _is_here(url), lambda route: _refuse(route, elsewhere))
+        context.route(lambda url: not _is_here(url), lambda route: _refuse(route, other_hosts))
         page = context.new_page()
-        page.on("dialog", asked)
-        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", on_dialog)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
         return page
 
-    yield opened
+    yield open_page
     for context in contexts:
         context.close()
-    assert elsewhere == []
-    assert faults == []
+    assert other_hosts == []
+    assert errors == []
 
 
 def _is_here(url: str) -> bool:
     return url.startswith(("http://127.0.0.1:", "data:", "blob:", "about:"))
 
 
-def _refuse(route: Route, elsewhere: list[str]) -> None:
-    elsewhere.append(route.request.url)
+def _refuse(route: Route, other_hosts: list[str]) -> None:
+    other_hosts.append(route.request.url)
     route.abort()

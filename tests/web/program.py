@@ -1,4 +1,4 @@
-"""The app in a process of its own: python -m tests.web.program OUT BASE [PASSWORD [share]]."""
+"""The app in its own process: python -m tests.web.program OUT BASE [PASSWORD [share]]."""
 
 from __future__ import annotations
 

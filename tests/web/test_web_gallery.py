@@ -1,4 +1,4 @@
-"""What others see of a shared gallery, and publishing a bot from its page."""
+"""Publishing a bot from its page, and another visitor's view of a shared gallery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.helpers.posts import made_up_posts
 from tests.helpers.runs import finished_run
 from tests.servers.hub import HubServer
-from tests.web.running import PATIENCE, App
+from tests.web.app_process import PATIENCE, App
 
 from huggingtweets.publish import write_card
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(2_000)
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A Hub where ``me`` has an account; servers that are started use it and have no token."""
+    """A Hub with an account ``me``. Servers use it and have no token of their own."""
     with HubServer({TOKEN: "me"}) as server:
         for name, value in server.environment(tmp_path / "hf").items():
             monkeypatch.setenv(name, value)
@@ -45,16 +45,16 @@ def start(tmp_path: Path, tiny_base: Path) -> Iterator[Callable[..., App]]:
     write_card(run)
     running: list[App] = []
 
-    def started(*more: str) -> App:
+    def start_app(*more: str) -> App:
         running.append(App(tmp_path / "runs", tiny_base, more))
         return running[-1].start()
 
-    yield started
+    yield start_app
     for app in running:
         app.stop()
 
 
-def test_a_bot_is_published_from_its_page(
+def test_publish_from_the_bot_page(
     hub: HubServer, start: Callable[..., App], visit: Callable[..., Page]
 ) -> None:
     app = start()
@@ -63,13 +63,13 @@ def test_a_bot_is_published_from_its_page(
     page.get_by_label("Repository").fill("me/nasa-bot")
     page.get_by_label("Your access token").fill(TOKEN)
     page.locator("#publish").click()
-    expect(page.get_by_role("alert")).to_contain_text("only if the author agreed")
+    expect(page.get_by_role("alert")).to_contain_text("Confirm that you are the author")
     assert not hub.repos
 
     page.get_by_label("Your access token").fill(TOKEN)
     page.get_by_label("I am the author").check()
     page.locator("#publish").click()
-    expect(page.locator("#note")).to_contain_text(f"It is at {hub.url}/me/nasa-bot")
+    expect(page.locator("#note")).to_contain_text(f"Published at {hub.url}/me/nasa-bot")
     expect(page.get_by_label("Your access token")).to_have_value("")
     repo = hub.repos["models", "me/nasa-bot"]
     assert repo.readers == frozenset({"me"})  # private
@@ -81,7 +81,7 @@ def test_a_bot_is_published_from_its_page(
     assert TOKEN not in app.log()
 
 
-def test_a_shared_gallery_can_be_played_with_and_shows_no_real_post(
+def test_shared_gallery_generates_posts_and_hides_real_ones(
     start: Callable[..., App], visit: Callable[..., Page]
 ) -> None:
     app = start(PASSWORD, "share")
@@ -105,8 +105,6 @@ def test_a_shared_gallery_can_be_played_with_and_shows_no_real_post(
     expect(page.locator("[data-say$='posts written.']")).to_have_count(1)
     assert page.locator(".post-text").first.inner_text().startswith("My dream is")
     page.locator(".novelty summary").first.click()
-    expect(
-        page.get_by_text("Real posts are shown to the one whose bot this is").first
-    ).to_be_visible()
+    expect(page.get_by_text("Only the owner of this bot can see real posts").first).to_be_visible()
     expect(page.locator(".novelty blockquote")).to_have_count(0)
     expect(page.get_by_role("button", name="Favourite")).to_have_count(0)

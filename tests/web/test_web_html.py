@@ -7,18 +7,20 @@ from tests.web.test_web_pages import HOSTILE
 
 from huggingtweets.serving.schemas import Dropped, Question, Quiz, SampleAt, SourcePreview, Status
 from huggingtweets.web import components
-from huggingtweets.web.loss_curve import draw
-from huggingtweets.web.pages.bot import card
-from huggingtweets.web.pages.quiz import asked
-from huggingtweets.web.pages.train import progress
+from huggingtweets.web.loss_curve import loss_curve
+from huggingtweets.web.pages.bot import card_html
+from huggingtweets.web.pages.quiz import question_html
+from huggingtweets.web.pages.train import progress_html
 from huggingtweets.web.templating import duration, link_to
 
-OURS = {"href", "class", "id", "aria-labelledby", "data-say", "style", "aria-hidden", "dir", "role",
-        "data-live", "data-run", "data-go", "aria-label", "max", "value"}  # fmt: skip
+ALLOWED_ATTRIBUTES = {
+    "href", "class", "id", "aria-labelledby", "data-say", "style", "aria-hidden", "dir", "role",
+    "data-live", "data-run", "data-go", "aria-label", "max", "value",
+}  # fmt: skip
 
 
 class Tags(HTMLParser):
-    """Every tag and attribute of a page."""
+    """The tags and attributes of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -34,30 +36,30 @@ class Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_whatever_a_post_holds_stays_text(text: str) -> None:
+def test_markup_in_posts_is_escaped(text: str) -> None:
     pages = [
         components.message(text, error=True),
-        components.found(
+        components.source_preview(
             SourcePreview(
                 (text,), {"kept": 1}, {}, (text,) * 10, (Dropped("short", 1, text),), text, 9, 1.0
             )
         ),
-        progress(Status("me", "training", samples=(SampleAt(1, text, text),), message=text)),
-        progress(Status("me", "failed", error=text)),
-        asked(Quiz("q", "me", (Question(1, text),), 0, 0)),
-        asked(Quiz("q", "me", (Question(1, text, True, False),), 1, 0), False, True),
+        progress_html(Status("me", "training", samples=(SampleAt(1, text, text),), message=text)),
+        progress_html(Status("me", "failed", error=text)),
+        question_html(Quiz("q", "me", (Question(1, text),), 0, 0)),
+        question_html(Quiz("q", "me", (Question(1, text, True, False),), 1, 0), False, True),
     ]
     for page in pages:
         tags = Tags(page)
         assert tags.names.isdisjoint({"script", "img", "iframe", "style", "b", "object"})
-        assert tags.attributes <= OURS
+        assert tags.attributes <= ALLOWED_ATTRIBUTES
         assert all(link.startswith("/") for link in tags.links)
         assert "\u202e" not in page
         assert "\x1b" not in page
 
 
-def test_a_card_s_own_markup_and_pictures_don_t_get_through() -> None:
-    html = card(
+def test_card_html_and_pictures_are_removed() -> None:
+    html = card_html(
         "---\ntags:\n- x\n---\n# Bot of <script>1</script>\n\n![x](https://evil.example/x.png)\n\n"
         "<img src=x onerror=1>\n\n[a](javascript:alert(1)) [b](https://huggingface.co/x)\n\n"
         "| a | b |\n|---|---|\n| 1 | 2 |\n"
@@ -69,7 +71,7 @@ def test_a_card_s_own_markup_and_pictures_don_t_get_through() -> None:
     assert "tags:" not in html
 
 
-def test_a_name_can_t_leave_its_place_in_an_address() -> None:
+def test_names_in_addresses_are_quoted() -> None:
     assert link_to("bot", name="a&b=/../?#\"'<") == "/bot?name=a%26b%3D%2F..%2F%3F%23%22%27%3C"
 
 
@@ -78,14 +80,14 @@ def test_a_name_can_t_leave_its_place_in_an_address() -> None:
     [(None, "unknown"), (0.2, "1 second"), (45, "45 seconds"), (180, "3 minutes"),
      (4800, "80 minutes"), (9000, "2 h 30 min")],
 )  # fmt: skip
-def test_times_are_told_as_people_do(seconds: float | None, said: str) -> None:
+def test_durations_are_readable(seconds: float | None, said: str) -> None:
     assert duration(seconds) == said
 
 
-def test_a_curve_is_drawn_and_told() -> None:
-    html = draw([(1, 5.0), (50, 3.0)], [(0, 2.3), (50, 1.8)], 100)
+def test_loss_curve_has_points_and_a_description() -> None:
+    html = loss_curve([(1, 5.0), (50, 3.0)], [(0, 2.3), (50, 1.8)], 100)
     assert html.count("<circle") == 2
-    assert "from 5.00 to 3.00 nats a token by step 50" in html
+    assert "from 5.00 to 3.00 nats per token by step 50" in html
     assert "2.300 at step 0, 1.800 at step 50" in html
-    assert draw([], [], 10) == ""
-    assert "<circle" in draw([], [(0, 2.0)], 0)  # a single point has a place as well
+    assert loss_curve([], [], 10) == ""
+    assert "<circle" in loss_curve([], [(0, 2.0)], 0)  # a single point is drawn, too

@@ -1,4 +1,4 @@
-"""A server that dies without a word while a bot learns, and comes back."""
+"""A server that is killed during a training and started again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
-from tests.web.running import PATIENCE, App, until
+from tests.web.app_process import PATIENCE, App, until
 
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(2_000)
 
 
-def test_a_run_goes_on_after_the_server_was_killed(
+def test_training_survives_a_killed_server(
     tmp_path: Path, tiny_base: Path, visit: Callable[..., Page]
 ) -> None:
     from gradio_client import Client
@@ -28,7 +28,7 @@ def test_a_run_goes_on_after_the_server_was_killed(
     try:
         client = Client(app.address, verbose=False)
         name = client.predict(sources=["sample"], epochs=5, name="lasting", api_name="/submit")
-        status = until(lambda: _at_least(client, name, 60))
+        status = until(lambda: _has_reached(client, name, 60))
         client.close()
         app.kill()
 
@@ -37,21 +37,21 @@ def test_a_run_goes_on_after_the_server_was_killed(
         live = page.locator("[data-live='training'], [data-live='judging'], [data-live='done']")
         expect(live).to_be_visible(timeout=PATIENCE * 1000)
         client = Client(again.address, verbose=False)
-        later = until(lambda: _at_least(client, name, status["done"]))
+        later = until(lambda: _has_reached(client, name, status["done"]))
         client.close()
         assert later["total"] == status["total"] or later["state"] != "training"
         expect(page.locator("[data-live='done']")).to_be_visible(timeout=PATIENCE * 1000)
-        began = [
+        starts = [
             event
             for event in RunFolder(app.out / name).events()
             if event["stage"] == "train" and not event["done"] and "samples" in event
         ]
-        assert len(began) == 1  # it went on, and never began anew
+        assert len(starts) == 1  # it continued and never started over
     finally:
         app.stop()
 
 
-def _at_least(client: object, name: str, step: int) -> dict[str, object] | None:
+def _has_reached(client: object, name: str, step: int) -> dict[str, object] | None:
     status: dict[str, object] = client.predict(name=name, api_name="/status")  # type: ignore[attr-defined]
     assert status["state"] != "failed", status
     done = status["done"]

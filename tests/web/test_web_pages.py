@@ -1,4 +1,4 @@
-"""A person in front of a browser: from the sample to the quiz, and all pages by all means."""
+"""The pages in a browser: the whole path from source to quiz, layout, accessibility, keyboard."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import polars as pl
 import pytest
 from playwright.sync_api import expect
 from tests.helpers.posts import made_up_posts, write_csv
-from tests.web.running import PATIENCE, until
+from tests.web.app_process import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradio_client import Client
     from playwright.sync_api import Page
-    from tests.web.running import App
+    from tests.web.app_process import App
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PHONE = {"width": 390, "height": 844}
-pytestmark = pytest.mark.timeout(2_000)  # bots are trained, and others may use the machine
-PAGES = {  # and what is there once they show what they have to show
+pytestmark = pytest.mark.timeout(2_000)  # bots are trained, maybe on a busy machine
+PAGES = {  # and an element that is visible when the page has loaded
     "": "#sample",
     "train?run=space": "[data-live='done']",
     "play?bot=space": ".bots",
@@ -38,36 +38,36 @@ def patient() -> None:
     expect.set_options(timeout=PATIENCE * 1000)
 
 
-def made(page: Page) -> str:
-    """Order what was found, wait for it, and give the bot's name."""
+def train_bot(page: Page) -> str:
+    """Train on the previewed posts, wait, and return the bot's name."""
     page.locator("#make").click()
     page.wait_for_url("**/train?run=*")
     expect(page.locator("[data-live='done']")).to_be_visible()
     return page.url.split("run=")[1]
 
 
-def written(page: Page, count: int = 10) -> None:
+def write_posts(page: Page, count: int = 10) -> None:
     page.locator("#write").click()
     expect(page.locator(f"[data-say='{count} posts written.']").first).to_be_visible()
 
 
-def test_from_the_sample_to_the_quiz(alone: App, visit: Callable[..., Page]) -> None:
-    page = visit(alone.address, permissions=["clipboard-read", "clipboard-write"])
+def test_sample_to_quiz_in_the_browser(app: App, visit: Callable[..., Page]) -> None:
+    page = visit(app.address, permissions=["clipboard-read", "clipboard-write"])
     page.locator("#sample").click()
     found = page.locator(".found")
     expect(found.get_by_text("2,402")).to_be_visible()
     assert found.locator(".examples li").count() == 10
     assert "770 retweets" in found.inner_text()
-    name = made(page)
+    name = train_bot(page)
     live = page.locator("#live")
     expect(live.locator("svg polyline.train")).to_have_count(1)
     assert live.locator("svg circle.held").count() >= 2
     assert live.locator(".sample").count() >= 2
 
-    page.get_by_role("link", name="Play with it").click()
+    page.get_by_role("link", name="Play with this bot").click()
     page.wait_for_url(f"**/play?bot={name}")
     page.locator("#prompt").get_by_role("textbox").fill("My dream is")
-    written(page)
+    write_posts(page)
     cards = page.locator(".post")
     assert cards.count() == 10
     first = cards.first
@@ -85,15 +85,15 @@ def test_from_the_sample_to_the_quiz(alone: App, visit: Callable[..., Page]) -> 
     expect(badge.locator("blockquote")).to_be_hidden()
     badge.locator("summary").click()
     expect(badge.locator("blockquote")).to_be_visible()
-    # cards are drawn anew, as when one more post arrives
+    # render the cards again, as when another post arrives
     page.locator(".posts").evaluate(
         "all => (all.outerHTML = all.outerHTML.replace(' open=\"\"', ''))"
     )
     expect(badge.locator("blockquote")).to_be_visible(timeout=10_000)
     first.get_by_role("button", name="Set as picture").click()
-    expect(first.get_by_role("button", name="Is the picture")).to_be_visible()
+    expect(first.get_by_role("button", name="Picture set")).to_be_visible()
 
-    page.goto(f"{alone.address}/quiz?bot={name}")
+    page.goto(f"{app.address}/quiz?bot={name}")
     page.locator("#start").click()
     for number in range(1, 11):
         expect(page.locator("#question-title")).to_have_text(f"Question {number} of 10")
@@ -106,13 +106,15 @@ def test_from_the_sample_to_the_quiz(alone: App, visit: Callable[..., Page]) -> 
     assert "My dream is" in page.locator("section", has_text="Favourites").inner_text()
 
 
-def test_what_can_t_be_read_is_told_in_a_sentence(alone: App, visit: Callable[..., Page]) -> None:
-    page = visit(alone.address)
+def test_unreadable_sources_and_missing_runs_are_reported(
+    app: App, visit: Callable[..., Page]
+) -> None:
+    page = visit(app.address)
     page.locator("#source textarea").fill("/etc/passwd")
     page.locator("#source .submit-button").click()
     expect(page.get_by_role("alert")).to_be_visible()
     assert "root:" not in page.content()
-    page.goto(f"{alone.address}/run/nobody")
+    page.goto(f"{app.address}/run/nobody")
     expect(page.get_by_role("alert")).to_contain_text("nobody")
 
 
@@ -131,12 +133,14 @@ HOSTILE = (
 )
 
 
-def test_hostile_posts_stay_text(alone: App, visit: Callable[..., Page], tmp_path: Path) -> None:
+def test_hostile_posts_are_escaped_on_all_pages(
+    app: App, visit: Callable[..., Page], tmp_path: Path
+) -> None:
     posts = [f"{HOSTILE[i % len(HOSTILE)]} {text}" for i, text in enumerate(made_up_posts(220))]
     file = tmp_path / "<img src=x onerror=alert(1)>.csv"
     pl.DataFrame({"author": "<b>mallory</b>", "text": posts}).write_csv(file)
-    page = visit(alone.address)
-    page.add_init_script(  # what sets it, anywhere, is told to visit() as a dialog
+    page = visit(app.address)
+    page.add_init_script(  # a script that runs opens a dialog, which visit() reports
         "Object.defineProperty(window, 'hacked', {set() { alert('hacked'); }})"
     )
     page.reload()
@@ -146,14 +150,14 @@ def test_hostile_posts_stay_text(alone: App, visit: Callable[..., Page], tmp_pat
     expect(page.locator("#found-title")).to_be_visible()
     shown = page.locator(".found").inner_text()
     assert "window.hacked" in shown or "<img src=x" in shown
-    name = made(page)
-    page.goto(f"{alone.address}/play?bot={name}")
+    name = train_bot(page)
+    page.goto(f"{app.address}/play?bot={name}")
     page.locator("#prompt").get_by_role("textbox").fill("<img src=x onerror=alert(1)> ${7*7} {{x}}")
-    written(page)
+    write_posts(page)
     assert (
         "<img src=x onerror=alert(1)> ${7*7} {{x}}" in page.locator(".post-text").first.inner_text()
     )
-    page.goto(f"{alone.address}/quiz?bot={name}")
+    page.goto(f"{app.address}/quiz?bot={name}")
     page.locator("#start").click()
     for number in range(1, 11):
         expect(page.locator("#question-title")).to_have_text(f"Question {number} of 10")
@@ -161,34 +165,34 @@ def test_hostile_posts_stay_text(alone: App, visit: Callable[..., Page], tmp_pat
     expect(page.locator("#score-title")).to_be_visible()
     assert "\u202e" not in page.locator("body").inner_text()
     for address in (f"bot?name={name}", "gallery", f"report/{name}"):
-        page.goto(f"{alone.address}/{address}")
+        page.goto(f"{app.address}/{address}")
         expect(page.get_by_text("mallory").first).to_be_visible()
         assert page.locator("iframe").count() == 0
 
 
-def test_a_page_closed_while_it_learns_finds_its_run_again(
-    alone: App, visit: Callable[..., Page], client: Client
+def test_page_can_be_closed_and_opened_during_training(
+    app: App, visit: Callable[..., Page], client: Client
 ) -> None:
     name = client.predict(sources=["sample"], name="long", epochs=900, api_name="/submit")
-    page = visit(f"{alone.address}/run/{name}")
+    page = visit(f"{app.address}/run/{name}")
     expect(page.locator("[data-live='training']")).to_be_visible()
     page.close()
-    again = visit(f"{alone.address}/run/{name}")
+    again = visit(f"{app.address}/run/{name}")
     expect(again.locator("[data-live='training']")).to_be_visible()
     again.locator("#stop").click()
     expect(again.locator("[data-live='stopped']")).to_be_visible()
     again.locator("#resume").click()
     expect(again.locator("[data-live='training']")).to_be_visible()
-    again.goto(f"{alone.address}/gallery")
+    again.goto(f"{app.address}/gallery")
     expect(again.locator("#under-way-title")).to_be_visible()
-    _delete(again, alone, name)
+    _delete(again, app, name)
 
 
 def _delete(page: Page, app: App, name: str) -> None:
     page.goto(f"{app.address}/bot?name={name}")
     page.get_by_role("button", name="Delete", exact=False).first.click()
     page.locator("#delete").click()
-    expect(page.get_by_role("alert")).to_contain_text("Say yes first")
+    expect(page.get_by_role("alert")).to_contain_text("Tick the box above the button first")
     assert (app.out / name).exists()
     page.locator("#sure input").check()
     page.locator("#delete").click()
@@ -196,8 +200,8 @@ def _delete(page: Page, app: App, name: str) -> None:
     until(lambda: not (app.out / name).exists())
 
 
-def test_two_bots_side_by_side(
-    alone: App, visit: Callable[..., Page], space: str, client: Client, tmp_path: Path
+def test_blend_shows_posts_of_two_bots(
+    app: App, visit: Callable[..., Page], nasa_bot: str, client: Client, tmp_path: Path
 ) -> None:
     from gradio_client import handle_file
 
@@ -205,9 +209,9 @@ def test_two_bots_side_by_side(
     kept = client.predict(file=handle_file(str(file)), api_name="/upload")
     other = client.predict(sources=[kept], api_name="/submit")
     until(lambda: client.predict(name=other, api_name="/status")["state"] == "done")
-    page = visit(f"{alone.address}/blend?bot={space}&with={other}")
+    page = visit(f"{app.address}/blend?bot={nasa_bot}&with={other}")
     page.locator("#prompt").get_by_role("textbox").fill("The moon")
-    written(page, 5)
+    write_posts(page, 5)
     expect(page.locator("[data-say='5 posts written.']")).to_have_count(2)
     for side, author in (("#left", "@NASA"), ("#right", "@gardener")):
         texts = page.locator(f"{side} .post-text").all_inner_texts()
@@ -216,14 +220,14 @@ def test_two_bots_side_by_side(
         assert author in page.locator(f"{side} .by").first.inner_text()
 
 
-def settled(page: Page, path: str = "") -> Page:
-    """A page once it shows what it has to show."""
+def when_shown(page: Page, path: str = "") -> Page:
+    """The page, once it has loaded."""
     expect(page.locator("h1.headline")).to_be_visible()
     expect(page.locator(PAGES[path]).first).to_be_visible()
     return page
 
 
-WIDER = """() => [...document.querySelectorAll('body *')].filter(one => {
+TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(one => {
   const box = one.getBoundingClientRect();
   for (let at = one; at; at = at.parentElement) {
     if (at !== one && ['auto', 'scroll'].includes(getComputedStyle(at).overflowX)) return false;
@@ -234,29 +238,31 @@ WIDER = """() => [...document.querySelectorAll('body *')].filter(one => {
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_fit_a_phone(alone: App, space: str, visit: Callable[..., Page], path: str) -> None:
-    assert space
-    page = settled(visit(f"{alone.address}/{path}", viewport=PHONE), path)
+def test_pages_fit_on_a_phone(
+    app: App, nasa_bot: str, visit: Callable[..., Page], path: str
+) -> None:
+    assert nasa_bot
+    page = when_shown(visit(f"{app.address}/{path}", viewport=PHONE), path)
     if path.startswith("play"):
-        written(page)
+        write_posts(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    assert page.evaluate(WIDER) == []
+    assert page.evaluate(TOO_WIDE) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing_serious(
-    alone: App, space: str, visit: Callable[..., Page], path: str, scheme: str
+def test_pages_have_no_serious_accessibility_issues(
+    app: App, nasa_bot: str, visit: Callable[..., Page], path: str, scheme: str
 ) -> None:
-    assert space
+    assert nasa_bot
     options: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"}
-    page = settled(visit(f"{alone.address}/{path}", bypass_csp=True, **options), path)
+    page = when_shown(visit(f"{app.address}/{path}", bypass_csp=True, **options), path)
     if path == "":
         page.locator("#sample").click()
         expect(page.locator("#found-title")).to_be_visible()
         page.get_by_role("button", name="More").click()
     elif path.startswith("play"):
-        written(page)
+        write_posts(page)
         page.locator(".novelty summary").nth(1).click()
         page.locator(".share summary").first.click()
     elif path.startswith("quiz"):
@@ -272,19 +278,17 @@ def test_axe_finds_nothing_serious(
     assert [(one["id"], [n["html"][:200] for n in one["nodes"]]) for one in bad] == []
 
 
-def tab_to(page: Page, wanted: str) -> None:
-    """Press Tab until what is wanted has the focus."""
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until an element has the focus."""
     for _ in range(80):
         page.keyboard.press("Tab")
-        if page.evaluate("one => document.activeElement.matches(one)", wanted):
+        if page.evaluate("s => document.activeElement.matches(s)", selector):
             return
-    raise AssertionError(f"Tab never comes to {wanted}")
+    raise AssertionError(f"Tab never reaches {selector}")
 
 
-def test_by_keyboard_from_the_sample_to_written_posts(
-    alone: App, visit: Callable[..., Page]
-) -> None:
-    page = settled(visit(alone.address))
+def test_keyboard_alone_leads_from_sample_to_posts(app: App, visit: Callable[..., Page]) -> None:
+    page = when_shown(visit(app.address))
     expect(page.locator("#sample")).to_be_visible()
     tab_to(page, "#sample")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -307,12 +311,12 @@ def test_by_keyboard_from_the_sample_to_written_posts(
     assert page.locator(".novelty[open]").count() == 1
 
 
-def test_a_program_uses_the_same_service(client: Client, space: str) -> None:
+def test_programs_can_use_the_api(client: Client, nasa_bot: str) -> None:
     found = client.predict(sources=["sample"], api_name="/inspect")
     assert found["counts"]["kept"] == 2402
-    posts = client.predict(name=space, prompt="My dream is", n=3, seed=7, api_name="/write")
+    posts = client.predict(name=nasa_bot, prompt="My dream is", n=3, seed=7, api_name="/write")
     assert len(posts) == 3
     assert all(post["text"].startswith("My dream is") for post in posts)
-    assert space in [bot["name"] for bot in client.predict(api_name="/gallery")]
+    assert nasa_bot in [bot["name"] for bot in client.predict(api_name="/gallery")]
     with pytest.raises(Exception, match="nobody"):
         client.predict(name="nobody", api_name="/status")

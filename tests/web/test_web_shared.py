@@ -1,4 +1,4 @@
-"""A server with a password: two people, their own bots, and those who have no business there."""
+"""A server with a password: two visitors with their own bots, and attackers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 from tests.helpers.posts import made_up_posts, write_csv
-from tests.web.running import PATIENCE, App, until
+from tests.web.app_process import PATIENCE, App, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,15 +34,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterato
 
 @pytest.fixture(scope="module")
 def ann(shared: App) -> Iterator[Client]:
-    yield from _person(shared)
+    yield from _logged_in_client(shared)
 
 
 @pytest.fixture(scope="module")
 def bob(shared: App) -> Iterator[Client]:
-    yield from _person(shared)
+    yield from _logged_in_client(shared)
 
 
-def _person(app: App) -> Iterator[Client]:
+def _logged_in_client(app: App) -> Iterator[Client]:
     from gradio_client import Client
 
     made = Client(app.address, auth=("", PASSWORD), verbose=False)
@@ -53,8 +53,8 @@ def _person(app: App) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def garden(ann: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A bot of Ann's."""
+def ann_bot(ann: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bot that Ann has trained."""
     from gradio_client import handle_file
 
     folder = tmp_path_factory.mktemp("garden")
@@ -66,18 +66,16 @@ def garden(ann: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def web(client: Client, app: App, **headers: str) -> httpx.Client:
-    """What the same person's browser can ask for."""
+    """An HTTP client with the cookies of a visitor."""
     return httpx.Client(base_url=app.address, cookies=client.cookies, headers=headers, timeout=60)
 
 
-def test_a_stranger_gets_the_form_and_a_wrong_password_is_refused(
-    shared: App, visit: Callable[..., Page]
-) -> None:
+def test_login_form_rejects_a_wrong_password(shared: App, visit: Callable[..., Page]) -> None:
     page = visit(f"{shared.address}/gallery")
     assert page.url.endswith("/login?next=%2Fgallery")
     page.get_by_label("Password").fill("open, barley")
-    page.get_by_role("button", name="Enter").click()
-    assert "not the password" in page.get_by_role("alert").inner_text()
+    page.get_by_role("button", name="Log in").click()
+    assert "Wrong password" in page.get_by_role("alert").inner_text()
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/gallery")
@@ -88,46 +86,46 @@ def test_a_stranger_gets_the_form_and_a_wrong_password_is_refused(
     assert "/login" in page.url
 
 
-def test_what_is_ann_s_bob_can_t_see(
-    shared: App, ann: Client, bob: Client, garden: str, visit: Callable[..., Page]
+def test_other_visitors_bots_are_hidden(
+    shared: App, ann: Client, bob: Client, ann_bot: str, visit: Callable[..., Page]
 ) -> None:
-    assert [bot["name"] for bot in ann.predict(api_name="/gallery")] == [garden]
+    assert [bot["name"] for bot in ann.predict(api_name="/gallery")] == [ann_bot]
     assert bob.predict(api_name="/gallery") == []
     for call in ({"api_name": "/status"}, {"api_name": "/write"}):
         with pytest.raises(Exception, match=r"no (bot|run|training)"):
-            bob.predict(name=garden, **call)
+            bob.predict(name=ann_bot, **call)
     with web(bob, shared) as browser:
         for address in ("picture", "download", "report"):
             there, nowhere = (
-                browser.get(f"/{address}/{garden}"),
+                browser.get(f"/{address}/{ann_bot}"),
                 browser.get(f"/{address}/{'x' * 3}"),
             )
             assert there.status_code == nowhere.status_code == 404
-            assert there.text.replace(garden, "xxx") == nowhere.text
+            assert there.text.replace(ann_bot, "xxx") == nowhere.text
         for act in ("favourite", "picture"):
-            body = {"bot": garden, "text": "mine", "on": True}
+            body = {"bot": ann_bot, "text": "mine", "on": True}
             assert browser.post(f"/do/{act}", json=body).status_code == 404
-    [folder] = (shared.out / ".app" / "visitors").glob(f"*/runs/{garden}")
+    [folder] = (shared.out / ".app" / "visitors").glob(f"*/runs/{ann_bot}")
     for source in (str(folder / "data" / "posts.parquet"), "/etc/passwd", "../../secret"):
         with pytest.raises(Exception, match=r"."):
             bob.predict(sources=[source], api_name="/inspect")
-    page = visit(f"{shared.address}/login?next=/bot?name={garden}")
+    page = visit(f"{shared.address}/login?next=/bot?name={ann_bot}")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible(timeout=PATIENCE * 1000)
     assert "Likeness" not in page.content()
 
 
-def test_downloads_hold_the_bot_and_no_post(shared: App, ann: Client, garden: str) -> None:
+def test_download_contains_the_bot_and_no_real_post(shared: App, ann: Client, ann_bot: str) -> None:
     with web(ann, shared) as browser:
-        answer = browser.get(f"/download/{garden}")
+        answer = browser.get(f"/download/{ann_bot}")
         assert answer.headers["content-type"] == "application/zip"
         assert "no-store" in answer.headers["cache-control"]
         archive = zipfile.ZipFile(BytesIO(answer.content))
         assert any(name.endswith("model.safetensors") for name in archive.namelist())
         whole = b"".join(archive.read(name) for name in archive.namelist())
         assert not any(post.encode() in whole for post in made_up_posts(200))
-        report = browser.get(f"/report/{garden}")
+        report = browser.get(f"/report/{ann_bot}")
         assert "sandbox" in report.headers["content-security-policy"]
 
 
@@ -146,10 +144,10 @@ def test_downloads_hold_the_bot_and_no_post(shared: App, ann: Client, garden: st
         "/gradio_api/file={out}/.app/secret",
     ],
 )
-def test_tricks_on_paths_lead_nowhere(shared: App, ann: Client, garden: str, path: str) -> None:
+def test_path_tricks_are_rejected(shared: App, ann: Client, ann_bot: str, path: str) -> None:
     import socket
 
-    address = path.format(name=garden, out=shared.out)  # sent as it is: httpx would tidy it up
+    address = path.format(name=ann_bot, out=shared.out)  # sent verbatim: httpx would normalize it
     cookies = "; ".join(f"{name}={value}" for name, value in ann.cookies.items())
     host = shared.address.removeprefix("http://")
     with socket.create_connection(("127.0.0.1", int(host.split(":")[1])), timeout=60) as wire:
@@ -161,8 +159,10 @@ def test_tricks_on_paths_lead_nowhere(shared: App, ann: Client, garden: str, pat
     assert b"root:" not in answer
 
 
-def test_another_site_can_t_act_for_ann(shared: App, ann: Client, garden: str) -> None:
-    body = {"bot": garden, "text": "mine", "on": True}
+def test_cross_site_requests_with_cookies_are_rejected(
+    shared: App, ann: Client, ann_bot: str
+) -> None:
+    body = {"bot": ann_bot, "text": "mine", "on": True}
     with web(ann, shared, origin="https://evil.example") as browser:
         assert browser.post("/do/favourite", json=body).status_code == 403
         assert browser.post("/gradio_api/queue/join", json={}).status_code == 403
@@ -171,7 +171,7 @@ def test_another_site_can_t_act_for_ann(shared: App, ann: Client, garden: str) -
         assert browser.post("/do/favourite", json=body).status_code == 200
 
 
-def test_two_people_queue_and_see_their_place(
+def test_visitors_see_their_place_in_the_queue(
     shared: App, ann: Client, bob: Client, visit: Callable[..., Page]
 ) -> None:
     long = ann.predict(sources=["sample"], name="long", epochs=900, api_name="/submit")
@@ -185,19 +185,19 @@ def test_two_people_queue_and_see_their_place(
     page.locator("#make").click()
     page.wait_for_url("**/train?run=*", timeout=PATIENCE * 1000)
     expect(page.locator(".place")).to_contain_text("Place 1", timeout=PATIENCE * 1000)
-    assert ann.predict(name=second, api_name="/status")["place"] == 2  # she has had a turn already
+    assert ann.predict(name=second, api_name="/status")["place"] == 2  # she has others
     with pytest.raises(Exception, match=r"."):
         bob.predict(name=second, api_name="/status")
 
 
-def test_too_large_a_file_is_refused(shared: App, ann: Client) -> None:
+def test_too_large_upload_is_rejected(shared: App, ann: Client) -> None:
     with web(ann, shared) as browser:
         files = {"files": ("posts.csv", b"x" * 3_000_000)}
         answer = browser.post("/gradio_api/upload", files=files)
         assert answer.status_code == 413
 
 
-def test_a_file_of_this_machine_is_not_an_upload(shared: App, ann: Client, tmp_path: Path) -> None:
+def test_server_files_cannot_be_named_as_uploads(shared: App, ann: Client, tmp_path: Path) -> None:
     mine = tmp_path / "mine.csv"
     mine.write_text("text\nnot yours, and long enough to be a post\n")
     arriving = shared.out / ".app" / "arriving"
@@ -219,7 +219,7 @@ def test_a_file_of_this_machine_is_not_an_upload(shared: App, ann: Client, tmp_p
     assert not any(b"not yours" in file.read_bytes() for file in shared.out.rglob("*.csv"))
 
 
-def test_guessing_the_password_has_to_wait(shared: App) -> None:
+def test_wrong_passwords_are_throttled_over_http(shared: App) -> None:
     codes = [
         httpx.post(f"{shared.address}/login", data={"password": str(i)}, timeout=60).status_code
         for i in range(12)

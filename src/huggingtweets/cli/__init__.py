@@ -1,6 +1,6 @@
-"""The command line: one thin file a command, all work done by the pipeline.
+"""The command line: one thin module per command, over the pipeline.
 
-Nothing heavy is imported here, so ``--help`` and ``runs`` answer at once.
+No heavy package is imported here, so ``--help`` and ``runs`` are fast.
 """
 
 import io
@@ -49,32 +49,32 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    global _debug  # noqa: PLW0603 - read by main() once the command has failed
+    global _debug  # noqa: PLW0603 - read by main() after an error
     _debug = debug
 
 
 def main() -> None:
-    """Run the command line; errors meant for the user end in one sentence and their exit code."""
+    """Run the command line; print errors meant for users and exit with their exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where the shell has closed it
-            stream.reconfigure(errors="replace")  # a post may hold what the terminal can't show
+        if isinstance(stream, io.TextIOWrapper):  # None if the shell has closed it
+            stream.reconfigure(errors="replace")  # posts may contain what the terminal can't show
     try:
         app(prog_name="huggingtweets")
     except (HuggingTweetsError, OSError) as error:
         if _debug:
             raise
-        sys.exit(_tell(error))
+        sys.exit(_print_error(error))
 
 
-def _tell(error: HuggingTweetsError | OSError) -> int:
-    """Print the one sentence; returns the exit code."""
+def _print_error(error: HuggingTweetsError | OSError) -> int:
+    """Print an error message and return the exit code."""
     if isinstance(error, Interrupted) and sys.stderr and sys.stderr.isatty():
-        print(file=sys.stderr)  # the cursor is still behind a ^C
+        print(file=sys.stderr)  # the cursor is still after "^C"
     if isinstance(error, HuggingTweetsError):
         print(f"huggingtweets: {escape_control_chars(str(error))}", file=sys.stderr)
         return error.exit_code
-    what = escape_control_chars(str(error.filename or "The output"))
-    print(f"huggingtweets: {what} can't be used: {error.strerror or error}.", file=sys.stderr)
-    with suppress(OSError, AttributeError):  # what is left can't be written at exit either
+    file = escape_control_chars(str(error.filename or "The output"))
+    print(f"huggingtweets: {file} can't be used: {error.strerror or error}.", file=sys.stderr)
+    with suppress(OSError, AttributeError):  # buffered output can't be written at exit either
         sys.stdout.close()
     return 1

@@ -1,4 +1,4 @@
-"""``huggingtweets base``: the built-in bases, and fetching the weights of one."""
+"""``huggingtweets base``: list the built-in bases, fetch or remove their weights."""
 
 import os
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,8 +55,8 @@ def add(name: _Name, *, as_json: options.Json = False) -> None:
     from huggingtweets.nn import bases
 
     base, screen = bases.named(name), ConsoleOutput(quiet=as_json)
-    if bases.is_here(name):
-        screen.say(f"The weights of {name} are here already: {_where(base)}.")
+    if bases.is_available(name):
+        screen.say(f"The weights of {name} are already on this machine: {_where(base)}.")
         if as_json:
             print_json(_row(base))
         return
@@ -65,8 +65,12 @@ def add(name: _Name, *, as_json: options.Json = False) -> None:
         task = progress.add_task("", total=base.size)
         index = os.environ.get("PIP_INDEX_URL") or _INDEX
         file = bases.add(base, index, lambda size: progress.advance(task, size))
-    used = "train uses them from now on" if bases.default() == name else f"use --base {name}"
-    screen.say(f"The weights of {name} are in {file}; {used}.")
+    use = (
+        "They are the default of `train` now."
+        if bases.default() == name
+        else f"Use them with --base {name}."
+    )
+    screen.say(f"The weights of {name} are in {file}. {use}")
     if as_json:
         print_json(_row(base))
 
@@ -79,10 +83,10 @@ def remove(name: _Name, *, as_json: options.Json = False) -> None:
     if base.distribution is None:
         raise InputError(f"{name} is part of this program and can't be removed.")
     freed = bases.remove(base)
-    screen.say(f"{freed / 1e6:,.0f} MB freed." if freed else "The cache holds nothing of it.")
-    if bases.installed(base):
+    screen.say(f"{freed / 1e6:,.0f} MB freed." if freed else f"{name} is not in the cache.")
+    if bases.installed_file(base):
         package = base.distribution.partition("==")[0]
-        screen.say(f"Its weights are installed; remove them with: pip uninstall {package}")
+        screen.say(f"Its weights are installed. Remove them with: pip uninstall {package}")
     if as_json:
         print_json(_row(base) | {"freed_bytes": freed})
 
@@ -90,7 +94,7 @@ def remove(name: _Name, *, as_json: options.Json = False) -> None:
 def _row(base: "BuiltIn") -> dict[str, Any]:
     from huggingtweets.nn import bases
 
-    file = bases.file_of(base)
+    file = bases.weights_file(base)
     return {
         "name": base.name,
         "default": base.name == bases.default(),
@@ -98,7 +102,7 @@ def _row(base: "BuiltIn") -> dict[str, Any]:
         "licence": base.licence,
         "authors": base.authors,
         "hub": base.hub,
-        "here": bases.is_here(base.name),
+        "here": bases.is_available(base.name),
         "file": file and str(file),
         "bytes": file and file.stat().st_size,
         "weights": _where(base),
@@ -106,13 +110,13 @@ def _row(base: "BuiltIn") -> dict[str, Any]:
 
 
 def _where(base: "BuiltIn") -> str:
-    """Where the weights of a base are, in words."""
+    """Describe where the weights of a base are."""
     from huggingtweets.nn import bases
 
     if base.distribution is None:
         return "part of this program"
-    if file := bases.file_of(base):
-        place = f"in {file}" if file == bases.added(base) else "installed"
+    if file := bases.weights_file(base):
+        place = f"in {file}" if file == bases.added_file(base) else "installed"
         return f"{place}, {file.stat().st_size / 1e6:.0f} MB"
     size = f" ({base.size / 1e6:.0f} MB)" if base.size else ""
-    return f"not here; to get it: {base.how_to_get}{size}"
+    return f"not on this machine; get it with: {base.how_to_get}{size}"

@@ -1,4 +1,4 @@
-"""The commands and where they are: only the file of the one that is asked for is loaded."""
+"""The table of commands; only the module of the command that runs is imported."""
 
 import importlib
 from collections.abc import Mapping
@@ -29,22 +29,22 @@ MODULES = {
     "pretrain": "pretrain",
     "sweep": "sweep",
 }
-"""Each command's file, in the order in which ``--help`` lists them."""
+"""Module of each command, in the order of ``--help``."""
 
 
 class Commands(Mapping[str, Any]):
-    """Commands by name, made when they are looked up, as typer makes those it knows beforehand."""
+    """Commands by name, created on first access."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
+        self._loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer's own copy of click.Command
-        if name not in self._made:
+        if name not in self._loaded:
             module = importlib.import_module(f"huggingtweets.cli.{MODULES[name]}")
-            some = typer.Typer()
-            module.register(some)
-            self._made |= typer.main.get_group(some).commands
-        return self._made[name]
+            app = typer.Typer()
+            module.register(app)
+            self._loaded |= typer.main.get_group(app).commands
+        return self._loaded[name]
 
     def __iter__(self) -> Any:  # noqa: ANN401
         return iter(MODULES)
@@ -58,4 +58,4 @@ class Group(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's
         super().__init__(**settings)
-        self.commands = Commands()  # type: ignore[assignment]  # nobody changes it
+        self.commands = Commands()  # type: ignore[assignment]  # it is read-only

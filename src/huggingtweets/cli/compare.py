@@ -1,4 +1,4 @@
-"""``huggingtweets compare``: authors beside each other, as many as there are bots."""
+"""``huggingtweets compare``: compare authors, of several bots or of one."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from huggingtweets.comparison.equal_size import Task
     from huggingtweets.comparison.result import AuthorComparison, Bits, Comparison
 
-_NARROW = 68  # columns under which authors stand below each other instead of in tables
-_UNEQUAL = 1.5  # times as much text as another, from which equal text is worth a line
+_MIN_WIDTH = 68  # columns under which authors are listed instead of shown in tables
+_UNEQUAL = 1.5  # ratio of text from which --same-size is suggested
 
 
 def register(app: typer.Typer) -> None:
@@ -69,13 +69,13 @@ def compare(
     from huggingtweets.plots import run_plots
 
     if out is not None and not same_size:
-        raise InputError("--out keeps the bots of --same-size; give both, or neither.")
+        raise InputError("--out stores the bots of --same-size. Give both or neither.")
     if plot is not None:
         run_plots.check_name(plot)
     screen = ConsoleOutput(quiet=as_json)
     comparison = comparing.compare(runs)
     if same_size:
-        comparison = _at_same_size(comparison, out, screen)
+        comparison = _on_equal_text(comparison, out, screen)
     if plot is not None:
         comparison.plot().save(plot)
     if as_json:
@@ -89,7 +89,7 @@ def compare(
 # -- equal text ------------------------------------------------------------------------------------
 
 
-def _at_same_size(
+def _on_equal_text(
     comparison: "Comparison", out: Path | None, screen: ConsoleOutput
 ) -> "Comparison":
     from huggingtweets.comparison.equal_size import compare_at_equal_size
@@ -101,15 +101,15 @@ def _at_same_size(
             f"{task.author.size.characters:,} characters"
         )
 
-    with _folder(out) as folder, screen.watching():
+    with _output_folder(out) as folder, screen.watching():
         return compare_at_equal_size(
             comparison, folder, begin=begin, listen=screen, interrupt=Interrupt()
         )
 
 
 @contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
-    """Where the bots go, and what a user who stops is told."""
+def _output_folder(out: Path | None) -> Iterator[Path]:
+    """Yield the folder of the bots; add to an interruption whether it can be continued."""
     import tempfile
 
     try:
@@ -119,34 +119,34 @@ def _folder(out: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="huggingtweets-") as folder:
             yield Path(folder)
     except (Interrupted, KeyboardInterrupt) as error:
-        told = str(error) if isinstance(error, Interrupted) else "Stopped."
-        rest = (
-            "Go on with the same command."
+        message = str(error) if isinstance(error, Interrupted) else "Stopped."
+        advice = (
+            "Run the same command to continue."
             if out is not None
-            else "Nothing is kept; with --out DIR the same command could go on."
+            else "Nothing was saved; with --out DIR the command can be continued."
         )
-        raise Interrupted(f"{told} {rest}", out) from error
+        raise Interrupted(f"{message} {advice}", out) from error
 
 
-# -- what is shown ---------------------------------------------------------------------------------
+# -- output ----------------------------------------------------------------------------------------
 
 
 def show(screen: ConsoleOutput, comparison: "Comparison") -> None:
-    """Show it as two tables, or author by author where the terminal is narrow."""
-    if screen.console.width < _NARROW and screen.console.is_terminal:
-        _show_below_each_other(screen, comparison)
+    """Show a comparison as two tables, or as a list on a narrow terminal."""
+    if screen.console.width < _MIN_WIDTH and screen.console.is_terminal:
+        _show_as_list(screen, comparison)
     else:
-        screen.say("Held-out bits per byte, hardest to foresee first", "bold")
+        screen.say("Held-out bits per byte, hardest to predict first", "bold")
         screen.console.print(_predictability(comparison))
-        screen.heading("What was learnt from, and what came of it")
+        screen.heading("Training posts and results")
         screen.console.print(_facts(comparison))
     screen.say(
-        "\ngain: bits fewer than the untouched base's · length: characters of a post, median · "
+        "\ngain: fewer bits than the untouched base · length: median characters of a post · "
         "new: words outside the longest run shared with a real post · taken: for the author's, by "
         "a classifier",
         "dim",
     )
-    for line in _told(comparison):
+    for line in _conclusions(comparison):
         screen.say(line)
     for note in comparison.notes:
         screen.say(f"warning: {note}", "yellow")
@@ -156,18 +156,18 @@ def _predictability(comparison: "Comparison") -> "Table":
     equal = comparison.has_same_size
     headings = ["bits per byte", "base", "gain", "PPMd", *(["equal text", "gain"] if equal else [])]
     rows = []
-    for one in comparison.authors:
-        row = _bits(one.bits_per_byte)
-        if one.same_size is not None:
-            bits = one.same_size.bits_per_byte
+    for author in comparison.authors:
+        row = _bits(author.bits_per_byte)
+        if author.same_size is not None:
+            bits = author.same_size.bits_per_byte
             row += [f"{bits.bot:.3f}", _percent(bits.gain)]
-        rows.append([comparison.label(one), *row])
+        rows.append([comparison.label(author), *row])
     return _table(headings, rows)
 
 
 def _facts(comparison: "Comparison") -> "Table":
     headings = ["posts", "chars", "tokens", "length", "copied", "new", "taken", "trained"]
-    rows = [[comparison.label(one), *_numbers(one)] for one in comparison.authors]
+    rows = [[comparison.label(author), *_numbers(author)] for author in comparison.authors]
     return _table(headings, rows)
 
 
@@ -184,15 +184,15 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
     return table
 
 
-def _show_below_each_other(screen: ConsoleOutput, comparison: "Comparison") -> None:
+def _show_as_list(screen: ConsoleOutput, comparison: "Comparison") -> None:
     names = ["bits per byte", "base", "gain", "PPMd"]
     facts = ["posts", "chars", "tokens", "length", "copied", "new", "taken", "trained"]
-    for one in comparison.authors:
-        screen.heading(comparison.label(one))
-        values = list(zip(names, _bits(one.bits_per_byte), strict=True))
-        if one.same_size is not None:
-            values.append(("on equal text", f"{one.same_size.bits_per_byte.bot:.3f}"))
-        values += zip(facts, _numbers(one), strict=True)
+    for author in comparison.authors:
+        screen.heading(comparison.label(author))
+        values = list(zip(names, _bits(author.bits_per_byte), strict=True))
+        if author.same_size is not None:
+            values.append(("on equal text", f"{author.same_size.bits_per_byte.bot:.3f}"))
+        values += zip(facts, _numbers(author), strict=True)
         screen.say(" · ".join(f"{name} {value}" for name, value in values))
 
 
@@ -201,47 +201,49 @@ def _bits(bits: "Bits") -> list[str]:
     return [f"{bits.bot:.3f}", f"{bits.base:.3f}", _percent(bits.gain), ppmd]
 
 
-def _numbers(one: "AuthorComparison") -> list[str]:
+def _numbers(author: "AuthorComparison") -> list[str]:
     from huggingtweets.evaluation.report import percent
 
-    size = one.size
+    size = author.size
     return [
         f"{size.posts:,}",
         f"{size.characters:,}",
         "–" if size.tokens is None else f"{size.tokens:,}",
         f"{size.median_characters:.0f}",
-        percent(one.copied),
-        percent(one.novelty),
-        percent(one.taken),
-        _time(one.seconds),
+        percent(author.copied),
+        percent(author.novelty),
+        percent(author.taken),
+        _time(author.seconds),
     ]
 
 
-def _told(comparison: "Comparison") -> list[str]:
-    """What the numbers say, in words."""
+def _conclusions(comparison: "Comparison") -> list[str]:
+    """Describe the result in sentences."""
     first, last = comparison.authors[0], comparison.authors[-1]
-    on = " on equal text" if comparison.has_same_size else ""
+    condition = " on equal text" if comparison.has_same_size else ""
 
-    def bits(one: "AuthorComparison") -> str:
-        return f"{(one.same_size or one).bits_per_byte.bot:.3f}"
+    def bits(author: "AuthorComparison") -> str:
+        return f"{(author.same_size or author).bits_per_byte.bot:.3f}"
 
     lines = [
-        f"\nHardest to foresee{on}: {comparison.label(first)} ({bits(first)} bits per byte); "
-        f"easiest: {comparison.label(last)} ({bits(last)})."
+        f"\nHardest to predict{condition}: {comparison.label(first)} ({bits(first)} bits per "
+        f"byte); easiest: {comparison.label(last)} ({bits(last)})."
     ]
     if near := comparison.too_near:
         pairs = "; ".join(f"{comparison.label(a)} and {comparison.label(b)}" for a, b in near)
-        lines.append(f"Too near to tell apart by so few held-out posts: {pairs}.")
-    if any(one.authors_of_bot > 1 for one in comparison.authors):
-        lines.append("copied, new, taken and trained are of the whole bot where it has several.")
-    smallest, largest = (
-        pick(comparison.authors, key=lambda one: one.size.characters) for pick in (min, max)
-    )
-    times = largest.size.characters / max(1, smallest.size.characters)
-    if times >= _UNEQUAL and not comparison.has_same_size:
+        lines.append(f"Not significantly different with so few held-out posts: {pairs}.")
+    if any(author.authors_of_bot > 1 for author in comparison.authors):
         lines.append(
-            f"{comparison.label(largest)} has {times:.1f} times the text of "
-            f"{comparison.label(smallest)}, from which a bot learns more; "
+            "For a bot of several authors, copied, new, taken and trained are of the whole bot."
+        )
+    smallest, largest = (
+        pick(comparison.authors, key=lambda author: author.size.characters) for pick in (min, max)
+    )
+    ratio = largest.size.characters / max(1, smallest.size.characters)
+    if ratio >= _UNEQUAL and not comparison.has_same_size:
+        lines.append(
+            f"{comparison.label(largest)} has {ratio:.1f} times the text of "
+            f"{comparison.label(smallest)}, which makes a better bot; "
             "--same-size compares them on equal text."
         )
     return lines

@@ -1,4 +1,4 @@
-"""What the terminal shows: counts, one progress bar, posts. All output goes through here."""
+"""Terminal output: messages, counts, posts and one progress bar. All output goes through here."""
 
 import json
 import os
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.status import Status
 
-    from huggingtweets.generation.writer import GeneratedPost
+    from huggingtweets.generation.sampling import GeneratedPost
     from huggingtweets.storage.run_folder import RunFolder
 
-# Terminals obey control characters, and posts come from strangers: shown as pictures (␛) instead.
-_PICTURES = (
+# Posts are untrusted and terminals execute control characters, so they are shown as symbols (␛).
+_CONTROL_PICTURES = (
     {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
     | {0x7F: 0x2421}
     | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 )
-_VERY_NARROW = 56  # columns under which not even the numbers fit
-_NARROW = 72  # columns under which the bar makes room for its numbers
+_WIDTH_FOR_SPEED = 56  # columns under which tokens/s is left out
+_WIDTH_FOR_BAR = 72  # columns under which the bar is left out
 
 
 class ConsoleOutput:
-    """Shows what a person should see.
+    """Writes messages for users.
 
     Args:
-        quiet: all of it goes to stderr, for ``--json``.
-        samples: also show what the untouched base writes, before training.
+        quiet: write to stderr, for ``--json``.
+        samples: also show posts of the untouched base before training.
     """
 
     def __init__(self, *, quiet: bool = False, samples: bool = False) -> None:
@@ -48,7 +48,7 @@ class ConsoleOutput:
         self._status: Status | None = None
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a line; what looks like markup in it is shown as it is."""
+        """Print a line without interpreting markup."""
         self.console.print(
             Text(escape_control_chars(text), style=style), soft_wrap=not self.console.is_terminal
         )
@@ -59,18 +59,18 @@ class ConsoleOutput:
         self.say(text, "bold")
 
     def counts(self, counts: Mapping[str, int]) -> None:
-        """Print what was read and what became of it; the parts add up to the first number."""
+        """Print the counts of curation; the parts add up to the first number."""
         self.say(" · ".join(f"{number:,} {name}" for name, number in counts.items()))
 
     def posts(self, posts: "Iterator[GeneratedPost]") -> "list[GeneratedPost]":
-        """Print posts as they come; into a file or a pipe, their lines stay whole."""
+        """Print posts as they are generated; wrap lines only on a terminal."""
         shown = []
         for post in posts:
             text = Text(escape_control_chars(post.text))
             if post.copied:
                 text.append("  (a copy)", style="yellow")
             if self.console.is_terminal:
-                bullet = Table.grid(padding=(0, 1))  # wrapped lines start under the text
+                bullet = Table.grid(padding=(0, 1))  # indents wrapped lines
                 bullet.add_row(" •", text)
                 self.console.print(bullet)
             else:
@@ -80,10 +80,10 @@ class ConsoleOutput:
         return shown
 
     def print_deleted(self, event: Event) -> None:
-        """Say how many posts a source left out because they were deleted; pass over the rest."""
+        """Print how many deleted posts a source left out; ignore other events."""
         if event.stage == "forget":
-            posts = "1 post is" if event.done == 1 else f"{event.done:,} posts are"
-            self.say(f"{posts} left out, to be forgotten")
+            posts = "1 deleted post" if event.done == 1 else f"{event.done:,} deleted posts"
+            self.say(f"{posts} left out")
 
     def commands(self, lines: list[str]) -> None:
         """Print commands to copy, unwrapped."""
@@ -94,11 +94,11 @@ class ConsoleOutput:
 
     @property
     def can_ask(self) -> bool:
-        """Whether somebody is there to answer."""
+        """Whether a user can answer questions."""
         return self.console.is_terminal and bool(sys.stdin) and sys.stdin.isatty()
 
     def ask(self, question: str) -> str | None:
-        """Let the user type an answer; None where nobody can, and for Ctrl-D."""
+        """Ask the user a question; None if nobody can answer, and for Ctrl-D."""
         if not self.can_ask:
             return None
         with self.paused():
@@ -108,7 +108,7 @@ class ConsoleOutput:
                 return None
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Ask for a y, no where nobody can; with ``yes`` only show what would have been asked."""
+        """Ask a yes-or-no question, no if nobody can answer; with ``yes`` only print it."""
         if yes:
             self.say(question)
             return True
@@ -118,7 +118,7 @@ class ConsoleOutput:
 
     @contextmanager
     def watching(self) -> "Iterator[ConsoleOutput]":
-        """Show events while the pipeline works; whatever moves is cleared away at the end."""
+        """Show events of the pipeline; clear the progress bar at the end."""
         try:
             yield self
         finally:
@@ -153,13 +153,13 @@ class ConsoleOutput:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop drawing while the user is asked something."""
-        moving = [one for one in (self._progress, self._status) if one]
-        for one in moving:
-            one.stop()
+        """Hide the progress bar while the user is asked something."""
+        active = [display for display in (self._progress, self._status) if display]
+        for display in active:
+            display.stop()
         yield
-        for one in moving:
-            one.start()
+        for display in active:
+            display.start()
 
     def _train(self, event: Event) -> None:
         if event.message:
@@ -181,7 +181,7 @@ class ConsoleOutput:
         if self._progress is None:
             self._start_progress(event.total)
         if self._progress is not None and self._task is not None:
-            numbers = _numbers(event, speed=self.console.width >= _VERY_NARROW)
+            numbers = _numbers(event, speed=self.console.width >= _WIDTH_FOR_SPEED)
             self._progress.update(
                 self._task, completed=event.done, numbers=numbers.removeprefix(" · ")
             )
@@ -196,7 +196,7 @@ class ConsoleOutput:
             TextColumn,
         )
 
-        bar = [BarColumn(bar_width=None)] if self.console.width >= _NARROW else []
+        bar = [BarColumn(bar_width=None)] if self.console.width >= _WIDTH_FOR_BAR else []
         columns: list[str | ProgressColumn] = [
             "training",
             *bar,
@@ -213,7 +213,7 @@ class ConsoleOutput:
             self._progress = self._task = None
 
     def _working(self, what: str, event: Event) -> None:
-        """Show what goes on as one line that is cleared away later."""
+        """Show the current step in a status line."""
         if not self.console.is_terminal:
             return
         if self._status is None:
@@ -229,7 +229,7 @@ class ConsoleOutput:
 
 
 def _numbers(event: Event, *, speed: bool = True) -> str:
-    """Loss, speed and time left, as far as they are known."""
+    """Format loss, speed and time left, without unknown ones."""
     parts = []
     if event.loss is not None:
         parts.append(f"loss {event.loss:.2f}")
@@ -242,27 +242,27 @@ def _numbers(event: Event, *, speed: bool = True) -> str:
 
 
 def escape_control_chars(text: str) -> str:
-    """The text without anything that a terminal would take for a command."""
-    return text.translate(_PICTURES)
+    """Replace characters that a terminal would execute."""
+    return text.translate(_CONTROL_PICTURES)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print one JSON document on stdout, in ASCII so that no terminal can spoil it."""
-    # unlike write, print does nothing where stdout is closed
+    """Print a JSON document on stdout, in ASCII for terminals with another encoding."""
+    # unlike write, print does nothing if stdout is closed
     print(json.dumps(value, indent=2), flush=True)
 
 
 def command(text: str) -> str:
-    """A command as the user can type it from here, also where it isn't on the PATH."""
+    """Return a command that the user can type, even if the program isn't on the PATH."""
     if shutil.which("huggingtweets"):
         return f"huggingtweets {text}"
     program = Path(sys.argv[0])
-    here = Path.cwd()
-    return f"{program.relative_to(here) if program.is_relative_to(here) else program} {text}"
+    cwd = Path.cwd()
+    return f"{program.relative_to(cwd) if program.is_relative_to(cwd) else program} {text}"
 
 
 def outcome(run: "RunFolder") -> dict[str, Any]:
-    """What ``--json`` tells of a finished run."""
+    """Return the ``--json`` output for a finished run."""
     record = run.record()
     return {
         "run": str(run.path),
@@ -278,8 +278,8 @@ def outcome(run: "RunFolder") -> dict[str, Any]:
 
 
 def has_display() -> bool:
-    """Whether a browser could show anything, to somebody who is there."""
+    """Whether a user is at a terminal and a browser can be opened."""
     if not sys.stdout.isatty():
         return False
-    shows = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
-    return bool(shows or os.environ.get("WAYLAND_DISPLAY"))
+    is_desktop = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
+    return bool(is_desktop or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""``huggingtweets curate``: read and curate only, and tell what was dropped and why."""
+"""``huggingtweets curate``: read and curate posts, and show what was dropped and why."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,7 +64,7 @@ def _as_json(curated: "Curated", *, show_dropped: bool) -> dict[str, Any]:
     value: dict[str, Any] = {
         "counts": curated.counts,
         "counts_by_author": curated.counts_by_author,
-        "examples": _spread(curated.kept)["text"].to_list(),
+        "examples": _examples(curated.kept)["text"].to_list(),
     }
     if show_dropped:
         columns = ["author", "id", "text", "reason", "detail"]
@@ -79,21 +79,21 @@ def _show(screen: ConsoleOutput, curated: "Curated", *, show_dropped: bool) -> N
             screen.say(f"@{author}: {counts['kept']:,} kept of {counts['downloaded']:,}")
     if not curated.kept.is_empty():
         screen.heading("Kept, for example")
-    for text in _spread(curated.kept)["text"]:
+    for text in _examples(curated.kept)["text"]:
         screen.say(f"  • {text}")
     if curated.dropped.is_empty():
         return
-    dropped = curated.dropped if show_dropped else _some_of_each(curated.dropped)
+    dropped = curated.dropped if show_dropped else _examples_of_each_reason(curated.dropped)
     screen.heading("Dropped" if show_dropped else "Dropped, for example (--show-dropped for all)")
     for row in dropped.iter_rows(named=True):
         screen.say(f"  • {row['reason']}, {row['detail']}: {' '.join(row['text'].split())}")
 
 
-def _spread(table: "pl.DataFrame") -> "pl.DataFrame":
-    """A few rows at even distances."""
+def _examples(table: "pl.DataFrame") -> "pl.DataFrame":
+    """Return a few evenly spaced rows."""
     return table.gather_every(max(1, -(-table.height // _EXAMPLES)))
 
 
-def _some_of_each(dropped: "pl.DataFrame") -> "pl.DataFrame":
-    """Three dropped posts for each reason."""
+def _examples_of_each_reason(dropped: "pl.DataFrame") -> "pl.DataFrame":
+    """Return three dropped posts for each reason."""
     return dropped.group_by("reason", maintain_order=True).head(3)

@@ -1,4 +1,4 @@
-"""``huggingtweets demo``: the whole thing on the bundled sample, in five minutes at most."""
+"""``huggingtweets demo``: the whole pipeline on the bundled sample, in at most five minutes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ from huggingtweets.errors import StorageError
 from huggingtweets.storage.files import wrap_os_errors
 
 if TYPE_CHECKING:
-    from huggingtweets.generation.writer import GeneratedPost
+    from huggingtweets.generation.sampling import GeneratedPost
     from huggingtweets.storage.run_folder import RunFolder
 
 NAME = "demo"
 _MINUTES = 4.5
-"""Of the whole training; the posts shown at the end take some seconds more."""
+"""For the run; the posts shown at the end take some seconds more."""
 _POSTS = (("My dream is", 4), ("I don't like", 3), ("", 3))
 
 
@@ -48,25 +48,25 @@ def demo(
     screen = ConsoleOutput(quiet=as_json, samples=True)
     run = RunFolder(out / NAME)
     if run.record_file.exists() and not _is_sample_run(run):
-        raise StorageError(f"{run.path} holds another bot than the demo's; choose another --out.")
+        raise StorageError(f"{run.path} is not the demo's run. Choose another --out.")
     if run.record_file.exists() and not again and run.record().state == "done":
-        anew = command("demo --again" if out == Path("runs") else f"demo --again --out {out}")
+        repeat = command("demo --again" if out == Path("runs") else f"demo --again --out {out}")
         screen.say(
-            f"The demo bot is already there, made {run.record().created_at[:16]}: {run.path}. "
-            f"Here is what it has to say; {anew} makes it anew."
+            f"The demo bot exists already, from {run.record().created_at[:16]}: {run.path}. "
+            f"To make it again: {repeat}"
         )
         screen.counts(run.record().counts)
     else:
         run = _make(run, screen, again=again)
     if not as_json:
         show_likeness(screen, run)
-    posts = _write(run, screen, show=not as_json)
+    posts = _generate(run, screen, show=not as_json)
     if as_json:
         print_json(outcome(run) | {"posts": [asdict(post) for post in posts]})
         return
-    # a bot made by an older version has no picture
-    drawn = f"\nand a picture of them in {run.picture}" if run.picture.is_file() else ""
-    screen.heading(f"The bot is in {run.bot}, its report with plots in {run.report_page}{drawn}")
+    # bots of older versions have no picture
+    picture = f",\na picture of a post in {run.picture}" if run.picture.is_file() else ""
+    screen.heading(f"The bot is in {run.bot}, its report in {run.report_page}{picture}")
     screen.say("Try next:")
     screen.commands(
         [
@@ -78,14 +78,14 @@ def demo(
 
 
 def _make(run: "RunFolder", screen: ConsoleOutput, *, again: bool) -> "RunFolder":
-    """Train the demo bot, or go on with one that was interrupted."""
-    screen.say("Making a bot of NASA's posts of 2015, which come with this program.")
+    """Train the demo bot, or resume an interrupted run."""
+    screen.say("Making a bot from NASA's posts of 2015, which are included in this program.")
     say_what_is_missing(screen)
     if run.record_file.exists():
         if run.is_live():
-            raise StorageError(f"{run.path} is being worked on by another process.")
+            raise StorageError(f"{run.path} is in use by another process.")
         if not again and run.record().state != "failed":
-            screen.say(f"Going on with {run.path}.")
+            screen.say(f"Resuming {run.path}.")
             return resume_with_screen(run.path, screen)
         with _backup_run(run.path):
             return _train(run.path.parent, screen)
@@ -102,40 +102,40 @@ def _train(out: Path, screen: ConsoleOutput) -> "RunFolder":
 
 @contextmanager
 def _backup_run(path: Path) -> Iterator[None]:
-    """Make room for a new run; the old one comes back where no new one came about."""
+    """Move a run away while a new one is made; restore it if that fails."""
     import shutil
 
-    aside = path.with_name(f".{path.name}.before")
-    shutil.rmtree(aside, ignore_errors=True)
+    backup = path.with_name(f".{path.name}.before")
+    shutil.rmtree(backup, ignore_errors=True)
     with wrap_os_errors(path):
-        path.rename(aside)
+        path.rename(backup)
     try:
         yield
     finally:
         if path.exists():
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(backup, ignore_errors=True)
         else:
-            aside.rename(path)
+            backup.rename(path)
 
 
 def _is_sample_run(run: "RunFolder") -> bool:
-    """Whether a run was made of the bundled posts, by this copy of the program or another."""
+    """Whether a run's source is the bundled sample, of any installation of this program."""
     from huggingtweets.sample import sample_path
 
     tail = sample_path().parts[-3:]  # huggingtweets/sample/NASA.zip
     return [Path(source).parts[-3:] for source in run.record().config["sources"]] == [tail]
 
 
-def _write(run: "RunFolder", screen: ConsoleOutput, *, show: bool) -> "list[GeneratedPost]":
-    """Ten new posts."""
+def _generate(run: "RunFolder", screen: ConsoleOutput, *, show: bool) -> "list[GeneratedPost]":
+    """Generate ten posts."""
     from huggingtweets.generation import bots
-    from huggingtweets.generation.writer import Sampling
+    from huggingtweets.generation.sampling import Sampling
 
     writer = bots.open_bot(str(run.path)).writer(Sampling())
     posts = []
     for prompt, n in _POSTS:
         if show:
             screen.heading(f"New posts: {prompt or 'no prompt'}")
-        written = writer.write(prompt, n)
-        posts += screen.posts(written) if show else list(written)
+        new_posts = writer.write(prompt, n)
+        posts += screen.posts(new_posts) if show else list(new_posts)
     return posts

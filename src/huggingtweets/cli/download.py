@@ -1,4 +1,4 @@
-"""``huggingtweets download``: posts of an account on the network, or of a file, as one table."""
+"""``huggingtweets download``: download the posts of an account, or convert a file of posts."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from huggingtweets.sources.reading import ReadOptions
 
 
-_ENDINGS = (".parquet", ".jsonl", ".csv")
+_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
 def register(app: typer.Typer) -> None:
@@ -73,26 +73,28 @@ def download(
     day = _day(since)
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be over 0, not {limit}.")
-    if out is not None and out.suffix.lower() not in _ENDINGS:
-        raise InputError(f"--out must end in {', '.join(_ENDINGS)}, not {out.name!r}.")
+    if out is not None and out.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"--out must end in {', '.join(_SUFFIXES)}, not {out.name!r}.")
     screen = ConsoleOutput(quiet=as_json)
-    watcher = _Watcher(screen)
+    progress = _DownloadProgress(screen)
     reading = ReadOptions(
         i_am_the_author=i_am_the_author,
         full=full,
         since=day,
         limit=limit,
-        listen=watcher,
-        confirm=partial(watcher.confirm, yes=yes),
+        listen=progress,
+        confirm=partial(progress.confirm, yes=yes),
         forget=options.post_ids(forget),
     )
     try:
         table, stored = _read(source, reading)
     except KeyboardInterrupt as error:
-        what = f"{watcher.posts:,} posts are kept." if watcher.posts else "Nothing new was read."
-        raise Interrupted(f"Stopped. {what} Go on with the same command.") from error
+        result = (
+            f"{progress.posts:,} posts are kept." if progress.posts else "No new post was read."
+        )
+        raise Interrupted(f"Stopped. {result} Run the same command to continue.") from error
     finally:
-        watcher.end()
+        progress.end()
     if out is not None:
         _write(table, out)
     if as_json:
@@ -102,22 +104,22 @@ def download(
 
 
 def _read(source: str, reading: "ReadOptions") -> "tuple[pl.DataFrame, Path | None]":
-    """The posts of an account or a file, and where the account's are kept."""
+    """Read the posts of an account or a file; also return the file that stores the account's."""
     from huggingtweets.data.posts import posts_table
     from huggingtweets.sources import open_source, unwrap
     from huggingtweets.sources.accounts import NetworkSource
     from huggingtweets.sources.store import Store
 
-    found = open_source(source, reading)
-    table = posts_table(found.posts())
-    account = unwrap(found)
-    if isinstance(account, NetworkSource):  # whose file has the forgotten ones, too
+    opened = open_source(source, reading)
+    table = posts_table(opened.posts())
+    account = unwrap(opened)
+    if isinstance(account, NetworkSource):  # its file also has the posts of --forget
         return table, None if reading.forget else Store.of(account.account).posts_file
-    return _chosen(table, reading.since, reading.limit), None
+    return _filter(table, reading.since, reading.limit), None
 
 
-def _chosen(table: "pl.DataFrame", since: datetime | None, limit: int | None) -> "pl.DataFrame":
-    """Of a file: what isn't too old, and of that the newest where dates tell."""
+def _filter(table: "pl.DataFrame", since: datetime | None, limit: int | None) -> "pl.DataFrame":
+    """Apply --since and --limit to the posts of a file."""
     import polars as pl
 
     if since is not None:
@@ -145,13 +147,13 @@ def _write(table: "pl.DataFrame", out: Path) -> None:
 
     from huggingtweets.storage import files
 
-    ending = out.suffix.lower()
+    suffix = out.suffix.lower()
     plain = table.with_columns(pl.col("created_at").dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
     with files.atomic_write(out) as temporary:
         try:
-            if ending == ".parquet":
+            if suffix == ".parquet":
                 table.write_parquet(temporary)
-            elif ending == ".jsonl":
+            elif suffix == ".jsonl":
                 plain.write_ndjson(temporary)
             else:
                 plain.write_csv(temporary)
@@ -173,7 +175,7 @@ def _as_json(table: "pl.DataFrame", source: str, out: Path | None) -> dict[str, 
 
 
 def _kinds(table: "pl.DataFrame") -> dict[str, int]:
-    """How many there are of each kind, the kinds in their usual order."""
+    """Count the posts of each kind, in the order of the schema."""
     from huggingtweets.data.posts import SCHEMA
 
     counts = dict(table["kind"].value_counts().iter_rows())
@@ -184,15 +186,15 @@ def _kinds(table: "pl.DataFrame") -> dict[str, int]:
 def _show(screen: ConsoleOutput, table: "pl.DataFrame", source: str, file: Path | None) -> None:
     screen.counts({"posts": table.height} | _kinds(table))
     if file is None:
-        screen.say("Nothing was written; --out FILE names what to write them to.")
+        screen.say("Nothing was written. Use --out FILE to write the posts.")
         return
     screen.heading(f"The posts are in {file}")
-    given = str(file) if file.suffix == ".parquet" else source
-    screen.commands([command(f"curate {given}"), command(f"train {given}")])
+    next_source = str(file) if file.suffix == ".parquet" else source
+    screen.commands([command(f"curate {next_source}"), command(f"train {next_source}")])
 
 
-class _Watcher:
-    """Shows pages as they come and pauses as they pass: a moving line, or lines in a log."""
+class _DownloadProgress:
+    """Shows pages and pauses of a download, in a status line or as lines of a log."""
 
     def __init__(self, screen: ConsoleOutput) -> None:
         self._screen = screen
@@ -206,32 +208,32 @@ class _Watcher:
             self.end()
             self._screen.print_deleted(event)
             return
-        waits = event.seconds_left is not None
+        is_waiting = event.seconds_left is not None
         text = event.message
-        if waits:
+        if is_waiting:
             minutes, seconds = divmod(round(event.seconds_left or 0), 60)
             text = f"{text}: {minutes}:{seconds:02d} left"
         elif event.done:
             self.posts = event.done
             text = f"{text}, {event.done:,} posts in all" if event.done else text
         if self._screen.console.is_terminal:
-            self._move(text)
-        elif not (waits and self._paused):  # the countdown once
+            self._update(text)
+        elif not (is_waiting and self._paused):  # print the countdown only once
             self._screen.say(text)
-        self._paused = waits
+        self._paused = is_waiting
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Ask before money is spent, with the moving line out of the way."""
+        """Ask before money is spent, without the status line."""
         self.end()
         return self._screen.confirm(question, yes=yes)
 
     def end(self) -> None:
-        """Clear the moving line away."""
+        """Clear the status line."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
-    def _move(self, text: str) -> None:
+    def _update(self, text: str) -> None:
         if self._status is None:
             self._status = self._screen.console.status("")
             self._status.start()

@@ -1,4 +1,4 @@
-"""``huggingtweets evaluate``: the likeness report again, from what is on disk."""
+"""``huggingtweets evaluate``: make the likeness report of a run again."""
 
 import typer
 
@@ -25,4 +25,4 @@ def evaluate(bot: options.Bot, *, as_json: options.Json = False) -> None:
         print_json(report.to_json())
     else:
         show_likeness(screen, run)
-        screen.say(f"\nwith plots: {run.report_page}")
+        screen.say(f"\nreport with plots: {run.report_page}")

@@ -1,4 +1,4 @@
-"""``huggingtweets generate``: new posts, as they finish."""
+"""``huggingtweets generate``: generate posts and print them as they finish."""
 
 from dataclasses import asdict
 from functools import partial
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from huggingtweets.generation.bots import Bot
-    from huggingtweets.generation.writer import GeneratedPost, Writer
+    from huggingtweets.generation.sampling import GeneratedPost
+    from huggingtweets.generation.writer import Writer
     from huggingtweets.sources import Confirm
 
-_MOST = 10_000
+_MAX_POSTS = 10_000
 
 
 def register(app: typer.Typer) -> None:
@@ -85,10 +86,10 @@ def generate(
 ) -> None:
     """Write new posts in the author's voice. Copies of real posts are replaced."""
     from huggingtweets.generation import bots
-    from huggingtweets.generation.writer import Sampling
+    from huggingtweets.generation.sampling import Sampling
 
-    if not 1 <= n <= _MOST:
-        raise InputError(f"-n must be from 1 to {_MOST:,}, not {n}.")
+    if not 1 <= n <= _MAX_POSTS:
+        raise InputError(f"-n must be from 1 to {_MAX_POSTS:,}, not {n}.")
     sampling = Sampling(temperature, top_p, max_chars, seed)
     screen = ConsoleOutput(quiet=as_json)
     confirm = partial(screen.confirm, yes=yes)
@@ -100,38 +101,38 @@ def generate(
     writer = opened.writer(sampling, allow_copies=allow_copies)
     prompts = prompt or [""]
     posts: list[GeneratedPost] = []
-    # all prompts are checked here, before the first post is shown
-    to_come = [(text, writer.write(text, n)) for text in prompts]
+    # checks all prompts before the first post is shown
+    generators = [(text, writer.write(text, n)) for text in prompts]
     if examples is not None:
         screen.say(_describe_context(writer, prompts, examples, few_shot_posts), "dim")
-    for text, written in to_come:
+    for text, new_posts in generators:
         if not as_json and text:
             screen.heading(text) if posts else screen.say(text, "bold")
-        posts += list(written) if as_json else screen.posts(written)
+        posts += list(new_posts) if as_json else screen.posts(new_posts)
     if writer.index is None:
-        screen.say("(no training posts beside this bot, so copies of them can't be told)", "dim")
+        screen.say("(the training posts are missing, so copies can't be detected)", "dim")
     if len(posts) < n * len(prompts):
         screen.say(
-            f"Only {len(posts)} of {n * len(prompts)}: nearly all others were copies of real "
-            "posts, loops or empty; try another prompt or --allow-copies.",
+            f"Only {len(posts)} of {n * len(prompts)} posts: the others were copies of real posts, "
+            "loops or empty. Try another prompt or --allow-copies.",
             "yellow",
         )
     if as_json:
-        again = {"rejected": writer.rejected, "loops": writer.loops}
-        print_json({"posts": [asdict(post) for post in posts]} | again)
+        replaced = {"rejected": writer.rejected, "loops": writer.loops}
+        print_json({"posts": [asdict(post) for post in posts]} | replaced)
     else:
-        _say_what_was_drawn_again(screen, writer)
+        _say_replaced(screen, writer)
 
 
-def _say_what_was_drawn_again(screen: ConsoleOutput, writer: "Writer") -> None:
+def _say_replaced(screen: ConsoleOutput, writer: "Writer") -> None:
     if writer.rejected:
-        screen.say(f"({writer.rejected} copies of real posts were drawn again)", "dim")
+        screen.say(f"(replaced {writer.rejected} copies of real posts)", "dim")
     if writer.loops:
-        screen.say(f"({writer.loops} posts that repeat themselves were drawn again)", "dim")
+        screen.say(f"(replaced {writer.loops} loops)", "dim")
 
 
 def _warn(screen: ConsoleOutput, bot: "Bot") -> None:
-    """Say what is wrong with a bot that writes all the same."""
+    """Print the bot's warning, if it has one."""
     if bot.warning:
         screen.say(f"warning: this bot is {bot.warning}", "yellow")
 
@@ -139,21 +140,21 @@ def _warn(screen: ConsoleOutput, bot: "Bot") -> None:
 def _examples(
     source: str | None, most: int, text_column: str | None, confirm: "Confirm"
 ) -> "pl.DataFrame | None":
-    """The curated posts of ``--few-shot``, None without it."""
+    """Read and curate the posts of ``--few-shot``; None without it."""
     from huggingtweets import pipeline
     from huggingtweets.sources import ReadOptions
 
     if source is None:
         if text_column is not None:
-            raise InputError("--text-column tells how to read --few-shot SOURCE; give both.")
+            raise InputError("--text-column applies to --few-shot SOURCE. Give both.")
         return None
     if most < 1:
         raise InputError(f"--few-shot-posts must be at least 1, not {most}.")
     kept = pipeline.curate(source, reading=ReadOptions(text_column, confirm=confirm)).kept
     if kept.is_empty():
         raise InsufficientTextError(
-            f"No post of {source} is left after curation; "
-            "huggingtweets curate SOURCE --show-dropped tells why."
+            f"No post of {source} is left after curation. See why with: "
+            "huggingtweets curate SOURCE --show-dropped"
         )
     return kept
 
@@ -161,14 +162,14 @@ def _examples(
 def _describe_context(
     writer: "Writer", prompts: "Iterable[str]", examples: "pl.DataFrame", most: int
 ) -> str:
-    """How many posts come before each new one; a long prompt leaves room for fewer."""
-    numbers = sorted({writer.context_post_count(text) for text in prompts})
-    number = " to ".join(str(count) for count in dict.fromkeys((numbers[0], numbers[-1])))
+    """Describe how many posts precede each new one; fewer fit with a long prompt."""
+    counts = sorted({writer.context_post_count(text) for text in prompts})
+    number = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     authors = examples["author"].unique().to_list()
     whose = f"@{authors[0]}'s" if len(authors) == 1 else f"the {len(authors)} authors'"
-    few = ""
-    if numbers[0] < min(most, len(examples)):
-        few = " (no more fit)"
-    elif numbers[0] < most:
-        few = " (there are no more)"
-    return f"reading {number} of {whose} posts first{few}"
+    reason = ""
+    if counts[0] < min(most, len(examples)):
+        reason = " (no more fit)"
+    elif counts[0] < most:
+        reason = " (there are no more)"
+    return f"context: {number} of {whose} posts{reason}"

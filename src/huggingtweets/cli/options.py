@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they read and behave alike."""
+"""Options shared by several commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -128,30 +128,30 @@ Precision = Annotated[
 ]
 
 
-def parse_int(given: str) -> int:
-    """A whole number, also as ``1024.0``, which is how W&B's agents may write one."""
+def parse_int(text: str) -> int:
+    """Parse an integer, also in the form ``1024.0``, which W&B's agents may pass."""
     try:
-        number = float(given)
+        number = float(text)
         if number == int(number):
             return int(number)
     except (ValueError, OverflowError):
         pass
-    raise typer.BadParameter(f"{given!r} is no whole number.")
+    raise typer.BadParameter(f"{text!r} is not a whole number.")
 
 
-def post_ids(given: str | None) -> frozenset[str]:
-    """The posts that ``--forget`` names.
+def post_ids(text: str | None) -> frozenset[str]:
+    """Read the posts of ``--forget``.
 
     Raises:
-        InputError: they can't be read, or one is no post's id.
+        InputError: the file can't be read, or an id is invalid.
     """
     from huggingtweets.sources.post_ids import read_ids
 
-    return frozenset() if given is None else read_ids(given)
+    return frozenset() if text is None else read_ids(text)
 
 
 def raw_artifacts(*, wanted: bool, unwanted: bool) -> bool | None:
-    """What ``--raw-artifacts`` and ``--no-raw-artifacts`` say together; None for neither.
+    """Combine ``--raw-artifacts`` and ``--no-raw-artifacts``; None for neither.
 
     Raises:
         InputError: both were given.

@@ -1,4 +1,4 @@
-"""``huggingtweets picture``: a post as a picture, and which post it is."""
+"""``huggingtweets picture``: render a post as a picture."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from huggingtweets.errors import InputError
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
-_MOST_PICKED = 1000
+_MAX_PICK = 1000
 
 Post = Annotated[
     str | None,
@@ -76,12 +76,12 @@ def picture(
     run = bots.find_run_folder(bot)
     target = out or run.picture
     if target.suffix.lower() != ".png":
-        raise InputError(f"A picture is a .png file; {target} is not.")
+        raise InputError(f"--out must be a .png file, not {target}.")
     screen = ConsoleOutput(quiet=as_json)
-    text, begun = chosen_post(run, screen, prompt, post, pick)
-    publish.save(publish.Picture(run.record().authors, text, begun, avatar or ()), target)
+    text, prompt = chosen_post(run, screen, prompt, post, pick)
+    publish.save(publish.Picture(run.record().authors, text, prompt, avatar or ()), target)
     if as_json:
-        print_json({"post": text, "prompt": begun, "picture": str(target)})
+        print_json({"post": text, "prompt": prompt, "picture": str(target)})
     else:
         screen.say(f"{text}\n\nThe picture is in {target}")
 
@@ -89,31 +89,31 @@ def picture(
 def chosen_post(
     run: "RunFolder", screen: ConsoleOutput, prompt: str | None, post: str | None, pick: int | None
 ) -> tuple[str, str]:
-    """The post to show and what it began with: the one given, or the N-th that the bot writes.
+    """Return the post to show and its prompt: the post given, or the bot's N-th post.
 
     Raises:
-        InputError: the options contradict each other, or the bot wrote nothing but copies.
+        InputError: the options contradict each other, or the bot wrote only copies.
     """
     from huggingtweets import publish
     from huggingtweets.generation import bots
-    from huggingtweets.generation.writer import Sampling
+    from huggingtweets.generation.sampling import Sampling
 
     if post is not None:
         if pick is not None:
-            raise InputError("Give either --post TEXT or --pick N: both choose the post.")
+            raise InputError("Give either --post TEXT or --pick N.")
         return post, prompt or ""
     number = 1 if pick is None else pick
-    if not 1 <= number <= _MOST_PICKED:
-        raise InputError(f"--pick must be from 1 to {_MOST_PICKED:,}, not {number}.")
+    if not 1 <= number <= _MAX_PICK:
+        raise InputError(f"--pick must be from 1 to {_MAX_PICK:,}, not {number}.")
     opened = bots.open_bot(run.path)
     if opened.warning:
         screen.say(f"warning: this bot is {opened.warning}", "yellow")
     writer = opened.writer(Sampling(seed=run.record().config["seed"]))
-    begun = publish.PROMPT if prompt is None else prompt
-    new = publish.nth_post(writer, begun, number)
-    if new is None:
+    prompt = publish.PROMPT if prompt is None else prompt
+    generated = publish.nth_post(writer, prompt, number)
+    if generated is None:
         raise InputError(
-            f"{run.path} wrote nothing but copies of real posts or empty ones; "
-            "try another prompt, or give the --post."
+            f"{run.path} wrote only copies of real posts or empty ones. Try another prompt, or "
+            "give the --post."
         )
-    return new.text, begun
+    return generated.text, prompt

@@ -1,4 +1,4 @@
-"""``huggingtweets pretrain``: make a base from many people's posts."""
+"""``huggingtweets pretrain``: make a base from the posts of many people."""
 
 import json
 from pathlib import Path
@@ -138,7 +138,7 @@ def pretrain(
         out=out,
         resume=resume,
         excluded=tuple(exclude_authors or ()),
-        about=_text_of(about) if about else None,
+        about=_read_text(about) if about else None,
         seed=seed,
         device=device,
         precision=precision,
@@ -151,16 +151,16 @@ def pretrain(
     screen = ConsoleOutput(quiet=as_json)
     try:
         with screen.watching():
-            made = make_base(corpora, chosen, screen, confirm_interrupt(screen))
+            folder = make_base(corpora, chosen, screen, confirm_interrupt(screen))
     except KeyboardInterrupt as error:
-        raise Interrupted("Stopped before training began; nothing is lost.") from error
+        raise Interrupted("Stopped before training began; no work is lost.") from error
     except Interrupted as error:
-        raise Interrupted(f"{error} Go on with the same command and --resume.") from error
+        raise Interrupted(f"{error} Resume with the same command and --resume.") from error
     if encode_only:
-        screen.say(f"The encoded corpora are in {made}; train with:")
-        screen.commands([command(f"pretrain {made}" + (f" --from {source}" if source else ""))])
+        screen.say(f"The encoded corpora are in {folder}. Train with:")
+        screen.commands([command(f"pretrain {folder}" + (f" --from {source}" if source else ""))])
         return
-    record = json.loads((made / "pretrain.json").read_text("utf-8"))
+    record = json.loads((folder / "pretrain.json").read_text("utf-8"))
     if as_json:
         print_json(record)
         return
@@ -171,11 +171,11 @@ def pretrain(
         f"{last['tokens']:,} tokens in {time}; held-out posts: "
         f"{last['curve'][-1]['held_out_bits_per_byte']['all']:.3f} bits per byte"
     )
-    screen.heading(f"The base is in {made}")
-    screen.commands([command(f"train my-archive.zip --base {made}")])
+    screen.heading(f"The base is in {folder}")
+    screen.commands([command(f"train my-archive.zip --base {folder}")])
 
 
-def _text_of(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""``huggingtweets opt-out`` and ``forget``: what authors asked for."""
+"""``huggingtweets opt-out`` and ``forget``: requests of authors."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,15 +80,15 @@ def forget(
 
     lines = options.post_ids(ids)
     sweeps = [path for path in runs or () if deletion.is_sweep(path)]
-    found = [RunFolder(path) for path in runs or () if path not in sweeps]
-    for run in found:
-        run.record()  # a mistyped RUN is told before anything is done
+    folders = [RunFolder(path) for path in runs or () if path not in sweeps]
+    for run in folders:
+        run.record()  # reports a mistyped RUN before anything is deleted
     if not runs:
-        found, sweeps = list_runs(out), deletion.list_sweeps(out, out.parent)
+        folders, sweeps = list_runs(out), deletion.list_sweeps(out, out.parent)
     try:
-        done = deletion.forget(lines, found, sweeps)
+        done = deletion.forget(lines, folders, sweeps)
     except KeyboardInterrupt as error:
-        raise Interrupted("Stopped; the same command goes on from there.") from error
+        raise Interrupted("Stopped. Run the same command to continue.") from error
     if as_json:
         print_json(
             {
@@ -105,8 +105,8 @@ def forget(
         _show(ConsoleOutput(), done)
     if done.skipped:
         raise StorageError(
-            f"Not everything could be done: {' '.join(done.skipped)} Give the same command again "
-            "when that has changed."
+            f"Not everything was deleted: {' '.join(done.skipped)} Run the same command again "
+            "after fixing this."
         )
 
 
@@ -121,7 +121,7 @@ def _show(screen: ConsoleOutput, done: "DeletionReport") -> None:
             screen.say(f"{path} is {outdated}: {command(f'train --resume {path}')}", "yellow")
     for path, tracker in done.tracked.items():
         screen.say(
-            f"{path} was tracked with {tracker}, where what it was told stays until you delete it.",
+            f"{path} was tracked with {tracker}; what was logged there stays until you delete it.",
             "yellow",
         )
     for path in done.sweeps:
@@ -130,8 +130,8 @@ def _show(screen: ConsoleOutput, done: "DeletionReport") -> None:
         screen.say("No run, sweep or download held any of these posts.")
     if done.nowhere:
         screen.say(
-            f"{', '.join(done.nowhere[:10])}: others' posts may have such an id, so it isn't "
-            "remembered; say whose it is ('@author ID')",
+            f"{', '.join(done.nowhere[:10])}: not found, and not remembered because posts of other "
+            "authors may have such an id. Give it as '@author ID'.",
             "yellow",
         )
-    screen.say(f"What is to stay forgotten is in {deleted_posts_file()}")
+    screen.say(f"The list of deleted posts is {deleted_posts_file()}")

@@ -1,4 +1,4 @@
-"""``huggingtweets publish``: a bot to the Hugging Face Hub, with its author's consent."""
+"""``huggingtweets publish``: publish a bot on the Hugging Face Hub, with its author's consent."""
 
 import sys
 from dataclasses import asdict
@@ -63,34 +63,34 @@ def publish(
 
     run = bots.find_run_folder(bot)
     screen = ConsoleOutput(quiet=as_json)
-    hub.check(run, force)  # what needs no network comes before the first question
+    hub.check(run, force)  # checks without network come before questions
     if not (author_agreed or screen.can_ask):
         raise InputError(
-            f"Whether {_handles(run)} agreed can't be asked here; if so, or if it is you, "
-            "say --author-agreed."
+            f"There is no terminal to ask whether {_handles(run)} agreed. If so, or if it is you, "
+            "give --author-agreed."
         )
     if update_thumbnail is not None:
-        _draw(screen, run, update_thumbnail)
+        _update_picture(screen, run, update_thumbnail)
     planned = hub.plan(run, repo, public=public, reason=force)
     if update_thumbnail is not None:
         planned = hub.thumbnail_plan(planned)
     if not planned.does_nothing:
         _show(screen, planned)
-        _ask(screen, run, agreed=author_agreed)
+        _ask_consent(screen, run, agreed=author_agreed)
     published = _upload(planned)
     if as_json:
-        told = {"changed": not planned.does_nothing, "files": sorted(planned.changes)}
-        print_json(asdict(published) | told)
+        changes = {"changed": not planned.does_nothing, "files": sorted(planned.changes)}
+        print_json(asdict(published) | changes)
     else:
-        _tell(screen, planned, published)
+        _show_result(screen, planned, published)
 
 
 def _handles(run: "RunFolder") -> str:
     return " and ".join(f"@{author}" for author in run.record().authors)
 
 
-def _draw(screen: ConsoleOutput, run: "RunFolder", number: int) -> None:
-    """Another picture in the bot's folder, with the post that it comes to as its N-th."""
+def _update_picture(screen: ConsoleOutput, run: "RunFolder", number: int) -> None:
+    """Render the picture in the bot's folder again, with the bot's N-th post."""
     from huggingtweets import publish
     from huggingtweets.cli.picture import chosen_post
     from huggingtweets.publish.publication import Publication
@@ -98,20 +98,22 @@ def _draw(screen: ConsoleOutput, run: "RunFolder", number: int) -> None:
     if number < 1:
         raise InputError(f"--update-thumbnail must be at least 1, not {number}.")
     if Publication.of(run) is None:
-        raise InputError(f"{run.path} is not published yet; publish it without --update-thumbnail.")
-    text, begun = chosen_post(run, screen, None, None, number)
-    publish.save(publish.Picture(run.record().authors, text, begun), run.picture)
+        raise InputError(f"{run.path} is not published yet. Publish it without --update-thumbnail.")
+    text, prompt = chosen_post(run, screen, None, None, number)
+    publish.save(publish.Picture(run.record().authors, text, prompt), run.picture)
     screen.say(text)
 
 
 def _show(screen: ConsoleOutput, planned: "Plan") -> None:
-    """What goes up and what stays."""
+    """Show what is uploaded and what is not."""
     from huggingtweets.publish.files import size, unpublished_files
 
-    where = planned.publication
-    seen = "public, everybody can see it" if where.public else "private, only you can see it"
+    target = planned.publication
+    visibility = "public, everybody can see it" if target.public else "private, only you can see it"
     change = " from now on" if planned.opens else ""
-    screen.heading(f"{'New repository' if planned.new else 'To'} {where.repo} ({seen}{change})")
+    screen.heading(
+        f"{'New repository' if planned.new else 'To'} {target.repo} ({visibility}{change})"
+    )
     for name, content in planned.changes.items():
         screen.say(f"{size(content):>14,} bytes  {name}")
     for name in planned.gone:
@@ -122,11 +124,11 @@ def _show(screen: ConsoleOutput, planned: "Plan") -> None:
         screen.say(f"warning: the bot is {warning}", "yellow")
 
 
-def _ask(screen: ConsoleOutput, run: "RunFolder", *, agreed: bool) -> None:
-    """Let the user say yes, once for the consent and the upload."""
-    question = f"Did {_handles(run)} agree, or is it you? With y it is uploaded."
+def _ask_consent(screen: ConsoleOutput, run: "RunFolder", *, agreed: bool) -> None:
+    """Ask once for the author's consent and the upload."""
+    question = f"Did {_handles(run)} agree, or is it you? Answer y to upload."
     if not (agreed or screen.confirm(question, yes=False)):
-        raise InputError("Nothing was uploaded: ask the author first, or say y if it is you.")
+        raise InputError("Nothing was uploaded. Ask the author first, or answer y if it is you.")
 
 
 def _upload(planned: "Plan") -> "Publication":
@@ -141,14 +143,14 @@ def _upload(planned: "Plan") -> "Publication":
     try:
         return hub.execute(planned)
     except KeyboardInterrupt as error:
-        raise Interrupted("Stopped; the same command goes on with what is missing.") from error
+        raise Interrupted("Stopped. Run the same command to continue the upload.") from error
 
 
-def _tell(screen: ConsoleOutput, planned: "Plan", published: "Publication") -> None:
-    """The link, and how to use what is there."""
+def _show_result(screen: ConsoleOutput, planned: "Plan", published: "Publication") -> None:
+    """Show the link and how to use the bot."""
     from huggingtweets.publish.hub import snippet
 
-    done = "Nothing to do, all of it is there" if planned.does_nothing else "Published"
-    screen.heading(f"{done}: {published.url}")
+    result = "Already up to date" if planned.does_nothing else "Published"
+    screen.heading(f"{result}: {published.url}")
     screen.say("From Python:" if published.public else "From Python, with your token:")
     screen.commands(snippet(published))

@@ -1,4 +1,4 @@
-"""``huggingtweets runs`` and ``show``: what is there."""
+"""``huggingtweets runs`` and ``show``: list runs, show one run."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -24,12 +24,12 @@ def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> N
     """List the runs: base, author, posts kept, held-out bits per byte, state."""
     from huggingtweets.storage.run_folder import list_runs
 
-    found = [_summary(run) for run in list_runs(out)]
+    rows = [_summary(run) for run in list_runs(out)]
     if as_json:
-        print_json({"runs": found})
+        print_json({"runs": rows})
         return
     screen = ConsoleOutput()
-    if not found:
+    if not rows:
         screen.say(f"No runs in {out} yet. Make one: {command('demo')}")
         return
     from rich.table import Table
@@ -40,9 +40,9 @@ def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> N
         table.add_column(
             heading,
             justify="right" if heading in ("kept", "bits per byte") else "left",
-            overflow="fold",  # a path must stay whole
+            overflow="fold",  # never truncate a path
         )
-    for row in found:
+    for row in rows:
         bits = row["held_out_bits_per_byte"]
         cells = (
             row["run"],
@@ -54,7 +54,7 @@ def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> N
         )
         table.add_row(*(Text(escape_control_chars(cell)) for cell in cells))
     screen.console.print(table)
-    for row in found:
+    for row in rows:
         if row["out_of_date"]:
             screen.say(f"{row['run']} is {row['out_of_date']}", "yellow")
 
@@ -68,17 +68,17 @@ def show(
     from huggingtweets.nn import bases
     from huggingtweets.storage.run_folder import RunFolder
 
-    found = RunFolder(run)
-    record = found.record()
+    folder = RunFolder(run)
+    record = folder.record()
     if as_json:
-        print_json(asdict(record) | {"state": found.display_state()})
+        print_json(asdict(record) | {"state": folder.display_state()})
         return
     screen = ConsoleOutput()
     recipe = record.config["recipe"]
-    screen.say(f"{record.name}: {found.display_state()}", "bold")
+    screen.say(f"{record.name}: {folder.display_state()}", "bold")
     if record.error:
         screen.say(record.error, "red")
-    if outdated := found.staleness_warning():
+    if outdated := folder.staleness_warning():
         screen.say(f"{outdated}: {command(f'train --resume {run}')}", "yellow")
     for author, counts in record.counts_by_author.items():
         screen.say(f"@{author}: " + " · ".join(f"{v:,} {k}" for k, v in counts.items()))
@@ -91,8 +91,8 @@ def show(
     built_in = bases.BUILT_IN.get(record.config["base"])
     if built_in and built_in.hub:
         screen.say(
-            f"{built_in.name} is {built_in.hub} by {built_in.authors}, licensed "
-            f"{built_in.licence}; the bot is a changed copy of it",
+            f"{built_in.name} is {built_in.hub} by {built_in.authors}, licensed under "
+            f"{built_in.licence}; the bot is a modified copy of it",
             "dim",
         )
     screen.say(
@@ -106,22 +106,22 @@ def show(
         )
     if way := record.result.get("way"):
         screen.say(
-            f"kept {way:.0%} of the way from the base: held-out {record.result['best']:.3f} "
-            "bits per byte"
+            f"weights interpolated {way:.0%} of the way from the base: held-out "
+            f"{record.result['best']:.3f} bits per byte"
         )
-    if found.report_json.exists():
+    if folder.report_json.exists():
         from huggingtweets.cli.train import show_likeness
 
-        show_likeness(screen, found)
-        screen.say(f"\nbot: {found.bot}\nreport with plots: {found.report_page}")
+        show_likeness(screen, folder)
+        screen.say(f"\nbot: {folder.bot}\nreport with plots: {folder.report_page}")
     elif record.state != "done":
-        screen.say(f"go on with: {command(f'train --resume {run}')}")
+        screen.say(f"resume with: {command(f'train --resume {run}')}")
 
 
 def _summary(run: "RunFolder") -> dict[str, Any]:
     try:
         record = run.record()
-    except BotError:  # one that can't be read doesn't hide the others
+    except BotError:  # a damaged run is listed, too
         return {"run": str(run.path), "authors": [], "base": "", "counts": {}} | {
             "held_out_bits_per_byte": None,
             "state": "damaged",

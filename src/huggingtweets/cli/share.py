@@ -1,4 +1,4 @@
-"""``huggingtweets share``: links that open a ready post in a network's own editor."""
+"""``huggingtweets share``: links that open a draft post in a network's editor."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -41,11 +41,11 @@ def share(
     sharing = publish.Sharing(instance, link)
     screen = ConsoleOutput(quiet=as_json)
     text, _ = chosen_post(run, screen, None, post, pick)
-    made = publish.drafts(text, run.record().authors, sharing)
+    drafts = publish.drafts(text, run.record().authors, sharing)
     if as_json:
-        print_json({"post": text, "drafts": [asdict(draft) for draft in made]})
+        print_json({"post": text, "drafts": [asdict(draft) for draft in drafts]})
         return
     screen.say(text)
-    for draft in made:
+    for draft in drafts:
         screen.heading(draft.network)
         screen.commands([draft.url])

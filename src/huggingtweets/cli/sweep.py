@@ -1,4 +1,4 @@
-"""``huggingtweets sweep``: which recipe is best for several authors."""
+"""``huggingtweets sweep``: find the best recipe for several authors."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,16 +24,16 @@ _RUN = "run"
 
 
 class _WithDefault(TyperGroup):
-    """A group whose first word may be left out: ``sweep A B`` is ``sweep run A B``."""
+    """A group with a default command: ``sweep A B`` means ``sweep run A B``."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - click's own types
-        """Find the command, which is ``run`` where none is named."""
+        """Return the named command, or ``run``."""
         if args and args[0] not in self.commands:
             args = [_RUN, *args]
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's own types
-        """Leave options to ``run`` where they come before any command."""
+        """Pass options before any command to ``run``."""
         if args and args[0] not in {*self.commands, "--help", "-h"}:
             args = [_RUN, *args]
         return super().parse_args(ctx, args)
@@ -160,52 +160,53 @@ def sweep(
     screen = ConsoleOutput(quiet=as_json)
     interrupt = Interrupt()
     try:
-        with _showing(screen) as show:
+        with _progress(screen) as progress:
             if resume is not None:
-                sat = sweeps.resume(resume, chosen, show, interrupt)
+                result = sweeps.resume(resume, chosen, progress, interrupt)
             else:
                 with screen.watching():
-                    sat = sweeps.sweep(authors or [], chosen, screen, show, interrupt)
+                    result = sweeps.sweep(authors or [], chosen, screen, progress, interrupt)
     except KeyboardInterrupt as error:  # while reading
         raise Interrupted("Stopped; nothing was written.") from error
+    path = result.folder.path
     if as_json:
-        print_json({"sweep": str(sat.folder.path), "stopped": sat.stopped} | sat.result)
+        print_json({"sweep": str(path), "stopped": result.stopped} | result.result)
     else:
-        _show_result(screen, sat)
-    if sat.stopped:
-        raise Interrupted(f"Stopped. Go on with: {command(f'sweep --resume {sat.folder.path}')}")
+        _show_result(screen, result)
+    if result.stopped:
+        raise Interrupted(f"Stopped. Resume with: {command(f'sweep --resume {path}')}")
 
 
 @contextmanager
-def _showing(screen: ConsoleOutput) -> "Iterator[_Show]":
-    show = _Show(screen)
+def _progress(screen: ConsoleOutput) -> "Iterator[_ProgressDisplay]":
+    display = _ProgressDisplay(screen)
     try:
-        yield show
+        yield display
     finally:
-        show.end()
+        display.end()
 
 
-class _Show:
-    """A line for each trial, and on a terminal a bar under them."""
+class _ProgressDisplay:
+    """Prints a line for each trial and, on a terminal, a progress bar."""
 
     def __init__(self, screen: ConsoleOutput) -> None:
         self.screen = screen
         self._bar: Progress | None = None
 
     def __call__(self, step: "SweepProgress") -> None:
-        """Show a step."""
+        """Show a progress update."""
         if step.line:
             self.screen.say(step.line)
         if self.screen.console.is_terminal:
-            self._draw(step)
+            self._update_bar(step)
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
-    def _draw(self, step: "SweepProgress") -> None:
+    def _update_bar(self, step: "SweepProgress") -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
         if self._bar is None:
@@ -221,8 +222,8 @@ class _Show:
 
 
 def _numbers(step: "SweepProgress") -> str:
-    of = f" of {step.wanted}" if step.wanted is not None else ""
-    parts = [f"{step.over}{of} trials", f"{step.authors} trainings"]
+    total = f" of {step.wanted}" if step.wanted is not None else ""
+    parts = [f"{step.over}{total} trials", f"{step.authors} trainings"]
     if step.best is not None:
         parts.append(f"best {step.best:.4f}")
     if step.seconds_left is not None:
@@ -231,14 +232,14 @@ def _numbers(step: "SweepProgress") -> str:
     return " · ".join(parts)
 
 
-def _show_result(screen: ConsoleOutput, sat: "SweepResult") -> None:
-    """The best recipe beside the default one."""
-    result = sat.result
+def _show_result(screen: ConsoleOutput, swept: "SweepResult") -> None:
+    """Show the best recipe beside the default one."""
+    result = swept.result
     counts = result["trials"]
     screen.say(" · ".join(f"{number:,} {name}" for name, number in counts.items() if number))
     best, default = result["best"], result["default"]
     if best is None:
-        screen.say("No trial has come to all authors yet.")
+        screen.say("No trial has evaluated all authors yet.")
         return
     from rich.table import Table
 
@@ -254,8 +255,8 @@ def _show_result(screen: ConsoleOutput, sat: "SweepResult") -> None:
     screen.console.print()
     screen.console.print(table)
     if result["gain"] is not None:
-        screen.say(f"The best is {result['gain']:.1%} under the default recipe.")
-    screen.heading(f"The sweep is in {sat.folder.path}")
+        screen.say(f"The best objective is {result['gain']:.1%} lower than the default's.")
+    screen.heading(f"The sweep is in {swept.folder.path}")
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - a recipe's

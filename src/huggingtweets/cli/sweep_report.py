@@ -1,4 +1,4 @@
-"""``huggingtweets sweep report`` and ``sweep export``: what was found, and its like elsewhere."""
+"""``huggingtweets sweep report`` and ``sweep export``: report on a sweep, export it to W&B."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,14 +41,14 @@ def report(
     from huggingtweets.sweep.report import latest, write_report
 
     path = latest(folder)
-    found = write_report(path, storage)
+    written = write_report(path, storage)
     if as_json:
-        print_json(found)
+        print_json(written)
         return
     screen = ConsoleOutput()
-    counts = found["counts"]
+    counts = written["counts"]
     screen.say(" · ".join(f"{number:,} {name}" for name, number in counts.items() if number))
-    _importance(screen, found)
+    _show_importance(screen, written)
     screen.heading(f"The report is {path / 'report' / 'sweep.html'}")
 
 
@@ -74,11 +74,11 @@ def export(
     screen.commands([f"wandb sweep {file}", "wandb agent SWEEP_ID"])
 
 
-def _importance(screen: ConsoleOutput, found: "Mapping[str, Any]") -> None:
-    """The table of importance and why not to believe it."""
+def _show_importance(screen: ConsoleOutput, report: "Mapping[str, Any]") -> None:
+    """Show the table of importance and its warnings."""
     from rich.table import Table
 
-    shares = found["importance"]
+    shares = report["importance"]
     if shares["random_forest"]:
         table = Table(box=None, pad_edge=False)
         table.add_column("importance")
@@ -89,13 +89,13 @@ def _importance(screen: ConsoleOutput, found: "Mapping[str, Any]") -> None:
             table.add_row(name, f"{share:.0%}", "" if other is None else f"{other:.0%}")
         screen.console.print()
         screen.console.print(table)
-    for warning in found["trust"]["warnings"]:
+    for warning in report["trust"]["warnings"]:
         screen.say(warning, "yellow")
-    gain = found["gain"]
+    gain = report["gain"]
     if gain and gain["objective"] > 0:
         screen.say(
-            f"The best recipe is {gain['objective']:.1%} under the default one, on the posts it "
-            "was picked by."
+            f"The best objective is {gain['objective']:.1%} lower than the default's, on the posts "
+            "it was chosen on."
         )
     elif gain:
         screen.say("No trial beat the default recipe.")

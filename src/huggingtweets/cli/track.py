@@ -1,4 +1,4 @@
-"""``huggingtweets track`` and ``dashboard``: runs in trackio or W&B, and a look at trackio's."""
+"""``huggingtweets track`` and ``dashboard``: log runs to trackio or W&B, open trackio."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from huggingtweets.cli.console import ConsoleOutput, command, has_display
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
-_SECONDS_BETWEEN_LOOKS = 2.0
+_POLL_SECONDS = 2.0
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +35,9 @@ def track(
     from huggingtweets.track import send
 
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
-    found = RunFolder(run)
-    line = send(found, to, _over(found), raw=raw)
-    ConsoleOutput().say(line or f"{run} is in trackio; look at it with: {command('dashboard')}")
+    folder = RunFolder(run)
+    line = send(folder, to, _run_ended(folder), raw=raw)
+    ConsoleOutput().say(line or f"{run} is in trackio. View it with: {command('dashboard')}")
 
 
 def dashboard(
@@ -57,14 +57,14 @@ def dashboard(
         opened.stay(browser=has_display())
 
 
-def _over(run: "RunFolder") -> Callable[[], bool]:
-    """Waits for as long as another process works on the run."""
+def _run_ended(run: "RunFolder") -> Callable[[], bool]:
+    """Return a function that tells whether the run has ended; it waits a moment if not."""
     import time
 
-    def over() -> bool:
+    def run_ended() -> bool:
         if not run.is_live():
             return True
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_POLL_SECONDS)
         return False
 
-    return over
+    return run_ended

@@ -1,4 +1,4 @@
-"""``huggingtweets train``: posts in, a bot out."""
+"""``huggingtweets train``: make a bot from posts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -188,9 +188,15 @@ def train(
         if sources:
             raise InputError("Give either SOURCE or --resume RUN: a run has its posts already.")
         if track is not None or raw is not None:
-            raise InputError(f"A run is tracked as it began; or use: {command(f'track {resume}')}")
+            raise InputError(
+                "--resume doesn't change how a run is tracked. Track it with: "
+                f"{command(f'track {resume}')}"
+            )
         if forget is not None:
-            raise InputError(f"Posts of a run are forgotten by: {command(f'forget IDS {resume}')}")
+            raise InputError(
+                "--resume doesn't delete posts. Delete them with: "
+                f"{command(f'forget IDS {resume}')}"
+            )
         run = resume_with_screen(resume, screen)
     else:
         if recipe not in RECIPES:
@@ -239,7 +245,7 @@ def train(
 
 
 def say_what_is_missing(screen: ConsoleOutput) -> None:
-    """One line where the preferred base isn't used because its weights aren't here."""
+    """Print one line if the preferred base isn't used because its weights are missing."""
     from huggingtweets.nn import bases
 
     if why := bases.missing_weights():
@@ -249,7 +255,7 @@ def say_what_is_missing(screen: ConsoleOutput) -> None:
 def train_with_screen(
     sources: list[str], chosen: "TrainOptions", screen: ConsoleOutput, *, yes: bool = False
 ) -> "RunFolder":
-    """Train and show it; Ctrl-C saves, asks and tells how to go on."""
+    """Train with progress output; Ctrl-C saves, asks, and prints how to resume."""
     from huggingtweets import pipeline
 
     if not sources:
@@ -261,7 +267,7 @@ def train_with_screen(
 
 
 def resume_with_screen(path: Path, screen: ConsoleOutput) -> "RunFolder":
-    """Go on with a run and show it."""
+    """Resume a run with progress output."""
     from huggingtweets import pipeline
 
     with _print_resume_hint(), screen.watching():
@@ -270,18 +276,18 @@ def resume_with_screen(path: Path, screen: ConsoleOutput) -> "RunFolder":
 
 @contextmanager
 def _print_resume_hint() -> Iterator[None]:
-    """Say what was kept when the user stops, in whichever stage."""
+    """Add the command to resume to the message of an interruption."""
     try:
         yield
-    except KeyboardInterrupt as error:  # before there was a run
+    except KeyboardInterrupt as error:  # before the run folder was created
         raise Interrupted("Stopped; nothing was written.") from error
     except Interrupted as error:
-        go_on = command(f"train --resume {error.run}")
-        raise Interrupted(f"{error} Go on with: {go_on}", error.run) from error
+        resume = command(f"train --resume {error.run}")
+        raise Interrupted(f"{error} Resume with: {resume}", error.run) from error
 
 
 def confirm_interrupt(screen: ConsoleOutput) -> "Interrupt":
-    """Ctrl-C that asks once where somebody can answer."""
+    """Return a Ctrl-C handler that asks for confirmation once, if a user can answer."""
     from huggingtweets.training import Interrupt
 
     def confirm() -> bool:
@@ -292,7 +298,7 @@ def confirm_interrupt(screen: ConsoleOutput) -> "Interrupt":
 
 
 def show_outcome(screen: ConsoleOutput, run: "RunFolder") -> None:
-    """The likeness report, where the bot is and what to do next."""
+    """Show the likeness report, where the bot is and the next commands."""
     show_likeness(screen, run)
     screen.heading(f"The bot is in {run.bot}")
     screen.commands(
@@ -305,7 +311,7 @@ def show_outcome(screen: ConsoleOutput, run: "RunFolder") -> None:
 
 
 def show_likeness(screen: ConsoleOutput, run: "RunFolder") -> None:
-    """The six lines of the likeness report of a finished run."""
+    """Show the likeness report of a finished run."""
     import json
 
     from huggingtweets.evaluation import LikenessReport
@@ -314,7 +320,7 @@ def show_likeness(screen: ConsoleOutput, run: "RunFolder") -> None:
         report = LikenessReport.from_json(json.loads(run.report_json.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BotError(
-            f"{run.report_json} is missing or damaged; make it anew with: "
+            f"{run.report_json} is missing or damaged. Recreate it with: "
             f"{command(f'evaluate {run.path}')}"
         ) from error
     screen.heading(f"Likeness to {' & '.join('@' + author for author in report.authors)}")

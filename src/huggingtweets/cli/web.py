@@ -1,4 +1,4 @@
-"""``huggingtweets app``: the pages for people without a terminal."""
+"""``huggingtweets app``: start the web app."""
 
 import webbrowser
 from pathlib import Path
@@ -61,9 +61,9 @@ def serve(
     )
     screen = ConsoleOutput()
 
-    def tell(address: str) -> None:
-        screen.say(f"The app is at {address} (Ctrl-C ends it; trainings go on at the next start)")
+    def on_start(address: str) -> None:
+        screen.say(f"The app is at {address} (Ctrl-C stops it; trainings resume at the next start)")
         if should_open and has_display():
             webbrowser.open(address)
 
-    web.serve(web.Options(settings, host, port, password), tell)
+    web.serve(web.Options(settings, host, port, password), on_start)

@@ -1,7 +1,7 @@
-"""Authors beside each other: who is hard to foresee, and what a bot learnt of each.
+"""Compare authors: whose posts are hard to predict, and what their bots learnt.
 
-Everything is taken from what finished runs hold. A bot of several authors is told author by author
-as far as it can be; what is only known of the whole bot is marked so.
+All numbers come from finished runs. A bot of several authors counts author by author where
+possible; some numbers exist only for the whole bot.
 """
 
 from __future__ import annotations
@@ -27,43 +27,45 @@ if TYPE_CHECKING:
 
 
 def compare(specs: Sequence[str | Path]) -> Comparison:
-    """Put the authors of several bots beside each other, or those of one.
+    """Compare the authors of several bots, or of one bot.
 
     Args:
         specs: run folders, or the bot folders in them.
 
     Raises:
-        InputError: there are not two authors, or a run is named twice.
-        BotError: one is no run, has no report yet, or its posts are gone.
+        InputError: there are fewer than two authors, or a run is named twice.
+        BotError: a run doesn't exist, has no report yet, or its posts are gone.
     """
     runs = [bots.find_run_folder(spec) for spec in specs]
-    _check_different(runs)
+    _check_distinct(runs)
     records = [run.record() for run in runs]
     authors = [
-        one for run, record in zip(runs, records, strict=True) for one in authors_of(run, record)
+        author
+        for run, record in zip(runs, records, strict=True)
+        for author in authors_of(run, record)
     ]
     if len(authors) < 2:
         raise InputError(
-            "There is nobody to compare with: name at least two runs, or one of several authors "
-            "(huggingtweets runs lists them)."
+            "A comparison needs at least two authors: name two runs, or one run of several authors "
+            "(`huggingtweets runs` lists them)."
         )
     return Comparison(ordered(authors), tuple(_notes(runs, records)), str(runs[0].path))
 
 
-def _check_different(runs: Sequence[RunFolder]) -> None:
+def _check_distinct(runs: Sequence[RunFolder]) -> None:
     seen: set[Path] = set()
     for run in runs:
-        where = run.path.resolve()
-        if where in seen:
-            raise InputError(f"{run.path} is named twice; name each run once.")
-        seen.add(where)
+        path = run.path.resolve()
+        if path in seen:
+            raise InputError(f"{run.path} is named twice. Name each run once.")
+        seen.add(path)
 
 
 def authors_of(run: RunFolder, record: RunRecord) -> list[AuthorComparison]:
-    """What a finished run tells of each of its authors.
+    """Read the numbers of each author of a finished run.
 
     Raises:
-        BotError: it has no report yet, or its posts are gone.
+        BotError: the run has no report yet, or its posts are gone.
     """
     report = _report(run)
     kept = run.table("kept")
@@ -89,34 +91,34 @@ def authors_of(run: RunFolder, record: RunRecord) -> list[AuthorComparison]:
 
 
 def _report(run: RunFolder) -> LikenessReport:
-    """The likeness report that a run holds."""
+    """Read the likeness report of a run."""
     try:
         return LikenessReport.from_json(json.loads(run.report_json.read_text("utf-8")))
     except FileNotFoundError as error:
         has_bot = (run.bot / "config.json").is_file()
-        go_on = f"evaluate {run.path}" if has_bot else f"train --resume {run.path}"
-        what_to_do = "wait for it" if run.is_live() else f"make it with: huggingtweets {go_on}"
+        command = f"evaluate {run.path}" if has_bot else f"train --resume {run.path}"
+        advice = "wait for it" if run.is_live() else f"create it with: huggingtweets {command}"
         raise BotError(
-            f"{run.path} has no likeness report yet ({run.display_state()}); {what_to_do}"
+            f"{run.path} has no likeness report yet ({run.display_state()}); {advice}"
         ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BotError(
-            f"{run.report_json} is damaged; make it anew with: huggingtweets evaluate {run.path}"
+            f"{run.report_json} is damaged. Recreate it with: huggingtweets evaluate {run.path}"
         ) from error
 
 
 def _check_complete(run: RunFolder, report: LikenessReport, kept: pl.DataFrame) -> None:
-    """Every author of the report must have posts of both kinds, which may be deleted since."""
+    """Check that each author of the report still has training and held-out posts."""
     for author in report.authors:
         if not {"train", "held_out"} <= set(kept.filter(author=author)["split"]):
             raise BotError(
-                f"{run.path} no longer holds the posts of @{author} that its report is about; "
-                f"train it again: huggingtweets train --resume {run.path}"
+                f"{run.path} no longer has the posts of @{author}, which were deleted. "
+                f"Train it again: huggingtweets train --resume {run.path}"
             )
 
 
 def _bits(report: LikenessReport, author: str, kept: pl.DataFrame) -> Bits:
-    """An author's bits per byte; PPMd's are measured anew where a report has only those of all."""
+    """Return an author's bits per byte; PPMd's are measured here if there are several authors."""
     pair, ppmd = report.bits_per_byte.by_author[author], report.bits_per_byte.ppmd
     if len(report.authors) > 1:
         train, held_out = (
@@ -140,19 +142,19 @@ def _size(kept: pl.DataFrame, tokens: _Tokens) -> Size:
 
 
 def _novelty(run: RunFolder, kept: pl.DataFrame) -> float | None:
-    """Mean novelty of the report's generations, as of samples while training."""
+    """Return the mean novelty of the report's generated posts; None if they are gone."""
     try:
-        written = [str(text) for text in json.loads(run.generations_file.read_text("utf-8"))]
+        generated = [str(text) for text in json.loads(run.generations_file.read_text("utf-8"))]
     except (OSError, ValueError, TypeError):
         return None
     index = CopyIndex(kept.filter(split="train")["text"])
-    counts = [(len(words(text)), index.longest_run(text).words) for text in written]
-    shares = [1 - run_of / count for count, run_of in counts if count]
+    counts = [(len(words(text)), index.longest_run(text).words) for text in generated]
+    shares = [1 - shared / count for count, shared in counts if count]
     return sum(shares) / len(shares) if shares else None
 
 
 class _Tokens:
-    """Counts tokens with a bot's own tokenizer, without loading the bot."""
+    """Counts tokens with a bot's tokenizer, without loading the model."""
 
     def __init__(self, file: Path) -> None:
         from tokenizers import Tokenizer
@@ -163,27 +165,29 @@ class _Tokens:
         if self._tokenizer is None:
             return None
         encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return sum(len(one) for one in encoded)
+        return sum(len(encoding) for encoding in encoded)
 
 
 def _notes(runs: Sequence[RunFolder], records: Sequence[RunRecord]) -> list[str]:
-    """What makes the runs' numbers less than comparable, a sentence each."""
+    """Return one sentence for each setting that differs and each bot that is out of date."""
     notes = []
-    for condition in ("base", "holdout", "split", "recipe", "curation"):
-        found: dict[str, list[str]] = {}
-        values = [record.config.get(condition) for record in records]
-        for run, told in zip(runs, _told(values), strict=True):
-            found.setdefault(told, []).append(run.path.resolve().name)
-        if len(found) > 1:
-            differing = "; ".join(f"{told} ({', '.join(names)})" for told, names in found.items())
-            what = {"holdout": "share held out"}.get(condition, condition)
-            notes.append(f"Not the same {what}, so these don't compare one to one: {differing}.")
-    outdated = [(run, run.staleness_warning()) for run in runs]
-    return notes + [f"{run.path} is {told}." for run, told in outdated if told]
+    for setting in ("base", "holdout", "split", "recipe", "curation"):
+        runs_by_value: dict[str, list[str]] = {}
+        values = [record.config.get(setting) for record in records]
+        for run, value in zip(runs, _describe(values), strict=True):
+            runs_by_value.setdefault(value, []).append(run.path.resolve().name)
+        if len(runs_by_value) > 1:
+            differing = "; ".join(f"{v} ({', '.join(names)})" for v, names in runs_by_value.items())
+            name = {"holdout": "held-out share"}.get(setting, setting)
+            notes.append(
+                f"The {name} differs, so the numbers aren't fully comparable: {differing}."
+            )
+    warnings = [(run, run.staleness_warning()) for run in runs]
+    return notes + [f"{run.path} is {warning}." for run, warning in warnings if warning]
 
 
-def _told(values: Sequence[Any]) -> list[str]:
-    """Each of some settings in words; of one with parts only those in which they differ."""
+def _describe(values: Sequence[Any]) -> list[str]:
+    """Return each setting as text; of dicts, only the keys that differ."""
     if not all(isinstance(value, dict) for value in values):
         return [str(value) for value in values]
     names = dict.fromkeys(name for value in values for name in value)

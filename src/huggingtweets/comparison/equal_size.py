@@ -1,12 +1,11 @@
-"""Authors on equal text: every bot trained anew on as much as the smallest author has.
+"""Compare authors on equal text: train a new bot of each on as much text as the smallest has.
 
-Who has written more is foreseen better, so bits per byte of authors with much and with little text
-say little about the authors. Here each author's newest training posts are taken up to the
-characters that the smallest has, and of the held-out posts those that come first, up to the
-smallest's again; base, recipe and seed are those of the first run. The runs they come from are only
-read.
+More training text gives a lower loss, so bits per byte of authors with different amounts of text
+say little about the authors. Here each author's newest training posts are used, up to the number of
+characters that the smallest author has, and likewise the oldest held-out posts. Base, recipe and
+seed are those of the first run. The original runs don't change.
 
-Each bot is a run folder like any other, so one that was stopped goes on from its checkpoint.
+Each new bot is a normal run folder, so an interrupted one resumes from its checkpoint.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One author's bot on equal text.
+    """The training of one author's bot on equal text.
 
     Attributes:
-        author: whom it is about, as in the comparison.
+        author: the author, as in the comparison.
         kept: the chosen posts with their column ``split``.
-        config: of the run, as in ``run.json``.
-        number: from 1.
-        total: authors in all.
+        config: configuration of the run, as in ``run.json``.
+        number: number of the author, from 1.
+        total: number of authors.
     """
 
     author: AuthorComparison
@@ -53,14 +52,14 @@ class Task:
 
     @property
     def characters(self) -> int:
-        """Characters that are learnt from."""
+        """Number of characters in the training posts."""
         return _characters(self.kept.filter(split="train"))
 
     @property
     def name(self) -> str:
-        """Of the run folder: readable, and another one for other posts or another recipe."""
-        plan = [str(self.kept.select("author", "id", "text", "split").rows()), str(self.config)]
-        digest = hashlib.sha256("".join(plan).encode()).hexdigest()[:8]
+        """Name of the run folder: the author and a hash of posts and configuration."""
+        content = [str(self.kept.select("author", "id", "text", "split").rows()), str(self.config)]
+        digest = hashlib.sha256("".join(content).encode()).hexdigest()[:8]
         return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', self.author.author)[:60]}-{digest}"
 
 
@@ -72,92 +71,95 @@ def compare_at_equal_size(
     listen: EventHandler = ignore,
     interrupt: Interrupt | None = None,
 ) -> Comparison:
-    """Train every author's bot anew on equal text and put its numbers beside those it has.
+    """Train a bot of every author on equal text and add its numbers to the comparison.
 
     Args:
-        comparison: of the runs as they are.
-        out: where the new runs go; those that are there already are not made again.
-        begin: is told before each author.
-        listen: is told every event.
-        interrupt: what Ctrl-C does.
+        comparison: of the original runs.
+        out: folder of the new runs; existing ones are reused.
+        begin: called before each author.
+        listen: called with every event.
+        interrupt: handler of Ctrl-C.
 
     Raises:
         OptedOutError: an author asked not to be imitated.
         StorageError: ``out`` can't be written.
-        Interrupted: stopped by the user; the same call goes on.
+        Interrupted: stopped by the user; the same call continues.
     """
-    done = []
+    authors = []
     for task in plan(comparison):
         begin(task)
-        made = _finished(task, out, listen, interrupt)
-        done.append(replace(task.author, same_size=authors_of(made, made.record())[0]))
-    return replace(comparison, authors=ordered(done))
+        run = _finished_run(task, out, listen, interrupt)
+        authors.append(replace(task.author, same_size=authors_of(run, run.record())[0]))
+    return replace(comparison, authors=ordered(authors))
 
 
 def plan(comparison: Comparison) -> list[Task]:
-    """Choose everyone's posts and the settings for all.
+    """Choose each author's posts and the common settings.
 
     Raises:
         OptedOutError: an author asked not to be imitated.
         BotError: a run's posts are gone.
     """
     authors = comparison.authors
-    opt_out.check(one.author for one in authors)
-    kept = [RunFolder(Path(one.path)).table("kept").filter(author=one.author) for one in authors]
-    most = min(_characters(table.filter(split="train")) for table in kept)
-    most_held_out = min(_characters(table.filter(split="held_out")) for table in kept)
-    config = _config(RunFolder(Path(comparison.first)).record().config, most, most_held_out)
+    opt_out.check(author.author for author in authors)
+    kept = [
+        RunFolder(Path(author.path)).table("kept").filter(author=author.author)
+        for author in authors
+    ]
+    limit = min(_characters(table.filter(split="train")) for table in kept)
+    held_out_limit = min(_characters(table.filter(split="held_out")) for table in kept)
+    config = _config(RunFolder(Path(comparison.first)).record().config, limit, held_out_limit)
     return [
-        Task(one, _cut(table, most, most_held_out), config, i, len(authors))
-        for i, (one, table) in enumerate(zip(authors, kept, strict=True), 1)
+        Task(author, _truncate(table, limit, held_out_limit), config, i, len(authors))
+        for i, (author, table) in enumerate(zip(authors, kept, strict=True), 1)
     ]
 
 
-def _cut(kept: pl.DataFrame, most: int, most_held_out: int) -> pl.DataFrame:
-    """The newest training posts and the held-out ones that follow them, whole posts."""
+def _truncate(kept: pl.DataFrame, limit: int, held_out_limit: int) -> pl.DataFrame:
+    """Return the newest training posts and the oldest held-out posts within the limits."""
     train, held_out = (kept.filter(split=part) for part in ("train", "held_out"))
     newest = train.reverse()
-    newest = newest.head(_fitting(newest, most)).reverse()
-    return pl.concat([newest, held_out.head(_fitting(held_out, most_held_out))])
+    newest = newest.head(_posts_within(newest, limit)).reverse()
+    return pl.concat([newest, held_out.head(_posts_within(held_out, held_out_limit))])
 
 
-def _fitting(posts: pl.DataFrame, most: int) -> int:
-    """How many posts from the first on have at most so many characters together; at least 1."""
-    return max(1, int((posts["text"].str.len_chars().cum_sum() <= most).sum()))
+def _posts_within(posts: pl.DataFrame, limit: int) -> int:
+    """Return how many of the first posts have ``limit`` characters at most; at least 1."""
+    return max(1, int((posts["text"].str.len_chars().cum_sum() <= limit).sum()))
 
 
 def _characters(posts: pl.DataFrame) -> int:
     return int(posts["text"].str.len_chars().sum())
 
 
-def _config(first: dict[str, Any], most: int, most_held_out: int) -> dict[str, Any]:
-    """Settings of the new runs: the first run's, on this machine, without a tracker."""
-    where = devices.select_device(None, Recipe(**first["recipe"]).precision)
+def _config(first: dict[str, Any], limit: int, held_out_limit: int) -> dict[str, Any]:
+    """Return the settings of the new runs: the first run's, on this machine, without a tracker."""
+    device = devices.select_device(None, Recipe(**first["recipe"]).precision)
     return first | {
-        "device": where.device,
-        "precision": where.precision,
+        "device": device.device,
+        "precision": device.precision,
         "track": "none",
         "sources": [],
-        "same_size": {"characters": most, "held_out_characters": most_held_out},
+        "same_size": {"characters": limit, "held_out_characters": held_out_limit},
     }
 
 
-def _finished(
+def _finished_run(
     task: Task, out: Path, listen: EventHandler, interrupt: Interrupt | None
 ) -> RunFolder:
-    """The run of a task, made, gone on with or found."""
-    made = RunFolder(out / task.name)
-    if not made.record_file.is_file():
-        made = _prepared(task, out)
-    if made.record().state != "done":
-        pipeline.resume(made.path, listen, interrupt)
-    return made
+    """Return the finished run of a task: existing, resumed or new."""
+    run = RunFolder(out / task.name)
+    if not run.record_file.is_file():
+        run = _create_run(task, out)
+    if run.record().state != "done":
+        pipeline.resume(run.path, listen, interrupt)
+    return run
 
 
-def _prepared(task: Task, out: Path) -> RunFolder:
-    """A run folder whose posts are chosen already, so that the pipeline goes on from there."""
+def _create_run(task: Task, out: Path) -> RunFolder:
+    """Create a run folder with the chosen posts, for the pipeline to resume."""
     posts = task.kept.drop("split")
-    nothing = posts.clear().with_columns(
+    no_posts = posts.clear().with_columns(
         reason=pl.lit(None, pl.String), detail=pl.lit(None, pl.String)
     )
     counts = {"downloaded": len(posts), "retweets": 0, "short": 0, "duplicates": 0}
@@ -171,4 +173,4 @@ def _prepared(task: Task, out: Path) -> RunFolder:
         versions=devices.package_versions(),
         machine=devices.select_device(task.config["device"], task.config["precision"]).as_dict(),
     )
-    return run_folder.create(out, record, {"posts": posts, "kept": task.kept, "dropped": nothing})
+    return run_folder.create(out, record, {"posts": posts, "kept": task.kept, "dropped": no_posts})

@@ -1,4 +1,4 @@
-"""What a comparison of authors holds, as values."""
+"""The result of a comparison of authors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from huggingtweets.plots.run_plots import Plot
 
 _SPREAD = 0.35
-"""Standard error of bits per byte times the root of the held-out posts: 0.31 to 0.41 for the bots
-of docs/compare.md, by 1,000 bootstrap draws of posts."""
+"""Standard error of bits per byte times the square root of the number of held-out posts: 0.31 to
+0.41 for the bots of docs/how-to/compare.md, from 1,000 bootstrap samples of posts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,21 @@ class Bits:
 
     @property
     def gain(self) -> float:
-        """Share of the base's bits that the bot no longer needs; negative if it needs more."""
+        """Share by which the bot needs fewer bits than the base; negative if it needs more."""
         return 1 - self.bot / self.base
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much text there is of an author.
+    """The amount of an author's text.
 
     Attributes:
-        posts: learnt from.
-        characters: in them.
-        tokens: in them, as the base cuts them; None where its tokenizer isn't in one file.
-        held_out_posts: only measured.
-        held_out_characters: in those.
-        median_characters: of a post, learnt or measured.
+        posts: number of training posts.
+        characters: in the training posts.
+        tokens: in the training posts; None if the base's tokenizer isn't one file.
+        held_out_posts: number of held-out posts.
+        held_out_characters: in the held-out posts.
+        median_characters: median length of a post, training and held-out.
     """
 
     posts: int
@@ -58,18 +58,18 @@ class AuthorComparison:
     Attributes:
         author: handle without ``@``.
         run: name of the run.
-        path: of the run folder.
-        authors_of_bot: how many the bot has; over 1, the fields from ``copied`` on are of the whole
-            bot.
+        path: path of the run folder.
+        authors_of_bot: number of the bot's authors; if over 1, the fields from ``copied`` on are
+            for all of them together.
         bits_per_byte: on this author's held-out posts.
-        size: of the author's text.
+        size: amount of the author's text.
         copied: share of 200 unfiltered posts that copy a training post.
         novelty: share of a generated post's words outside the longest run it shares with a training
-            post, mean over the 200; None where they are gone.
-        taken: share of them that a classifier takes for the author's; None if nobody was there to
-            compare with.
-        seconds: that training took.
-        same_size: the same author on as much text as everyone else has.
+            post, mean over the 200; None if they are gone.
+        taken: share of them that a classifier takes for the author's; None if there were no other
+            authors to compare with.
+        seconds: duration of training.
+        same_size: the same author on equal text.
     """
 
     author: str
@@ -86,18 +86,18 @@ class AuthorComparison:
 
     @property
     def standard_error(self) -> float:
-        """How far chance moves the bot's bits per byte, roughly: by how few posts are held out."""
+        """Approximate standard error of the bot's bits per byte."""
         return float(_SPREAD / self.size.held_out_posts**0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Authors, the least predictable first.
+    """Compared authors, the least predictable first.
 
     Attributes:
-        authors: in that order; at the same size where that was measured.
-        notes: sentences on what makes the numbers less than comparable.
-        first: path of the run that was named first.
+        authors: in that order, on equal text if that was measured.
+        notes: warnings about differences between the runs.
+        first: path of the first run given.
     """
 
     authors: tuple[AuthorComparison, ...]
@@ -106,21 +106,23 @@ class Comparison:
 
     @property
     def has_same_size(self) -> bool:
-        """Whether everyone was measured on equal text as well."""
-        return all(one.same_size is not None for one in self.authors)
+        """Whether all authors were also measured on equal text."""
+        return all(author.same_size is not None for author in self.authors)
 
-    def label(self, one: AuthorComparison) -> str:
-        """How an author is called: by the handle, with the run where that leaves a doubt."""
-        namesakes = sum(other.author == one.author for other in self.authors) > 1
+    def label(self, author: AuthorComparison) -> str:
+        """Return the author's handle, with the run's name if the handle is ambiguous."""
+        is_duplicate = sum(other.author == author.author for other in self.authors) > 1
         several_runs = len({other.path for other in self.authors}) > 1
-        doubtful = namesakes or (one.authors_of_bot > 1 and several_runs)
-        return f"@{one.author}" + (f" in {one.run}" if doubtful else "")
+        is_ambiguous = is_duplicate or (author.authors_of_bot > 1 and several_runs)
+        return f"@{author.author}" + (f" in {author.run}" if is_ambiguous else "")
 
     @property
     def too_near(self) -> list[tuple[AuthorComparison, AuthorComparison]]:
-        """Neighbours in the order that chance may have put there: under two standard errors."""
-        seen = [one.same_size if self.has_same_size else one for one in self.authors]
-        pairs = zip(pairwise(self.authors), pairwise(one for one in seen if one), strict=True)
+        """Neighbours whose difference may be chance: under two standard errors."""
+        ranked = [author.same_size if self.has_same_size else author for author in self.authors]
+        pairs = zip(
+            pairwise(self.authors), pairwise(author for author in ranked if author), strict=True
+        )
         return [
             pair
             for pair, (a, b) in pairs
@@ -129,33 +131,36 @@ class Comparison:
         ]
 
     def plot(self) -> Plot:
-        """One row an author, the least predictable on top."""
-        from huggingtweets.comparison import plot as compare_plot
+        """Plot one row per author, the least predictable on top."""
+        from huggingtweets.comparison.plot import plot
 
-        return compare_plot.plot(self)
+        return plot(self)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts and lists, ready for ``json.dump``."""
-        return {"authors": [_as_json(one) for one in self.authors], "notes": list(self.notes)}
+        """Return plain dicts and lists, ready for ``json.dump``."""
+        return {
+            "authors": [_as_json(author) for author in self.authors],
+            "notes": list(self.notes),
+        }
 
 
 def ordered(authors: Sequence[AuthorComparison]) -> tuple[AuthorComparison, ...]:
-    """The least predictable first, at equal size where all have it."""
-    equal = all(one.same_size is not None for one in authors)
+    """Sort authors, the least predictable first, on equal text if all were measured on it."""
+    equal_text = all(author.same_size is not None for author in authors)
 
-    def bits(one: AuthorComparison) -> float:
-        seen = one.same_size if equal and one.same_size else one
-        return seen.bits_per_byte.bot
+    def bits(author: AuthorComparison) -> float:
+        compared = author.same_size if equal_text and author.same_size else author
+        return compared.bits_per_byte.bot
 
     return tuple(sorted(authors, key=bits, reverse=True))
 
 
-def _as_json(one: AuthorComparison) -> dict[str, Any]:
-    values = asdict(one)
+def _as_json(author: AuthorComparison) -> dict[str, Any]:
+    values = asdict(author)
     values["bits_per_byte"] |= {
-        "gain": one.bits_per_byte.gain,
-        "standard_error": one.standard_error,
+        "gain": author.bits_per_byte.gain,
+        "standard_error": author.standard_error,
     }
-    if one.same_size is not None:
-        values["same_size"] = _as_json(one.same_size)
+    if author.same_size is not None:
+        values["same_size"] = _as_json(author.same_size)
     return values

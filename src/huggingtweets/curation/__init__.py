@@ -1,21 +1,21 @@
-"""Choose and clean the posts a bot learns from. Pure: a table in, two tables out.
+"""Select and clean the posts a bot learns from: a pure function of one table to two tables.
 
-The rules, in this order; the first that applies decides:
+The rules apply in this order, and the first match decides:
 
-1. **retweets** are somebody else's text: reposts, and texts that start with ``RT @`` (the original
-   HuggingTweets rule; archives don't mark old ones otherwise).
+1. **retweets** are someone else's text: reposts, and texts that start with ``RT @`` (the original
+   HuggingTweets rule; archives don't mark old retweets otherwise).
 2. Every other post is **cleaned**: entities, encoding, control characters, links, white space; see
    :func:`clean`.
-3. **short** posts say too little: fewer than three words besides links, @mentions and #hashtags
-   (the original's rule for *boring* posts); see :func:`count_words`.
-4. **duplicates** of an earlier post, exact or nearly so, would be learnt twice, and would leak from
-   the training posts into the held-out ones. They are looked for across the whole table: a bot of
-   two authors must not be tested on what it learnt from the other. The earliest post stays, so
-   that no pair is left to fall on both sides of a split in time.
+3. **short** posts have fewer than three words besides links, @mentions and #hashtags (the
+   original's rule for *boring* posts); see :func:`count_words`.
+4. **duplicates** of an earlier post, exact or near, would be learned twice and would leak from the
+   training posts into the held-out ones. The search covers the whole table, because a bot of two
+   authors must not be tested on a text it learned from the other author. The earliest post is kept,
+   so that no pair can end up on both sides of a split by time.
 
-Curating what was kept keeps all of it, unchanged (with ``scrub`` as long as every author has a
-post left: mentions of the table's authors aren't masked). Where no two posts have the same time,
-the order of the rows doesn't matter.
+Curation is idempotent: curating the kept posts again keeps all of them unchanged (with ``scrub``,
+as long as every author has a post left, because mentions of the table's authors aren't masked).
+The order of rows doesn't matter unless two posts have the same time.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _RETWEET = "RT @"
 
 @dataclass(frozen=True, slots=True)
 class Curated:
-    """What came of a table of posts.
+    """The result of curation.
 
     Attributes:
-        kept: :data:`~huggingtweets.data.posts.SCHEMA` with cleaned text, in time order; posts
-            without a time come first, in the order they had (they can't claim to be the newest).
-        dropped: :data:`~huggingtweets.data.posts.SCHEMA` with the raw text, in the same order, and
-            ``reason`` (retweets, short or duplicates) and ``detail``, a few words for a reader.
+        kept: :data:`~huggingtweets.data.posts.SCHEMA` with cleaned texts, in time order; posts
+            without a time come first, in their original order, so that they never count as newest.
+        dropped: :data:`~huggingtweets.data.posts.SCHEMA` with raw texts, in the same order, plus
+            ``reason`` (retweets, short or duplicates) and ``detail``, a few words for people.
     """
 
     kept: pl.DataFrame
@@ -53,17 +53,17 @@ class Curated:
 
     @property
     def counts(self) -> dict[str, int]:
-        """``downloaded``, ``retweets``, ``short``, ``duplicates``, ``kept``; the rest add up."""
+        """``downloaded`` and its parts: ``retweets``, ``short``, ``duplicates`` and ``kept``."""
         return _counts(self.kept, self.dropped)
 
     @property
     def counts_by_author(self) -> dict[str, dict[str, int]]:
         """The same counts for each author, in alphabetical order."""
         authors = pl.concat([self.kept["author"], self.dropped["author"]]).unique().sort()
-        mine = {author: pl.col("author").eq_missing(pl.lit(author)) for author in authors}
+        is_by = {author: pl.col("author").eq_missing(pl.lit(author)) for author in authors}
         return {
-            author: _counts(self.kept.filter(is_mine), self.dropped.filter(is_mine))
-            for author, is_mine in mine.items()
+            author: _counts(self.kept.filter(matches), self.dropped.filter(matches))
+            for author, matches in is_by.items()
         }
 
 
@@ -73,7 +73,7 @@ def _counts(kept: pl.DataFrame, dropped: pl.DataFrame) -> dict[str, int]:
 
 
 def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curated:
-    """Sort posts into those to learn from, cleaned, and those dropped, with the reason.
+    """Split posts into those to learn from, cleaned, and those dropped, with a reason.
 
     Args:
         posts: a table of :data:`~huggingtweets.data.posts.SCHEMA`.
@@ -82,7 +82,7 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     options = options or CurationOptions()
     posts = posts.select(SCHEMA.names())
     times = posts.select("created_at").with_row_index(_ROW)
-    # The rows in time order, not yet the posts: a copy of a million of them takes 100 MB.
+    # Row numbers in time order: sorting the posts themselves would copy 100 MB for a million.
     order = times.sort("created_at", nulls_last=False, maintain_order=True).select(_ROW)
     is_repost = (pl.col("kind") == "repost") | pl.col("text").str.starts_with(_RETWEET)
     reposts = posts.select(is_repost.fill_null(value=False)).to_series().gather(order[_ROW])
@@ -90,7 +90,7 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     own = own.with_columns(posts["text"].gather(own[_ROW]))
     authors = posts["author"].drop_nulls().unique().to_list()
     own = own.with_columns(text=clean(own["text"], options, authors))
-    # What only showed once a link or a NUL byte before it was gone.
+    # Retweets that were hidden behind a link or a NUL byte.
     is_retweet = own["text"].str.starts_with(_RETWEET)
     is_short = are_short(own["text"]) & ~is_retweet
     rest = own.filter(~(is_retweet | is_short))
@@ -104,10 +104,10 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
             duplicates,
         ]
     )
-    why = order.join(reasons, on=_ROW, how="inner", maintain_order="left")
+    dropped = order.join(reasons, on=_ROW, how="inner", maintain_order="left")
     return Curated(
         kept=posts[rest[_ROW]].with_columns(rest["text"]),
-        dropped=posts[why[_ROW]].with_columns(why["reason"], why["detail"]),
+        dropped=posts[dropped[_ROW]].with_columns(dropped["reason"], dropped["detail"]),
     )
 
 
@@ -118,25 +118,26 @@ def _with_reason(reason: str, posts: pl.DataFrame, detail: str) -> pl.DataFrame:
 def _describe_duplicates(
     cleaned: pl.DataFrame, posts: pl.DataFrame, threshold: float
 ) -> pl.DataFrame:
-    """Say which earlier post each duplicate repeats; its author too where it is another one."""
-    found = find_duplicates(cleaned["text"], threshold)
-    row, of = cleaned[_ROW].gather(found["row"]), cleaned[_ROW].gather(found["of"])
+    """Find duplicates and describe the earlier post of each, with its author if different."""
+    duplicates = find_duplicates(cleaned["text"], threshold)
+    row = cleaned[_ROW].gather(duplicates["row"])
+    earlier = cleaned[_ROW].gather(duplicates["of"])
     pairs = pl.DataFrame(
         {
             _ROW: row,
             "author": posts["author"].gather(row),
-            "id": posts["id"].gather(of),
-            "other": posts["author"].gather(of),
-            "similarity": found["similarity"],
+            "earlier_id": posts["id"].gather(earlier),
+            "earlier_author": posts["author"].gather(earlier),
+            "similarity": duplicates["similarity"],
         }
     )
-    which = (
-        pl.when(pl.col("author").eq_missing(pl.col("other")))
-        .then(pl.col("id"))
-        .otherwise(pl.format("{} by {}", "id", "other"))
+    name = (
+        pl.when(pl.col("author").eq_missing(pl.col("earlier_author")))
+        .then(pl.col("earlier_id"))
+        .otherwise(pl.format("{} by {}", "earlier_id", "earlier_author"))
     )
     similarity = pl.col("similarity").round(2).cast(pl.String).str.pad_end(len("0.90"), "0")
-    near = pl.format("near-duplicate of {} ({})", which, similarity)
-    same = pl.format("same text as {}", which)
+    near = pl.format("near-duplicate of {} ({})", name, similarity)
+    same = pl.format("same text as {}", name)
     detail = pl.when(pl.col("similarity").is_null()).then(same).otherwise(near)
     return pairs.select(_ROW, reason=pl.lit("duplicates"), detail=detail)

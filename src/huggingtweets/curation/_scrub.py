@@ -1,8 +1,8 @@
 """Mask what identifies people: e-mail addresses, phone numbers, mentions of others.
 
-This is a courtesy to people in somebody's posts, not a guarantee: names, addresses and numbers
-written in words stay. It is plain Python with callbacks (a mention of an author stays, a phone
-number is told by its digits), called only on the texts that hold an ``@`` or enough digits.
+This is a courtesy to people in a person's posts, not a guarantee: names, postal addresses and
+numbers written in words stay. It uses Python callbacks (mentions of an author stay, phone numbers
+are recognized by their digits), called only on texts with an ``@`` or enough digits.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from huggingtweets.curation._slices import map_where
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAY_CONCERN = r"@|\d(?:\D{0,3}\d){8}"
-"""An address or mention, or nine digits close together (the fewest of any phone number here)."""
+MAY_MATCH = r"@|\d(?:\D{0,3}\d){8}"
+"""An address or mention, or nine digits close together (the minimum of a phone number)."""
 
-# A handle of X (@nasa), Mastodon (@nasa@mastodon.social) or Bluesky (@nasa.bsky.social). What
-# follows a letter is part of an e-mail address.
+# A handle of X (@nasa), Mastodon (@nasa@mastodon.social) or Bluesky (@nasa.bsky.social). An @ after
+# a letter is part of an e-mail address.
 _MENTION = re.compile(r"(?<![\w@])@(\w+(?:[.-]\w+)*(?:@\w+(?:[.-]\w+)*)?)")
 
-# Not the tail of a Mastodon handle that stays because it is an author's.
+# Not the tail of a Mastodon handle that stays because it belongs to an author.
 _EMAIL = re.compile(r"(?<![\w@])\w(?:[\w.%+-]*[\w%+-])?@(?:[\w-]+\.)+[^\W\d_]{2,}")
 
 # A number that isn't a price, hashtag, decimal or part of something longer.
@@ -44,11 +44,11 @@ _PHONE = re.compile(
     re.VERBOSE,
 )
 _PHONE_DIGITS = range(9, 16)
-"""Digits of a phone number with its area code; at most 15 by ITU-T E.164. A date has 8 at most."""
+"""Digits of a phone number with its area code: at most 15 by ITU-T E.164; a date has at most 8."""
 
 
 def scrub(texts: pl.Series, authors: frozenset[str]) -> pl.Series:
-    """Put ``<email>``, ``<phone>`` and ``@user`` in place of what identifies others.
+    """Replace what identifies others by ``<email>``, ``<phone>`` and ``@user``.
 
     Args:
         texts: posts, without null.
@@ -63,15 +63,15 @@ def scrub(texts: pl.Series, authors: frozenset[str]) -> pl.Series:
     def mask_all(chosen: pl.Series) -> pl.Series:
         return pl.Series(chosen.name, [mask(text) for text in chosen], dtype=pl.String)
 
-    return map_where(texts, texts.str.contains(MAY_CONCERN), mask_all)
+    return map_where(texts, texts.str.contains(MAY_MATCH), mask_all)
 
 
 def _mask_unless_author(authors: frozenset[str]) -> Callable[[re.Match[str]], str]:
     def replace(mention: re.Match[str]) -> str:
         handle = mention[1].lower()
-        # "@nasa.Great news": a sentence glued to the handle looks like a Bluesky domain.
-        known = {handle, handle.split("@")[0], handle.split(".")[0]} & authors
-        return mention[0] if known else "@user"
+        # In "@nasa.Great news", the sentence after the handle looks like a Bluesky domain.
+        is_author = {handle, handle.split("@")[0], handle.split(".")[0]} & authors
+        return mention[0] if is_author else "@user"
 
     return replace
 

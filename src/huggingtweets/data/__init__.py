@@ -1,1 +1,1 @@
-"""Posts as tables and as rows that a model reads."""
+"""Posts as tables, and as the token rows that a model reads."""

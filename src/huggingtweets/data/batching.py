@@ -1,10 +1,10 @@
-"""From kept posts to rows of token ids: splitting, shuffling, batching.
+"""Split kept posts, and make shuffled batches of token ids from them.
 
-A row is one post between two separators, so no post ever attends to another and positions count
-from the post's own beginning, as they do when the bot writes. Rows of like length share a batch,
-padded on the right: under causal attention nothing looks at the padding, so no mask is needed. On
-NASA's posts 4 % of the positions are padding. The classic recipe instead joins everything and cuts
-it into full blocks, as the original did.
+A row is one post between two separators, so no post attends to another and positions start at the
+beginning of the post, as they do in generation. Rows of similar length share a batch, padded on the
+right: under causal attention no token attends to the padding, so no mask is needed. On NASA's posts
+4 % of the positions are padding. The classic recipe instead concatenates all posts and splits the
+result into full blocks, as the original did.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 SplitRule = Literal["newest", "random"]
 Row = list[int]
 IGNORED = -100
-"""Label of a position that doesn't count, as in torch's cross entropy."""
+"""Label of a position without loss, as in torch's cross entropy."""
 
 FEW_CHARACTERS = 6_000
 SOME_CHARACTERS = 40_000
-"""The original's limits: under the first there is an error, under the second a warning."""
+"""The original's limits: below the first is an error, below the second a warning."""
 
 _SHUFFLE_BLOCK = 1024
-"""Posts among which those of like length are looked for: enough to pad little, few enough that
-batches differ from epoch to epoch."""
+"""Posts that are sorted by length together: enough for little padding, few enough that batches
+differ from epoch to epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Token ids and labels, both (rows, time), the labels one position ahead."""
+    """Token ids and labels, both (rows, time); labels are shifted one position ahead."""
 
     inputs: torch.Tensor
     labels: torch.Tensor
     tokens: int
-    """Positions whose label counts, that is without padding."""
+    """Number of labels with loss, which excludes padding."""
 
 
 def split(
@@ -51,22 +51,22 @@ def split(
 ) -> pl.DataFrame:
     """Add a column ``split`` (``train`` or ``held_out``) to a table of kept posts.
 
-    A third value, ``unused``, is put there by :func:`with_newest_only`.
+    :func:`with_newest_only` adds a third value, ``unused``.
 
     Args:
         kept: posts in time order.
-        holdout: share of each author's posts to hold out, at least one post.
-        rule: ``newest`` holds out the latest posts, which is what a bot will be asked to foresee;
-            ``random`` is the published way and easier, as posts of one day resemble each other.
+        holdout: fraction of each author's posts to hold out, at least one post.
+        rule: ``newest`` holds out the latest posts, since a bot is meant to write future ones;
+            ``random`` is the published method and easier, because posts of one day are similar.
         seed: for ``random``.
 
     Raises:
-        TooLittleText: an author has a single post.
+        InsufficientTextError: an author has only one post.
     """
-    lonely = kept.group_by("author").len().filter(pl.col("len") < 2)
-    if not lonely.is_empty():
+    too_few = kept.group_by("author").len().filter(pl.col("len") < 2)
+    if not too_few.is_empty():
         raise InsufficientTextError(
-            f"@{lonely['author'][0]} has only one post left after curation; more are needed."
+            f"@{too_few['author'][0]} has only one post left after curation; add more posts."
         )
     order = pl.int_range(pl.len())
     if rule == "random":
@@ -83,11 +83,11 @@ def split(
 
 
 def with_newest_only(kept: pl.DataFrame, most: int | None) -> pl.DataFrame:
-    """Train only on the newest posts: the others' ``split`` becomes ``unused``.
+    """Limit training to the newest posts: the ``split`` of the others becomes ``unused``.
 
     Args:
-        kept: as :func:`split` gives it.
-        most: training posts of each author at most; None leaves the table as it is.
+        kept: as returned by :func:`split`.
+        most: maximum number of training posts per author; None for no limit.
     """
     if most is None:
         return kept
@@ -101,36 +101,36 @@ def with_newest_only(kept: pl.DataFrame, most: int | None) -> pl.DataFrame:
 def texts_by_author(
     table: pl.DataFrame, part: Literal["train", "unused", "held_out"], authors: Sequence[str]
 ) -> dict[str, list[str]]:
-    """The posts of one part of the split for each of ``authors``, in that order."""
+    """Return the posts of one part of the split for each of ``authors``, in that order."""
     chosen = table.filter(pl.col("split") == part)
     return {a: chosen.filter(pl.col("author") == a)["text"].to_list() for a in authors}
 
 
 def text_amount_warning(kept: pl.DataFrame) -> str | None:
-    """A warning where there is little to learn from, or None.
+    """Return a warning if there is little text to learn from, or None.
 
     Raises:
-        TooLittleText: under 6,000 characters are left.
+        InsufficientTextError: fewer than 6,000 characters are left.
     """
     characters = int(kept["text"].str.len_chars().sum())
     if characters < FEW_CHARACTERS:
         raise InsufficientTextError(
-            f"Only {characters:,} characters in {len(kept):,} posts are left after curation; "
-            f"at least {FEW_CHARACTERS:,} are needed to learn anything. Add more posts."
+            f"Only {characters:,} characters in {len(kept):,} posts are left after curation, but "
+            f"at least {FEW_CHARACTERS:,} are needed for training. Add more posts."
         )
     if characters < SOME_CHARACTERS:
         return (
-            f"Only {characters:,} characters to learn from; the bot will be better with "
-            f"{SOME_CHARACTERS:,} or more."
+            f"Only {characters:,} characters are available for training; the bot will be better "
+            f"with {SOME_CHARACTERS:,} or more."
         )
     return None
 
 
 def make_rows(posts: Sequence[Sequence[int]], separator: int, context: int) -> list[Row]:
-    """Put separators around encoded posts and cut those longer than the model's context.
+    """Put separators around encoded posts and split those longer than the model's context.
 
-    A cut post goes on in a next row that starts with the last token of the one before, so every
-    token of it is predicted exactly once.
+    Each further row of a split post starts with the last token of the row before, so every token is
+    predicted exactly once.
     """
     rows: list[Row] = []
     for post in posts:
@@ -140,17 +140,17 @@ def make_rows(posts: Sequence[Sequence[int]], separator: int, context: int) -> l
 
 
 def epoch_order(rows_per_author: Sequence[Sequence[int]], seed: int, epoch: int) -> list[int]:
-    """Which rows an epoch goes through, shuffled anew for each epoch.
+    """Return the shuffled order of rows in an epoch, balanced between authors.
 
     Args:
-        rows_per_author: for each author the size in tokens of each row; rows are numbered on from
-            author to author.
+        rows_per_author: for each author the size in tokens of each row; rows are numbered
+            consecutively across authors.
         seed: of the run.
         epoch: from 0.
 
     Returns:
-        Row numbers. Authors with less text come several times, the last time in part, until each
-        has as many tokens as the longest.
+        Row numbers. The rows of authors with less text are repeated, the last time in part, until
+        every author has as many tokens as the one with the most.
     """
     rng = random.Random(f"{seed}/{epoch}")
     longest = max(sum(sizes) for sizes in rows_per_author)
@@ -174,17 +174,17 @@ def epoch_order(rows_per_author: Sequence[Sequence[int]], seed: int, epoch: int)
 def batches_by_length(
     rows: Sequence[Row], order: Sequence[int], budget: int, seed: int, epoch: int
 ) -> list[list[int]]:
-    """Group row numbers into batches of at most ``budget`` positions, padding included.
+    """Group row numbers into batches of at most ``budget`` positions, including padding.
 
-    Rows of like length stand together within each 1,024 posts of ``order``; the batches are then
-    shuffled so that lengths come mixed.
+    Rows are sorted by length within each 1,024 posts of ``order``; then the batches are shuffled,
+    so that lengths alternate.
     """
     groups: list[list[int]] = []
     for start in range(0, len(order), _SHUFFLE_BLOCK):
         block = sorted(order[start : start + _SHUFFLE_BLOCK], key=lambda i: len(rows[i]))
         group: list[int] = []
         for number in block:
-            # sorted, so the newest row is the longest of its group
+            # Rows are sorted, so the current one is the longest of its group.
             if group and (len(group) + 1) * (len(rows[number]) - 1) > budget:
                 groups.append(group)
                 group = []
@@ -195,10 +195,10 @@ def batches_by_length(
 
 
 def pack_blocks(rows: Sequence[Row], order: Sequence[int], separator: int, size: int) -> list[Row]:
-    """The original's way: all posts in ``order`` joined by separators, cut into full blocks.
+    """Concatenate the posts in ``order`` with separators and split them into full blocks.
 
-    The rest that fills no block is left out, as it was there; a text shorter than one block gives
-    a single short one.
+    This is the original's method, which drops the incomplete last block. A text shorter than one
+    block gives a single short one.
     """
     stream = [separator]
     for number in order:
@@ -208,10 +208,11 @@ def pack_blocks(rows: Sequence[Row], order: Sequence[int], separator: int, size:
 
 
 def fit_recent_posts(posts: Sequence[Row], room: int) -> list[Row]:
-    """The newest of encoded posts, oldest first, that fit into ``room`` tokens.
+    """Return the newest encoded posts, oldest first, that fit into ``room`` tokens.
 
-    Each takes one token more, the separator before it. One that is too long for the room by itself
-    is passed over; otherwise the first that doesn't fit ends it, as going on would pick short ones.
+    Each post takes one more token for the separator before it. A post that is longer than ``room``
+    is skipped. The first other post that doesn't fit ends the selection, because continuing would
+    prefer short posts.
     """
     fitting: list[Row] = []
     left = room
@@ -227,22 +228,21 @@ def fit_recent_posts(posts: Sequence[Row], room: int) -> list[Row]:
 
 
 def concat_with_separators(posts: Sequence[Row], separator: int) -> Row:
-    """Encoded posts as one row, each behind a separator, ready for another post to follow."""
+    """Concatenate encoded posts, each after a separator, so that another post can follow."""
     return [token for post in posts for token in (separator, *post)]
 
 
-def to_batch(rows: Sequence[Row], read: Sequence[int] | None = None) -> Batch:
+def to_batch(rows: Sequence[Row], context_lengths: Sequence[int] | None = None) -> Batch:
     """Stack rows into inputs and labels, padded on the right.
 
     Args:
         rows: token ids.
-        read: for each row how many tokens at its beginning are only read: whatever is predicted up
-            to the token after them doesn't count. None for none.
+        context_lengths: for each row the number of predictions at its beginning that have no loss.
+            None for none.
     """
     import torch
 
-    skipped = read or [0] * len(rows)
-
+    skipped = context_lengths or [0] * len(rows)
     width = max(len(row) for row in rows) - 1
     inputs = torch.zeros(len(rows), width, dtype=torch.long)
     labels = torch.full((len(rows), width), IGNORED, dtype=torch.long)
@@ -254,9 +254,9 @@ def to_batch(rows: Sequence[Row], read: Sequence[int] | None = None) -> Batch:
 
 
 def evaluation_batches(
-    rows: Sequence[Row], read: Sequence[int] | None = None, budget: int = 4096
+    rows: Sequence[Row], context_lengths: Sequence[int] | None = None, budget: int = 4096
 ) -> Iterator[Batch]:
-    """All rows once, in batches of like length; ``read`` as in :func:`to_batch`."""
-    skipped = read or [0] * len(rows)
+    """Yield all rows once, in batches of similar length; arguments as in :func:`to_batch`."""
+    skipped = context_lengths or [0] * len(rows)
     for group in batches_by_length(rows, range(len(rows)), budget, seed=0, epoch=0):
         yield to_batch([rows[i] for i in group], [skipped[i] for i in group])

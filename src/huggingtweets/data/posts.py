@@ -1,8 +1,8 @@
-"""What a post is, as a value and as a row of a posts table.
+"""A post, as a value and as a row of a posts table.
 
-Everything between the stages is a polars table with these columns, because a table of a million
-posts takes a fraction of the memory of a million objects; sources hand over :class:`Post` values
-one by one, so that no source has to hold all of them.
+Stages exchange polars tables with these columns, because a table of a million posts takes a
+fraction of the memory of a million objects. Sources yield :class:`Post` values one by one, so that
+none has to hold all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Kind = Literal["original", "reply", "repost", "quote"]
-"""How a post came about. Only a repost is somebody else's text."""
+"""Kinds of post. Only a repost is someone else's text."""
 
 SCHEMA = pl.Schema(
     {
@@ -39,16 +39,16 @@ _ROWS_PER_CHUNK = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post as its source gave it, before any curation.
+    """One post from a source, before curation.
 
     Attributes:
-        author: the handle without ``@``; the name of the file where there is none.
-        id: unique within the author, the same each time the source is read.
-        text: the raw text, entities and links included.
-        created_at: time of writing with a time zone, or None where the source has none.
+        author: the handle without ``@``, or the file's name if the source has no handles.
+        id: unique per author, and the same each time the source is read.
+        text: the raw text, including entities and links.
+        created_at: time of writing with a time zone, or None if unknown.
         kind: original, reply, repost or quote.
-        lang: language code as the source gave it, or None.
-        source: where it came from, such as ``x-archive`` or ``csv``.
+        lang: language code from the source, or None.
+        source: kind of source, such as ``x-archive`` or ``csv``.
     """
 
     author: str
@@ -63,7 +63,7 @@ class Post:
 def posts_table(posts: Iterable[Post]) -> pl.DataFrame:
     """Collect posts into a table of :data:`SCHEMA`, a chunk at a time.
 
-    Only one chunk (50,000 posts) exists as Python objects at any moment.
+    At most one chunk (50,000 posts) exists as Python objects at a time.
     """
     iterator = iter(posts)
     chunks = [pl.DataFrame(schema=SCHEMA)]

@@ -1,4 +1,4 @@
-"""The likeness report: how well a bot predicts, how much it copies, whom it is taken for."""
+"""The likeness report: how well a bot predicts its author, how much it copies, how it reads."""
 
 from huggingtweets.evaluation.likeness import EvaluationResult, measure
 from huggingtweets.evaluation.page import render

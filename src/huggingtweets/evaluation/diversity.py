@@ -1,8 +1,7 @@
-"""How varied posts are, at equal size, so that two sets can be compared.
+"""Diversity of posts, compared at equal size.
 
-Both measures fall or rise with the amount of text alone (the more words, the more bigrams come
-again), so a set of generations and the author's real posts are first cut to the same number of
-posts and words.
+Both measures depend on the amount of text (more words mean more repeated bigrams). The bot's and
+the author's posts are therefore first cut to the same number of posts and words.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from huggingtweets.generation.copy_index import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LOOP = 4  # words of a run that a post says twice: seq-rep-4 of Welleck et al. 2019
+_NGRAM = 4  # words of an n-gram that counts as repeated: seq-rep-4 of Welleck et al. 2019
 
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
-    """Variety of a set of posts.
+    """Diversity of a set of posts.
 
     Attributes:
-        distinct_2: different word pairs over all word pairs, 0 to 1, higher is more varied (Li et
+        distinct_2: distinct word pairs over all word pairs, 0 to 1; higher is more diverse (Li et
             al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models").
-            Pairs lie within a post.
-        repeats: share of posts, 0 to 1, that have the words of an earlier post of the set, or say
-            the same four words in a row twice (the unit of seq-rep-4 in Welleck et al. 2019,
+            Pairs don't cross posts.
+        repeats: share of posts, 0 to 1, that repeat the words of an earlier post or contain the
+            same four consecutive words twice (the unit of seq-rep-4 in Welleck et al. 2019,
             "Neural Text Generation with Unlikelihood Training"). Lower is better.
     """
 
@@ -39,35 +38,35 @@ class Diversity:
 def compare_diversity(
     generated: Sequence[str], held_out: Sequence[str]
 ) -> tuple[Diversity, Diversity]:
-    """Measure generations and real posts, both cut to the same number of posts and words.
+    """Measure generated and real posts, both cut to the same number of posts and words.
 
-    Words are those of the copy rule; a post without words is left out.
+    Words are split as for the copy rule. Posts without words are ignored.
     """
-    first, second = _in_words(generated), _in_words(held_out)
-    count = min(len(first), len(second))
-    first, second = _spaced(first, count), _spaced(second, count)
-    budget = min(sum(map(len, first)), sum(map(len, second)))
-    return _diversity(_first_words(first, budget)), _diversity(_first_words(second, budget))
+    bot, real = _split_words(generated), _split_words(held_out)
+    count = min(len(bot), len(real))
+    bot, real = _evenly_spaced(bot, count), _evenly_spaced(real, count)
+    budget = min(sum(map(len, bot)), sum(map(len, real)))
+    return _diversity(_first_words(bot, budget)), _diversity(_first_words(real, budget))
 
 
-def _in_words(posts: Sequence[str]) -> list[list[str]]:
+def _split_words(posts: Sequence[str]) -> list[list[str]]:
     return [split for post in posts if (split := words(post))]
 
 
-def _spaced(posts: list[list[str]], count: int) -> list[list[str]]:
-    """Take ``count`` posts at even distances: real posts lie in time order, and topics drift."""
+def _evenly_spaced(posts: list[list[str]], count: int) -> list[list[str]]:
+    """Select ``count`` evenly spaced posts, as topics change over time."""
     return [posts[i * len(posts) // count] for i in range(count)]
 
 
 def _first_words(posts: list[list[str]], budget: int) -> list[list[str]]:
-    """Keep whole posts from the start, the last one cut, until ``budget`` words are taken."""
-    kept: list[list[str]] = []
+    """The first ``budget`` words, still as posts; the last post may be cut."""
+    selected: list[list[str]] = []
     for post in posts:
         if budget <= 0:
             break
-        kept.append(post[:budget])
+        selected.append(post[:budget])
         budget -= len(post)
-    return kept
+    return selected
 
 
 def _diversity(posts: list[list[str]]) -> Diversity:
@@ -85,5 +84,5 @@ def _diversity(posts: list[list[str]]) -> Diversity:
 
 
 def _has_repeated_ngram(post: list[str]) -> bool:
-    runs = [tuple(post[i : i + _LOOP]) for i in range(len(post) - _LOOP + 1)]
-    return len(set(runs)) < len(runs)
+    ngrams = [tuple(post[i : i + _NGRAM]) for i in range(len(post) - _NGRAM + 1)]
+    return len(set(ngrams)) < len(ngrams)

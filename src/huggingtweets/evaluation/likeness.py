@@ -1,11 +1,12 @@
-"""Measure a bot: the order in which the report's numbers come about."""
+"""Measure a bot and assemble its likeness report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets.evaluation.authorship import taken_for_author
+from huggingtweets.evaluation import sense
+from huggingtweets.evaluation.authorship import classify_authorship
 from huggingtweets.evaluation.diversity import compare_diversity
 from huggingtweets.evaluation.markov import markov_posts
 from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
@@ -22,23 +23,24 @@ from huggingtweets.evaluation.report import (
 )
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.generation.copy_index import CopyIndex, SharedSpan, is_loop
-from huggingtweets.generation.writer import Sampling, Writer
+from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from huggingtweets.evaluation.sense import OutOfPlace
     from huggingtweets.nn.language_model import LanguageModel
 
 GENERATIONS = 200
-"""Unfiltered posts that the report judges."""
+"""Number of unfiltered posts that the report measures."""
 
-_PARTS = 5
+_PARTS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """A report and the unfiltered posts it was made from."""
+    """A report and the unfiltered posts that it measures."""
 
     report: LikenessReport
     generations: list[str]
@@ -50,6 +52,7 @@ def measure(
     train: Mapping[str, Sequence[str]],
     held_out: Mapping[str, Sequence[str]],
     *,
+    judge: LanguageModel | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     listen: EventHandler = ignore,
@@ -58,39 +61,45 @@ def measure(
 
     Args:
         bot: the fine-tuned model.
-        base: the untouched model it was made from.
+        base: the model that the bot was fine-tuned from.
         train: training posts of each author, oldest first.
-        held_out: posts of each author that took no part in training.
-        history: the measurements made while training.
-        seed: of the generations, the bot's and markovify's.
-        listen: told after each of five parts.
+        held_out: held-out posts of each author.
+        judge: the model that finds out-of-place tokens; None leaves that measure out.
+        history: measurements made during training.
+        seed: seed of the bot's and markovify's posts.
+        listen: called with an event at the start of each of six parts and at the end.
     """
-    own, real = _flat(train), _flat(held_out)
+    from huggingtweets.generation.writer import Writer
+
+    own, real = _all_posts(train), _all_posts(held_out)
     sampling = Sampling(seed=seed)
 
-    _tell(listen, 0, "writing 200 posts to judge")
+    _report(listen, 0, "generating 200 posts")
     writer = Writer(bot, sampling, allow_loops=True)
     generations = [post.text for post in writer.write(n=GENERATIONS)]
-    _tell(listen, 1, "held-out bits per byte of bot and base")
+    _report(listen, 1, "held-out bits per byte of bot and base")
     by_author = _bits_by_author(bot, base, held_out)
-    _tell(listen, 2, "held-out bits per byte of PPMd")
+    _report(listen, 2, "held-out bits per byte of PPMd")
     bits = BitsPerByte(
-        bot=_weighted([pair.bot for pair in by_author.values()], held_out),
-        base=_weighted([pair.base for pair in by_author.values()], held_out),
+        bot=_mean_over_bytes([pair.bot for pair in by_author.values()], held_out),
+        base=_mean_over_bytes([pair.base for pair in by_author.values()], held_out),
         ppmd=ppmd_bits_per_byte(own, real),
         by_author=by_author,
     )
-    _tell(listen, 3, "copies, beside those of markovify")
-    copied, run = _copies(own, generations, markov_posts(own, GENERATIONS, seed))
-    _tell(listen, 4, "whether a classifier takes the posts for the author's")
+    _report(listen, 3, "copies by the bot and by markovify")
+    markov = markov_posts(own, GENERATIONS, seed)
+    copied, run = _copies(own, generations, markov)
+    _report(listen, 4, "authorship classification")
+    authorship = classify_authorship(own, generations, real, authors=tuple(train))
+    _report(listen, 5, "tokens that are out of place")
     report = LikenessReport(
         authors=tuple(train),
-        sizes=Sizes(len(own), len(real), _bytes(real), len(generations)),
+        sizes=Sizes(len(own), len(real), _count_bytes(real), len(generations)),
         bits_per_byte=bits,
         copied=copied,
         longest_copied_run=run,
         diversity=DiversityPair.of(*compare_diversity(generations, real)),
-        taken_for_author=taken_for_author(own, generations, real, authors=tuple(train)),
+        taken_for_author=authorship,
         loops=BotVsHeldOut(_share(is_loop, generations), _share(is_loop, real)),
         seed=seed,
         settings={
@@ -98,21 +107,23 @@ def measure(
             "top_p": sampling.top_p,
             "max_chars": sampling.max_chars,
         },
+        out_of_place=_out_of_place(bot, judge, own, real, markov, seed=seed) if judge else None,
         loss=tuple(LossPoint(**point) for point in history),
     )
-    _tell(listen, _PARTS, "")
+    _report(listen, _PARTS, "")
     return EvaluationResult(report, generations)
 
 
-def _tell(listen: EventHandler, done: int, message: str) -> None:
+def _report(listen: EventHandler, done: int, message: str) -> None:
     listen(Event(stage="evaluate", done=done, total=_PARTS, message=message))
 
 
-def _flat(posts: Mapping[str, Sequence[str]]) -> list[str]:
-    return [post for of_author in posts.values() for post in of_author]
+def _all_posts(by_author: Mapping[str, Sequence[str]]) -> list[str]:
+    return [post for posts in by_author.values() for post in posts]
 
 
-def _bytes(posts: Sequence[str]) -> int:
+def _count_bytes(posts: Sequence[str]) -> int:
+    """UTF-8 bytes of posts, with one for the end of each."""
     return sum(len(post.encode()) + 1 for post in posts)
 
 
@@ -127,9 +138,9 @@ def _bits_by_author(
     }
 
 
-def _weighted(values: Sequence[float], held_out: Mapping[str, Sequence[str]]) -> float:
-    """Mean over all held-out bytes, from one value an author."""
-    sizes = [_bytes(posts) for posts in held_out.values()]
+def _mean_over_bytes(values: Sequence[float], held_out: Mapping[str, Sequence[str]]) -> float:
+    """Mean of one value per author, weighted by the bytes of held-out posts."""
+    sizes = [_count_bytes(posts) for posts in held_out.values()]
     return sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
 
 
@@ -138,8 +149,9 @@ def _copies(
 ) -> tuple[Copied, LongestCopiedRun]:
     index = CopyIndex(train)
     runs = [index.longest_run(text) for text in generations]
-    at = max(range(len(runs)), key=lambda i: runs[i].words, default=None)
-    longest, text = (runs[at], generations[at]) if at is not None else (SharedSpan(0, ""), "")
+    none = (SharedSpan(0, ""), "")
+    pairs = zip(runs, generations, strict=True)
+    longest, text = max(pairs, key=lambda pair: pair[0].words, default=none)
     markov_run = max((index.longest_run(text).words for text in markov), default=None)
     return (
         Copied(_copied_share(index, generations) or 0.0, _copied_share(index, markov)),
@@ -147,8 +159,26 @@ def _copies(
     )
 
 
-def _share(holds: Callable[[str], bool], texts: Sequence[str]) -> float:
-    return sum(map(holds, texts)) / len(texts) if texts else 0.0
+def _out_of_place(
+    bot: LanguageModel,
+    judge: LanguageModel,
+    train: Sequence[str],
+    held_out: Sequence[str],
+    markov: Sequence[str],
+    *,
+    seed: int,
+) -> OutOfPlace:
+    from huggingtweets.generation.writer import Writer
+
+    writer = Writer(bot, Sampling(temperature=1.0, top_p=1.0, seed=seed), allow_loops=True)
+    generated = [post.text for post in writer.write(n=sense.POSTS)]
+    index = CopyIndex(train)
+    new = [text for text in markov if not index.is_copy(text)]
+    return sense.compare(judge, generated, held_out, new, seed)
+
+
+def _share(predicate: Callable[[str], bool], texts: Sequence[str]) -> float:
+    return sum(map(predicate, texts)) / len(texts) if texts else 0.0
 
 
 def _copied_share(index: CopyIndex, texts: Sequence[str]) -> float | None:

@@ -1,9 +1,9 @@
-"""A Markov chain on the same posts: the anchor of the copied share.
+"""A Markov chain of the same posts: the anchor of the copied share.
 
-Markovify (word pairs as state, its default) is what people used before neural models, and what a
-bot that only learnt by heart looks like. The chain is taken without markovify's filters: none of
-its output is refused for being a copy (the copied share is what we measure), and no training post
-is left out for its quotes or brackets, as ``well_formed`` does with many tweets.
+Markovify (with word pairs as state, its default) was used for such bots before neural models, and
+shows how a bot writes that only memorised its posts. Its filters are not used: copies are not
+rejected, since their share is measured, and training posts with quotes or brackets are not removed,
+as ``well_formed`` would do with many tweets.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from markovify import Chain
 
-_TRIES = 20  # draws for a post that is short enough
+_MAX_TRIES = 20  # samples until a post is short enough
 
 
 def markov_posts(posts: Sequence[str], n: int, seed: int, max_chars: int = 280) -> list[str]:
-    """Draw ``n`` posts of at most ``max_chars`` characters from a Markov chain of ``posts``.
+    """Sample ``n`` posts of at most ``max_chars`` characters from a Markov chain of ``posts``.
 
-    The same seed gives the same posts, and the caller's random numbers go on as if nothing had
-    been drawn. Fewer come back, or none, where the chain hardly ever ends within ``max_chars``.
+    The same seed gives the same posts, and the global random state doesn't change. Fewer posts are
+    returned if the chain rarely ends within ``max_chars``.
     """
     from markovify import Chain
 
@@ -34,13 +34,13 @@ def markov_posts(posts: Sequence[str], n: int, seed: int, max_chars: int = 280) 
         return []
     chain = Chain(sentences, state_size=2).compile(inplace=True)
     with _random_state(seed):
-        drawn = [_short_post(chain, max_chars) for _ in range(n)]
-    return [text for text in drawn if text]
+        sampled = [_sample_post(chain, max_chars) for _ in range(n)]
+    return [text for text in sampled if text]
 
 
-def _short_post(chain: Chain, max_chars: int) -> str:
-    for _ in range(_TRIES):
-        # As many words as characters can't fit; the cut keeps a chain that loops from going on.
+def _sample_post(chain: Chain, max_chars: int) -> str:
+    for _ in range(_MAX_TRIES):
+        # No post has more words than characters; the limit also stops a chain that loops.
         text = " ".join(islice(chain.gen(), max_chars))
         if 0 < len(text) <= max_chars:
             return text
@@ -49,7 +49,7 @@ def _short_post(chain: Chain, max_chars: int) -> str:
 
 @contextmanager
 def _random_state(seed: int) -> Iterator[None]:
-    """Seed the global generator, which markovify draws from, and put it back afterwards."""
+    """Seed the global generator that markovify uses, and restore its state afterwards."""
     before = random.getstate()
     random.seed(seed)
     try:

@@ -1,17 +1,16 @@
-"""The likeness report as one HTML page that needs nothing else.
+"""The likeness report as one self-contained HTML page.
 
-No script, no network, no font of its own: the page can be mailed or opened from a disk years
-later. Posts are put in by jinja2 with escaping on, so whatever a bot writes stays text.
+It has no scripts, network requests or fonts, so it can be mailed or opened from disk years later.
+Jinja escapes all posts, so a bot can't inject markup.
 """
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from huggingtweets import templating
 from huggingtweets.evaluation.report import percent
 from huggingtweets.plots import report_charts
 
@@ -26,21 +25,18 @@ GENERATIONS_SHOWN = 20
 def render(
     report: LikenessReport, generations: Sequence[str], held_out: Sequence[str], title: str
 ) -> str:
-    """Return the page as HTML.
+    """Render the page as HTML.
 
     Args:
         report: the numbers.
-        generations: the bot's unfiltered posts, all of them for the plot of lengths; the first 20
-            are listed.
-        held_out: the author's real held-out posts, for the plot of lengths only.
+        generations: all unfiltered posts of the bot, for the plot of lengths; the first 20 are
+            listed.
+        held_out: the author's held-out posts, for the plot of lengths only.
         title: the bot's name.
     """
-    source = resources.files(__package__).joinpath("templates/likeness.html.j2").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templating.environment("huggingtweets.evaluation")
     environment.filters["percent"] = percent
-    return environment.from_string(source).render(
+    return environment.get_template("likeness.html.j2").render(
         report=report,
         title=title,
         shown=generations[:GENERATIONS_SHOWN],
@@ -59,10 +55,22 @@ def _plots(
         "copied": report_charts.bars([("bot", copied.bot), ("markovify", copied.markovify)], ".1%"),
         "lengths": report_charts.lengths(generations, held_out),
     }
-    if (taken := report.taken_for_author) is not None:
-        shares = [("bot", taken.bot), ("real posts", taken.held_out), ("other people", taken.panel)]
-        plots["taken"] = report_charts.bars(shares, ".0%")
+    if (shares := report.taken_for_author) is not None:
+        bars = [
+            ("bot", shares.bot),
+            ("real posts", shares.held_out),
+            ("other people", shares.panel),
+        ]
+        plots["taken"] = report_charts.bars(bars, ".0%")
+    if (tokens := report.out_of_place) is not None:
+        kinds: list[tuple[str, float | None]] = [
+            ("bot", tokens.bot),
+            ("real posts", tokens.held_out),
+            ("markovify", tokens.markovify),
+            ("shuffled words", tokens.shuffled),
+        ]
+        plots["sense"] = report_charts.bars(kinds, ".0%")
     if report.loss:
         plots["curve"] = report_charts.curve(report.loss, bits.base)
-    # Drawn from numbers and fixed labels alone, so there is nothing in them to escape.
+    # The plots contain only numbers and fixed labels, so there is nothing to escape.
     return {name: Markup(svg) for name, svg in plots.items()}  # noqa: S704

@@ -1,7 +1,8 @@
-"""The likeness report as a value: every number beside the anchors that give it a meaning.
+"""The likeness report: all measurements of a bot, each with its anchors.
 
-How the numbers come about is told where they are computed (``ppm``, ``diversity``, ``authorship``,
-``markov``, ``novelty``); here is what they are called, in JSON and in the six lines a user reads.
+The measures are documented where they are computed (``ppm``, ``diversity``, ``authorship``,
+``markov``, ``generation.copy_index``). This module defines their names in JSON and in the lines
+shown to the user.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.evaluation.authorship import Authorship
+from huggingtweets.evaluation.sense import OutOfPlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +23,7 @@ _LABEL_WIDTH = 20
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much was measured: posts, and UTF-8 bytes of the held-out posts (+ 1 for each post)."""
+    """Numbers of posts, and UTF-8 bytes of the held-out posts with one more for each post."""
 
     train: int
     held_out: int
@@ -31,7 +33,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class BotAndBase:
-    """Held-out bits per byte of the bot and of the base it was made from; lower is better."""
+    """Held-out bits per byte of the bot and of its base; lower is better."""
 
     bot: float
     base: float
@@ -39,7 +41,7 @@ class BotAndBase:
 
 @dataclass(frozen=True, slots=True)
 class BitsPerByte:
-    """Held-out bits per byte of bot, untouched base and PPMd (None where it can't be measured)."""
+    """Held-out bits per byte of bot, base and PPMd (None if it can't be measured)."""
 
     bot: float
     base: float
@@ -49,7 +51,7 @@ class BitsPerByte:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """Share of unfiltered posts the copy rule catches; None where markovify made no post."""
+    """Share of unfiltered posts that are copies; None if markovify made no post."""
 
     bot: float
     markovify: float | None
@@ -57,13 +59,13 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class LongestCopiedRun:
-    """Longest run of words taken from one training post.
+    """Longest run of words copied from one training post.
 
     Attributes:
-        bot: words in a row, among the bot's generations.
-        markovify: the same among markovify's, None where it made no post.
+        bot: number of consecutive words, over all posts of the bot.
+        markovify: the same for markovify; None if it made no post.
         text: the bot's post with that run.
-        source_text: the training post it is from.
+        source_text: the training post with that run.
     """
 
     bot: int
@@ -74,7 +76,7 @@ class LongestCopiedRun:
 
 @dataclass(frozen=True, slots=True)
 class BotVsHeldOut:
-    """One measure of the bot's posts and of the author's real held-out posts."""
+    """One measure of the bot's posts and of the author's held-out posts."""
 
     bot: float
     held_out: float
@@ -82,14 +84,14 @@ class BotVsHeldOut:
 
 @dataclass(frozen=True, slots=True)
 class DiversityPair:
-    """Diversity of generations and held-out posts at equal size."""
+    """Diversity of the bot's and the held-out posts at equal size."""
 
     distinct_2: BotVsHeldOut
     repeats: BotVsHeldOut
 
     @classmethod
     def of(cls, bot: Diversity, held_out: Diversity) -> DiversityPair:
-        """Pair what :func:`~huggingtweets.evaluation.diversity.compare_diversity` returns."""
+        """Pair the results of :func:`~huggingtweets.evaluation.diversity.compare_diversity`."""
         return cls(
             BotVsHeldOut(bot.distinct_2, held_out.distinct_2),
             BotVsHeldOut(bot.repeats, held_out.repeats),
@@ -98,7 +100,7 @@ class DiversityPair:
 
 @dataclass(frozen=True, slots=True)
 class LossPoint:
-    """One measurement during training; the first one, before any step, has no training loss."""
+    """One measurement during training; the first, before any step, has no training loss."""
 
     epoch: float
     step: int
@@ -108,14 +110,14 @@ class LossPoint:
 
 @dataclass(frozen=True, slots=True)
 class HumanJudgements:
-    """What people said of posts of which they weren't told who wrote them.
+    """Results of blind quizzes in which people judged whether posts are real.
 
     Attributes:
-        quizzes: how many were played to the end.
-        bot: posts of the bot they saw.
-        bot_taken: those of them that they took for the author's.
-        real: real held-out posts they saw.
-        real_taken: those of them that they took for the author's.
+        quizzes: number of completed quizzes.
+        bot: number of the bot's posts judged.
+        bot_taken: number of those judged real.
+        real: number of held-out posts judged.
+        real_taken: number of those judged real.
     """
 
     quizzes: int
@@ -126,31 +128,32 @@ class HumanJudgements:
 
     @property
     def bot_share(self) -> float | None:
-        """Share of the bot's posts taken for the author's; None where none was seen."""
+        """Share of the bot's posts judged real; None if none was judged."""
         return self.bot_taken / self.bot if self.bot else None
 
     @property
     def real_share(self) -> float | None:
-        """Share of real posts taken for the author's; None where none was seen."""
+        """Share of real posts judged real; None if none was judged."""
         return self.real_taken / self.real if self.real else None
 
     def __add__(self, other: HumanJudgements) -> HumanJudgements:
-        """Both together."""
-        mine, more = asdict(self), asdict(other)
-        return HumanJudgements(**{name: mine[name] + more[name] for name in mine})
+        """Add up the results of two sets of quizzes."""
+        first, second = asdict(self), asdict(other)
+        return HumanJudgements(**{name: first[name] + second[name] for name in first})
 
 
 @dataclass(frozen=True, slots=True)
 class LikenessReport:
-    """How much a bot is like its author.
+    """How similar a bot is to its author.
 
     Attributes:
-        settings: how the generations were drawn, such as temperature and top_p.
-        loss: the measurements of training, oldest first.
-        human: what people took for the author's, None where nobody was asked.
-        loops: share of posts that repeat themselves
-            (:func:`~huggingtweets.generation.copy_index.is_loop`); None in reports from before it
-            was measured.
+        settings: settings of generation, such as temperature and top_p.
+        loss: measurements during training, oldest first.
+        human: results of quizzes; None if there are none.
+        loops: share of posts that are loops
+            (:func:`~huggingtweets.generation.copy_index.is_loop`); None in older reports.
+        out_of_place: tokens that an independent model finds surprising
+            (:mod:`~huggingtweets.evaluation.sense`); None in older reports and without that model.
     """
 
     authors: tuple[str, ...]
@@ -165,6 +168,7 @@ class LikenessReport:
     loss: tuple[LossPoint, ...] = ()
     human: HumanJudgements | None = None
     loops: BotVsHeldOut | None = None
+    out_of_place: OutOfPlace | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for ``json.dump``."""
@@ -177,7 +181,7 @@ class LikenessReport:
         Raises:
             KeyError, TypeError: the data is not a report.
         """
-        bits, taken = data["bits_per_byte"], data["taken_for_author"]
+        bits, authorship = data["bits_per_byte"], data["taken_for_author"]
         by_author = {name: BotAndBase(**pair) for name, pair in bits["by_author"].items()}
         diversity = {name: BotVsHeldOut(**pair) for name, pair in data["diversity"].items()}
         return cls(
@@ -187,18 +191,19 @@ class LikenessReport:
             copied=Copied(**data["copied"]),
             longest_copied_run=LongestCopiedRun(**data["longest_copied_run"]),
             diversity=DiversityPair(**diversity),
-            taken_for_author=Authorship(**taken) if taken else None,
+            taken_for_author=Authorship(**authorship) if authorship else None,
             seed=data["seed"],
             settings=dict(data["settings"]),
             loss=tuple(LossPoint(**point) for point in data["loss"]),
             human=HumanJudgements(**human) if (human := data.get("human")) else None,
             loops=BotVsHeldOut(**loops) if (loops := data.get("loops")) else None,
+            out_of_place=OutOfPlace(**shares) if (shares := data.get("out_of_place")) else None,
         )
 
     def lines(self) -> list[str]:
-        """Tell the report in six lines that fit 80 columns, each number beside its anchors.
+        """Format the report as lines of at most 80 columns, each number with its anchors.
 
-        A seventh tells what people said, where some were asked.
+        Out-of-place tokens and quiz results have a line each where they were measured.
         """
         return [
             f"{label:<{_LABEL_WIDTH}} {value:>8}  {anchors:<28}  {direction}"
@@ -206,8 +211,9 @@ class LikenessReport:
         ]
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Tell the report as label, value, anchors, and which way is better."""
-        bits, run, taken = self.bits_per_byte, self.longest_copied_run, self.taken_for_author
+        """Rows of the report: label, value, anchors and which direction is better."""
+        bits, run = self.bits_per_byte, self.longest_copied_run
+        authorship = self.taken_for_author
         distinct, repeats = self.diversity.distinct_2, self.diversity.repeats
         return [
             (
@@ -242,17 +248,27 @@ class LikenessReport:
             ),
             (
                 "taken for the author",
-                percent(taken.bot if taken else None),
-                f"real {percent(taken.held_out)} · others {percent(taken.panel)}"
-                if taken
+                percent(authorship.bot if authorship else None),
+                f"real {percent(authorship.held_out)} · others {percent(authorship.panel)}"
+                if authorship
                 else "nobody to compare with",
                 "closer is better",
             ),
-            *([_people(self.human)] if self.human else []),
+            *([_out_of_place_row(self.out_of_place)] if self.out_of_place else []),
+            *([_quiz_row(self.human)] if self.human else []),
         ]
 
 
-def _people(human: HumanJudgements) -> tuple[str, str, str, str]:
+def _out_of_place_row(shares: OutOfPlace) -> tuple[str, str, str, str]:
+    return (
+        "out-of-place tokens",
+        percent(shares.bot),
+        f"real {percent(shares.held_out)} · shuffled {percent(shares.shuffled)}",
+        "closer is better",
+    )
+
+
+def _quiz_row(human: HumanJudgements) -> tuple[str, str, str, str]:
     return (
         "taken for real",
         percent(human.bot_share),
@@ -262,7 +278,7 @@ def _people(human: HumanJudgements) -> tuple[str, str, str, str]:
 
 
 def percent(share: float | None) -> str:
-    """Write a share of 0 to 1 as a percentage, with a decimal where a whole number says little."""
+    """Format a share of 0 to 1 as a percentage, with one decimal near 0 % and 100 %."""
     if share is None:
         return "–"
     value = 100 * share

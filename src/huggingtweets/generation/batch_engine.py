@@ -1,13 +1,12 @@
-"""Rows of different posts drawn together from one bot: many requests cost little more than one.
+"""Sample many posts together: a batch of rows costs little more than one row.
 
-:class:`~huggingtweets.generation.writer.Writer` draws posts with one beginning. Here every row has
-its own beginning, temperature, length and random numbers; rows join at any step and leave when they
-end.
+Every row has its own beginning, settings and random numbers. Rows join at any step and leave when
+they end. They are aligned at their newest token: a shorter row is padded on the left, the padding
+is masked, and positions count from the row's own beginning. A row's probabilities are therefore
+those it has alone, up to rounding, and its random numbers depend only on its seed and its number.
 
-Rows are aligned at their newest token: shorter ones have empty places on the left, which attention
-doesn't look at, and positions are counted from each row's own beginning. So a row's probabilities
-are those it would have alone, up to rounding. Its random numbers depend on its request's seed and
-its number there only, so the company it is in changes nothing.
+Models with sliding windows or a recurrent state can't mask padding. Their rows must begin with the
+same tokens, at the same step.
 """
 
 from __future__ import annotations
@@ -15,59 +14,80 @@ from __future__ import annotations
 import inspect
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from huggingtweets.generation.writer import cut_at_word, is_long_enough
+import torch
+
+from huggingtweets.errors import BotError
+from huggingtweets.nn.kv_cache import PreallocatedCacheLayer, cat_right_aligned, preallocate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
-
     from huggingtweets.data import batching
-    from huggingtweets.generation.writer import Sampling
+    from huggingtweets.generation.sampling import Sampling
     from huggingtweets.nn.language_model import LanguageModel
 
-_LIKELIEST = 128
-"""Tokens among which the nucleus is looked for first: a whole sort takes ten times as long."""
-_EMPTY_COLUMNS = 8  # on the left of all rows before they are cut off
-_ROOM = 32  # tokens by which a cache grows
-_ENDED_SHARE = 0.1  # of the rows, that go on being computed in vain
+MAX_ROWS = 512
+_CACHE_BYTES = 640e6  # keys and values of all rows
+_TOKENS = 100  # of a long post
+_LENGTH_CHECK_STEPS = 8
+_NUCLEUS_TRIES = 8
+"""Tokens sampled outside the nucleus before the vocabulary is sorted after all."""
+_PADDING_COLUMNS = 8  # common to all rows before they are cut off
+_ENDED_SHARE = 0.1  # of the rows, which are computed in vain until they are removed
 
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """A post under way.
+    """A post that is being written.
 
     Attributes:
         start: the tokens it begins with, the separator first.
-        sampling: how it is drawn; its seed is not looked at.
-        chance: its own random numbers.
-        owner: whatever the caller wants to find again.
-        tokens: so far, without the separator.
-        steps: tokens drawn.
-        ended: nothing more is drawn.
+        sampling: its settings; the seed is not used.
+        rng: its own random numbers.
+        owner: any object of the caller's.
+        context: tokens read before ``start`` that are not part of the post.
+        tokens: the post so far, without the separator.
+        steps: tokens sampled so far.
+        ended: whether it is finished.
     """
 
     start: batching.Row
     sampling: Sampling
-    chance: random.Random
+    rng: random.Random
     owner: Any
+    context: Sequence[int] = ()
     tokens: list[int] = field(default_factory=list)
     steps: int = 0
     ended: bool = False
 
+    @property
+    def beginning(self) -> tuple[int, ...]:
+        """All tokens that are read before the first new one."""
+        return (*self.context, *self.start)
 
-def chance_of(seed: int, number: int) -> random.Random:
-    """The random numbers of the ``number``-th row of a request."""
+
+def row_rng(seed: int, number: int) -> random.Random:
+    """Return the random numbers of row ``number`` of a request with this seed."""
     return random.Random(f"{seed}/{number}")
 
 
-def supports_batching(lm: LanguageModel) -> bool:
-    """Whether rows of unlike length can be drawn together: every layer must attend to all tokens.
+def rows_at_once(lm: LanguageModel) -> int:
+    """Return how many rows a batch may have: those whose keys and values fit into 640 MB.
 
-    Models with sliding windows or a running state can't leave out empty places in the same way.
+    Larger batches are faster: 200 posts in one batch take half the time of four batches.
     """
+    config = lm.model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    each = next(lm.model.parameters()).element_size()
+    a_token = 2 * config.num_hidden_layers * heads * size * each
+    return max(1, min(MAX_ROWS, int(_CACHE_BYTES / (a_token * _TOKENS))))
+
+
+def supports_padding(lm: LanguageModel) -> bool:
+    """Whether rows of different lengths can share a batch: every layer attends to all tokens."""
     config = lm.model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
     window = getattr(config, "sliding_window", None)
@@ -77,51 +97,64 @@ def supports_batching(lm: LanguageModel) -> bool:
 
 
 class BatchEngine:
-    """The rows of one bot.
+    """Rows of one model.
 
     Args:
-        lm: the bot; :func:`supports_batching` must say yes.
+        lm: the model.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
         self.lm = lm
         self.rows: list[Row] = []
+        self.supports_padding = supports_padding(lm)
+        takes = inspect.signature(lm.model.forward).parameters
+        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._cache: Any = None
-        self._logits: torch.Tensor  # (rows, vocabulary), of the next token
-        self._seen: torch.Tensor  # (rows, time), 1 where there is a token
-        self._place: torch.Tensor  # (rows,), position of the next token
+        self._logits: torch.Tensor  # (rows, vocabulary) of the next token
+        self._mask: torch.Tensor  # (rows, time), 0 for padding
+        self._position: torch.Tensor  # (rows,), of the next token
+
+    def count_joinable(self, rows: Sequence[Row]) -> int:
+        """Return how many of these rows, from the first on, can join now."""
+        if self.supports_padding:
+            return len(rows)
+        if self.rows or not rows:
+            return 0
+        first = rows[0].beginning
+        different = (i for i, row in enumerate(rows) if row.beginning != first)
+        return next(different, len(rows))
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Let rows join; their beginnings are read at once."""
-        import torch
-
+        """Let rows join. Each different beginning is read once."""
         if not rows:
             return
-        width = max(len(row.start) for row in rows)
-        ids = torch.full((len(rows), width), self.lm.separator)
-        seen = torch.zeros(len(rows), width, dtype=torch.long)
-        for i, row in enumerate(rows):
+        for row in rows:
             row.tokens = list(row.start[1:])
-            ids[i, width - len(row.start) :] = torch.tensor(row.start)
-            seen[i, width - len(row.start) :] = 1
-        ids, seen = ids.to(self.lm.device), seen.to(self.lm.device)
-        positions = (seen.cumsum(-1) - 1).clamp(min=0)
-        cache = _new_cache()
-        logits = self._forward(ids, seen, positions, cache)
-        place = seen.sum(-1)
+        beginnings = list(dict.fromkeys(row.beginning for row in rows))
+        index = {beginning: i for i, beginning in enumerate(beginnings)}
+        logits, cache, mask, position = self._read_beginnings(beginnings)
+        if len(beginnings) < len(rows):
+            chosen = torch.tensor([index[row.beginning] for row in rows], device=self.lm.device)
+            logits, mask, position = logits[chosen], mask[chosen], position[chosen]
+            cache.batch_select_indices(chosen)
+        preallocate(cache)
         if self.rows:
             self._logits = torch.cat([self._logits, logits])
-            self._place = torch.cat([self._place, place])
-            self._seen = _joined(self._seen, seen, dim=1)
+            self._position = torch.cat([self._position, position])
+            self._mask = cat_right_aligned(self._mask, mask, dim=1)
             for mine, theirs in zip(self._cache.layers, cache.layers, strict=True):
                 mine.join(theirs)
         else:
-            self._logits, self._place, self._seen, self._cache = logits, place, seen, cache
+            self._logits, self._cache, self._mask, self._position = logits, cache, mask, position
         self.rows += rows
 
     def step(self) -> list[tuple[Row, str]]:
-        """Draw a token of every row; returns those that ended, with their text."""
-        tokens = draw(self._logits, self.rows)
+        """Sample one token for every row and return the rows that ended, with their text.
+
+        Raises:
+            BotError: the model's logits are not finite.
+        """
+        tokens = sample(self._logits, self.rows)
         ended = []
         for row, token in zip(self.rows, tokens.tolist(), strict=True):
             if row.ended:
@@ -132,215 +165,179 @@ class BatchEngine:
             if token == self.lm.separator or self._is_long_enough(row):
                 row.ended = True
                 ended.append((row, self._text(row)))
-        going = self._going()
-        if self._should_leave(len(going)):
-            tokens = tokens[going]
-            self._keep(going)
+        running = self._running()
+        if self._should_remove_ended(len(running)):
+            tokens = tokens[running]
+            self._keep(running)
         if self.rows:
-            self._read(tokens)
+            self._read_tokens(tokens)
         return ended
 
     def drop(self, unwanted: Callable[[Row], bool]) -> None:
-        """Let rows leave before they have ended."""
+        """Remove rows before they have ended."""
         for row in self.rows:
             row.ended = row.ended or unwanted(row)
-        going = self._going()
-        if self._should_leave(len(going)):
-            if going:
-                self._logits = self._logits[going]
-            self._keep(going)
+        running = self._running()
+        if self._should_remove_ended(len(running)):
+            if running:
+                self._logits = self._logits[running]
+            self._keep(running)
 
-    def _going(self) -> list[int]:
-        return [i for i, row in enumerate(self.rows) if not row.ended]
+    def _read_beginnings(
+        self, beginnings: Sequence[tuple[int, ...]]
+    ) -> tuple[torch.Tensor, Any, torch.Tensor, torch.Tensor]:
+        """Logits, cache, mask and next position after each beginning."""
+        width = max(map(len, beginnings))
+        ids = torch.full((len(beginnings), width), self.lm.separator)
+        mask = torch.zeros(len(beginnings), width, dtype=torch.long)
+        for i, beginning in enumerate(beginnings):
+            ids[i, width - len(beginning) :] = torch.tensor(beginning)
+            mask[i, width - len(beginning) :] = 1
+        ids, mask = ids.to(self.lm.device), mask.to(self.lm.device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        logits, cache = self._forward(ids, mask, positions, None)
+        return logits, cache, mask, mask.sum(-1)
 
-    def _should_leave(self, going: int) -> bool:
-        """Whether it is time to take ended rows out: that copies the cache, so not for each one."""
-        return bool(self.rows) and going <= (1 - _ENDED_SHARE) * len(self.rows)
-
-    def _read(self, tokens: torch.Tensor) -> None:
-        import torch
-
-        new = torch.ones_like(self._seen[:, :1])
-        self._seen = torch.cat([self._seen, new], dim=1)
-        positions = self._place[:, None]
-        self._logits = self._forward(tokens[:, None], self._seen, positions, self._cache)
-        self._place = self._place + 1
+    def _read_tokens(self, tokens: torch.Tensor) -> None:
+        self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
+        positions = self._position[:, None]
+        self._logits, self._cache = self._forward(
+            tokens[:, None], self._mask, positions, self._cache
+        )
+        self._position = self._position + 1
 
     def _forward(
-        self, ids: torch.Tensor, seen: torch.Tensor, positions: torch.Tensor, cache: object
-    ) -> torch.Tensor:
-        import torch
-
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: object
+    ) -> tuple[torch.Tensor, Any]:
+        """Logits of the next token, (rows, vocabulary) in fp32, and the cache."""
+        padded = {} if mask.all() else {"attention_mask": mask, "position_ids": positions}
         with torch.inference_mode():
             out = self.lm.model(
-                input_ids=ids,
-                attention_mask=seen,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                **_LAST_ONLY if _takes_last_only(self.lm) else {},
+                input_ids=ids, past_key_values=cache, use_cache=True, **padded, **self._last_only
             )
-            return cast("torch.Tensor", out.logits)[:, -1].float()
+            return out.logits[:, -1].float(), out.past_key_values
 
-    def _keep(self, going: list[int]) -> None:
-        """Go on with these rows only."""
-        import torch
+    def _running(self) -> list[int]:
+        return [i for i, row in enumerate(self.rows) if not row.ended]
 
-        self.rows = [self.rows[i] for i in going]
+    def _should_remove_ended(self, running: int) -> bool:
+        """Whether enough rows have ended. Removing copies the cache, so not for each one."""
+        return bool(self.rows) and running <= (1 - _ENDED_SHARE) * len(self.rows)
+
+    def _keep(self, running: list[int]) -> None:
+        self.rows = [self.rows[i] for i in running]
         if not self.rows:
             self._cache = None  # the memory goes back
             return
-        kept = torch.tensor(going, device=self.lm.device)
-        self._seen, self._place = self._seen[kept], self._place[kept]
-        empty = int(self._seen.argmax(dim=1).min())  # columns where no row has a token
-        empty = empty if empty >= _EMPTY_COLUMNS else 0
-        self._seen = self._seen[:, empty:]
+        kept = torch.tensor(running, device=self.lm.device)
+        self._mask, self._position = self._mask[kept], self._position[kept]
+        padding = int(self._mask.argmax(dim=1).min())  # columns where no row has a token
+        padding = padding if padding >= _PADDING_COLUMNS else 0
+        self._mask = self._mask[:, padding:]
         for layer in self._cache.layers:
-            layer.keep(kept, empty)
+            if isinstance(layer, PreallocatedCacheLayer):
+                layer.keep(kept, padding)
+            else:
+                layer.batch_select_indices(kept)
 
     def _is_long_enough(self, row: Row) -> bool:
-        most = row.sampling.max_chars
-        return is_long_enough(self.lm, row.tokens, row.steps, most, self.lm.context)
+        """Whether a row reached the model's context, or its text the maximum length.
+
+        Decoding takes time, so the text is checked at every eighth token.
+        """
+        if len(row.context) + len(row.tokens) + 1 >= self.lm.context:
+            return True
+        if row.steps % _LENGTH_CHECK_STEPS:
+            return False
+        return len(self.lm.decode(row.tokens)) > row.sampling.max_chars
 
     def _text(self, row: Row) -> str:
         prompt = len(self.lm.decode(row.start[1:]))
         return cut_at_word(self.lm.decode(row.tokens), row.sampling.max_chars, after=prompt)
 
 
-_LAST_ONLY = {"logits_to_keep": 1}
+def sample(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+    """Sample one token a row with the row's temperature, nucleus and random numbers.
 
-
-def _takes_last_only(lm: LanguageModel) -> bool:
-    return "logits_to_keep" in inspect.signature(lm.model.forward).parameters
-
-
-def draw(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
-    """Draw one token a row, as :func:`~huggingtweets.generation.writer.sample`, by its own chance.
+    Sampling again until a token is in the nucleus keeps the nucleus's proportions. It reads the
+    vocabulary a few times, where sorting it takes as long as the rest of a small model's step.
 
     Args:
-        logits: (rows, vocabulary).
-        rows: how each is drawn.
+        logits: (rows, vocabulary) in fp32; overwritten.
+        rows: one for each row of ``logits``.
 
     Returns:
         Token ids, (rows,).
-    """
-    import torch
 
-    def column(values: list[float]) -> torch.Tensor:
+    Raises:
+        BotError: a logit is not finite.
+    """
+
+    def column(values: Sequence[float]) -> torch.Tensor:
         return torch.tensor(values, device=logits.device, dtype=torch.float64).float()[:, None]
+
+    def chances(some: Sequence[Row]) -> torch.Tensor:
+        return column([row.rng.random() for row in some])
 
     temperature = column([max(row.sampling.temperature, 1e-30) for row in rows])
     top_p = column([row.sampling.top_p for row in rows])
-    chance = column([row.chance.random() for row in rows])
-    likeliest, order = logits.topk(min(_LIKELIEST, logits.shape[-1]), dim=-1)
-    # in place, as there may be four million numbers; unnormalised, the highest is 1
-    mass = (logits - likeliest[:, :1]).div_(temperature).exp_()
-    total = mass.sum(-1, keepdim=True)
-    ordered = ((likeliest - likeliest[:, :1]) / temperature).exp() / total
-    tokens = _from_nucleus(ordered, order, top_p, chance)
-    wide = (ordered.sum(-1) < top_p[:, 0]).nonzero()[:, 0]  # where the nucleus is larger
-    if len(wide):
-        ordered, order = (mass[wide] / total[wide]).sort(dim=-1, descending=True)
-        tokens[wide] = _from_nucleus(ordered, order, top_p[wide], chance[wide])
+    # the highest becomes 0, so that a temperature near 0 gives no infinity
+    below = logits - logits.amax(dim=-1, keepdim=True)
+    probabilities = below.div_(temperature).softmax(dim=-1)
+    tokens = _sample_from(probabilities, chances(rows))
+    left = _outside_nucleus(probabilities, tokens, top_p).nonzero()[:, 0]
+    for _ in range(_NUCLEUS_TRIES):
+        if not len(left):
+            return tokens
+        again = probabilities[left]
+        tokens[left] = _sample_from(again, chances([rows[i] for i in left.tolist()]))
+        left = left[_outside_nucleus(again, tokens[left], top_p[left])]
+    if len(left):
+        nucleus = _nucleus(probabilities[left], top_p[left])
+        tokens[left] = _sample_from(nucleus, chances([rows[i] for i in left.tolist()]))
     return tokens
 
 
-def _from_nucleus(
-    ordered: torch.Tensor, order: torch.Tensor, top_p: torch.Tensor, chance: torch.Tensor
+def _sample_from(probabilities: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
+    """Sample one token a row, (rows,), by where ``chances``, (rows, 1) from 0 to 1, fall."""
+    summed = probabilities.cumsum(-1)
+    whole = summed[:, -1:].contiguous()
+    if not whole.isfinite().all():
+        raise BotError("The bot's weights are damaged: its output is not a number. Train it again.")
+    at = torch.searchsorted(summed, chances * whole, right=True)
+    last = torch.searchsorted(summed, whole)  # the last token with a probability, for rounding
+    return at.minimum(last)[:, 0]
+
+
+def _outside_nucleus(
+    probabilities: torch.Tensor, tokens: torch.Tensor, top_p: torch.Tensor
 ) -> torch.Tensor:
-    """Draw from the likeliest tokens that together have ``top_p`` of the probability.
+    """Whether each token, (rows,), is outside its nucleus: likelier ones have ``top_p`` already."""
+    own = probabilities.gather(1, tokens[:, None])
+    # compared into numbers at once, as a mask would take several times as long
+    likelier = torch.gt(probabilities, own, out=torch.empty_like(probabilities))
+    mass = likelier.mul_(probabilities).sum(-1, keepdim=True)
+    return ((mass >= top_p) & (top_p < 1))[:, 0]
 
-    Args:
-        ordered: probabilities, the highest first, (rows, tokens).
-        order: their tokens.
-        top_p: (rows, 1).
-        chance: a random number from 0 to 1 for each row, (rows, 1).
-    """
-    summed = ordered.cumsum(-1)
+
+def _nucleus(probabilities: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Set the probability of all tokens outside the nucleus to 0; by sorting."""
+    ordered, order = probabilities.sort(dim=-1, descending=True)
     # a token stays while the mass before it is under top_p, so the first always does
-    inside = ordered.masked_fill(summed - ordered >= top_p, 0.0).cumsum(-1)
-    at = (inside <= chance * inside[:, -1:]).sum(-1, keepdim=True)
-    last = (inside < inside[:, -1:]).sum(-1, keepdim=True)  # of the nucleus, against rounding
-    return order.gather(-1, at.minimum(last))[:, 0]
+    outside = ordered.cumsum(-1) - ordered >= top_p
+    return probabilities.scatter(-1, order, ordered.masked_fill(outside, 0.0))
 
 
-def _new_cache() -> Any:  # noqa: ANN401 - made with a class that needs transformers
-    from transformers.cache_utils import DynamicCache
+def cut_at_word(text: str, max_chars: int, after: int = 0) -> str:
+    """Cut a text after the last word that fits into ``max_chars``; a single longer word is cut.
 
-    cache = DynamicCache()
-    cache.layer_class_to_replicate = _layer_class()
-    return cache
-
-
-def _joined(one: torch.Tensor, other: torch.Tensor, dim: int) -> torch.Tensor:
-    """Rows of both, the shorter ones with zeros on the left of dimension ``dim``."""
-    import torch
-
-    length = max(one.shape[dim], other.shape[dim])
-
-    def filled(tensor: torch.Tensor) -> torch.Tensor:
-        missing = length - tensor.shape[dim]
-        after = (0, 0) * (tensor.dim() - 1 - dim)
-        return torch.nn.functional.pad(tensor, (*after, missing, 0)) if missing else tensor
-
-    return torch.cat([filled(one), filled(other)])
-
-
-_classes: list[type] = []
-
-
-def _layer_class() -> type:
-    """The class of a layer's cache; made on first use, as it needs transformers."""
-    if _classes:
-        return _classes[0]
-    from transformers.cache_utils import DynamicLayer
-
-    class Roomy(DynamicLayer):
-        """Keys and values, (rows, heads, time, size), with room for some more tokens.
-
-        transformers' own copies all of it for every token.
-        """
-
-        room: tuple[Any, Any] | None = None
-
-        def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - as in transformers
-            if not self.is_initialized:
-                self.lazy_initialization(key_states, value_states)
-                self.keys, self.values, self.room = key_states, value_states, None
-                return key_states, value_states
-            assert self.keys is not None and self.values is not None  # noqa: S101
-            length = self.keys.shape[-2]
-            new = length + key_states.shape[-2]
-            if self.room is None or self.room[0].shape[-2] < new:
-                self.room = (_widened(self.keys, new), _widened(self.values, new))
-            self.room[0][:, :, length:new] = key_states
-            self.room[1][:, :, length:new] = value_states
-            self.keys, self.values = self.room[0][:, :, :new], self.room[1][:, :, :new]
-            return self.keys, self.values
-
-        def join(self, other: Roomy) -> None:
-            """Take the rows of another."""
-            assert self.keys is not None and self.values is not None  # noqa: S101
-            assert other.keys is not None and other.values is not None  # noqa: S101
-            self.keys = _joined(self.keys, other.keys, dim=2)
-            self.values = _joined(self.values, other.values, dim=2)
-            self.room = None
-
-        def keep(self, rows: Any, empty: int) -> None:  # noqa: ANN401
-            """Go on with these rows, without ``empty`` places on the left."""
-            assert self.keys is not None and self.values is not None  # noqa: S101
-            length = self.keys.shape[-2] - empty
-            keys, values = self.room or (self.keys, self.values)
-            # with what room is left, so that it isn't copied again
-            self.room = (keys[:, :, empty:][rows], values[:, :, empty:][rows])
-            self.keys, self.values = self.room[0][:, :, :length], self.room[1][:, :, :length]
-
-    _classes.append(Roomy)
-    return Roomy
-
-
-def _widened(tensor: torch.Tensor, length: int) -> torch.Tensor:
-    rows, heads, now, size = tensor.shape
-    wide = tensor.new_empty(rows, heads, length + _ROOM, size)
-    wide[:, :, :now] = tensor
-    return wide
+    Words that begin in the first ``after`` characters, the prompt, always stay.
+    """
+    text = text.strip()
+    if len(text) <= max_chars:
+        return text
+    head = text[:max_chars]
+    if text[max_chars].isspace() or head[-1].isspace():
+        return head.rstrip()
+    words = head.rsplit(None, 1)
+    return words[0] if len(words) > 1 and len(words[0]) > after else head

@@ -1,4 +1,4 @@
-"""Opening a bot: its model, and the posts it was trained on where they are at hand."""
+"""Open a bot: load its model, and its training posts to catch copies."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from huggingtweets.data import batching
 from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation.copy_index import CopyIndex
-from huggingtweets.generation.writer import GeneratedPost, Sampling, Writer
-from huggingtweets.nn import bases, devices, int8, language_model
+from huggingtweets.generation.sampling import GeneratedPost, Sampling
+from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from huggingtweets.generation.writer import Writer
     from huggingtweets.nn.language_model import LanguageModel
 
 
@@ -25,10 +26,10 @@ class Bot:
 
     Attributes:
         model: the fine-tuned model.
-        index: posts it has seen, to catch copies: those it was trained on and those it imitates;
-            None for a bot without its run folder that imitates none.
-        context: posts to read before each new one, oldest first.
-        warning: a sentence on what is wrong with it, or None.
+        index: its training posts and few-shot posts, to catch copies; None for a bot without its
+            run folder and without few-shot posts.
+        context: few-shot posts that the model reads before each new post, oldest first.
+        warning: a problem with the bot to show to the user, or None.
     """
 
     model: LanguageModel
@@ -37,19 +38,24 @@ class Bot:
     warning: str | None = None
 
     def with_few_shot(self, posts: Sequence[str], most: int = 8) -> Bot:
-        """The same bot, which reads the newest of an author's posts before it writes each one.
+        """Return a bot that reads an author's newest posts before it writes each new post.
 
         Args:
-            posts: curated and oldest first; copies of any are caught, read or not.
-            most: so many at most, fewer where the model's context has no room for more.
+            posts: curated posts, oldest first. Copies of all of them are caught.
+            most: maximum number of posts to read; fewer where they don't fit into the context.
+
+        Raises:
+            InputError: ``most`` is less than 1.
         """
         if most < 1:
-            raise InputError(f"At least one post must be read to imitate an author, not {most}.")
-        seen = self.index.posts if self.index else ()
-        return replace(self, index=CopyIndex([*seen, *posts]), context=posts[-most:])
+            raise InputError(f"The number of few-shot posts must be at least 1, not {most}.")
+        indexed = self.index.posts if self.index else ()
+        return replace(self, index=CopyIndex([*indexed, *posts]), context=posts[-most:])
 
     def writer(self, sampling: Sampling, *, allow_copies: bool = False) -> Writer:
-        """A :class:`~huggingtweets.generation.writer.Writer` with its own random numbers."""
+        """Return a :class:`~huggingtweets.generation.writer.Writer` with its own random numbers."""
+        from huggingtweets.generation.writer import Writer
+
         return Writer(
             self.model, sampling, self.index, allow_copies=allow_copies, context=self.context
         )
@@ -65,7 +71,9 @@ class Bot:
         seed: int | None = None,
         allow_copies: bool = False,
     ) -> Iterator[GeneratedPost]:
-        """New posts as they finish; see :class:`~huggingtweets.generation.writer.Sampling`.
+        """Yield ``n`` new posts as they finish, fewer when nearly all are copies or loops.
+
+        The settings are those of :class:`~huggingtweets.generation.sampling.Sampling`.
 
         Raises:
             InputError: a setting is out of range, or the prompt is too long.
@@ -75,72 +83,73 @@ class Bot:
 
 
 def open_bot(spec: str | Path, device: str | None = None, precision: str | None = None) -> Bot:
-    """Open a run folder, a bot folder, a bot of the Hugging Face Hub, or a base.
+    """Open a bot or a base.
 
     Args:
-        spec: which bot.
-        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
-        precision: ``bf16``, ``fp32``, ``int8`` or None for the fastest that writes the same.
+        spec: a run folder, a bot folder, a bot on the Hugging Face Hub, or a base.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the fastest available.
+        precision: ``bf16``, ``fp32``, ``int8``, or None for the fastest without a loss of quality.
 
     Raises:
         BotError: there is no such bot.
-        InputError: there is no such device, or it doesn't compute in this precision.
+        InputError: the device is not available or doesn't support the precision.
     """
-    where = devices.select_device(device, None if precision == "int8" else precision)
+    machine = devices.select_device(device, None if precision == "int8" else precision)
     run = _find_run(spec)
     if run is None:
-        bot = Bot(_load(spec).to(where), None)
+        bot = Bot(_load(spec).to(machine), None)
     else:
-        bot = with_copy_index(load_from_run(run).to(where), run)
-    if precision == "int8":
-        if where.device != "cpu":
-            raise InputError("Only a CPU writes in int8; add --device cpu.")
-        return replace(bot, model=int8.quantize_int8(bot.model))
+        bot = with_copy_index(load_from_run(run).to(machine), run)
+    if precision in ("bf16", "fp32"):
+        return bot
+    from huggingtweets.nn import int8
+
     if precision is None:
-        return replace(
-            bot, model=int8.quantize_if_faster(bot.model, bot.index.posts if bot.index else ())
-        )
-    return bot
+        posts = bot.index.posts if bot.index else ()
+        return replace(bot, model=int8.quantize_if_faster(bot.model, posts))
+    if machine.device != "cpu":
+        raise InputError("Precision int8 needs a CPU. Add --device cpu.")
+    return replace(bot, model=int8.quantize_int8(bot.model))
 
 
 def with_copy_index(model: LanguageModel, run: RunFolder) -> Bot:
-    """A run's bot beside the posts it was trained on, so that copies are caught."""
-    kept = batching.texts_by_author(run.table("kept"), "train", run.record().authors)
-    index = CopyIndex(text for texts in kept.values() for text in texts)
+    """Return a run's bot with its training posts, to catch copies."""
+    posts = batching.texts_by_author(run.table("kept"), "train", run.record().authors)
+    index = CopyIndex(text for texts in posts.values() for text in texts)
     return Bot(model, index, warning=run.staleness_warning())
 
 
 def load_from_run(run: RunFolder) -> LanguageModel:
-    """The bot of a run as it was saved.
+    """Load the saved model of a run's bot.
 
     Raises:
-        BotError: there is none yet.
+        BotError: the run has no bot yet.
     """
     if not (run.bot / "config.json").is_file():
         raise BotError(
-            f"{run.path} has no bot yet ({run.display_state()}); "
-            f"go on with: huggingtweets train --resume {run.path}"
+            f"{run.path} has no bot yet ({run.display_state()}). "
+            f"Resume the training with: huggingtweets train --resume {run.path}"
         )
     return _load(run.bot)
 
 
 def find_run_folder(spec: str | Path) -> RunFolder:
-    """The run folder of a bot.
+    """Return the run folder of a bot.
 
     Raises:
-        BotError: there is none; a bot alone lacks the posts it must be judged on.
+        BotError: there is none. A bot folder alone lacks the held-out posts to evaluate it on.
     """
     run = _find_run(spec)
     if run is None:
         raise BotError(
-            f"{spec} is not a run folder. Judging and publishing a bot take what stays in the run "
-            "folder it was made in; name that one (huggingtweets runs lists them)."
+            f"{spec} is not a run folder. Evaluating and publishing a bot need the run folder it "
+            "was trained in. huggingtweets runs lists your run folders."
         )
     return run
 
 
 def _find_run(spec: str | Path) -> RunFolder | None:
-    """The run a path belongs to: itself, or the folder around its ``bot/``."""
+    """Return the run of a run folder or of its ``bot/``, or None."""
     path = Path(spec)
     candidates = [path, path.parent] if path.name == "bot" else [path]
     return next((RunFolder(p) for p in candidates if RunFolder(p).record_file.is_file()), None)
@@ -151,10 +160,12 @@ def _load(spec: str | Path) -> LanguageModel:
         return language_model.load(spec)
     except BaseModelError as error:
         if str(spec) in bases.BUILT_IN or Path(spec).suffix == ".gguf":
-            raise  # it tells more than what follows
+            raise  # its message is more specific
         if Path(spec).is_dir():
-            raise BotError(f"{spec} is not a whole bot folder; make the bot anew.") from error
+            raise BotError(
+                f"The bot folder {spec} is incomplete or damaged. Train the bot again."
+            ) from error
         raise BotError(
-            f"There is no bot {str(spec)!r} here, and none that can be loaded from the Hugging "
-            "Face Hub. huggingtweets runs lists those you have."
+            f"There is no bot {str(spec)!r} here, and none could be loaded from the Hugging Face "
+            "Hub. huggingtweets runs lists your bots."
         ) from error

@@ -1,9 +1,9 @@
-"""AdamW on fp32 copies of bfloat16 weights, a piece at a time.
+"""AdamW for a bfloat16 model with fp32 master weights, one chunk at a time.
 
-Done for all weights at once, a step turns the gradients into fp32, measures and clips them, updates
-the weights and writes them back in bfloat16: five passes over gigabytes with GPT-2 small, and its
-gradients in fp32 take half a gigabyte. Here two million numbers go through all of it while they are
-in the cache. The state is that of ``torch.optim.AdamW``.
+Over all weights at once, a step converts the gradients to fp32, measures and clips them, updates
+the weights and writes them back in bfloat16. With GPT-2 small those are five passes over gigabytes,
+and the fp32 gradients alone take half a gigabyte. Here each chunk of two million numbers goes
+through all of it while it is in the cache. The state is that of ``torch.optim.AdamW``.
 """
 
 from __future__ import annotations
@@ -15,56 +15,56 @@ if TYPE_CHECKING:
 
     import torch
 
-_PIECE = 1 << 21
-"""Numbers: 8 MB in fp32."""
+_CHUNK_SIZE = 1 << 21
+"""Numbers in a chunk: 8 MB in fp32."""
 
 
 def step(
     optimizer: torch.optim.AdamW,
-    masters: Mapping[str, torch.Tensor],
-    halved: Mapping[str, torch.Tensor],
-    clip: float,
+    master_params: Mapping[str, torch.Tensor],
+    bf16_params: Mapping[str, torch.Tensor],
+    max_norm: float,
 ) -> None:
-    """One step of an optimizer from the gradients of ``halved``, which are then cleared.
+    """Take one optimizer step with the gradients of ``bf16_params``, then clear them.
 
     Args:
-        optimizer: of the masters; its state is updated, and begun where there is none.
-        masters: fp32 weights by name.
-        halved: the bfloat16 weights that are computed with, of the same names.
-        clip: the gradient's norm at most, over all weights.
+        optimizer: the optimizer of the master weights; its state is created where it is missing.
+        master_params: fp32 weights by name.
+        bf16_params: the model's bfloat16 weights, with the same names.
+        max_norm: maximum norm of the gradient over all weights.
     """
     import torch
 
-    gradients = {n: w.grad.reshape(-1) for n, w in halved.items() if w.grad is not None}
-    shrunk = _divisor(list(gradients.values()), clip)
+    gradients = {n: w.grad.reshape(-1) for n, w in bf16_params.items() if w.grad is not None}
+    divisor = _clipping_divisor(list(gradients.values()), max_norm)
     groups = {id(w): group for group in optimizer.param_groups for w in group["params"]}
     with torch.no_grad():
         for name, gradient in gradients.items():
-            master, half = masters[name], halved[name]
-            state = optimizer.state[master] or _begun(optimizer.state[master], master)
+            master, param = master_params[name], bf16_params[name]
+            state = optimizer.state[master] or _init_state(optimizer.state[master], master)
             moments = (state["exp_avg"], state["exp_avg_sq"])
-            flat = [gradient, *(one.view(-1) for one in (master, *moments, half))]
-            for pieces in zip(*(torch.split(one, _PIECE) for one in flat), strict=True):
-                _update(pieces, state["step"], groups[id(master)], shrunk)
+            flat = [gradient, *(tensor.view(-1) for tensor in (master, *moments, param))]
+            for chunks in zip(*(torch.split(t, _CHUNK_SIZE) for t in flat), strict=True):
+                _update(chunks, state["step"], groups[id(master)], divisor)
             state["step"] += 1
-            half.grad = None
+            param.grad = None
 
 
-def _divisor(gradients: list[torch.Tensor], clip: float) -> torch.Tensor:
-    """What all gradients are divided by, as ``torch.nn.utils.clip_grad_norm_`` does; a scalar.
+def _clipping_divisor(gradients: list[torch.Tensor], max_norm: float) -> torch.Tensor:
+    """Return what clipping divides all gradients by, as in ``clip_grad_norm_``; a scalar.
 
-    Each norm is rounded to bfloat16, which the sum of all of them evens out: to turn the gradients
-    into fp32 for it as well would take as long as the update.
+    The norm of each chunk is rounded to bfloat16. Over many chunks the errors average out, and
+    converting the gradients to fp32 for the norm would take as long as the update.
     """
     import torch
 
-    norms = [torch.linalg.vector_norm(p) for g in gradients for p in torch.split(g, _PIECE)]
+    norms = [torch.linalg.vector_norm(c) for g in gradients for c in torch.split(g, _CHUNK_SIZE)]
     norm = torch.linalg.vector_norm(torch.stack(norms).float())
-    divisor: torch.Tensor = ((norm + 1e-6) / clip).clamp_min(1.0)
+    divisor: torch.Tensor = ((norm + 1e-6) / max_norm).clamp_min(1.0)
     return divisor
 
 
-def _begun(state: dict[str, Any], master: torch.Tensor) -> dict[str, Any]:
+def _init_state(state: dict[str, Any], master: torch.Tensor) -> dict[str, Any]:
     import torch
 
     state["step"] = torch.zeros((), dtype=torch.float32)
@@ -73,32 +73,32 @@ def _begun(state: dict[str, Any], master: torch.Tensor) -> dict[str, Any]:
 
 
 def _update(
-    pieces: tuple[torch.Tensor, ...],
-    count: torch.Tensor,
+    chunks: tuple[torch.Tensor, ...],
+    previous_steps: torch.Tensor,
     group: dict[str, Any],
-    shrunk: torch.Tensor,
+    divisor: torch.Tensor,
 ) -> None:
-    """Take the same piece of a gradient, its master, both moments and the halved weight a step on.
+    """Update one chunk of a weight.
 
     Args:
-        pieces: these five.
-        count: steps before this one.
+        chunks: gradient, master weight, first moment, second moment, bfloat16 weight.
+        previous_steps: steps taken before this one.
         group: the optimizer's settings.
-        shrunk: what the gradient is divided by.
+        divisor: what the gradient is divided by.
     """
     from torch.optim.adamw import adamw
 
-    gradient, master, mean, square, half = pieces
+    gradient, master, mean, mean_square, param = chunks
     beta1, beta2 = group["betas"]
     adamw(
         [master],
         [gradient.float()],
         [mean],
-        [square],
+        [mean_square],
         [],
-        [count.clone()],  # counted up by each call, and each piece is one
+        [previous_steps.clone()],  # each call increments it, and there is a call for each chunk
         fused=True,
-        grad_scale=shrunk,
+        grad_scale=divisor,
         amsgrad=False,
         beta1=beta1,
         beta2=beta2,
@@ -107,4 +107,4 @@ def _update(
         eps=group["eps"],
         maximize=False,
     )
-    half.copy_(master)
+    param.copy_(master)

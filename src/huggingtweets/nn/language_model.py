@@ -1,8 +1,8 @@
-"""Base models and bots: finding, loading and saving causal language models.
+"""Find, load and save causal language models: bases and bots.
 
-A :class:`LanguageModel` is a model, its tokenizer and its separator together, because none of the
-three means anything without the others. Whatever ``AutoModelForCausalLM`` loads will do, GGUF files
-included; :mod:`huggingtweets.nn.bases` knows those that need no network.
+A :class:`LanguageModel` holds a model, its tokenizer and its separator, because none of the three
+is useful without the others. It can be anything that ``AutoModelForCausalLM`` loads, or a GGUF
+file. :mod:`huggingtweets.nn.bases` has the bases that need no network.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from huggingtweets.errors import BaseModelError
-from huggingtweets.nn import bases, fused
+from huggingtweets.nn import bases
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from huggingtweets.nn.devices import ComputeDevice
 
 POCKET = bases.POCKET
-_WAY_OUT = f"Check the name, or use --base {POCKET}, which is built in and needs no network."
-_HUB_SECONDS = 5  # to wait for each part of its answer
+_HINT = f"Check the name, or use --base {POCKET}, which is built in and needs no network."
+_HUB_TIMEOUT = 5  # seconds, for connecting and for each read
 TEMPERATURE, TOP_P = 0.7, 0.9
-"""How bots draw unless told otherwise: models this small stray at 1, docs/benchmarks.md shows."""
+"""Default sampling settings. At 1, models this small lose coherence; see docs/lab/likeness.md."""
 
 LONGEST_ROW = 1024
-"""Tokens in a row at most, as in the published recipe (GPT-2's context)."""
+"""Maximum length of a row in tokens, as in the published recipe (GPT-2's context)."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class LanguageModel:
     Attributes:
         model: any ``AutoModelForCausalLM``.
         tokenizer: its tokenizer.
-        separator: id of the base's own end-of-text token; it stands before and after each post.
-        context: the longest row in tokens, at most 1,024.
-        source: what it was loaded from: a built-in base, a folder, a GGUF file or a Hub id.
+        separator: id of the base's end-of-text token, which comes before and after each post.
+        context: maximum length of a row in tokens, at most 1,024.
+        source: where it was loaded from: a built-in base, a folder, a GGUF file or a Hub id.
     """
 
     model: PreTrainedModel
@@ -53,14 +53,14 @@ class LanguageModel:
     source: str
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of ``text`` alone; nothing in it is taken for a special token."""
+        """Return the token ids of ``text``, in which no special tokens are recognized."""
         ids: list[int] = self.tokenizer.encode(
             text, add_special_tokens=False, split_special_tokens=True
         )
         return ids
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """:meth:`encode` for many texts at once, on all cores."""
+        """Encode many texts as :meth:`encode` does, on all cores."""
         if not texts:
             return []
         batch = self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
@@ -68,7 +68,7 @@ class LanguageModel:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, the separator left out."""
+        """Return the text of token ids, without separators."""
         text = self.tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
@@ -76,29 +76,29 @@ class LanguageModel:
 
     @property
     def max_post_tokens(self) -> int:
-        """Tokens that a new post may take: 80, or half the context where that is less."""
+        """Maximum length of a new post in tokens: 80 or half the context, whichever is less."""
         return min(80, self.context // 2)
 
     @property
     def parameters(self) -> int:
-        """How many weights the model has, tied ones counted once."""
+        """Number of weights; tied weights count once."""
         return sum(p.numel() for p in self.model.parameters())
 
     @property
     def width(self) -> int:
-        """Numbers in a hidden state of one token."""
-        text = self.model.config.get_text_config()
+        """Size of a token's hidden state."""
+        config = self.model.config.get_text_config()
         embeddings: Any = self.model.get_input_embeddings()
-        width: int = getattr(text, "hidden_size", None) or embeddings.embedding_dim
+        width: int = getattr(config, "hidden_size", None) or embeddings.embedding_dim
         return width
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     def to(self, machine: ComputeDevice) -> LanguageModel:
-        """Move the model to where and how a machine computes fastest, in place; returns itself."""
+        """Move the model to a device and its precision, in place; return ``self``."""
         import torch
 
         dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
@@ -106,7 +106,7 @@ class LanguageModel:
         return self
 
     def save(self, folder: Path) -> None:
-        """Write model, tokenizer and sampling defaults so that any Hugging Face tool loads them.
+        """Save the model, tokenizer and sampling defaults in the format of Hugging Face tools.
 
         Raises:
             OSError: the disk is full or the folder can't be written.
@@ -131,10 +131,10 @@ class LanguageModel:
 
 
 def convert(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> None:
-    """Move a model and give its weights another precision, in place.
+    """Move a model and convert its weights to another precision, in place.
 
-    Buffers keep theirs, as they do when transformers loads a model: in bfloat16 the
-    frequencies of rotary positions are off by up to a tenth of a radian at position 50.
+    Buffers keep their precision, as they do when transformers loads a model. In bfloat16 the
+    frequencies of rotary positions would be off by up to a tenth of a radian at position 50.
     """
     cast("torch.nn.Module", model).to(device)  # its own `to` is decorated beyond typing
     for weight in model.parameters():
@@ -142,21 +142,21 @@ def convert(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) ->
 
 
 def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
-    """Load a built-in base, a folder, a GGUF file, or a model of the Hub, in its own precision.
+    """Load a causal language model in the precision of its weights.
 
     Args:
-        source: a built-in base, a folder holding a causal language model, a GGUF file, or
-            a Hub id.
+        source: a built-in base, a model folder, a GGUF file, or a Hub id.
         attention: an attention implementation of transformers, or None for its default.
 
     Raises:
-        BaseModelError: there is no such model, it can't be reached, or it is of another kind.
+        BaseModelError: there is no such model, it can't be reached, or it is not a causal language
+            model.
     """
     quiet_transformers()
     location = _locate(str(source))
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    # Code that comes with a model is never run, and what is on this machine is not asked for.
+    # Never run a model's own code, and never ask the Hub for what is on this machine.
     options: dict[str, Any] = {
         "local_files_only": Path(location).is_dir() or not _hub_has(location),
         "trust_remote_code": False,
@@ -165,9 +165,9 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
     try:
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
         model = AutoModelForCausalLM.from_pretrained(location, dtype="auto", **options, **chosen)
-    except Exception as error:  # damaged files make the libraries raise anything
+    except Exception as error:  # for damaged files the libraries raise any exception
         raise BaseModelError(_explain(str(source), error)) from error
-    fused.replace_gelu(model)
+    replace_gelu(model)
     return LanguageModel(
         model=model.eval(),
         tokenizer=tokenizer,
@@ -177,84 +177,108 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
     )
 
 
+def replace_gelu(model: torch.nn.Module) -> None:
+    """Replace a model's tanh GELU layers by torch's fused one, in place.
+
+    transformers computes GPT-2's GELU in eight operations, each of which reads and writes all
+    activations. The fused one equals it up to rounding. It has no weights, so saving is unaffected.
+    """
+    import torch
+    from transformers import activations
+
+    unfused = (
+        activations.NewGELUActivation,
+        activations.FastGELUActivation,
+        activations.AccurateGELUActivation,
+        activations.GELUTanh,
+    )
+    for name, module in list(model.named_modules()):
+        if isinstance(module, unfused):
+            model.set_submodule(name, torch.nn.GELU(approximate="tanh"))
+
+
 def _locate(source: str) -> str:
-    """Folder or Hub id to load from; a path that looks local but isn't there is told at once."""
+    """Return the folder or Hub id to load from.
+
+    Raises:
+        BaseModelError: a local path doesn't exist or is not a model.
+    """
     if source in bases.BUILT_IN:
-        return str(bases.folder_of(source))
+        return str(bases.model_folder(source))
     path = Path(source).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise BaseModelError(f"There is no GGUF file {source!r}.")
-        return str(bases.converted(path))
+        return str(bases.convert_gguf(path))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise BaseModelError(
-                f"{source} holds no config.json, so it is not a model folder; "
-                f"name one, a Hugging Face Hub id, or use --base {POCKET}."
+                f"{source} is not a model folder: it has no config.json. "
+                f"Give a model folder, a Hugging Face Hub id, or --base {POCKET}."
             )
         return str(path)
     if path.exists() or source.startswith((".", "/", "~")) or source.count("/") > 1 or not source:
         raise BaseModelError(
-            f"There is no model folder {source!r}; name one, a Hugging Face Hub id, "
-            f"or use --base {POCKET}, which is built in."
+            f"There is no model folder {source!r}. Give a model folder, a Hugging Face Hub id, "
+            f"or --base {POCKET}, which is built in."
         )
     return source
 
 
 def _hub_has(name: str) -> bool:
-    """Ask the Hub for a model once and briefly, since the libraries go on asking for a minute.
+    """Whether the Hub has a model; asked once, because the libraries retry for a minute.
 
     Returns:
-        Whether it can be downloaded; False when there is no answer, so what was downloaded before
-        is all there is.
+        True if it can be downloaded, False if the Hub doesn't answer, so that only earlier
+        downloads can be used.
 
     Raises:
-        BaseModelError: the Hub knows no such model, or doesn't give it to this user.
+        BaseModelError: the Hub has no such model, or this user has no access to it.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     try:
-        HfApi().model_info(name, timeout=_HUB_SECONDS)
+        HfApi().model_info(name, timeout=_HUB_TIMEOUT)
     except HFValidationError as error:
         raise BaseModelError(
-            f"There is no model {name[:100]!r}: it is neither a folder here nor the name of a "
-            f"model on the Hugging Face Hub, like openai-community/gpt2. {_WAY_OUT}"
+            f"There is no model {name[:100]!r}: it is neither a local folder nor the id of a "
+            f"model on the Hugging Face Hub, such as openai-community/gpt2. {_HINT}"
         ) from error
     except GatedRepoError as error:
         raise BaseModelError(
-            f"The base model {name!r} is only given to those who accepted its terms on the Hugging "
-            f"Face Hub; do so there and log in with `hf auth login`. {_WAY_OUT}"
+            f"The base {name!r} is only available to users who accepted its terms on the Hugging "
+            f"Face Hub. Accept them there and log in with `hf auth login`. {_HINT}"
         ) from error
     except RepositoryNotFoundError as error:
         raise BaseModelError(
-            f"There is no model {name!r} on the Hugging Face Hub, or it is private. {_WAY_OUT}"
+            f"There is no model {name!r} on the Hugging Face Hub, or it is private. {_HINT}"
         ) from error
-    except Exception:  # noqa: BLE001 - no network, no answer, or one that isn't the Hub's
+    except Exception:  # noqa: BLE001 - no network, or an answer that isn't the Hub's
         return False
     return True
 
 
 def _explain(source: str, error: Exception) -> str:
-    """One sentence for the many ways in which transformers says that it can't load something."""
+    """Turn any of transformers' loading errors into a message for the user."""
     text = " ".join(str(error).split())
     if "Unrecognized configuration class" in text:
-        return f"{source!r} is not a causal language model (one that writes text). {_WAY_OUT}"
+        return f"{source!r} is not a causal language model (one that writes text). {_HINT}"
     if "trust_remote_code" in text:
         return (
-            f"The base model {source!r} comes with its own program code, which is never run here. "
-            f"{_WAY_OUT}"
+            f"The base {source!r} needs its own program code, which huggingtweets never runs. "
+            f"{_HINT}"
         )
     if not Path(source).is_dir() and isinstance(error, OSError):
         return (
-            f"The base model {source!r} is not on this machine and the Hugging Face Hub can't be "
-            f"reached. {_WAY_OUT}"
+            f"The base {source!r} is not on this machine, and the Hugging Face Hub can't be "
+            f"reached. {_HINT}"
         )
-    return f"The base model {source!r} can't be loaded: {text[:200].rstrip('.')}. {_WAY_OUT}"
+    return f"The base {source!r} can't be loaded: {text[:200].rstrip('.')}. {_HINT}"
 
 
 def _separator(tokenizer: PreTrainedTokenizerBase, source: str) -> int:
-    """The base's own end-of-text token, which the published recipe puts between posts."""
+    """Return the base's end-of-text token, which the published recipe puts between posts."""
     separator = tokenizer.eos_token_id
     if not isinstance(separator, int):
         raise BaseModelError(f"{source!r} has no end-of-text token, so posts can't be separated.")
@@ -262,7 +286,7 @@ def _separator(tokenizer: PreTrainedTokenizerBase, source: str) -> int:
 
 
 def _context(config: Any) -> int:  # noqa: ANN401 - every model has its own configuration class
-    """Longest row of the model, at most 1,024 tokens."""
+    """Return the model's maximum row length in tokens, at most 1,024."""
     for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 1:
@@ -271,9 +295,9 @@ def _context(config: Any) -> int:  # noqa: ANN401 - every model has its own conf
 
 
 def quiet_transformers() -> None:
-    """Keep loading bars and advice of the libraries off the user's screen."""
-    from transformers.utils import logging as advice
+    """Turn off the progress bars and advice of transformers and huggingface_hub."""
+    from transformers.utils import logging as transformers_logging
 
-    advice.set_verbosity_error()
-    advice.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

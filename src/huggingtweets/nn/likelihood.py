@@ -1,4 +1,4 @@
-"""How well a model predicts posts, from separator to separator: alone or after other posts."""
+"""How well a model predicts posts, each from separator to separator, alone or after others."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
 
 
 class ContextualScore(NamedTuple):
-    """How well a model predicts posts after having read others."""
+    """How well a model predicts posts that follow other posts."""
 
     bits_per_byte: float
     fitted: float
-    """Posts read before each, on average."""
+    """Mean number of posts read before each post."""
 
 
 def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-    """Summed over the batch's real tokens, in nats; a scalar that gradients flow through.
+    """Summed over the batch's labelled tokens, in nats; a differentiable scalar.
 
-    The logits, (rows, time, vocabulary), are taken to fp32 first: in bfloat16 the sum over the
-    vocabulary would lose the third digit. Where the model's head allows they are computed a few
-    at a time.
+    The logits, (rows, time, vocabulary), are converted to fp32 first: in bfloat16 the sum over the
+    vocabulary would lose the third digit. For models with a plain head they are computed in chunks.
     """
     device = next(model.parameters()).device
     inputs, labels = batch.inputs.to(device), batch.labels.to(device)
@@ -51,9 +50,9 @@ def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> torch.Tenso
 def summed_nats(
     model: PreTrainedModel, rows: Sequence[Row], read: Sequence[int] | None = None
 ) -> float:
-    """Negative log-likelihood of all rows together, without gradients or dropout.
+    """Sum the negative log-likelihood of all rows, without gradients or dropout.
 
-    ``read`` tells how many tokens at the beginning of each row are only read and don't count.
+    ``read`` is the number of tokens at the start of each row that are context and don't count.
     """
     import torch
 
@@ -64,9 +63,9 @@ def summed_nats(
 
 
 def bits_per_byte(lm: LanguageModel, posts: Sequence[str]) -> float:
-    """Bits per byte of posts, each alone, over their UTF-8 bytes and one for the separator.
+    """Bits per byte of posts, each alone, over its UTF-8 bytes plus one for the separator.
 
-    Comparable between tokenizers (Gao et al. 2020, "The Pile", arXiv 2101.00027, section 3.1).
+    Comparable across tokenizers (Gao et al. 2020, "The Pile", arXiv 2101.00027, section 3.1).
 
     Raises:
         ValueError: there are no posts.
@@ -78,13 +77,13 @@ def bits_per_byte(lm: LanguageModel, posts: Sequence[str]) -> float:
 def bits_per_byte_after(
     lm: LanguageModel, posts: Sequence[str], context: Sequence[str], most: int
 ) -> ContextualScore:
-    """Bits per byte of posts, each alone after the newest of ``context``, which aren't counted.
+    """Bits per byte of posts, each after the newest posts of ``context``, which don't count.
 
     Args:
         lm: the model.
-        posts: what is predicted; none of them is context for another.
+        posts: the posts to predict; none of them is context for another.
         context: other posts, oldest first.
-        most: so many of the newest, fewer where the model has no room for them in front of a post.
+        most: maximum number of context posts; fewer where they don't fit into the model's context.
 
     Raises:
         ValueError: there are no posts.
@@ -94,20 +93,20 @@ def bits_per_byte_after(
     read: list[int] = []
     fitted = 0
     for ids in lm.encode_all(posts):
-        own = batching.make_rows([ids], lm.separator, lm.context)
-        # of a row of n tokens the model reads n - 1; the last is only predicted
-        room = lm.context + 1 - len(own[0]) if len(own) == 1 else 0
+        post_rows = batching.make_rows([ids], lm.separator, lm.context)
+        # the last token of a row is predicted but not read
+        room = lm.context + 1 - len(post_rows[0]) if len(post_rows) == 1 else 0
         fitting = batching.fit_recent_posts(newest, room)
-        before = batching.concat_with_separators(fitting, lm.separator)
-        rows += [before + own[0], *own[1:]]
-        read += [len(before)] + [0] * (len(own) - 1)
+        prefix = batching.concat_with_separators(fitting, lm.separator)
+        rows += [prefix + post_rows[0], *post_rows[1:]]
+        read += [len(prefix)] + [0] * (len(post_rows) - 1)
         fitted += len(fitting)
     bits = nats_to_bits_per_byte(summed_nats(lm.model, rows, read), posts)
     return ContextualScore(bits, fitted / len(posts))
 
 
 def nats_to_bits_per_byte(nats: float, posts: Sequence[str]) -> float:
-    """Bits per byte from a summed negative log-likelihood."""
+    """Convert a summed negative log-likelihood to bits per byte."""
     if not posts:
         raise ValueError("no posts to measure on")
     return nats / math.log(2) / sum(len(post.encode()) + 1 for post in posts)

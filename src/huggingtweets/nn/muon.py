@@ -1,11 +1,11 @@
-"""Muon for the matrices of a model, AdamW for the rest.
+"""Muon for a model's matrices; AdamW trains the rest.
 
 Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) makes each update of a matrix
-orthogonal by Newton-Schulz iterations; with its size matched to AdamW's the two share one learning
-rate (Liu et al. 2025, arXiv 2502.16982, section 2.2). ``torch.optim.Muon`` takes one matrix after
-another and always computes in bfloat16, which a CPU without it only emulates: on such a one it
-took as long as the rest of the step. Here matrices of the same shape go together, in the precision
-that the machine is fastest with.
+orthogonal by Newton-Schulz iterations. Scaled to the size of AdamW's updates, the two share one
+learning rate (Liu et al. 2025, arXiv 2502.16982, section 2.2). ``torch.optim.Muon`` updates one
+matrix at a time and always in bfloat16. On a CPU that only emulates bfloat16, this took as long as
+the rest of the step. Here matrices of the same shape are updated together, in the precision that is
+fastest on the machine.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import torch
-
-_QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al.: steepest at 0, near 1 after five rounds
-_ROUNDS = 5
-_RMS = 0.2  # of AdamW's updates, Liu et al.
+_QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al.: steepest at 0, near 1 after five iterations
+_ITERATIONS = 5
+_ADAMW_RMS = 0.2  # root mean square of AdamW's updates, Liu et al.
 
 
 class Muon:
@@ -28,9 +28,9 @@ class Muon:
 
     Args:
         weights: 2-dimensional tensors by name; updated in place from their ``grad``.
-        dtype: that the iterations run in.
-        momentum: of the gradients' running mean.
-        weight_decay: share of a weight lost each step at a learning rate of 1.
+        dtype: precision of the Newton-Schulz iterations.
+        momentum: decay of the gradients' running mean.
+        weight_decay: share of a weight that a step removes at a learning rate of 1.
     """
 
     def __init__(
@@ -40,29 +40,25 @@ class Muon:
         momentum: float = 0.95,
         weight_decay: float = 0.05,
     ) -> None:
-        import torch
-
         self.dtype, self.momentum, self.weight_decay = dtype, momentum, weight_decay
         self._groups = _by_shape(weights)
         self._weights = dict(weights)
         self.moments = {name: torch.zeros_like(weight) for name, weight in weights.items()}
 
     def step(self, learning_rate: float) -> None:
-        """Update all weights; those of one shape at once."""
-        import torch
-
+        """Update all weights, those of one shape together."""
         with torch.no_grad():
             for names in self._groups:
-                ahead = torch.stack([self._momentum(name) for name in names])
-                updates = orthogonal(ahead.to(self.dtype))
-                size = _RMS * max(updates.shape[-2:]) ** 0.5
+                gradients = torch.stack([self._nesterov_gradient(name) for name in names])
+                updates = orthogonal(gradients.to(self.dtype))
+                scale = _ADAMW_RMS * max(updates.shape[-2:]) ** 0.5
                 for name, update in zip(names, updates, strict=True):
                     weight = self._weights[name]
                     weight.mul_(1 - learning_rate * self.weight_decay)
-                    weight.add_(update, alpha=-learning_rate * size)
+                    weight.add_(update, alpha=-learning_rate * scale)
 
-    def _momentum(self, name: str) -> torch.Tensor:
-        """A gradient carried on by its running mean, which takes it in (Nesterov)."""
+    def _nesterov_gradient(self, name: str) -> torch.Tensor:
+        """Update the running mean with a gradient; return the gradient with Nesterov momentum."""
         gradient, mean = self._weights[name].grad, self.moments[name]
         if gradient is None:
             raise ValueError(f"{name} has no gradient")
@@ -70,7 +66,7 @@ class Muon:
 
 
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
-    """The nearest orthogonal matrices, roughly: all singular values between 0.7 and 1.2.
+    """Approximate the nearest orthogonal matrices: all singular values between 0.7 and 1.2.
 
     Args:
         matrices: (count, rows, columns).
@@ -82,7 +78,7 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    for _ in range(_ROUNDS):
+    for _ in range(_ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * (square @ square)) @ x
     result: torch.Tensor = x.mT if tall else x

@@ -1,1 +1,1 @@
-"""Charts and their common style."""
+"""Plots and their common style."""

@@ -1,8 +1,8 @@
-"""The plots of the likeness page, each as one inline SVG.
+"""The charts of the likeness page, each an inline SVG.
 
-Altair describes them and vl-convert draws them: no browser and no network. Colours are CSS
-variables of the page, so the plots follow its light or dark scheme; only fixed labels and numbers
-go in, never a post.
+Altair describes them and vl-convert renders them, without browser or network. Colours are CSS
+variables of the page, so the charts follow its light or dark scheme. They contain fixed labels and
+numbers, never a post.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from huggingtweets.evaluation.report import LossPoint
 
-# Narrow enough to be read on a phone: the page scales a plot down, never up.
+# Narrow enough for a phone: the page scales a chart down, never up.
 _WIDTH = 330
-# Room for labels is fixed: the reader's font may be wider than the one vl-convert measures with.
+# Label widths are fixed: the reader's font may be wider than the one vl-convert measures with.
 _LABELS, _VALUES = 100, 40
 _BOT, _ANCHOR, _INK = "var(--bot)", "var(--anchor)", ON_A_PAGE.ink
 _BIN = 20  # characters
@@ -26,10 +26,10 @@ _LAST_BIN = 300  # posts of this length and more share a bin
 
 
 def bars(rows: Sequence[tuple[str, float | None]], form: str) -> str:
-    """Draw horizontal bars with their numbers; the first one is the bot's, a None is left out.
+    """Plot horizontal bars with their numbers; the first is the bot's.
 
     Args:
-        rows: label and value, top to bottom.
+        rows: label and value, top to bottom; rows with the value None are left out.
         form: d3 number format of the values, such as ``.2f`` or ``.0%``.
     """
     import altair as alt
@@ -40,8 +40,7 @@ def bars(rows: Sequence[tuple[str, float | None]], form: str) -> str:
         if value is not None
     ]
     largest = max((value for _, value in rows if value is not None), default=0.0)
-    # Room at the right end for the number behind the longest bar.
-    end = 1.25 * largest or 1.0
+    end = 1.25 * largest or 1.0  # space for the number beside the longest bar
     base = alt.Chart({"values": values}).encode(
         x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, end])),
         y=alt.Y(
@@ -62,7 +61,7 @@ def bars(rows: Sequence[tuple[str, float | None]], form: str) -> str:
 
 
 def curve(points: Sequence[LossPoint], base: float) -> str:
-    """Draw held-out bits per byte over training, with the untouched base as a dashed line."""
+    """Plot held-out bits per byte over training, with the untouched base as a dashed line."""
     import altair as alt
 
     values = [{"epoch": p.epoch, "bits": p.held_out_bits_per_byte} for p in points]
@@ -88,7 +87,7 @@ def curve(points: Sequence[LossPoint], base: float) -> str:
 
 
 def lengths(generated: Sequence[str], real: Sequence[str]) -> str:
-    """Draw how long posts are, in characters: generated ones as bars, real ones as a line."""
+    """Plot the lengths of posts in characters: generated posts as bars, real ones as a line."""
     import altair as alt
 
     encoding: dict[str, Any] = {

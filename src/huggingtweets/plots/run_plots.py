@@ -1,8 +1,8 @@
-"""Plots that stand by themselves: in a notebook, in a file, in a document.
+"""Standalone plots of a run, for notebooks, files and documents.
 
-Altair describes them and vl-convert draws them: no browser and no network. Only labels and numbers
-go in, never a post. They have a white ground, as nobody knows where they will be shown, and kinds
-are told apart by shape or place as well as by colour.
+Altair describes them and vl-convert renders them, without browser or network. They contain labels
+and numbers, never a post. The background is white, so that they are readable on any page. Shape or
+position distinguishes series as well as colour.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ _LAST_BIN = 300  # posts of this length and more share a bin
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing; Jupyter shows it when it is the last thing in a cell.
+    """A plot; Jupyter displays it as the last value of a cell.
 
     Attributes:
-        chart: what Altair describes, if it is to be changed.
+        chart: the Altair chart, which can be changed.
     """
 
     chart: alt.LayerChart | alt.FacetChart | alt.Chart
 
     def svg(self) -> str:
-        """The plot as SVG; text stays text."""
+        """Render the plot as SVG; text stays text."""
         return style.svg(self.chart, ON_WHITE)
 
     def png(self) -> bytes:
-        """The plot as PNG, two pixels a unit."""
+        """Render the plot as PNG, two pixels per unit."""
         return style.png(self.chart, ON_WHITE)
 
     def save(self, path: Path) -> None:
-        """Write the plot, atomically, as the name's end says: ``.svg`` or ``.png``.
+        """Write the plot atomically, as ``.svg`` or ``.png``.
 
         Raises:
-            InputError: it ends otherwise.
-            StorageError: it can't be written.
+            InputError: ``path`` has another suffix.
+            StorageError: the file can't be written.
         """
         check_name(path)
         data = self.png() if path.suffix.lower() == ".png" else self.svg().encode()
@@ -62,30 +62,30 @@ class Plot:
             temporary.write_bytes(data)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        """The picture for Jupyter, at the size it was made for."""
+        """Return the PNG and its display width, for Jupyter."""
         png = self.png()
-        return png, {"width": int.from_bytes(png[16:20]) // 2}  # the PNG header's width
+        return png, {"width": int.from_bytes(png[16:20]) // 2}  # width in the PNG header
 
 
 def check_name(path: Path) -> None:
-    """Refuse a name that says no format of a plot.
+    """Check that a file name has the suffix of a plot format.
 
     Raises:
         InputError: it ends neither in ``.svg`` nor in ``.png``.
     """
     if path.suffix.lower() not in (".svg", ".png"):
-        raise InputError(f"A plot is written as .svg or .png, not as {path.name!r}; name it so.")
+        raise InputError(f"A plot's file name must end in .svg or .png, not be {path.name!r}.")
 
 
 def lengths(before: Iterable[str], after: Iterable[str]) -> Plot:
-    """How long posts are, in characters: as they were read (line) and as they are learnt (bars)."""
+    """Plot the lengths of posts in characters: as read (line) and after curation (bars)."""
     import altair as alt
 
-    kinds = ["as read", "as learnt"]
+    kinds = ["as read", "after curation"]
     colours = alt.Color("kind:N", title=None, scale=alt.Scale(domain=kinds, range=[BASE, BOT]))
     x = alt.X(
         "start:Q",
-        title=f"characters (the last bar holds all of {_LAST_BIN} and more)",
+        title=f"characters (last bar: {_LAST_BIN} or more)",
         scale=alt.Scale(domain=[0, _LAST_BIN + _BIN], nice=False),
         axis=alt.Axis(values=list(range(0, _LAST_BIN + 1, 100)), grid=False),
     )
@@ -98,25 +98,25 @@ def lengths(before: Iterable[str], after: Iterable[str]) -> Plot:
         alt.layer(
             bars.encode(x=x, x2="end:Q", y=y, y2=alt.datum(0), color=colours),
             line.encode(x=x, y=y, color=colours),
-        ).properties(title="How long posts are", width=_WIDTH, height=180)
+        ).properties(title="Length of posts", width=_WIDTH, height=180)
     )
 
 
 def dropped(curated: Curated) -> Plot:
-    """What became of the posts that were read: kept, or left out and why."""
+    """Plot how many posts were kept, and how many were dropped for each reason."""
     counts = {kind: n for kind, n in curated.counts.items() if kind != "downloaded"}
     return _bars(
         {"kept": counts.pop("kept"), **counts},
-        f"What became of {curated.counts['downloaded']:,} posts",
+        f"Curation of {curated.counts['downloaded']:,} posts",
         ",d",
     )
 
 
 def training(run: RunFolder) -> Plot:
-    """The mean training loss of each epoch as it went, and the held-out loss where it was measured.
+    """Plot training loss and held-out loss over steps.
 
-    They have different units and so an axis each: nats a token for the steps, on the left, and bits
-    a byte for the held-out posts, on the right.
+    Each has its own axis: nats per token for the training loss on the left, bits per byte for the
+    held-out posts on the right.
     """
     import altair as alt
 
@@ -139,7 +139,7 @@ def training(run: RunFolder) -> Plot:
             x=x,
             y=alt.Y(
                 "loss:Q",
-                title="training loss, nats a token",
+                title="training loss, nats per token",
                 scale=alt.Scale(zero=False),
                 axis=alt.Axis(titleColor=BASE, grid=False),
             ),
@@ -161,27 +161,26 @@ def training(run: RunFolder) -> Plot:
     return Plot(
         alt.layer(line, held_out)
         .resolve_scale(y="independent")
-        .properties(title="How training went", width=_WIDTH, height=200)
+        .properties(title="Training", width=_WIDTH, height=200)
     )
 
 
 def likeness(report: LikenessReport) -> Plot:
-    """Held-out bits per byte of the bot beside the untouched base and PPMd."""
+    """Plot held-out bits per byte of the bot, the untouched base and PPMd."""
     bits = report.bits_per_byte
     shown = {"bot": bits.bot, "PPMd": bits.ppmd, "untouched base": bits.base}
     return _bars(
         {name: value for name, value in shown.items() if value is not None},
-        "Bits per byte of posts it never saw (lower is better)",
+        "Bits per byte of held-out posts (lower is better)",
         ".3f",
     )
 
 
 def importance(shares: Mapping[str, Mapping[str, float]]) -> Plot:
-    """How much each hyper-parameter decides.
+    """Plot the importance of each hyper-parameter.
 
     Args:
-        shares: for each way to tell (``random_forest``, ``fanova``), each
-            parameter's share, 0 to 1.
+        shares: for each method (``random_forest``, ``fanova``), each parameter's share, 0 to 1.
     """
     import altair as alt
 
@@ -211,7 +210,7 @@ def importance(shares: Mapping[str, Mapping[str, float]]) -> Plot:
     )
     return Plot(
         chart.properties(
-            title="Which hyper-parameter decides the held-out loss",
+            title="Importance of hyper-parameters for the held-out loss",
             width=_WIDTH,
             height=alt.Step(14),
         )
@@ -219,14 +218,14 @@ def importance(shares: Mapping[str, Mapping[str, float]]) -> Plot:
 
 
 def _bars(values: Mapping[str, float], title: str, form: str) -> Plot:
-    """Horizontal bars with their numbers, the first in the bot's colour."""
+    """Plot horizontal bars with their numbers, the first in the bot's colour."""
     import altair as alt
 
     rows = [
         {"label": label, "value": value, "color": BASE if i else BOT}
         for i, (label, value) in enumerate(values.items())
     ]
-    end = 1.2 * max(values.values(), default=0) or 1.0  # room for the number of the longest bar
+    end = 1.2 * max(values.values(), default=0) or 1.0  # space for the number of the longest bar
     base = alt.Chart({"values": rows}).encode(
         x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, end])),
         y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False)),

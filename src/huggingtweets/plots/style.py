@@ -1,4 +1,4 @@
-"""How all plots of this program look, and their drawing by vl-convert: no browser, no network."""
+"""The style of all plots, and their rendering by vl-convert, without browser or network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChartTheme:
-    """Colours and type of a plot.
+    """Colours and font of a plot.
 
     Attributes:
-        ink: of labels and titles.
-        grid: of grid, axes and ticks.
-        background: behind it all.
-        font: of everything.
-        padding: around it, pixels.
+        ink: colour of labels and titles.
+        grid: colour of grid, axes and ticks.
+        background: background colour.
+        font: CSS font family.
+        padding: around the plot, in pixels.
     """
 
     ink: str
@@ -32,38 +32,38 @@ class ChartTheme:
 
 
 ON_A_PAGE = ChartTheme("var(--ink)", "var(--grid)", "transparent", "system-ui, sans-serif", 4)
-"""Inline in a page of ours: colours are the page's variables, so they follow its scheme."""
+"""Inline in one of our pages: CSS variables, so that colours follow its light or dark scheme."""
 
 ON_WHITE = ChartTheme("#24292f", "#e3e6ea", "white", "Inter, system-ui, sans-serif", 12)
-"""By itself, as nobody knows where it will be shown."""
+"""Standalone, for any background."""
 
 
-def svg(chart: Chart, look: ChartTheme) -> str:
-    """The chart as SVG; text stays text."""
-    return str(_drawing().vegalite_to_svg(_styled(chart, look), allowed_base_urls=[]))
+def svg(chart: Chart, theme: ChartTheme) -> str:
+    """Render the chart as SVG; text stays text."""
+    return str(_converter().vegalite_to_svg(_styled(chart, theme), allowed_base_urls=[]))
 
 
-def png(chart: Chart, look: ChartTheme) -> bytes:
-    """The chart as PNG, two pixels a unit."""
-    drawn = _drawing().vegalite_to_png(_styled(chart, look), scale=2, allowed_base_urls=[])
-    return bytes(drawn)
+def png(chart: Chart, theme: ChartTheme) -> bytes:
+    """Render the chart as PNG, two pixels per unit."""
+    image = _converter().vegalite_to_png(_styled(chart, theme), scale=2, allowed_base_urls=[])
+    return bytes(image)
 
 
-def _styled(chart: Chart, look: ChartTheme) -> dict[str, Any]:
+def _styled(chart: Chart, theme: ChartTheme) -> dict[str, Any]:
     styled = (
-        chart.properties(background=look.background, padding=look.padding)
-        .configure(font=look.font)
+        chart.properties(background=theme.background, padding=theme.padding)
+        .configure(font=theme.font)
         .configure_view(stroke=None)
         .configure_title(
-            color=look.ink, subtitleColor=look.ink, fontSize=15, anchor="start", offset=12
+            color=theme.ink, subtitleColor=theme.ink, fontSize=15, anchor="start", offset=12
         )
-        .configure_legend(orient="top", labelColor=look.ink, labelFontSize=12, symbolSize=85)
+        .configure_legend(orient="top", labelColor=theme.ink, labelFontSize=12, symbolSize=85)
         .configure_axis(
-            labelColor=look.ink,
-            titleColor=look.ink,
-            gridColor=look.grid,
-            domainColor=look.grid,
-            tickColor=look.grid,
+            labelColor=theme.ink,
+            titleColor=theme.ink,
+            gridColor=theme.grid,
+            domainColor=theme.grid,
+            tickColor=theme.grid,
             labelFontSize=12,
             labelLimit=220,
             labelFlush=False,
@@ -72,12 +72,12 @@ def _styled(chart: Chart, look: ChartTheme) -> dict[str, Any]:
             titleFontWeight="normal",
         )
     )
-    described: dict[str, Any] = styled.to_dict()
-    return described
+    specification: dict[str, Any] = styled.to_dict()
+    return specification
 
 
-def _drawing() -> Any:  # noqa: ANN401 - it has no types
-    """vl-convert, which then knows the package's own fonts."""
+def _converter() -> Any:  # noqa: ANN401 - it has no types
+    """Return vl-convert with this package's fonts registered."""
     import vl_convert
 
     vl_convert.register_font_directory(str(resources.files("huggingtweets").joinpath("fonts")))

@@ -1,4 +1,4 @@
-"""Make a base: a tokenizer and a small model from scratch, on many people's posts."""
+"""Pre-training: make a tokenizer and a small base model from many people's posts."""
 
 from huggingtweets.pretraining.presets import ADAPT, PRESETS, Preset
 from huggingtweets.pretraining.progress import Budget

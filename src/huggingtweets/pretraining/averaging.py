@@ -1,8 +1,8 @@
-"""Weights that were trained further, averaged with those they began as.
+"""Interpolate weights that were trained further with the weights they started from.
 
-Both stand at the foot of the same valley, as the learning rate fell to nothing before each, and
-between two such points the loss is lower than at either (Sanyal et al. 2023, arXiv:2306.03241,
-average checkpoints of one pre-training; ours are the ends of two sittings).
+The learning rate decayed to zero before both sets of weights, so both lie in the same minimum of
+the loss, and the loss between them is lower than at either (Sanyal et al. 2023, arXiv:2306.03241,
+average checkpoints of one pre-training; here they are the final weights of two sessions).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.pretraining.progress import Progress
 
-_WAYS = (0.85, 0.7, 0.55, 0.4)
-"""Shares of the way from the weights before to these that are tried, one after the other."""
+_INTERPOLATION_WEIGHTS = (0.85, 0.7, 0.55, 0.4)
+"""Weights of the new parameters, against the initial ones, in the order they are tried."""
 
 
 def held_out_bits(
     lm: LanguageModel, posts: Mapping[str, list[str]], *, precision: str = "fp32"
 ) -> dict[str, float]:
-    """Bits per byte of each corpus' held-out posts and of ``all``, each post alone.
+    """Bits per byte of the held-out posts of each corpus and of ``all``; each post is separate.
 
     Args:
-        lm: in fp32, on the device it is to be measured with.
-        posts: of each corpus.
-        precision: of products, ``fp32`` or ``bf16``.
+        lm: model in fp32, on the device used for measuring.
+        posts: held-out posts of each corpus.
+        precision: precision of matrix products, ``fp32`` or ``bf16``.
     """
     import torch
 
@@ -47,8 +47,8 @@ def held_out_bits(
     bits = {
         name: likelihood.nats_to_bits_per_byte(value, posts[name]) for name, value in nats.items()
     }
-    everything = [post for texts in posts.values() for post in texts]
-    return bits | {"all": likelihood.nats_to_bits_per_byte(sum(nats.values()), everything)}
+    all_posts = [post for texts in posts.values() for post in texts]
+    return bits | {"all": likelihood.nats_to_bits_per_byte(sum(nats.values()), all_posts)}
 
 
 def average_with(
@@ -59,44 +59,46 @@ def average_with(
     *,
     precision: str = "fp32",
 ) -> float | None:
-    """Move the model towards the weights it began as, as far as that lowers the held-out loss.
+    """Interpolate a model towards its initial weights to minimise held-out loss.
 
     Args:
-        before: the weights that were trained further: a folder, a built-in base or a Hub id.
-        lm: the model at the end; changed in place.
-        held_out: posts of each corpus to measure by.
-        progress: of the training that ended; its curve ends with the weights kept.
-        precision: of products, as the training measured them.
+        before: the initial weights: a folder, a built-in base or a Hub id.
+        lm: the trained model; changed in place.
+        held_out: held-out posts of each corpus.
+        progress: progress of the finished training; interpolation adds a measurement to its curve.
+        precision: precision of matrix products, as during training.
 
     Returns:
-        The share of the way that is kept, or None where the end of it is best.
+        The weight of the trained parameters, or None if they are best without interpolation.
 
     Raises:
-        BotError: the weights before can't be read.
+        BotError: the initial weights can't be read.
     """
     import torch
 
-    begin = {n: w.detach().float() for n, w in language_model.load(before).model.named_parameters()}
-    end = {name: weight.detach().clone() for name, weight in lm.model.named_parameters()}
+    initial_model = language_model.load(before).model
+    initial = {name: param.detach().float() for name, param in initial_model.named_parameters()}
+    trained = {name: param.detach().clone() for name, param in lm.model.named_parameters()}
 
-    def go(share: float) -> None:
+    def set_interpolated(weight: float) -> None:
         with torch.no_grad():
-            for name, weight in lm.model.named_parameters():
-                weight.copy_(torch.lerp(begin[name].to(weight.device), end[name], share))
+            for name, param in lm.model.named_parameters():
+                param.copy_(torch.lerp(initial[name].to(param.device), trained[name], weight))
 
-    lowest, kept, bits_before = progress.curve[-1]["held_out_bits_per_byte"], 1.0, math.inf
-    for share in _WAYS:
-        go(share)
-        found = held_out_bits(lm, held_out, precision=precision)
-        bits = {name: round(value, 4) for name, value in found.items()}
+    lowest, best_weight = progress.curve[-1]["held_out_bits_per_byte"], 1.0
+    previous = math.inf
+    for weight in _INTERPOLATION_WEIGHTS:
+        set_interpolated(weight)
+        measured = held_out_bits(lm, held_out, precision=precision)
+        bits = {name: round(value, 4) for name, value in measured.items()}
         if bits["all"] < lowest["all"]:
-            lowest, kept = bits, share
-        if bits["all"] > bits_before:
+            lowest, best_weight = bits, weight
+        if bits["all"] > previous:
             break
-        bits_before = bits["all"]
-    go(kept)
-    if kept == 1.0:
+        previous = bits["all"]
+    set_interpolated(best_weight)
+    if best_weight == 1.0:
         return None
     last = progress.curve[-1]
     progress.curve.append(last | {"train_loss": None, "held_out_bits_per_byte": lowest})
-    return kept
+    return best_weight

@@ -1,4 +1,4 @@
-"""The card of a base and its learning curve, both made from the record of its training."""
+"""The card and the learning curve of a base, rendered from its training record."""
 
 from __future__ import annotations
 
@@ -9,64 +9,65 @@ from huggingtweets.publish import template
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NO_ORIGIN = "*Say here where the text is from and under which licences (`--about FILE`).*"
-_MOST_POINTS = 12
-"""Rows of the curve's table; the plot shows all."""
-_FEWEST_POINTS = 3
-"""With fewer there is no line after the first."""
+_NO_ORIGIN = "*Describe the origin and licences of the text here (`--about FILE`).*"
+_MAX_TABLE_ROWS = 12
+"""Maximum rows of the curve's table; the plot shows all points."""
+_MIN_POINTS_WITHOUT_FIRST = 3
+"""Minimum number of points of a curve that is plotted without its first point."""
 
 
-def render_base_card(sittings: Sequence[dict[str, Any]], vocabulary: int, about: str | None) -> str:
-    """The card as Markdown.
+def render_base_card(sessions: Sequence[dict[str, Any]], vocabulary: int, about: str | None) -> str:
+    """Render the card as Markdown.
 
     Args:
-        sittings: the record of each training of these weights, oldest first.
-        vocabulary: tokens of the tokenizer.
-        about: Markdown on the data's origin and licences, or None.
+        sessions: record of each training session of these weights, oldest first.
+        vocabulary: size of the tokenizer's vocabulary.
+        about: Markdown about the data's origin and licences, or None.
     """
-    curve = sittings[-1]["curve"]
+    curve = sessions[-1]["curve"]
     return template("huggingtweets.pretraining", "base-card.md.j2").render(
-        sittings=sittings,
-        last=sittings[-1],
+        sessions=sessions,
+        last=sessions[-1],
         vocabulary=vocabulary,
         origin=(about or _NO_ORIGIN).strip(),
-        curve=_thinned(curve),
+        curve=_table_rows(curve),
         names=list(curve[-1]["held_out_bits_per_byte"]),
-        hardware=_share_of_hardware,
+        hardware=_hardware_utilization,
     )
 
 
-def _share_of_hardware(sitting: dict[str, Any]) -> str:
-    """How much of what the machine's matrix products alone would do, where that was measured."""
-    limit = sitting["machine"].get("matmul_flops")
+def _hardware_utilization(session: dict[str, Any]) -> str:
+    """Share of the machine's speed for matrix products, or nothing if that wasn't measured."""
+    limit = session["machine"].get("matmul_flops")
     if not limit:
         return ""
-    share = sitting["tokens"] / sitting["seconds"] * sitting["flops_per_token"] / limit
-    return f", {share:.0%} of its matrix products"
+    share = session["tokens"] / session["seconds"] * session["flops_per_token"] / limit
+    return f", {share:.0%} of the peak matrix product speed"
 
 
-def _thinned(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    step = max(1, -(-(len(curve) - 1) // (_MOST_POINTS - 1)))
+def _table_rows(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Evenly spaced points of the curve, with the first and the last."""
+    step = max(1, -(-(len(curve) - 1) // (_MAX_TABLE_ROWS - 1)))
     last = curve[-1:] if (len(curve) - 1) % step else []
     return curve[::step] + last
 
 
-def draw_curve(sittings: Sequence[dict[str, Any]]) -> str:
-    """Held-out bits per byte of each corpus over the tokens read in all sittings, as an SVG."""
+def render_curve(sessions: Sequence[dict[str, Any]]) -> str:
+    """Render held-out bits per byte of each corpus over the tokens of all sessions as an SVG."""
     import altair as alt
     import vl_convert
 
-    values, before = [], 0
-    for sitting in sittings:
-        for point in sitting["curve"]:
-            tokens = (before + point["tokens"]) / 1e6
+    values, tokens_before = [], 0
+    for session in sessions:
+        for point in session["curve"]:
+            tokens = (tokens_before + point["tokens"]) / 1e6
             values += [
                 {"corpus": name, "tokens": tokens, "bits": bits}
                 for name, bits in point["held_out_bits_per_byte"].items()
-                # random weights would flatten all the rest, where there is one
-                if point["step"] or len(sitting["curve"]) < _FEWEST_POINTS
+                # the loss of random weights would flatten the rest of the curve
+                if point["step"] or len(session["curve"]) < _MIN_POINTS_WITHOUT_FIRST
             ]
-        before += sitting["tokens"]
+        tokens_before += session["tokens"]
     chart = (
         alt.Chart({"values": values})
         .mark_line()

@@ -1,4 +1,4 @@
-"""Corpora to pre-train on: what the user names, curated a piece at a time onto disk.
+"""Pre-training corpora, read and curated in pieces.
 
 No step holds more than one piece (50,000 posts), so a corpus may be larger than memory.
 """
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 PIECE_POSTS = 50_000
 HELD_OUT_PER_CORPUS = 200
-"""Posts of each corpus at most that are only measured."""
+"""Maximum number of held-out posts of each corpus."""
 
-_HELD_OUT_EVERY = 200  # posts: one group in so many goes to the held-out posts, until they are full
+_HELD_OUT_EVERY = 200  # one of so many groups of posts is held out, up to the maximum
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One source of posts and how much it counts.
+    """A source of posts and its weight in the training mix.
 
     Attributes:
-        spec: a file or folder as :func:`huggingtweets.sources.open_source` takes it, or a folder
+        spec: a file or folder supported by :func:`huggingtweets.sources.open_source`, or a folder
             of Parquet files.
-        weight: how often its text is read while a corpus of weight 1 is read once.
+        weight: passes over this corpus per pass over a corpus of weight 1.
     """
 
     spec: str
@@ -48,14 +48,14 @@ class Corpus:
 
     @property
     def name(self) -> str:
-        """For people and for file names: the last part of the path without its ending."""
+        """Name for display and file names: the last part of the path without its extension."""
         return re.sub(r"[^\w.-]+", "_", Path(self.spec).stem) or "corpus"
 
     def posts(self) -> Iterator[Post]:
-        """All posts, streamed, also those of authors who are to be left out.
+        """Stream all posts, including those of excluded authors.
 
         Raises:
-            SourceError: they can't be read.
+            SourceError: the source can't be read.
         """
         folder = Path(self.spec)
         files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
@@ -64,19 +64,19 @@ class Corpus:
 
 
 def parse_corpora(specs: Sequence[str]) -> list[Corpus]:
-    """``path`` or ``path:weight``; a path that really ends so is taken whole.
+    """Parse ``path`` or ``path:weight``; an existing path is never split.
 
     Raises:
-        InputError: a weight isn't a number over 0, or a corpus is named twice.
+        InputError: a weight isn't a positive number, or a corpus is given twice.
     """
     corpora = [_parse(spec) for spec in specs]
     if not corpora:
-        raise InputError("No CORPUS was given: name files or folders of posts.")
+        raise InputError("No CORPUS was given; name files or folders of posts.")
     seen: set[str] = set()
     for corpus in corpora:
         where = str(Path(corpus.spec).absolute())
         if where in seen:
-            raise InputError(f"The corpus {corpus.spec} is given twice; give it once, weighted.")
+            raise InputError(f"Corpus {corpus.spec} is given twice; give it once with a weight.")
         seen.add(where)
     return corpora
 
@@ -88,7 +88,7 @@ def _parse(spec: str) -> Corpus:
     try:
         value = float(weight)
     except ValueError:
-        return Corpus(spec)  # opening it will say what is wrong
+        return Corpus(spec)  # opening it raises a clear error
     if not (math.isfinite(value) and value > 0):
         raise InputError(f"The weight of {path} must be a number over 0, not {weight}.")
     return Corpus(path, value)
@@ -96,7 +96,7 @@ def _parse(spec: str) -> Corpus:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of a corpus' posts; they add up."""
+    """Numbers of a corpus' posts by outcome; ``read`` is their sum."""
 
     read: int = 0
     excluded: int = 0
@@ -121,21 +121,21 @@ def curated_pieces(
     options: CurationOptions,
     opted_out: OptOut = NOBODY,
 ) -> Iterator[pl.DataFrame]:
-    """Curate a corpus a piece at a time.
+    """Curate a corpus in pieces.
 
-    Near-duplicates are looked for within a piece, posts of the same words in all that ``seen`` has
-    met, other corpora included.
+    Near-duplicates are removed within a piece. Posts with the same words are removed across all
+    pieces and corpora that share ``seen``.
 
     Args:
-        corpus: where the posts come from.
-        counts: is added to.
-        seen: posts met so far.
-        excluded: authors to leave out, lower case.
-        options: how posts are cleaned.
-        opted_out: those who asked not to be imitated, who are left out as well.
+        corpus: source of the posts.
+        counts: updated with the outcome of each post.
+        seen: posts of earlier pieces.
+        excluded: authors to exclude, lower case.
+        options: curation options.
+        opted_out: authors who opted out, who are excluded as well.
 
     Yields:
-        Tables of ``author`` and ``text``, posts of an author in time order.
+        Tables of ``author`` and ``text`` with the posts of an author in time order.
     """
     posts = iter(corpus.posts())
     while chunk := list(islice(posts, PIECE_POSTS)):
@@ -152,34 +152,38 @@ def curated_pieces(
 
 def _included(posts: Iterable[Post], excluded: frozenset[str], opted_out: OptOut) -> Iterator[Post]:
     for post in posts:
-        if post.author.lower() not in excluded and not opted_out.names(post.author):
+        if post.author.lower() not in excluded and not opted_out.contains(post.author):
             yield post
 
 
 def grouped(piece: pl.DataFrame, size: int, seed: int) -> list[list[str]]:
-    """Runs of ``size`` consecutive posts of one author, the runs shuffled.
+    """Group consecutive posts of each author and shuffle the groups.
 
     Args:
-        piece: ``author`` and ``text``.
-        size: posts in a run at most; 1 shuffles all posts.
-        seed: of the shuffling.
+        piece: table of ``author`` and ``text``.
+        size: maximum posts in a group; 1 shuffles all posts.
+        seed: seed of the shuffling.
     """
-    runs = (
-        piece.with_columns(run=pl.int_range(pl.len()).over("author") // size)
-        .group_by("author", "run", maintain_order=True)
+    groups = (
+        piece.with_columns(group=pl.int_range(pl.len()).over("author") // size)
+        .group_by("author", "group", maintain_order=True)
         .agg("text")
         .sample(fraction=1.0, shuffle=True, seed=seed)
     )
-    return runs["text"].to_list()
+    return groups["text"].to_list()
 
 
-def hold_out(runs: list[list[str]], missing: int) -> tuple[list[list[str]], list[str]]:
-    """Take one run of every 200 for the held-out posts, at most ``missing`` posts."""
-    aside: list[str] = []
-    rest: list[list[str]] = []
-    for number, run in enumerate(runs):
-        if number % _HELD_OUT_EVERY == 0 and len(aside) < missing:
-            aside.extend(run)
+def hold_out(groups: list[list[str]], missing: int) -> tuple[list[list[str]], list[str]]:
+    """Split off every 200th group as held-out posts, at most ``missing`` posts.
+
+    Returns:
+        The remaining groups and the held-out posts.
+    """
+    held_out: list[str] = []
+    remaining: list[list[str]] = []
+    for number, group in enumerate(groups):
+        if number % _HELD_OUT_EVERY == 0 and len(held_out) < missing:
+            held_out.extend(group)
         else:
-            rest.append(run)
-    return rest, aside[:missing]
+            remaining.append(group)
+    return remaining, held_out[:missing]

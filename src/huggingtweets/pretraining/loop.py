@@ -1,4 +1,4 @@
-"""The pre-training loop: one process, or several under Accelerate."""
+"""The pre-training loop, in one process or several under Accelerate."""
 
 from __future__ import annotations
 
@@ -31,31 +31,30 @@ if TYPE_CHECKING:
     from huggingtweets.pretraining.tokens import Stream
     from huggingtweets.training.interrupt import Interrupt
 
-Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Pretrain:
-    """What to train, on what, how long.
+class PretrainTask:
+    """The model, data and settings of one pre-training.
 
     Attributes:
         lm: the model to start from; changed in place.
         streams: encoded corpora.
-        held_out: posts of each corpus that are only measured.
+        held_out: held-out posts of each corpus.
         preset: the recipe.
-        budget: when to stop.
+        budget: the end of training.
         machine: device and precision.
-        accelerator: of this process.
-        state_file: where the resumable state goes.
-        plan: fingerprint of data and shape; a checkpoint of another isn't used.
-        taken: rows of each stream that an earlier training of these weights has read.
+        accelerator: the Accelerate object of this process.
+        state_file: file of the checkpoint.
+        fingerprint: hash of data and settings; a checkpoint with another one is refused.
+        rows_read: rows of each stream that earlier sessions of these weights have read.
         compiled: whether to use ``torch.compile``.
-        eight_bit: whether linear layers train in 8 bits.
-        device_tokens: tokens that one device computes at once; a larger step goes through in
-            several parts whose gradients are added up.
-        checkpoint_seconds: at most so much training is lost when the process dies.
-        measure_seconds: between two measurements of the held-out posts.
-        interrupt: what Ctrl-C does.
+        int8: whether linear layers train in 8 bits.
+        device_tokens: tokens that one device processes at once; larger steps accumulate gradients.
+        checkpoint_seconds: seconds between checkpoints.
+        measure_seconds: seconds between measurements of the held-out posts.
+        interrupt: handles Ctrl-C.
     """
 
     lm: LanguageModel
@@ -66,77 +65,77 @@ class Pretrain:
     machine: ComputeDevice
     accelerator: Accelerator
     state_file: Path
-    plan: str
-    taken: list[int]
+    fingerprint: str
+    rows_read: list[int]
     compiled: bool
-    eight_bit: bool
+    int8: bool
     device_tokens: int
     checkpoint_seconds: float
     measure_seconds: float
     interrupt: Interrupt
 
 
-def pretrain(task: Pretrain, listen: EventHandler) -> Progress:
+def pretrain(task: PretrainTask, listen: EventHandler) -> Progress:
     """Train until the budget is used up.
 
     Raises:
-        TrainingError: the loss is no longer a number.
-        Interrupted: the user stopped it; the state is saved.
-        BotError: the state is damaged or of other data or another shape.
+        TrainingError: the loss is not a finite number.
+        Interrupted: the user stopped the training; its state is saved.
+        BotError: the checkpoint is damaged or has other data or settings.
         StorageError: a checkpoint can't be written.
     """
     with (
         task.interrupt.watching(),
-        int8_training.int8_matmuls(task.lm.model, wanted=task.eight_bit),
+        int8_training.int8_matmuls(task.lm.model, wanted=task.int8),
         attention.use_causal_attention(task.lm.model, task.machine.device, wanted=task.compiled),
     ):
         return _Loop(task, listen).run()
 
 
 class _Loop:
-    """State of one sitting; ``run`` is the order of things."""
+    """State of one session; start reading at :meth:`run`."""
 
-    def __init__(self, task: Pretrain, listen: EventHandler) -> None:
+    def __init__(self, task: PretrainTask, listen: EventHandler) -> None:
         self.task, self.listen = task, listen
         self.model = task.accelerator.prepare(task.lm.model)
         self.optimizers = Optimizers(task.lm.model, task.preset, task.machine)
-        self.progress = Progress(task.plan, taken=task.taken)
+        self.progress = Progress(task.fingerprint, taken=task.rows_read)
         self._resume()
         self.mix = CorpusMixture(task.streams, self.progress.taken)
-        self.loss = _loss_of(self.model, task)
-        self.rows = _rows_of_a_step(task)
-        self.ahead = self.mix.batch(self.rows)
+        self.loss = _make_loss(self.model, task)
+        self.batch_rows = _rows_per_step(task)
+        self.next_batch = self.mix.batch(self.batch_rows)
         self.clock = Clock(self.progress)
         self.saved_at = self.measured_at = time.monotonic()
 
     def run(self) -> Progress:
-        """Step after step, with a measurement and a checkpoint now and then."""
+        """Train step by step, with measurements and checkpoints at intervals."""
         p = self.progress
         if not p.curve:
-            self._measure()  # what the weights know before the first step
-        while (share := self._agreed(self._share())) < 1:
+            self._measure()  # the initial weights
+        while (share := self._from_main_process(self._used_share())) < 1:
             self._step(self.task.preset.rate(share))
-            self.clock.tell(self.listen, p, share)
-            due = self._agreed(self._due())
-            if due == "stop":
+            self.clock.report(self.listen, p, share)
+            action = self._from_main_process(self._next_action())
+            if action == "stop":
                 self._save()
-                if self._agreed(self.task.accelerator.is_main_process and self._confirmed()):
+                if self._stop_confirmed():
                     raise Interrupted(f"Stopped after {p.tokens:,} tokens.")
-            elif due == "measure":
+            elif action == "measure":
                 self._measure()
-            elif due == "save":
+            elif action == "save":
                 self._save()
         if p.curve[-1]["step"] < p.step:
             self._measure()
             self._save()
         return p
 
-    def _share(self) -> float:
-        """Share of the budget that is used up."""
+    def _used_share(self) -> float:
+        """Used share of the budget, 0 to 1."""
         return self.task.budget.progress(self.progress.tokens, self.clock.seconds())
 
-    def _due(self) -> str:
-        """What is to be done after a step: stop, measure, save or nothing."""
+    def _next_action(self) -> str:
+        """The action after a step: ``stop``, ``measure``, ``save`` or an empty string."""
         now = time.monotonic()
         if self.task.interrupt.requested:
             return "stop"
@@ -144,40 +143,43 @@ class _Loop:
             return "measure"
         return "save" if now - self.saved_at >= self.task.checkpoint_seconds else ""
 
-    def _confirmed(self) -> bool:
-        return self.task.interrupt.confirmed()
+    def _stop_confirmed(self) -> bool:
+        """Ask in the main process whether to stop."""
+        main = self.task.accelerator.is_main_process
+        return self._from_main_process(main and self.task.interrupt.confirmed())
 
-    def _agreed(self, mine: Answer) -> Answer:
-        """The first process' answer in all: clocks and keyboards differ between them."""
+    def _from_main_process(self, value: Value) -> Value:
+        """The main process' value in all processes, since clocks and signals differ."""
         if self.task.accelerator.num_processes == 1:
-            return mine
+            return value
         from accelerate.utils import broadcast_object_list
 
-        box = [mine]
-        broadcast_object_list(box)
-        return box[0]
+        values = [value]
+        broadcast_object_list(values)
+        return values[0]
 
     def _step(self, rate: float) -> None:
+        """Take one optimizer step and load the next batch."""
         p, accelerator = self.progress, self.task.accelerator
-        rows = self.ahead
-        p.taken = list(self.mix.taken)
-        mine = rows[accelerator.process_index :: accelerator.num_processes]
-        loss = self._gradients(mine.to(accelerator.device))
+        rows = self.next_batch
+        p.taken = list(self.mix.rows_read)
+        own_rows = rows[accelerator.process_index :: accelerator.num_processes]
+        mean_loss = self._backward(own_rows.to(accelerator.device))
         self.optimizers.step(rate)
-        self.ahead = self.mix.batch(self.rows)  # a GPU is still at work on all the above
-        value = float(loss)
-        if not math.isfinite(value):
+        self.next_batch = self.mix.batch(self.batch_rows)  # while a GPU is still computing
+        loss = float(mean_loss)
+        if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss is no longer a number at step {p.step + 1}; "
                 "try again with a lower --learning-rate."
             )
         p.step += 1
         p.tokens += rows[:, 1:].numel()
-        p.loss_sum += value
+        p.loss_sum += loss
         p.loss_steps += 1
 
-    def _gradients(self, rows: torch.Tensor) -> torch.Tensor:
-        """Forward and backward, part by part; returns the mean loss over all processes."""
+    def _backward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Accumulate gradients over parts of the rows; return the mean loss of all processes."""
         import torch
 
         accelerator = self.task.accelerator
@@ -194,7 +196,7 @@ class _Loop:
         return mean
 
     def _measure(self) -> None:
-        """Held-out bits per byte of each corpus' posts and of all, each post alone."""
+        """Add a measurement of the held-out posts to the curve."""
         p, lm = self.progress, self.task.lm
         with self.clock.paused():
             precision = self.task.machine.precision
@@ -211,28 +213,32 @@ class _Loop:
             }
         )
         p.loss_sum, p.loss_steps = 0.0, 0
-        self.clock.tell(self.listen, p, self._share(), held_out=bits["all"])
+        self.clock.report(self.listen, p, self._used_share(), held_out=bits["all"])
         self.measured_at = time.monotonic()
 
     def _save(self) -> None:
+        """Write a checkpoint from the main process."""
         self.progress.seconds = self.clock.seconds()
         if self.task.accelerator.is_main_process:
-            tensors = _weights(self.task.lm.model) | self.optimizers.tensors()
+            params = self.task.lm.model.named_parameters()
+            weights = {f"weight.{name}": param.detach() for name, param in params}
+            tensors = weights | self.optimizers.tensors()
             checkpoint.save(self.task.state_file, self.progress, tensors)
         self.task.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
 
     def _resume(self) -> None:
+        """Restore the state from the checkpoint, if there is one."""
         import torch
 
-        found = checkpoint.load(self.task.state_file, Progress)
-        if found is None:
+        loaded = checkpoint.load(self.task.state_file, Progress)
+        if loaded is None:
             return
-        progress, tensors = found
-        if progress.plan != self.task.plan:
+        progress, tensors = loaded
+        if progress.plan != self.task.fingerprint:
             raise BotError(
-                f"{self.task.state_file} belongs to other corpora, another shape or seed; "
-                "name another --out."
+                f"The checkpoint {self.task.state_file} belongs to other corpora, settings or "
+                "another seed; choose another --out."
             )
         self.progress = progress
         with torch.no_grad():
@@ -241,27 +247,23 @@ class _Loop:
         self.optimizers.restore(tensors)
 
 
-def _rows_of_a_step(task: Pretrain) -> int:
-    """As many as make the step's tokens, and the same number for each process."""
-    each: int = round(task.preset.batch_tokens / task.preset.row / task.accelerator.num_processes)
+def _rows_per_step(task: PretrainTask) -> int:
+    """Rows of an optimizer step, a multiple of the number of processes."""
     processes: int = task.accelerator.num_processes
-    return max(1, each) * processes
+    per_process: int = round(task.preset.batch_tokens / task.preset.row / processes)
+    return max(1, per_process) * processes
 
 
-def _loss_of(model: PreTrainedModel, task: Pretrain) -> Any:  # noqa: ANN401 - torch.compile's type
-    """Mean cross entropy of a batch, compiled where that is wanted."""
+def _make_loss(model: PreTrainedModel, task: PretrainTask) -> Any:  # noqa: ANN401
+    """Create the function for a batch's mean cross entropy, compiled if requested."""
     import torch
     import torch.nn.functional as F  # noqa: N812 - its usual name
 
-    halved, device = task.machine.precision == "bf16", task.machine.device
+    bf16, device = task.machine.precision == "bf16", task.machine.device
 
     def loss(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device, torch.bfloat16, enabled=halved):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             logits = model(input_ids=inputs, use_cache=False).logits
         return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
 
     return torch.compile(loss) if task.compiled else loss
-
-
-def _weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    return {f"weight.{name}": weight.detach() for name, weight in model.named_parameters()}

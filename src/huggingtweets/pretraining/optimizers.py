@@ -1,4 +1,4 @@
-"""Which optimizer updates which weights, and their state as tensors."""
+"""The optimizers of pre-training and their state."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ if TYPE_CHECKING:
 
 
 class Optimizers:
-    """Muon for matrices, AdamW for embeddings and norms; or AdamW for all, as the preset says."""
+    """Muon for matrices and AdamW for embeddings and norms, or AdamW for all weights."""
 
     def __init__(self, model: PreTrainedModel, preset: Preset, machine: ComputeDevice) -> None:
         import torch
 
-        embedded = {id(model.get_input_embeddings().weight), id(model.lm_head.weight)}
+        embeddings = {id(model.get_input_embeddings().weight), id(model.lm_head.weight)}
         weights = dict(model.named_parameters())
-        by_muon = preset.optimizer == "muon"
+        use_muon = preset.optimizer == "muon"
         matrices = {
-            n: w for n, w in weights.items() if by_muon and w.ndim == 2 and id(w) not in embedded
+            n: w for n, w in weights.items() if use_muon and w.ndim == 2 and id(w) not in embeddings
         }
-        self.rest = {n: w for n, w in weights.items() if n not in matrices}
-        self.all = list(weights.values())
+        self.adamw_params = {n: w for n, w in weights.items() if n not in matrices}
+        self.params = list(weights.values())
         self.clip = preset.clip
         dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
         self.muon = Muon(matrices, dtype, weight_decay=preset.weight_decay)
-        decay = 0.0 if by_muon else preset.weight_decay
+        decay = 0.0 if use_muon else preset.weight_decay
+        decayed = [w for w in self.adamw_params.values() if w.ndim >= 2]
+        vectors = [w for w in self.adamw_params.values() if w.ndim < 2]
         self.adamw = torch.optim.AdamW(
             [
-                {"params": [w for w in self.rest.values() if w.ndim >= 2], "weight_decay": decay},
-                {"params": [w for w in self.rest.values() if w.ndim < 2], "weight_decay": 0.0},
+                {"params": decayed, "weight_decay": decay},
+                {"params": vectors, "weight_decay": 0.0},
             ],
             lr=preset.learning_rate,
             betas=(0.9, 0.95),
@@ -43,30 +45,30 @@ class Optimizers:
         )
 
     def step(self, rate: float) -> None:
-        """Update all weights from their gradients, which are then cleared."""
+        """Update all weights and clear their gradients."""
         import torch
 
-        torch.nn.utils.clip_grad_norm_(self.all, self.clip)
+        torch.nn.utils.clip_grad_norm_(self.params, self.clip)
         self.muon.step(rate)
         for group in self.adamw.param_groups:
             group["lr"] = rate
         self.adamw.step()
-        for weight in self.all:
+        for weight in self.params:
             weight.grad = None
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The moments."""
-        found = {f"momentum.{name}": moment for name, moment in self.muon.moments.items()}
-        for name, weight in self.rest.items():
+        """The optimizers' state for a checkpoint."""
+        tensors = {f"momentum.{name}": moment for name, moment in self.muon.moments.items()}
+        for name, weight in self.adamw_params.items():
             for key, value in self.adamw.state[weight].items():
-                found[f"{key}.{name}"] = value
-        return found
+                tensors[f"{key}.{name}"] = value
+        return tensors
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take back what :meth:`tensors` gave."""
+        """Restore the state that :meth:`tensors` returned."""
         for name, moment in self.muon.moments.items():
             moment.copy_(tensors[f"momentum.{name}"])
-        for name, weight in self.rest.items():
+        for name, weight in self.adamw_params.items():
             if f"exp_avg.{name}" in tensors:
                 self.adamw.state[weight] = {
                     key: tensors[f"{key}.{name}"].to(weight.device)

@@ -1,4 +1,4 @@
-"""Named shapes of a base and how each is trained."""
+"""Named architectures of a base and their training recipes."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A Llama-shaped model and its recipe.
+    """A Llama architecture and its training recipe; the field names are stored in pretrain.json.
 
     Attributes:
-        name: as the user calls it.
-        vocabulary: tokens of the tokenizer.
-        width: of the residual stream.
-        layers: how many.
-        heads: of attention, each ``width / heads`` wide.
+        name: name on the command line.
+        vocabulary: vocabulary size of the tokenizer.
+        width: width of the residual stream.
+        layers: number of layers.
+        heads: number of attention heads, each of width ``width / heads``.
         hidden: width of the gated feed-forward part.
-        context: positions the model may ever be given.
+        context: maximum number of positions.
         row: tokens of a training row.
         batch_tokens: tokens of an optimizer step, over all processes.
-        learning_rate: at its peak, for Muon and AdamW alike.
-        warmup: share of the budget over which it rises.
-        flat_until: share of the budget after which it falls linearly to 0.
-        weight_decay: of matrices.
-        clip: the gradient's norm at most.
-        author_context: posts of one author that follow each other in the stream.
-        optimizer: ``muon`` for matrices and AdamW for the rest, or ``adamw`` for all.
+        learning_rate: peak rate of both Muon and AdamW.
+        warmup: share of the budget over which the rate rises.
+        flat_until: share of the budget at which the linear decay to 0 starts.
+        weight_decay: weight decay of matrices.
+        clip: maximum gradient norm.
+        author_context: maximum consecutive posts of one author in the stream.
+        optimizer: ``muon`` for matrices with AdamW for the rest, or ``adamw`` for all weights.
     """
 
     name: str
@@ -55,27 +55,27 @@ class Preset:
 
     def __post_init__(self) -> None:
         faults = [
-            f"{name} must be {wanted}"
-            for name, wanted, fine in (
+            f"{name} must be {expected}"
+            for name, expected, valid in (
                 ("author context", "from 1 to 1,000", 1 <= self.author_context <= 1000),
                 ("learning rate", "over 0 and under 1", 0 < self.learning_rate < 1),
                 ("batch", "at least one row", self.batch_tokens >= self.row),
             )
-            if not fine
+            if not valid
         ]
         if faults:
-            raise InputError("This preset can't be used: " + "; ".join(faults) + ".")
+            raise InputError("These settings are invalid: " + "; ".join(faults) + ".")
 
     def changed(self, **values: float | None) -> Preset:
-        """The preset with the values that are not None put in."""
+        """Return a copy with the given values; None leaves a field unchanged."""
         given = {key: value for key, value in values.items() if value is not None}
         return replace(self, **given)  # type: ignore[arg-type]  # checked above
 
     def build(self, vocabulary: int, separator: int) -> LlamaForCausalLM:
-        """A new model with random weights, in fp32.
+        """Create a model with random weights, in fp32.
 
         Args:
-            vocabulary: tokens the tokenizer really has.
+            vocabulary: actual vocabulary size of the tokenizer.
             separator: id of the token between posts.
         """
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -92,34 +92,34 @@ class Preset:
                 tie_word_embeddings=True,
                 bos_token_id=separator,
                 eos_token_id=separator,
-                # a padding token's embedding would get no gradient, and this one is the separator
+                # padding would give the separator's embedding no gradient
                 pad_token_id=None,
             )
         )
 
     def shaped_like(self, lm: LanguageModel) -> Preset:
-        """The preset with the shape of finished weights.
+        """Return a copy with the architecture of an existing model.
 
         Args:
-            lm: any causal model; rows get shorter where its context is.
+            lm: any causal model; its context limits the row length.
         """
-        shape = lm.model.config.get_text_config()
-        hidden = getattr(shape, "intermediate_size", None) or 4 * lm.width
+        config = lm.model.config.get_text_config()
+        hidden = getattr(config, "intermediate_size", None) or 4 * lm.width
         return replace(
             self,
             vocabulary=len(lm.tokenizer),
             width=lm.width,
-            layers=shape.num_hidden_layers,
-            heads=shape.num_attention_heads,
+            layers=config.num_hidden_layers,
+            heads=config.num_attention_heads,
             hidden=hidden,
             context=lm.context,
             row=min(self.row, lm.context),
         )
 
     def rate(self, progress: float) -> float:
-        """Learning rate at a share of the budget: a rise, a flat part, a linear fall to 0.
+        """Learning rate at a share of the budget: linear warm-up, constant, linear decay to 0.
 
-        The shape of Hägele et al. 2024, arXiv 2405.18392: unlike a cosine it can be prolonged.
+        Unlike a cosine, this schedule can be extended (Hägele et al. 2024, arXiv 2405.18392).
         """
         if progress < self.warmup:
             return self.learning_rate * (progress + 1e-3) / (self.warmup + 1e-3)
@@ -129,8 +129,8 @@ class Preset:
 
 
 POCKET = Preset("pocket", vocabulary=8192, width=256, layers=6, heads=4, hidden=704)
-"""6.9M parameters, for two CPU cores: at what those do in two hours a larger one learns less. The
-embedded base was one before it was of ``pocket-gpu``."""
+"""6.9M parameters, for two CPU cores; in two hours of training, a larger model learns less there.
+The embedded base was made with this preset before ``pocket-gpu``."""
 
 POCKET_GPU = Preset(
     "pocket-gpu",
@@ -144,9 +144,9 @@ POCKET_GPU = Preset(
     batch_tokens=98_304,
     weight_decay=0.2,
 )
-"""31M parameters, for a GPU: the embedded base is one, of two and a half minutes of an H200, 211
-million tokens, three and a half passes over its mix. Twelve passes learnt that by heart: held-out
-posts got less likely from the eighth on, the more the further the rate fell; docs/benchmarks.md."""
+"""31M parameters, for a GPU. The embedded base is made with it: two and a half minutes on an H200,
+211 million tokens, three and a half passes over its mix. Twelve passes overfit: held-out loss rose
+from the eighth pass on, and faster as the learning rate decayed (docs/lab/base.md)."""
 
 ADAPT = Preset(
     "adapt",
@@ -160,15 +160,15 @@ ADAPT = Preset(
     weight_decay=0.1,
     optimizer="adamw",
 )
-"""For ``--from``, where the shape is that of the finished weights. AdamW because those were made
-with it, at a tenth of a usual pre-training rate: posts are to be added, nothing unlearnt."""
+"""For ``--from``, where the existing model determines the architecture. It uses AdamW, as the usual
+pre-training of such models does, at a tenth of the usual learning rate to avoid forgetting."""
 
 PRESETS = {preset.name: preset for preset in (POCKET, POCKET_GPU)}
-"""Those that can be named; they begin with random weights."""
+"""Presets for the command line; training starts from random weights."""
 
 
 def flops_per_token(parameters: int, preset: Preset) -> float:
-    """Of forward and backward pass: 6 a parameter and attention's products.
+    """Operations of forward and backward pass: 6 per parameter, and the attention products.
 
     Kaplan et al. 2020, arXiv 2001.08361, section 2.1; tied embeddings count once, as output.
     """

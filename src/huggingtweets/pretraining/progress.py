@@ -1,4 +1,4 @@
-"""How long pre-training lasts, where it stands, and the clock."""
+"""Budget, progress and time of pre-training."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_EVENTS = 1.0
 
-_RISEN = 1.01
-"""Times the lowest held-out loss from which on it isn't chance that the last one is higher."""
+_OVERFITTING_RATIO = 1.01
+"""Ratio of the final to the lowest held-out loss above which the difference isn't chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When training ends: after so many tokens or minutes, whichever is given.
+    """The end of training, as a number of tokens or minutes.
 
     Attributes:
-        tokens: in all, those of earlier sittings included.
-        minutes: of training, earlier sittings included; encoding and measuring don't count.
+        tokens: tokens in total, including sessions that were interrupted.
+        minutes: training time in total, including sessions that were interrupted, without encoding
+            and measuring.
     """
 
     tokens: int | None = None
@@ -34,7 +35,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         if (self.tokens is None) == (self.minutes is None):
-            raise InputError("Give either --tokens or --minutes, so that training knows its end.")
+            raise InputError("Give either --tokens or --minutes as the end of training.")
         if not 0 < (self.tokens or self.minutes or 0) < math.inf:
             raise InputError("--tokens and --minutes must be over 0.")
 
@@ -47,18 +48,20 @@ class Budget:
 
 @dataclass
 class Progress:
-    """Where pre-training stands, apart from the tensors.
+    """State of pre-training without the tensors.
+
+    The field names are part of the :mod:`~huggingtweets.storage.checkpoint` format.
 
     Attributes:
-        plan: fingerprint of data and shape.
+        plan: fingerprint of data and settings.
         step: optimizer steps taken.
-        tokens: read so far.
-        seconds: spent training, measuring excluded.
+        tokens: tokens trained on so far.
+        seconds: time spent training, without measuring.
         taken: rows read of each corpus.
         curve: measurements: step, tokens, seconds, train_loss, held_out_bits_per_byte (a number
-            for each corpus and ``all``).
-        loss_sum: since the last measurement, nats a token, summed over steps.
-        loss_steps: that sum is over.
+            for each corpus and for ``all``).
+        loss_sum: training loss in nats per token, summed over the steps since the last measurement.
+        loss_steps: number of steps in that sum.
     """
 
     plan: str
@@ -71,47 +74,54 @@ class Progress:
     loss_steps: int = 0
 
     def is_overfitting(self) -> str | None:
-        """A sentence where held-out posts got less likely towards the end, else None."""
+        """A warning if the held-out loss rose towards the end, else None."""
         best = min(self.curve, key=lambda point: float(point["held_out_bits_per_byte"]["all"]))
         lowest, last = (p["held_out_bits_per_byte"]["all"] for p in (best, self.curve[-1]))
-        if last <= lowest * _RISEN:
+        if last <= lowest * _OVERFITTING_RATIO:
             return None
         return (
-            f"held-out posts were likelier after {best['tokens']:,} tokens ({lowest:.3f} bits per "
-            f"byte) than at the end ({last:.3f}): the corpora were read too often, and a base of "
-            "half as many --tokens should be better"
+            f"the base is overfitted: held-out loss was lower after {best['tokens']:,} tokens "
+            f"({lowest:.3f} bits per byte) than at the end ({last:.3f}); "
+            "train a new base with half as many --tokens"
         )
 
 
 class Clock:
-    """Seconds spent training, and the speed of this sitting."""
+    """Measures training time and reports the speed of this session."""
 
     def __init__(self, progress: Progress) -> None:
-        self.before, self.tokens_before = progress.seconds, progress.tokens
-        self.started = self.told_at = time.monotonic()
-        self.out = 0.0
+        self.seconds_before, self.tokens_before = progress.seconds, progress.tokens
+        self.started = self.reported_at = time.monotonic()
+        self.paused_seconds = 0.0
 
     def seconds(self) -> float:
-        """Spent training over all sittings, measuring excluded."""
-        return self.before + time.monotonic() - self.started - self.out
+        """Seconds spent training, over all sessions, without measuring."""
+        return self.seconds_before + time.monotonic() - self.started - self.paused_seconds
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A time that doesn't count."""
+        """Don't count the time spent inside."""
         started = time.monotonic()
         yield
-        self.out += time.monotonic() - started
+        self.paused_seconds += time.monotonic() - started
 
-    def tell(
+    def report(
         self, listen: EventHandler, p: Progress, share: float, held_out: float | None = None
     ) -> None:
-        """Send an event, unless the last one is too recent and nothing was measured."""
+        """Send an event, unless the last one is recent and there is no new measurement.
+
+        Args:
+            listen: called with the event.
+            p: progress to report.
+            share: used share of the budget, 0 to 1.
+            held_out: new measurement in bits per byte, if there is one.
+        """
         now = time.monotonic()
-        if held_out is None and now - self.told_at < _SECONDS_BETWEEN_EVENTS:
+        if held_out is None and now - self.reported_at < _SECONDS_BETWEEN_EVENTS:
             return
-        self.told_at = now
-        spent = max(1e-9, self.seconds() - self.before)
-        whole = self.seconds() / share if share > 0 else None
+        self.reported_at = now
+        spent = max(1e-9, self.seconds() - self.seconds_before)
+        total = self.seconds() / share if share > 0 else None
         listen(
             Event(
                 stage="train",
@@ -119,7 +129,7 @@ class Clock:
                 total=1000,
                 loss=p.loss_sum / p.loss_steps if p.loss_steps else None,
                 tokens_per_second=(p.tokens - self.tokens_before) / spent,
-                seconds_left=None if whole is None else max(0.0, whole - self.seconds()),
+                seconds_left=None if total is None else max(0.0, total - self.seconds()),
                 held_out_bits_per_byte=held_out,
             )
         )

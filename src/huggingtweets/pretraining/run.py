@@ -1,12 +1,12 @@
-"""One pre-training from corpora to a model folder.
+"""Pre-training from corpora to a model folder.
 
 .. code-block:: text
 
     OUT/
       config.json model.safetensors tokenizer.json …   the base, as transformers loads it
       pretrain.json       corpora and counts, recipe, machine, seconds, curve
-      README.md curve.svg its card
-      work/               encoded data and the resumable state; may be deleted once it is done
+      README.md curve.svg the card
+      work/               encoded data and the checkpoint; can be deleted after training
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.nn import devices, int8_training, language_model
 from huggingtweets.nn.language_model import LanguageModel
 from huggingtweets.pretraining.averaging import average_with
-from huggingtweets.pretraining.card import draw_curve, render_base_card
+from huggingtweets.pretraining.card import render_base_card, render_curve
 from huggingtweets.pretraining.corpus import parse_corpora
 from huggingtweets.pretraining.encode import (
     EncodingConfig,
     Prepared,
     authors_named,
-    encoded,
+    load_encoded,
     prepare,
 )
-from huggingtweets.pretraining.loop import Pretrain, pretrain
+from huggingtweets.pretraining.loop import PretrainTask, pretrain
 from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
 from huggingtweets.pretraining.progress import Budget, Progress
-from huggingtweets.pretraining.tokens import MOST_TOKENS, Stream
+from huggingtweets.pretraining.tokens import MAX_VOCABULARY, Stream
 from huggingtweets.storage import files
 from huggingtweets.training import Interrupt
 
@@ -47,31 +47,34 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 RECORD = "pretrain.json"
-_AT_ONCE = {("cpu", "fp32"): 1024, ("cpu", "bf16"): 4096}
-"""Tokens: more of them don't stay in a CPU's caches; other devices take 32,768."""
+_CPU_DEVICE_TOKENS = {"fp32": 1024, "bf16": 4096}
+"""Tokens that a CPU processes at once; more don't fit into its caches."""
+
+_GPU_DEVICE_TOKENS = 32_768
 
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """What the user may choose.
+    """The user's settings.
 
     Attributes:
-        preset: shape and recipe.
-        source: finished weights to go on from: a built-in base, a folder, a GGUF file or a Hub id.
-            Their shape and tokenizer are kept. None begins with random weights.
-        budget: tokens or minutes; None takes 60 minutes.
+        preset: architecture and recipe.
+        source: existing weights to start from: a built-in base, a folder, a GGUF file or a Hub id.
+            The new base has their architecture and tokenizer. None starts from random weights.
+        budget: the end of training; default 60 minutes.
         out: folder for the base.
-        resume: go on from the state or the finished weights in ``out``.
-        excluded: authors to leave out: handles, or files that list them.
-        about: Markdown for the card on where the data is from and under which licences.
-        seed: of weights and order.
-        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest there is.
-        precision: ``bf16``, ``fp32`` or None for the machine's, where products may be in 8 bits.
-        encode_only: stop once the corpora are encoded, for training elsewhere.
-        compiled: use ``torch.compile``; None where there is a compiler.
-        device_tokens: tokens that one device computes at once; None takes what suits it.
-        checkpoint_seconds: at most so much training is lost when the process dies.
-        measure_seconds: between two measurements of held-out posts.
+        resume: continue from the checkpoint or the finished weights in ``out``.
+        excluded: authors to exclude: handles, or files that list them.
+        about: Markdown for the card about the data's origin and licences.
+        seed: seed of weights and order.
+        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest available.
+        precision: ``bf16`` or ``fp32``; None chooses the machine's fastest and may use 8-bit
+            matrix products.
+        encode_only: stop after encoding the corpora, to train on another machine.
+        compiled: whether to use ``torch.compile``; None uses it if there is a compiler.
+        device_tokens: tokens that one device processes at once; None chooses by device.
+        checkpoint_seconds: seconds between checkpoints.
+        measure_seconds: seconds between measurements of held-out posts.
     """
 
     preset: Preset = POCKET
@@ -92,8 +95,8 @@ class PretrainOptions:
 
     def __post_init__(self) -> None:
         faults = [
-            f"{name} must be {wanted}"
-            for name, wanted, fine in (
+            f"{name} must be {expected}"
+            for name, expected, valid in (
                 (
                     "--device-tokens",
                     "at least 1",
@@ -103,10 +106,10 @@ class PretrainOptions:
                 ("--measure-seconds", "at least 0", self.measure_seconds >= 0),
                 ("--seed", "from 0 to 2^63 - 1", 0 <= self.seed < 2**63),
             )
-            if not fine
+            if not valid
         ]
         if faults:
-            raise InputError("These settings can't be used: " + "; ".join(faults) + ".")
+            raise InputError("These settings are invalid: " + "; ".join(faults) + ".")
 
 
 def make_base(
@@ -118,71 +121,91 @@ def make_base(
     """Pre-train a base on corpora and write it to ``options.out``.
 
     Args:
-        specs: ``path`` or ``path:weight``, or one folder of data encoded before.
+        specs: ``path`` or ``path:weight``, or one folder of encoded data.
         options: see :class:`PretrainOptions`.
-        listen: is told every event.
-        interrupt: what Ctrl-C does.
+        listen: called with each event.
+        interrupt: handles Ctrl-C.
 
     Returns:
-        The base's folder, or with ``encode_only`` that of the encoded data.
+        The base's folder, or that of the encoded data with ``encode_only``.
 
     Raises:
         InputError: a corpus, an option or the folder can't be used.
-        TrainingError: the loss is no longer a number.
-        Interrupted: stopped by the user; ``resume`` goes on.
+        BotError: the folder's content doesn't match ``resume``, or is damaged.
+        TrainingError: the loss is not a finite number.
+        Interrupted: the user stopped the training; ``resume`` continues it.
     """
     language_model.quiet_transformers()
-    prepared = encoded(Path(specs[0])) if len(specs) == 1 else None
+    prepared = load_encoded(Path(specs[0])) if len(specs) == 1 else None
     accelerator = _accelerator(devices.select_device(options.device, options.precision))
-    before = _before(options)
-    start = _start(options, before, prepared)
-    if start is not None:
-        options = replace(options, preset=options.preset.shaped_like(start))
+    record = _existing_record(options)
+    source_model = _load_source(options, record, prepared)
+    if source_model is not None:
+        options = replace(options, preset=options.preset.shaped_like(source_model))
     with _locked(options.out, accelerator):
-        tokenizer = options.out if before is not None else None
-        if start is not None:
+        tokenizer = options.out if record is not None else None
+        if source_model is not None:
             tokenizer = options.out / "work" / "tokenizer"
-            start.tokenizer.save_pretrained(tokenizer)
-        source = prepared or _choices(specs, options, tokenizer)
-        return _PretrainRun(source, options, accelerator, listen, interrupt).make(before, start)
+            source_model.tokenizer.save_pretrained(tokenizer)
+        data = prepared or _encoding_config(specs, options, tokenizer)
+        run = _PretrainRun(data, options, accelerator, listen, interrupt)
+        return run.make(record, source_model)
 
 
-def _start(
-    options: PretrainOptions, before: dict[str, Any] | None, prepared: Prepared | None
-) -> LanguageModel | None:
-    """The finished weights that ``source`` names; None where training starts from others.
+def _existing_record(options: PretrainOptions) -> dict[str, Any] | None:
+    """Load the record of a finished base in ``out`` to train further; None if there is none.
 
     Raises:
-        BotError: the folder holds finished weights, which are where training goes on.
-        InputError: the tokenizer has more tokens than encoded corpora can tell apart, or isn't the
-            one that they were encoded with.
+        BotError: there is nothing to resume, or a base would be overwritten.
+    """
+    record, out = options.out / RECORD, options.out
+    state = out / "work" / "state.safetensors"
+    if not options.resume:
+        if record.exists() or state.exists():
+            raise BotError(f"{out} contains a base already; add --resume or choose another --out.")
+        return None
+    if record.exists():
+        try:
+            loaded: dict[str, Any] = json.loads(record.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BotError(f"{record} is damaged: {error}.") from error
+        return loaded
+    if not state.exists():
+        raise BotError(f"{out} contains no base and no interrupted training; leave out --resume.")
+    return None
+
+
+def _load_source(
+    options: PretrainOptions, record: dict[str, Any] | None, prepared: Prepared | None
+) -> LanguageModel | None:
+    """Load the model that ``source`` names; None without a source.
+
+    Raises:
+        BotError: ``out`` contains a finished base, so ``source`` would be ignored.
+        InputError: the vocabulary is too large for encoded corpora, or the corpora were encoded
+            with another tokenizer.
     """
     if options.source is None:
         return None
-    if before is not None:
+    if record is not None:
         raise BotError(
-            f"{options.out} holds a finished base; leave out --from to train it further."
+            f"{options.out} contains a finished base; leave out --from to train it further."
         )
-    start = language_model.load(options.source)
-    if prepared and prepared.tokenizer.get_vocab() != start.tokenizer.get_vocab():
+    model = language_model.load(options.source)
+    if prepared and prepared.tokenizer.get_vocab() != model.tokenizer.get_vocab():
         raise InputError(
-            f"{prepared.folder} was encoded with another tokenizer than {options.source!r} has; "
-            "name the corpora themselves, or encode them with the same --from."
+            f"{prepared.folder} was encoded with another tokenizer than that of "
+            f"{options.source!r}; name the corpora, or encode them with the same --from."
         )
-    if len(start.tokenizer) > MOST_TOKENS:
+    if len(model.tokenizer) > MAX_VOCABULARY:
         raise InputError(
-            f"{options.source!r} has {len(start.tokenizer):,} tokens and at most {MOST_TOKENS:,} "
-            "are possible; name a base with a smaller vocabulary."
+            f"{options.source!r} has a vocabulary of {len(model.tokenizer):,} tokens, but at most "
+            f"{MAX_VOCABULARY:,} are possible; choose a base with a smaller vocabulary."
         )
-    return start
+    return model
 
 
-def _named(source: str | None) -> str | None:
-    """A base for the record: of a path only the last part, as paths tell who somebody is."""
-    return Path(source).name if source and Path(source).exists() else source
-
-
-def _choices(
+def _encoding_config(
     specs: Sequence[str], options: PretrainOptions, tokenizer: Path | None
 ) -> EncodingConfig:
     return EncodingConfig(
@@ -197,47 +220,53 @@ def _choices(
 
 
 class _PretrainRun:
-    """Data, model, training, saving."""
+    """One session: encode the data, build or load the model, train and save."""
 
     def __init__(
         self,
-        source: EncodingConfig | Prepared,
+        data: EncodingConfig | Prepared,
         options: PretrainOptions,
         accelerator: Accelerator,
         listen: EventHandler,
         interrupt: Interrupt | None,
     ) -> None:
-        self.source, self.options, self.accelerator = source, options, accelerator
+        self.data, self.options, self.accelerator = data, options, accelerator
         self.machine = devices.select_device(options.device, options.precision)
         self.listen = listen if accelerator.is_main_process else ignore
         self.interrupt = interrupt or Interrupt()
         self.work = options.out / "work"
 
-    def make(self, before: dict[str, Any] | None, start: LanguageModel | None) -> Path:
+    def make(self, record: dict[str, Any] | None, source_model: LanguageModel | None) -> Path:
+        """Run the session and return the folder of the base or of the encoded data.
+
+        Args:
+            record: record of the finished base to train further, or None.
+            source_model: the model that ``--from`` names, or None.
+        """
         import torch
 
-        data = self._data()
+        data = self._prepare_data()
         if self.options.encode_only:
             return data.folder
         devices.tune_allocator()
-        lm = start or self._model(data, before)
+        lm = source_model or self._initial_model(data, record)
         language_model.convert(lm.model, self.accelerator.device, torch.float32)
-        task = self._task(lm, data, before)
+        task = self._task(lm, data, record)
         progress = pretrain(task, self.listen)
-        if before is None and start is None and (warning := progress.is_overfitting()):
+        if record is None and source_model is None and (warning := progress.is_overfitting()):
             self.listen(Event("train", message=warning))
         if self.accelerator.is_main_process:
-            earlier = self.options.out if before is not None else self.options.source
-            kept = self._average(earlier, lm, data, progress) if earlier else None
-            sitting = self._sitting(lm, data, progress, task) | {"kept": kept}
-            sittings = [*(before["sittings"] if before is not None else []), sitting]
-            self._save(lm, sittings, task.state_file)
+            initial = self.options.out if record is not None else self.options.source
+            weight = self._interpolate(initial, lm, data, progress) if initial else None
+            session = self._session_record(lm, data, progress, task) | {"kept": weight}
+            sessions = [*(record["sittings"] if record is not None else []), session]
+            self._save(lm, sessions, task.state_file)
         self.accelerator.wait_for_everyone()
         return self.options.out
 
-    def _data(self) -> Prepared:
-        """Encoded corpora: those given, or made by the first process while the others wait."""
-        data = self.source
+    def _prepare_data(self) -> Prepared:
+        """Encode the corpora in the main process while the others wait, unless that is done."""
+        data = self.data
         if isinstance(data, EncodingConfig):
             with self.accelerator.main_process_first():
                 data = prepare(self.work / "data", data, self.listen)
@@ -245,28 +274,28 @@ class _PretrainRun:
         self.listen(Event("encode", message=f"{total:,} tokens in {len(data.corpora)} corpora"))
         return data
 
-    def _model(self, data: Prepared, before: dict[str, Any] | None) -> LanguageModel:
-        """The finished weights to train further, or new ones."""
+    def _initial_model(self, data: Prepared, record: dict[str, Any] | None) -> LanguageModel:
+        """Load the finished base in ``out``, or create a model with random weights."""
         import torch
 
-        if before is not None:
-            lm = language_model.load(self.options.out)
-        else:
-            torch.manual_seed(self.options.seed)
-            separator = data.tokenizer.eos_token_id
-            model = self.options.preset.build(len(data.tokenizer), separator)
-            context = self.options.preset.context
-            lm = LanguageModel(model, data.tokenizer, separator, context, str(self.options.out))
-        return lm
+        if record is not None:
+            return language_model.load(self.options.out)
+        torch.manual_seed(self.options.seed)
+        separator = data.tokenizer.eos_token_id
+        model = self.options.preset.build(len(data.tokenizer), separator)
+        context = self.options.preset.context
+        return LanguageModel(model, data.tokenizer, separator, context, str(self.options.out))
 
-    def _task(self, lm: LanguageModel, data: Prepared, before: dict[str, Any] | None) -> Pretrain:
+    def _task(
+        self, lm: LanguageModel, data: Prepared, record: dict[str, Any] | None
+    ) -> PretrainTask:
         options, preset = self.options, self.options.preset
         streams = [
             Stream(data.tokens_file(i), corpus["weight"], preset.row, options.seed, lm.separator)
             for i, corpus in enumerate(data.corpora)
         ]
         compiled = devices.has_compiler() if options.compiled is None else options.compiled
-        return Pretrain(
+        return PretrainTask(
             lm=lm,
             streams=streams,
             held_out=data.held_out(),
@@ -275,53 +304,55 @@ class _PretrainRun:
             machine=self.machine,
             accelerator=self.accelerator,
             state_file=self.work / "state.safetensors",
-            plan=_plan(data, preset, lm.parameters, options),
-            taken=_read_before(before, data, options),
+            fingerprint=_fingerprint(data, preset, lm.parameters, options),
+            rows_read=_rows_read(record, data, options),
             compiled=compiled,
-            eight_bit=options.precision is None
+            int8=options.precision is None
             and int8_training.should_use(self.machine, compiled=compiled),
-            device_tokens=options.device_tokens or self._at_once(),
+            device_tokens=options.device_tokens or self._default_device_tokens(),
             checkpoint_seconds=options.checkpoint_seconds,
             measure_seconds=options.measure_seconds,
             interrupt=self.interrupt,
         )
 
-    def _at_once(self) -> int:
-        return _AT_ONCE.get((self.machine.device, self.machine.precision), 32_768)
+    def _default_device_tokens(self) -> int:
+        if self.machine.device == "cpu" and self.machine.precision in _CPU_DEVICE_TOKENS:
+            return _CPU_DEVICE_TOKENS[self.machine.precision]
+        return _GPU_DEVICE_TOKENS
 
-    def _average(
-        self, earlier: str | Path, lm: LanguageModel, data: Prepared, progress: Progress
+    def _interpolate(
+        self, initial: str | Path, lm: LanguageModel, data: Prepared, progress: Progress
     ) -> float | None:
-        """Share of the way from earlier weights to those trained further that is kept."""
-        self.listen(Event("train", message="averaging with the weights before"))
+        """Interpolate with the initial weights; return the weight of the trained parameters."""
+        self.listen(Event("train", message="interpolating with the initial weights"))
         precision = self.machine.precision
-        kept = average_with(earlier, lm, data.held_out(), progress, precision=precision)
-        if kept is not None:
+        weight = average_with(initial, lm, data.held_out(), progress, precision=precision)
+        if weight is not None:
             bits = progress.curve[-1]["held_out_bits_per_byte"]["all"]
-            said = f"keeping {kept:.0%} of the way from the weights before: held-out {bits:.3f}"
-            self.listen(Event("train", message=said))
-        return kept
+            message = f"kept {weight:.0%} of the weight change: held-out {bits:.3f} bits per byte"
+            self.listen(Event("train", message=message))
+        return weight
 
-    def _save(self, lm: LanguageModel, sittings: list[dict[str, Any]], state: Path) -> None:
-        """Write the base in bfloat16 and how it was made; then the state is of no more use."""
+    def _save(self, lm: LanguageModel, sessions: list[dict[str, Any]], state: Path) -> None:
+        """Write the base in bfloat16, its card and its record, then delete the checkpoint."""
         import torch
 
-        card = render_base_card(sittings, len(lm.tokenizer), self.options.about)
-        curve = draw_curve(sittings)
+        card = render_base_card(sessions, len(lm.tokenizer), self.options.about)
+        curve = render_curve(sessions)
         language_model.convert(lm.model, torch.device("cpu"), torch.bfloat16)
         lm.model.config.dtype = torch.bfloat16
         out = self.options.out
         with files.atomic_write_dir(self.work / "model") as temporary:
             lm.save(temporary)
         for file in sorted((self.work / "model").iterdir()):
-            os.replace(file, out / file.name)  # noqa: PTH105 - each whole, the weights among the last
+            os.replace(file, out / file.name)  # noqa: PTH105 - atomic for each file
         files.write_text(out / "README.md", card)
         files.write_text(out / "curve.svg", curve)
-        files.write_json(out / RECORD, {"format": 1, "sittings": sittings})
+        files.write_json(out / RECORD, {"format": 1, "sittings": sessions})
         state.unlink(missing_ok=True)
 
-    def _sitting(
-        self, lm: LanguageModel, data: Prepared, progress: Progress, task: Pretrain
+    def _session_record(
+        self, lm: LanguageModel, data: Prepared, progress: Progress, task: PretrainTask
     ) -> dict[str, Any]:
         return {
             "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -330,11 +361,11 @@ class _PretrainRun:
             "preset": asdict(self.options.preset),
             "parameters": lm.parameters,
             "flops_per_token": flops_per_token(lm.parameters, self.options.preset),
-            "from": _named(self.options.source),
+            "from": _without_folder(self.options.source),
             "seed": self.options.seed,
             "taken": progress.taken,
             "compiled": task.compiled,
-            "eight_bit": task.eight_bit,
+            "eight_bit": task.int8,
             "machine": self.machine.as_dict()
             | {
                 "processes": self.accelerator.num_processes,
@@ -355,71 +386,54 @@ def _accelerator(where: devices.ComputeDevice) -> Accelerator:
         raise InputError(
             "Pre-training needs the package accelerate: pip install huggingtweets[pretrain]"
         ) from error
-    # precision is ours: autocast stands inside the compiled function
+    # the compiled loss function contains autocast, so Accelerate must not add it
     return Accelerator(mixed_precision="no", cpu=where.device == "cpu")
 
 
-def _before(options: PretrainOptions) -> dict[str, Any] | None:
-    """The record of finished weights in ``out`` to train further, or None to begin.
-
-    Raises:
-        BotError: there is nothing to resume, or something that would be overwritten.
-    """
-    record, out = options.out / RECORD, options.out
-    state = out / "work" / "state.safetensors"
-    if not options.resume:
-        if record.exists() or state.exists():
-            raise BotError(f"{out} holds a base already; add --resume or name another --out.")
-        return None
-    if record.exists():
-        try:
-            found: dict[str, Any] = json.loads(record.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BotError(f"{record} is damaged: {error}.") from error
-        return found
-    if not state.exists():
-        raise BotError(f"{out} holds neither a base nor an interrupted one; leave out --resume.")
-    return None
+def _without_folder(source: str | None) -> str | None:
+    """Name of the source for the record, without the folders of a path, which may be private."""
+    return Path(source).name if source and Path(source).exists() else source
 
 
-def _plan(data: Prepared, preset: Preset, parameters: int, options: PretrainOptions) -> str:
+def _fingerprint(data: Prepared, preset: Preset, parameters: int, options: PretrainOptions) -> str:
+    """Hash of everything that determines the result of training, except the budget."""
     parts = [data.fingerprint, asdict(preset), parameters, options.seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _read_before(
-    before: dict[str, Any] | None, data: Prepared, options: PretrainOptions
+def _rows_read(
+    record: dict[str, Any] | None, data: Prepared, options: PretrainOptions
 ) -> list[int]:
-    """Rows that the last training read of the same streams, so that this one reads on."""
-    last = before["sittings"][-1] if before else {}
-    same = (
-        [(one["name"], one["tokens"]) for one in last.get("corpora", [])]
-        == [(one["name"], one["tokens"]) for one in data.corpora]
+    """Rows that earlier sessions read of each stream; empty if the streams have changed."""
+    last = record["sittings"][-1] if record else {}
+    unchanged = (
+        [(corpus["name"], corpus["tokens"]) for corpus in last.get("corpora", [])]
+        == [(corpus["name"], corpus["tokens"]) for corpus in data.corpora]
         and last["seed"] == options.seed
         and last["preset"]["row"] == options.preset.row
     )
-    return list(last.get("taken", [])) if same else []
+    return list(last.get("taken", [])) if unchanged else []
 
 
 @contextmanager
 def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
-    """Hold the folder so that no second training writes into it."""
+    """Lock the folder against other trainings; remove it again if it stays empty."""
     if not accelerator.is_main_process:
         yield
         return
     work = out / "work"
-    made = [folder for folder in (work, *work.parents) if not folder.exists()]
+    new_folders = [folder for folder in (work, *work.parents) if not folder.exists()]
     with files.wrap_os_errors(out):
         work.mkdir(parents=True, exist_ok=True)
     try:
         with files.locked(work):
             yield
     finally:
-        _remove_empty(made)
+        _remove_empty(new_folders)
 
 
 def _remove_empty(folders: list[Path]) -> None:
-    """Leave no folder of ours behind when nothing came of it; innermost first."""
+    """Remove folders that contain at most a lock file; innermost first."""
     for folder in folders:
         with suppress(OSError):
             if [file.name for file in folder.iterdir()] == [".lock"]:

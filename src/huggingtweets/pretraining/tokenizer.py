@@ -1,7 +1,7 @@
-"""The tokenizer: byte-level BPE trained on the same mix as the model.
+"""The tokenizer: byte-level BPE trained on the same mix of corpora as the model.
 
-Byte-level (Radford et al. 2019, section 2.2), so any language, emoji or script can be written.
-@mentions and #hashtags are ordinary text; the one special token separates posts.
+Being byte-level (Radford et al. 2019, section 2.2), it can encode any language, emoji or script.
+@mentions and #hashtags are ordinary text; the only special token separates posts.
 """
 
 from __future__ import annotations
@@ -18,33 +18,32 @@ if TYPE_CHECKING:
 
 SEPARATOR = "<|endoftext|>"
 SEPARATOR_ID = 0
-FEWEST_TOKENS = 257
-"""All bytes and the separator."""
 
-# GPT-2's way to cut a text into words, except that a digit is a word of its own: numbers are then
-# read alike wherever they stand, and no token is spent on the years that this corpus is full of.
+# GPT-2's pattern for splitting a text into words, except that each digit is a word. Numbers are
+# then encoded the same everywhere, and no tokens are used for the many years in this corpus.
 _WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 _PLAIN_WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s"
-"""The same for texts with no two spaces in a row: without the look-ahead that polars lacks."""
+"""The same pattern for texts without consecutive spaces; polars doesn't support look-ahead."""
 
-_LONG_KNOWN = (
+_STABLE_CHARACTERS = (
     r"\x00-\x{36F}\x{3B1}-\x{3C9}\x{400}-\x{481}\x{5D0}-\x{5EA}\x{621}-\x{64A}\x{200B}-\x{205E}"
     r"\x{20A0}-\x{20AC}\x{2100}-\x{27BF}\x{3041}-\x{3096}\x{30A1}-\x{30FA}\x{4E00}-\x{9FA5}"
     r"\x{AC00}-\x{D7A3}\x{FE00}-\x{FE0F}\x{1F1E6}-\x{1F1FF}\x{1F300}-\x{1F9FF}"
 )
-"""Common characters (for use inside a character class) of which every version of Unicode says the
-same: letter, number, space or neither. Polars and ``tokenizers`` have tables of their own."""
+"""Common characters (for use inside a character class) that every version of Unicode classifies
+alike as letter, number, space or neither. Polars and ``tokenizers`` have different tables."""
 
-_NOT_PLAIN = rf"[^{_LONG_KNOWN}]|\s\s"
+_NOT_PLAIN = rf"[^{_STABLE_CHARACTERS}]|\s\s"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, longest: int) -> PreTrainedTokenizerFast:
     """Train a tokenizer.
 
     Args:
-        texts: a sample of the mix.
-        vocabulary: tokens, at least 257; fewer where the texts are few.
+        texts: sample of the mix.
+        vocabulary: vocabulary size, at least 257 for all bytes and the separator; smaller if there
+            is too little text.
         longest: the model's context in tokens.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -82,13 +81,13 @@ def _splitter() -> PreTokenizer:
 
 
 def parts(tokenizer: PreTrainedTokenizerFast, texts: pl.Series) -> pl.Series:
-    """Cut texts where no token can cross: the tokens of the parts are those of the whole.
+    """Split texts at token boundaries, so the parts have the same tokens as the whole.
 
-    A corpus says the same words over and over, so that few parts are left to encode; polars cuts
-    ten times as fast as ``tokenizers``.
+    A corpus repeats its words, so few different parts remain to be encoded. Polars splits ten times
+    as fast as ``tokenizers``.
 
     Args:
-        tokenizer: any; texts are only cut for one with the splitting of :func:`train_tokenizer`.
+        tokenizer: any tokenizer; texts are split only for one from :func:`train_tokenizer`.
         texts: strings.
 
     Returns:
@@ -96,12 +95,12 @@ def parts(tokenizer: PreTrainedTokenizerFast, texts: pl.Series) -> pl.Series:
     """
     whole = texts.reshape((-1, 1)).arr.to_list()
     backend = tokenizer.backend_tokenizer
-    if backend.normalizer is not None or repr(backend.pre_tokenizer) != _our_splitting():
+    if backend.normalizer is not None or repr(backend.pre_tokenizer) != _splitter_repr():
         return whole
     plain = ~texts.str.contains(_NOT_PLAIN)
     return texts.str.extract_all(_PLAIN_WORDS).zip_with(plain, whole)
 
 
 @cache
-def _our_splitting() -> str:
+def _splitter_repr() -> str:
     return repr(_splitter())

@@ -1,8 +1,8 @@
-"""Encoded corpora: token ids on disk, memory-mapped, and the order in which rows are read.
+"""Encoded corpora: memory-mapped token ids on disk, and the order in which rows are read.
 
-A file holds one corpus as ``<|endoftext|> post <|endoftext|> post …`` in 16 bits a token. A row is
-as many tokens as the model reads at once; it begins with a separator, so that its first post is
-seen as posts are judged and written: from its own beginning.
+A file contains one corpus as ``<|endoftext|> post <|endoftext|> post …`` with 16 bits per token. A
+row is one training sequence of the model. It starts with a separator, so its first post is complete
+as in evaluation and generation.
 """
 
 from __future__ import annotations
@@ -26,57 +26,62 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
 
-MOST_TOKENS = 2**16
+MAX_VOCABULARY = 2**16
 
-_AT_ONCE = 10_000
-"""Texts whose parts are there at a time: those of 50,000 long posts would take 500 MB."""
+_SLICE_TEXTS = 10_000
+"""Texts that are split at a time; the parts of 50,000 long posts would take 500 MB."""
 
 
 def encode(
     tokenizer: PreTrainedTokenizerFast, separator: int, texts: Sequence[str] | pl.Series
 ) -> NDArray[np.uint16]:
-    """Token ids of texts, a separator before each.
+    """Encode texts to token ids, with a separator before each.
 
-    Each different part of the texts is encoded once. Slices are cut twice, as to keep the parts of
-    all of them would take many times the memory of the texts.
+    Each distinct part of the texts is encoded once. Texts are split twice, since keeping the parts
+    of all of them would take many times the memory of the texts.
     """
     import numpy as np
 
     column = pl.Series(texts, dtype=pl.String)
-    slices = [column.slice(start, _AT_ONCE) for start in range(0, len(column), _AT_ONCE)]
-    different = pl.concat([parts(tokenizer, one).explode().unique() for one in slices]).unique()
-    known = _encode_each(tokenizer, different.drop_nulls())
-    known.extend(pl.DataFrame({"part": [None], "ids": [[separator]]}, schema=known.schema))
-    return np.concatenate([_look_up(parts(tokenizer, one), known) for one in slices])
+    slices = [column.slice(start, _SLICE_TEXTS) for start in range(0, len(column), _SLICE_TEXTS)]
+    distinct = pl.concat([parts(tokenizer, texts).explode().unique() for texts in slices]).unique()
+    table = _encode_parts(tokenizer, distinct.drop_nulls())
+    table.extend(pl.DataFrame({"part": [None], "ids": [[separator]]}, schema=table.schema))
+    return np.concatenate([_look_up(parts(tokenizer, texts), table) for texts in slices])
 
 
-def _encode_each(tokenizer: PreTrainedTokenizerFast, parts: pl.Series) -> pl.DataFrame:
-    """Texts, in the column ``part``, and their token ids; texts without any are left out."""
+def _encode_parts(tokenizer: PreTrainedTokenizerFast, parts: pl.Series) -> pl.DataFrame:
+    """Table of parts and their ``ids``, without parts that have no tokens."""
     import numpy as np
 
     backend = tokenizer.backend_tokenizer
-    backend.encode_special_tokens = True  # a separator in a post is text like any other
+    backend.encode_special_tokens = True  # a separator in a post is ordinary text
     encoded = [
-        one.ids for one in backend.encode_batch_fast(parts.to_list(), add_special_tokens=False)
+        encoding.ids
+        for encoding in backend.encode_batch_fast(parts.to_list(), add_special_tokens=False)
     ]
-    # Polars takes fifteen times as long for a list of lists.
+    # building the column from a list of lists would take fifteen times as long
     row = np.repeat(np.arange(len(encoded)), [len(ids) for ids in encoded])
     flat = pl.Series(list(chain.from_iterable(encoded)), dtype=pl.UInt16)
     lists = pl.DataFrame({"row": row, "ids": flat}).group_by("row", maintain_order=True).agg("ids")
     return lists.select(parts.gather(lists["row"]).alias("part"), "ids")
 
 
-def _look_up(cut: pl.Series, known: pl.DataFrame) -> NDArray[np.uint16]:
-    """Token ids of texts that were cut into parts, those of null before each."""
-    begun = pl.concat_list(pl.lit(None, pl.String), "part")
-    inside = pl.DataFrame({"part": cut}).select(part=begun).explode("part", empty_as_null=False)
-    found = inside.join(known, on="part", how="inner", nulls_equal=True, maintain_order="left")
-    ids: NDArray[np.uint16] = found["ids"].explode(empty_as_null=False).to_numpy()
+def _look_up(split_texts: pl.Series, table: pl.DataFrame) -> NDArray[np.uint16]:
+    """Token ids of split texts; null stands for the separator before each text."""
+    with_null = pl.concat_list(pl.lit(None, pl.String), "part")
+    rows = (
+        pl.DataFrame({"part": split_texts})
+        .select(part=with_null)
+        .explode("part", empty_as_null=False)
+    )
+    joined = rows.join(table, on="part", how="inner", nulls_equal=True, maintain_order="left")
+    ids: NDArray[np.uint16] = joined["ids"].explode(empty_as_null=False).to_numpy()
     return ids
 
 
-def append(path: Path, ids: Iterable[NDArray[np.uint16]]) -> int:
-    """Write pieces of token ids to a new file; returns how many tokens it holds."""
+def write_tokens(path: Path, ids: Iterable[NDArray[np.uint16]]) -> int:
+    """Write pieces of token ids to a new file and return the number of tokens."""
     tokens = 0
     with path.open("wb") as file:
         for piece in ids:
@@ -87,14 +92,15 @@ def append(path: Path, ids: Iterable[NDArray[np.uint16]]) -> int:
 
 @dataclass
 class Stream:
-    """Rows of one encoded corpus, each read once before any is read again.
+    """Rows of one encoded corpus; every row is read once per pass.
 
     Attributes:
-        path: the file of token ids.
-        weight: of the corpus.
-        length: tokens of a row that are predicted; a row holds one more.
-        seed: of the order.
-        separator: token that stands before each post.
+        path: file of token ids.
+        weight: weight of the corpus.
+        length: predicted tokens of a row; a row has one token more.
+        seed: seed of the order.
+        separator: token before each post.
+        rows: number of rows.
     """
 
     path: Path
@@ -110,35 +116,35 @@ class Stream:
 
         if self.path.stat().st_size < 2 * (self.length + 1):
             raise InputError(
-                f"The corpus {self.path.stem} has fewer than {self.length + 1} tokens left; "
-                "leave it out or join it with another."
+                f"The corpus {self.path.stem} has fewer than {self.length + 1} tokens after "
+                "curation; leave it out or join it with another."
             )
         self.ids = np.memmap(self.path, np.uint16, "r")
         self.rows = (len(self.ids) - 1) // self.length
 
     @property
     def share(self) -> float:
-        """Of all tokens read: those of the corpus times its weight, before scaling to 1."""
+        """Unnormalised share of the mix: tokens times weight."""
         return self.weight * self.rows * self.length
 
     def row(self, count: int) -> NDArray[np.uint16]:
-        """The row that is read as number ``count`` (from 0, over all passes): length + 1 ids."""
+        """Row number ``count`` in reading order, from 0 over all passes: length + 1 ids."""
         import numpy as np
 
         number = self._shuffled(*divmod(count, self.rows))
         start = number * self.length
-        inside = self.ids[start : start + self.length]
-        separators = np.flatnonzero(inside == self.separator)
+        ids = self.ids[start : start + self.length]
+        separators = np.flatnonzero(ids == self.separator)
         if len(separators):
             start += int(separators[0])
         start = min(start, len(self.ids) - self.length - 1)
         return self.ids[start : start + self.length + 1]
 
     def _shuffled(self, epoch: int, position: int) -> int:
-        """Row at a position of an epoch: a permutation without a table of it.
+        """Row at a position of an epoch, by a permutation that needs no table.
 
-        Steps of a width that has no divisor in common with the number of rows meet each row once
-        (a full-period linear congruence, Knuth, TAOCP 2, 3.2.1.2); posts were shuffled before.
+        A step size coprime to the number of rows visits each row once (a full-period linear
+        congruence, Knuth, TAOCP 2, 3.2.1.2). Posts were already shuffled before encoding.
         """
         step = int(self.rows * (0.3819660113 + 0.01 * ((self.seed + epoch) % 17))) | 1
         while math.gcd(step, self.rows) != 1:
@@ -147,32 +153,32 @@ class Stream:
 
 
 class CorpusMixture:
-    """Rows of several streams in proportion to their shares, in an order that can be resumed.
+    """Rows of several streams in proportion to their shares, in a resumable order.
 
     Args:
         streams: encoded corpora.
-        taken: rows read so far of each stream, as :attr:`taken` said.
+        rows_read: rows of each stream read so far, from :attr:`rows_read` of an earlier mixture.
     """
 
-    def __init__(self, streams: Sequence[Stream], taken: Sequence[int] | None = None) -> None:
+    def __init__(self, streams: Sequence[Stream], rows_read: Sequence[int] | None = None) -> None:
         self.streams = list(streams)
-        whole = sum(stream.share for stream in self.streams)
-        self.shares = [stream.share / whole for stream in self.streams]
-        self.taken = list(taken) if taken else [0] * len(self.streams)
+        total = sum(stream.share for stream in self.streams)
+        self.shares = [stream.share / total for stream in self.streams]
+        self.rows_read = list(rows_read) if rows_read else [0] * len(self.streams)
 
     def batch(self, rows: int) -> torch.Tensor:
-        """The next rows, (rows, length + 1), int64."""
+        """The next rows as int64, (rows, length + 1)."""
         import numpy as np
         import torch
 
         return torch.from_numpy(np.stack([self._next() for _ in range(rows)]).astype(np.int64))
 
     def _next(self) -> NDArray[np.uint16]:
-        """A row of the stream that is furthest behind its share."""
-        read = sum(self.taken) + 1
-        behind = [
-            share * read - taken for share, taken in zip(self.shares, self.taken, strict=True)
+        """The next row, from the stream with the largest deficit to its share."""
+        total = sum(self.rows_read) + 1
+        deficits = [
+            share * total - rows for share, rows in zip(self.shares, self.rows_read, strict=True)
         ]
-        which = max(range(len(behind)), key=behind.__getitem__)
-        self.taken[which] += 1
-        return self.streams[which].row(self.taken[which] - 1)
+        stream = max(range(len(deficits)), key=deficits.__getitem__)
+        self.rows_read[stream] += 1
+        return self.streams[stream].row(self.rows_read[stream] - 1)

@@ -1,9 +1,9 @@
-"""Posts that their authors deleted: which ones are meant, and that they stay forgotten.
+"""Posts that their authors deleted: how they are identified, and the list that excludes them.
 
-A post is told by its id alone where no other post can have it: the numbers and addresses that
-networks give, and what :mod:`huggingtweets.sources` makes up from the text. Files and chats count
-from 1; there an id only means something together with its author, written ``@author id``.
-``CONFIG/forgotten.txt`` holds one such line a post and nothing of what it said.
+A globally unique id identifies a post by itself: the numbers and addresses of networks, and the
+hashes that :mod:`huggingtweets.sources` generates from texts. Files and chats count from 1, so
+their ids need the author, written ``@author id``. ``CONFIG/forgotten.txt`` holds one such line per
+post and nothing of its text.
 """
 
 from __future__ import annotations
@@ -24,80 +24,80 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _UNIQUE = re.compile(r"\d{12,}|[0-9a-f]{16}|[2-7a-z]{13}|.*:.*")
-_ONE = re.compile(r"[^@\s]\S{0,299}|@\S.{0,99} \S{1,300}")
+_POST_ID = re.compile(r"[^@\s]\S{0,299}|@\S.{0,99} \S{1,300}")
 _PAGE = re.compile(r"https?://\S*?([^/?#\s]+)/?(?:[?#]\S*)?", re.IGNORECASE)
 _SPREADSHEET = re.compile(r"\d+[.,]\d*[eE]\+?\d+|\d+\.0")
 
 
 @dataclass(frozen=True, slots=True)
 class PostIds:
-    """Posts that are meant.
+    """A set of posts, given by their ids.
 
     Attributes:
-        ids: of posts, whoever wrote them; of an id that is an address, its last part will do.
-        of_authors: ``@author id``, the author in lower case.
+        ids: of posts of any author; for an id that is an address, its last part also matches.
+        of_authors: ``@author id`` lines with the author in lower case.
     """
 
     ids: frozenset[str] = frozenset()
     of_authors: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, wanted: Iterable[str]) -> PostIds:
-        """Those that lines such as ``123`` and ``@author 123`` mean."""
-        lines = frozenset(wanted)
-        pairs = frozenset(line for line in lines if line.startswith("@") and " " in line)
-        return cls(lines - pairs, pairs)
+    def parse(cls, lines: Iterable[str]) -> PostIds:
+        """Parse lines such as ``123`` and ``@author 123``."""
+        ids = frozenset(lines)
+        pairs = frozenset(line for line in ids if line.startswith("@") and " " in line)
+        return cls(ids - pairs, pairs)
 
     def __bool__(self) -> bool:
         return bool(self.ids or self.of_authors)
 
-    def has(self, author: str, name: str) -> bool:
-        """Whether the post ``name`` of ``author`` is one of them."""
-        if name in self.ids or ("://" in name and name.rpartition("/")[2] in self.ids):
+    def has(self, author: str, post_id: str) -> bool:
+        """Return whether the post ``post_id`` of ``author`` is in the set."""
+        if post_id in self.ids or ("://" in post_id and post_id.rpartition("/")[2] in self.ids):
             return True
-        return bool(self.of_authors) and line_of(author, name) in self.of_authors
+        return bool(self.of_authors) and author_line(author, post_id) in self.of_authors
 
     def mask(self, posts: pl.DataFrame) -> pl.Series:
-        """Which rows of a table of posts are some of them."""
+        """Return which rows of a table of posts are in the set."""
         rows = posts.select("author", "id").iter_rows()
         return pl.Series([self.has(*row) for row in rows], dtype=pl.Boolean)
 
 
-def line_of(author: str, name: str) -> str:
-    """What means one post of one author."""
-    return " ".join(f"@{author.lower()} {name}".split())
+def author_line(author: str, post_id: str) -> str:
+    """Return the line that identifies one post of one author."""
+    return " ".join(f"@{author.lower()} {post_id}".split())
 
 
-def stable_id(author: str, name: str) -> str:
-    """What means this post for good: its id, with its author where others may have it, too."""
-    return name if is_unique(name) else line_of(author, name)
+def stable_id(author: str, post_id: str) -> str:
+    """Return a lasting identifier: the id, with its author unless it is globally unique."""
+    return post_id if is_unique(post_id) else author_line(author, post_id)
 
 
-def is_unique(name: str) -> bool:
-    """Whether no post of anybody else can have this id; ``@author id`` says whose it is."""
-    return bool(_UNIQUE.fullmatch(name)) or (name.startswith("@") and " " in name)
+def is_unique(post_id: str) -> bool:
+    """Return whether an id is globally unique, or qualified as ``@author id``."""
+    return bool(_UNIQUE.fullmatch(post_id)) or (post_id.startswith("@") and " " in post_id)
 
 
 def parse_post_id(text: str) -> str | None:
-    """An id, ``@author id`` or the address of a post's page as it is compared, or None."""
+    """Normalize an id, ``@author id`` or the address of a post's page; None if it is neither."""
     text = " ".join(text.split())
     if page := _PAGE.fullmatch(text):
         text = page[1]
-    if not _ONE.fullmatch(text) or _SPREADSHEET.fullmatch(text):
+    if not _POST_ID.fullmatch(text) or _SPREADSHEET.fullmatch(text):
         return None
     if text.startswith("@") and " " in text:
-        author, _, name = text[1:].rpartition(" ")
-        return line_of(author, name)
+        author, _, post_id = text[1:].rpartition(" ")
+        return author_line(author, post_id)
     return text
 
 
 def deleted_posts_file() -> Path:
-    """Where forgotten posts are remembered; it need not exist."""
+    """Return the path of the list of deleted posts; it may not exist."""
     return config_folder() / "forgotten.txt"
 
 
 def remembered() -> frozenset[str]:
-    """All posts that are to stay forgotten.
+    """Return the lines of all deleted posts.
 
     Raises:
         InputError: the file can't be read.
@@ -113,10 +113,10 @@ def remembered() -> frozenset[str]:
 
 
 def remember(lines: Iterable[str]) -> int:
-    """Note posts that are to stay forgotten; returns how many are new.
+    """Add deleted posts to the list; return how many are new.
 
     Raises:
-        StorageError: the note can't be written.
+        StorageError: the list can't be written.
     """
     with locked_config_dir():
         known = remembered()
@@ -127,17 +127,17 @@ def remember(lines: Iterable[str]) -> int:
     return len(new)
 
 
-@lru_cache(maxsize=4)  # it is asked for with every page of a download
-def _read(file: Path, changed: int, size: int) -> frozenset[str]:
-    del changed, size  # another file by then
-    found = set()
+@lru_cache(maxsize=4)  # called for every page of a download
+def _read(file: Path, modified: int, size: int) -> frozenset[str]:
+    del modified, size  # part of the cache key, so that a changed file is read again
+    ids = set()
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} can't be read as text: {error}.") from error
     for number, line in enumerate(lines, start=1):
-        one = parse_post_id(line)
-        if one is None and line.strip():
-            raise InputError(f"Line {number} of {file} is no post's id: {line[:80]!r}.")
-        found.add(one or "")
-    return frozenset(found - {""})
+        post_id = parse_post_id(line)
+        if post_id is None and line.strip():
+            raise InputError(f"Line {number} of {file} is not a post id: {line[:80]!r}.")
+        ids.add(post_id or "")
+    return frozenset(ids - {""})

@@ -1,13 +1,13 @@
-"""Those who asked not to be imitated: one list, looked at before posts are read or published.
+"""The list of people who asked not to be imitated, checked before posts are read or published.
 
 .. code-block:: text
 
-    # CONFIG/opt-out.txt: one a line, in any case, whichever network it is on
+    # CONFIG/opt-out.txt: one handle per line, in any case; it applies to all networks
     @name
     name.bsky.social
     @user@instance
-    x:name                  the network before it is for the reader
-    sha256:1f3c…            of the handle in lower case without its @, so that nobody is named
+    x:name                  a network prefix is ignored
+    sha256:1f3c…            of the handle in lower case without @, for a list without names
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _NETWORK = re.compile(r"^(?:bsky|bluesky|x|twitter|mastodon):", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:^|\s)#")
-_PART = "[^\\s,;:@/\ud800-\udfff]{1,253}"  # no half characters, as of a name that isn't UTF-8
+_PART = "[^\\s,;:@/\ud800-\udfff]{1,253}"  # no lone surrogates, as in names that aren't UTF-8
 _HANDLE = re.compile(rf"{_PART}(?:@{_PART}(?::\d{{1,5}})?)?|did(?::{_PART})+")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _EXAMPLES = "@name, name.bsky.social, @user@instance or sha256:HASH"
@@ -35,7 +35,7 @@ _EXAMPLES = "@name, name.bsky.social, @user@instance or sha256:HASH"
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """The list as it is on disk.
+    """The opt-out list.
 
     Attributes:
         entries: handles and ``sha256:…``, in lower case.
@@ -46,35 +46,35 @@ class OptOut:
     def __bool__(self) -> bool:
         return bool(self.entries)
 
-    def names(self, handle: str) -> bool:
-        """Whether the one of this handle asked not to be imitated."""
+    def contains(self, handle: str) -> bool:
+        """Return whether the handle is on the list, by name or by hash."""
         name = _normalize_handle(handle)
         return bool(self.entries) and (name in self.entries or _hash(name) in self.entries)
 
     def check(self, handles: Iterable[str]) -> None:
-        """Refuse all work on somebody who is on the list.
+        """Check that none of the handles is on the list.
 
         Raises:
-            OptedOutError: one of them is.
+            OptedOutError: one is.
         """
         for handle in handles:
-            if self.names(handle):
+            if self.contains(handle):
                 raise OptedOutError(
-                    f"@{handle[:100].removeprefix('@')} asked not to be imitated, so these posts "
-                    f"are not used; the opt-out list {list_file()} says so."
+                    f"@{handle[:100].removeprefix('@')} asked not to be imitated (see the opt-out "
+                    f"list {list_file()}), so these posts are not used."
                 )
 
     def fingerprint(self) -> str:
-        """Changes with those who are on the list and tells nobody who they are."""
+        """Return a hash that changes with the list and reveals none of its entries."""
         return hashlib.sha256("\n".join(sorted(self.entries)).encode()).hexdigest()[:16]
 
 
 NOBODY = OptOut()
-"""A list with nobody on it."""
+"""An empty list."""
 
 
 def list_file() -> Path:
-    """Where the list is; it need not exist."""
+    """Return the path of the list; it may not exist."""
     return config_folder() / "opt-out.txt"
 
 
@@ -82,65 +82,66 @@ def load() -> OptOut:
     """Read the list.
 
     Raises:
-        InputError: it can't be read, or a line is no handle.
+        InputError: it can't be read, or a line is not a handle.
     """
-    found = set()
+    entries = set()
     for number, line in enumerate(_lines(), start=1):
         entry = _entry(line)
         if entry is None:
             raise InputError(
-                f"Line {number} of {list_file()} is no handle ({line[:80]!r}); write {_EXAMPLES}."
+                f"Line {number} of {list_file()} is not a handle ({line[:80]!r}); "
+                f"write {_EXAMPLES}."
             )
-        found.add(entry)
-    return OptOut(frozenset(found - {""}))
+        entries.add(entry)
+    return OptOut(frozenset(entries - {""}))
 
 
 def check(handles: Iterable[str]) -> None:
-    """Refuse all work on those who asked not to be imitated.
+    """Load the list and check that none of the handles is on it.
 
     Raises:
-        OptedOutError: one of them is on the list.
+        OptedOutError: one is.
         InputError: the list can't be read.
     """
     load().check(handles)
 
 
 def add(handles: Sequence[str], *, hashed: bool = False) -> list[str]:
-    """Put people on the list.
+    """Add handles to the list.
 
     Args:
-        handles: of those to add; one that is there already changes nothing.
-        hashed: write down only hashes, also in the place of handles that are there already.
+        handles: to add; those already on the list are ignored.
+        hashed: write only hashes, and replace existing entries of these handles by hashes.
 
     Returns:
         The new entries.
 
     Raises:
-        InputError: one is no handle; nothing was written.
+        InputError: one is not a handle; nothing was written.
         StorageError: the list can't be written.
     """
-    names = [_given(handle, hashed=hashed) for handle in handles]
+    entries = [_new_entry(handle, hashed=hashed) for handle in handles]
     with locked_config_dir():
         lines, before = _lines(), load()
         if hashed:
-            named = {_normalize_handle(handle) for handle in handles} - set(names)
-            lines = [line for line in lines if _entry(line) not in named]
-        left = OptOut(frozenset(entry for line in lines if (entry := _entry(line))))
-        # one whose hash is there is on the list, and stays unnamed
-        new = [name for name in dict.fromkeys(names) if not left.names(name)]
-        if new or left != before:
-            text = "".join(f"{line}\n" for line in [*lines, *map(_written, new)])
+            unhashed = {_normalize_handle(handle) for handle in handles} - set(entries)
+            lines = [line for line in lines if _entry(line) not in unhashed]
+        remaining = OptOut(frozenset(entry for line in lines if (entry := _entry(line))))
+        # A handle whose hash is listed counts as listed, so its name is not written.
+        new = [entry for entry in dict.fromkeys(entries) if not remaining.contains(entry)]
+        if new or remaining != before:
+            text = "".join(f"{line}\n" for line in [*lines, *map(_format, new)])
             files.write_text(list_file(), text)
     return new
 
 
-def _given(handle: str, *, hashed: bool) -> str:
-    """The entry for somebody who is to be added; a hash may be of any name, as one with spaces."""
+def _new_entry(handle: str, *, hashed: bool) -> str:
+    """Return the entry for a handle; hashes accept any name, even one with spaces."""
     if hashed and _normalize_handle(handle) and not _HASH.fullmatch(handle.lower()):
         return _hash(_normalize_handle(handle))
     entry = _entry(handle)
     if not entry:
-        raise InputError(f"{handle[:80]!r} is no handle; give {_EXAMPLES}.")
+        raise InputError(f"{handle[:80]!r} is not a handle; give {_EXAMPLES}.")
     return entry
 
 
@@ -151,14 +152,14 @@ def _lines() -> list[str]:
         return []
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"Line {line} of {list_file()} is not UTF-8; save it as that.") from error
+        raise InputError(f"Line {line} of {list_file()} is not UTF-8; save it as UTF-8.") from error
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"The opt-out list {list_file()} can't be read: {reason}.") from error
 
 
 def _entry(line: str) -> str | None:
-    """What a line says, in lower case; "" for a comment or an empty one, None for no handle."""
+    """Return a line's entry in lower case; "" for comments and empty lines, None if invalid."""
     text = _COMMENT.split(line, maxsplit=1)[0].strip()
     if not text or _HASH.fullmatch(text.lower()):
         return text.lower()
@@ -167,7 +168,7 @@ def _entry(line: str) -> str | None:
 
 
 def _normalize_handle(handle: str) -> str:
-    """A handle without network and @, in lower case."""
+    """Return a handle without network and @, in lower case."""
     return _NETWORK.sub("", handle.strip()).removeprefix("@").lower()
 
 
@@ -175,6 +176,6 @@ def _hash(name: str) -> str:
     return "sha256:" + hashlib.sha256(name.encode(errors="replace")).hexdigest()
 
 
-def _written(entry: str) -> str:
-    """An entry as people write it."""
+def _format(entry: str) -> str:
+    """Format an entry as people write it."""
     return entry if ":" in entry or "." in entry.partition("@")[0] else f"@{entry}"

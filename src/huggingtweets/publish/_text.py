@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown and counted: what people see as one character is one."""
+"""Clean, count and shorten untrusted text, in graphemes: what readers see as one character."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ELLIPSIS = "…"
-_MOST_MARKS = 4
-"""On one letter; no script puts more there, only texts that mean to run over their neighbours."""
-# Controls, halves of characters, and what turns the direction of all that follows.
-_UNSEEN = regex.compile(r"[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]")
-_HEAPS = regex.compile(rf"(\p{{M}}{{{_MOST_MARKS}}})\p{{M}}+")
+_MAX_MARKS = 4
+"""Combining marks on one letter. No script uses more; longer stacks only overlap other lines."""
+# Control characters, surrogates, and marks that change the direction of the text after them.
+_INVISIBLE = regex.compile(r"[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]")
+_STACKED_MARKS = regex.compile(rf"(\p{{M}}{{{_MAX_MARKS}}})\p{{M}}+")
 _SPACES = regex.compile(r"[^\S\n]+")
 _LINES = regex.compile(r" ?\n\s*")
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """The text without anything that isn't seen or that spoils its surroundings.
+    """Return the text without invisible characters and long stacks of combining marks.
 
     Args:
         text: from a bot, a file or a user.
-        lines: keep line breaks, each as one.
+        lines: keep line breaks, merging consecutive ones.
     """
     text = text.replace("\r\n", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
     text = text.replace("\t", " ")
     text = _SPACES.sub(" ", text) if lines else " ".join(text.split())
-    text = "\n".join(_UNSEEN.sub("", line) for line in _LINES.sub("\n", text).split("\n"))
-    return _HEAPS.sub(r"\1", text).strip()
+    text = "\n".join(_INVISIBLE.sub("", line) for line in _LINES.sub("\n", text).split("\n"))
+    return _STACKED_MARKS.sub(r"\1", text).strip()
 
 
 def graphemes(text: str) -> list[str]:
-    """What a reader takes for single characters: letters with their marks, joined emoji, flags."""
+    """Split text into graphemes: letters with their marks, joined emoji, flags."""
     return regex.findall(r"\X", text)
 
 
 def cut(text: str, fits: Callable[[str], bool]) -> str:
-    """The text, or its longest beginning in whole graphemes that fits with an ellipsis behind it.
+    """Return the text, or its longest prefix of whole graphemes that fits with an ellipsis.
 
     Args:
-        text: what to shorten.
-        fits: whether a text is short enough; what is longer than one that isn't never is.
+        text: the text.
+        fits: whether a text is short enough; must be monotonic in the length.
     """
     if fits(text):
         return text
@@ -64,6 +64,6 @@ def _shortened(parts: list[str], count: int) -> str:
 
 
 def reads_right_to_left(text: str) -> bool:
-    """Whether the first letter with a direction says so, as the Unicode bidi algorithm has it."""
+    """Whether the first strong character is right-to-left, as in the Unicode bidi algorithm."""
     kinds = (unicodedata.bidirectional(char) for char in text)
     return next((kind != "L" for kind in kinds if kind in ("L", "R", "AL")), False)

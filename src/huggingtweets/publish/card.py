@@ -1,12 +1,11 @@
-"""The card of a bot, made from the run's own files so that it can't disagree with them."""
+"""The card of a bot, rendered from the run's files so that it always agrees with them."""
 
 from __future__ import annotations
 
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined, Template
-
+from huggingtweets import templating
 from huggingtweets.evaluation.report import percent
 from huggingtweets.generation import copy_index
 from huggingtweets.publish._avatar import hue, initial
@@ -15,26 +14,28 @@ from huggingtweets.publish.facts import PICTURE, Facts
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 PIPELINE = "pipeline.svg"
 CARD = "README.md"
 PROMPTS = ("My dream is", "I like", "I don't like", "My favorite place is")
-"""What visitors of the Hub can try, as in the original."""
+"""Prompts that visitors of the Hub can try, those of the original HuggingTweets."""
 
-_MOST_AVATARS = 3
-_ORDER = [
+_MAX_AVATARS = 3
+_METADATA_ORDER = [
     *("language", "thumbnail", "tags", "widget", "pipeline_tag", "library_name", "base_model"),
     *("license", "license_name"),
 ]
 
 
 def write_card(run: RunFolder, record: RunRecord | None = None) -> None:
-    """Write the card of a run's bot and the drawing that it shows, from the run's files.
+    """Write the card of a run's bot, and the diagram that it shows.
 
     Args:
-        run: whose likeness report is there.
-        record: in the place of the one on disk.
+        run: a run with a likeness report.
+        record: used instead of ``run.json``.
 
     Raises:
         BotError: a file is missing or damaged.
@@ -45,26 +46,26 @@ def write_card(run: RunFolder, record: RunRecord | None = None) -> None:
 
 
 def pipeline_drawing() -> str:
-    """How a bot is made, as an SVG."""
+    """Return the diagram of the pipeline as SVG."""
     return resources.files(__package__).joinpath("templates", PIPELINE).read_text("utf-8")
 
 
 def render_card(facts: Facts) -> str:
-    """The card as Markdown with its YAML head.
+    """Render the card as Markdown with YAML metadata.
 
-    Handles come from files, so everything that could be markup in them is escaped.
+    Handles are untrusted, so markup in them is escaped.
     """
     record = facts.record
-    return template(__package__, "bot-card.md.j2").render(
+    return template("huggingtweets.publish", "bot-card.md.j2").render(
         facts=facts,
         record=record,
         report=facts.report,
         head=head(facts),
-        avatars=[(initial(name), hue(name)) for name in record.authors[:_MOST_AVATARS]],
+        avatars=[(initial(name), hue(name)) for name in record.authors[:_MAX_AVATARS]],
         prompt=PROMPTS[0],
         picture=PICTURE,
         pipeline=PIPELINE,
-        # without the report, whose time would make each card of it another one
+        # without "evaluate", whose duration would change the card each time
         stages=[item for item in record.seconds.items() if item[0] != "evaluate"],
         max_run=copy_index.MAX_RUN,
         own_share=copy_index.copy_length(10) / 10,
@@ -72,7 +73,7 @@ def render_card(facts: Facts) -> str:
 
 
 def head(facts: Facts) -> str:
-    """The metadata that the Hub reads, as YAML."""
+    """Return the card's metadata for the Hub, as YAML."""
     from huggingface_hub import EvalResult, ModelCardData
 
     bits = EvalResult(
@@ -85,28 +86,28 @@ def head(facts: Facts) -> str:
         metric_name="held-out bits per byte",
         metric_value=round(facts.report.bits_per_byte.bot, 4),
     )
-    some: dict[str, Any] = {"thumbnail": _thumbnail(facts)} if facts.picture else {}
+    thumbnail: dict[str, Any] = {"thumbnail": _thumbnail(facts)} if facts.picture else {}
     data = ModelCardData(
         language=_one_or_all(facts.languages),
         tags=["huggingtweets"],
         pipeline_tag="text-generation",
         library_name="transformers",
         base_model=facts.hub_base,
-        # The author's posts and the base are in the weights, so no licence of ours can cover them.
+        # The weights derive from the author's posts and the base, which we can't license.
         license="other",
         license_name="author-and-base",
         model_name=facts.record.name,
         eval_results=[bits],
         widget=[{"text": prompt} for prompt in PROMPTS],
-        **some,
+        **thumbnail,
     )
-    return str(data.to_yaml(original_order=_ORDER))
+    return str(data.to_yaml(original_order=_METADATA_ORDER))
 
 
 def _thumbnail(facts: Facts) -> str:
-    # Others show it too, so it must be a whole address once there is one.
-    where = facts.publication
-    return f"{where.url}/resolve/main/{PICTURE}" if where else PICTURE
+    # Link previews need an absolute URL, which exists once the bot is published.
+    publication = facts.publication
+    return f"{publication.url}/resolve/main/{PICTURE}" if publication else PICTURE
 
 
 def _one_or_all(codes: tuple[str, ...]) -> str | list[str] | None:
@@ -114,19 +115,13 @@ def _one_or_all(codes: tuple[str, ...]) -> str | list[str] | None:
 
 
 def template(package: str, name: str) -> Template:
-    """A Markdown template of a package.
+    """Return a Markdown template of a package.
 
-    Its filters for text from outside are ``plain`` in Markdown and ``html`` in tags.
+    Untrusted text needs the filter ``plain`` in Markdown and ``html`` in HTML tags.
     """
-    environment = Environment(
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, escaped by the filters below
-    )
+    environment = templating.environment(package)
     environment.filters["plain"] = escape_markdown
     environment.filters["html"] = escape_html
     environment.filters["number"] = "{:,}".format
     environment.filters["percent"] = percent
-    source = resources.files(package).joinpath("templates", name).read_text("utf-8")
-    return environment.from_string(source)
+    return environment.get_template(name)

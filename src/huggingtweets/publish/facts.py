@@ -1,4 +1,4 @@
-"""What a card tells, read from the files of a run and from nowhere else."""
+"""The facts on a card, read from the files of a run."""
 
 from __future__ import annotations
 
@@ -8,35 +8,38 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from huggingtweets.errors import BotError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.nn import bases
-from huggingtweets.publish.language import languages
 from huggingtweets.publish.publication import Publication
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 PICTURE = "predictions.png"
 _ADDRESS = re.compile(r"(?:[\w& ]+: )?(https://[\w.~:/?#@!&'*+,;=%-]+)", re.ASCII)
-"""One that a card can link to as it stands."""
+"""An address that a card can link to without escaping."""
 
+_OLD_CODES = {"in": "id", "iw": "he", "ji": "yi"}  # X still uses some of them
+_MAX_CHARACTERS = 100_000  # for the language detector; more take a second and change nothing
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a card tells.
+    """The facts on a card.
 
     Attributes:
-        record: of the run.
-        report: how much the bot is like its author.
-        languages: ISO 639-1 codes of what the authors write in.
-        picture: whether there is one of what the bot writes.
-        links: addresses where the run was tracked.
-        publication: where the bot is published, None for one that isn't.
+        record: contents of ``run.json``.
+        report: the likeness report.
+        languages: ISO 639-1 codes of the authors' languages.
+        picture: whether the bot folder has a picture.
+        links: addresses where the run is tracked.
+        publication: where the bot is published, or None.
     """
 
     record: RunRecord
@@ -48,7 +51,7 @@ class Facts:
 
     @classmethod
     def of(cls, run: RunFolder, record: RunRecord | None = None) -> Facts:
-        """Read them; ``record`` in the place of the one on disk.
+        """Read the facts; ``record`` is used instead of ``run.json``.
 
         Raises:
             BotError: a file is missing or damaged.
@@ -65,24 +68,24 @@ class Facts:
 
     @property
     def title(self) -> str:
-        """What the bot is called."""
+        """Title of the bot."""
         return title(self.record.authors)
 
     @property
     def base(self) -> str:
-        """The base's name, which tells nothing of the disk that it came from."""
+        """Name of the base, without the path of a local folder."""
         name = str(self.record.config["base"])
-        known = name in bases.BUILT_IN or self.hub_base
-        return name if known else PurePath(name.replace("\\", "/")).name
+        is_public = name in bases.BUILT_IN or self.hub_base
+        return name if is_public else PurePath(name.replace("\\", "/")).name
 
     @property
     def built_in(self) -> bases.BuiltIn | None:
-        """The built-in base it was made from, if it was."""
+        """The built-in base that the bot was trained from, if any."""
         return bases.BUILT_IN.get(str(self.record.config["base"]))
 
     @property
     def hub_base(self) -> str | None:
-        """The base's id on the Hub; None for ``pocket``, and for those of a folder or file."""
+        """Hub id of the base; None for ``pocket`` and for a local folder or file."""
         name = str(self.record.config["base"])
         if self.built_in:
             return self.built_in.hub
@@ -90,13 +93,13 @@ class Facts:
 
 
 def title(authors: Sequence[str]) -> str:
-    """What a bot is called: always an AI bot, a cyborg when it has several authors."""
+    """Return the title of a bot; a bot of several authors is called a cyborg."""
     handles = " & ".join(f"@{author}" for author in authors)
     return f"AI {'bot' if len(authors) == 1 else 'cyborg'} of {handles}"
 
 
 def read_report(run: RunFolder) -> LikenessReport:
-    """The likeness report of a run.
+    """Read the likeness report of a run.
 
     Raises:
         BotError: it is missing or damaged.
@@ -105,17 +108,51 @@ def read_report(run: RunFolder) -> LikenessReport:
         return LikenessReport.from_json(json.loads(run.report_json.read_text("utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BotError(
-            f"{run.report_json} is missing or damaged; make it anew with: "
+            f"{run.report_json} is missing or damaged. Recreate it with: "
             f"huggingtweets evaluate {run.path}"
         ) from error
 
 
 def _links(run: RunFolder) -> tuple[str, ...]:
-    """Addresses that a tracker has left in ``track.json``, alone or as in ``W&B: https://…``."""
+    """Return the addresses in ``track.json``, bare or as in ``W&B: https://…``."""
     try:
         tracked = json.loads(run.track_file.read_text("utf-8"))
-    except (OSError, ValueError):  # tracking is an extra, and the card does without
+    except (OSError, ValueError):  # the card works without it
         return ()
-    told = [tracked.get(name) for name in ("url", "message")] if isinstance(tracked, dict) else []
-    found = (_ADDRESS.fullmatch(text) for text in told if isinstance(text, str))
-    return tuple(dict.fromkeys(match[1] for match in found if match))
+    texts = [tracked.get(name) for name in ("url", "message")] if isinstance(tracked, dict) else []
+    matches = (_ADDRESS.fullmatch(text) for text in texts if isinstance(text, str))
+    return tuple(dict.fromkeys(match[1] for match in matches if match))
+
+
+def languages(posts: pl.DataFrame, authors: Iterable[str]) -> tuple[str, ...]:
+    """Return the authors' languages without duplicates, in the authors' order.
+
+    Language tags are used if most posts have one. Otherwise all posts of an author are detected
+    together, because a single post is too short for a detector.
+
+    Args:
+        posts: a table of kept posts.
+        authors: handles as in the table.
+    """
+    codes = (_language(posts.filter(pl.col("author") == author)) for author in authors)
+    return tuple(dict.fromkeys(code for code in codes if code))
+
+
+def _language(posts: pl.DataFrame) -> str | None:
+    tagged = [code for tag in posts["lang"].drop_nulls() if (code := iso_code(tag))]
+    if 2 * len(tagged) > len(posts):
+        return max(sorted(set(tagged)), key=tagged.count)
+    text = "\n".join(posts["text"].tail(2_000))[-_MAX_CHARACTERS:]
+    return _detect(text) if text else None
+
+
+def iso_code(tag: str) -> str | None:
+    """Return the ISO 639-1 code of a tag such as ``en-GB``; None for X's ``und`` and ``zxx``."""
+    code = re.split(r"[-_]", tag.strip().lower())[0]
+    return _OLD_CODES.get(code, code) if re.fullmatch("[a-z]{2}", code) else None
+
+
+def _detect(text: str) -> str:
+    import py3langid
+
+    return str(py3langid.classify(text)[0])

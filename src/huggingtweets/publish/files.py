@@ -1,4 +1,4 @@
-"""Which files of a bot folder may go up: those of a kind that is named here, and no others."""
+"""The files of a bot folder that may be published: an allow-list of names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Content = Path | bytes
-"""A file to send: where it lies, or what is in it."""
+"""A file to upload: its path or its contents."""
 
-_KINDS = (
+_PATTERNS = (
     *("README.md", "predictions.png", "pipeline.svg"),
     *("config.json", "generation_config.json"),
     *("model.safetensors", "model.safetensors.index.json", "model-?????-of-?????.safetensors"),
@@ -26,53 +26,51 @@ _KINDS = (
 
 
 def is_publishable(name: str) -> bool:
-    """Whether a file of this name is a part of a bot."""
-    return any(fnmatchcase(name, kind) for kind in _KINDS)
+    """Whether a file with this name belongs to a bot."""
+    return any(fnmatchcase(name, pattern) for pattern in _PATTERNS)
 
 
 def parts_of(bot: Path) -> dict[str, Content]:
-    """The files of a bot folder that go up, by name.
-
-    Links are passed over, as what they lead to is no part of the bot.
+    """Return the files of a bot folder to publish, by name, without symbolic links.
 
     Raises:
-        BotError: the folder is not a whole bot's.
+        BotError: the folder doesn't hold a complete bot.
     """
     if bot.is_symlink() or not bot.is_dir():
-        raise BotError(f"{bot} is not a folder with a bot in it.")
-    found: dict[str, Content] = {
+        raise BotError(f"{bot} is not a bot folder.")
+    parts: dict[str, Content] = {
         file.name: file
         for file in sorted(bot.iterdir())
         if is_publishable(file.name) and file.is_file() and not file.is_symlink()
     }
     for kind in ("config.json", "tokenizer_config.json", "model*.safetensors"):
-        if not any(fnmatchcase(name, kind) for name in found):
-            raise BotError(f"{bot} has no {kind} of its own, so it is not a whole bot.")
-    return found
+        if not any(fnmatchcase(name, kind) for name in parts):
+            raise BotError(f"{bot} is not a complete bot: it has no {kind}.")
+    return parts
 
 
 def unpublished_files(bot: Path) -> list[str]:
-    """What else lies in a bot folder, and stays there."""
-    going = parts_of(bot)
-    return sorted(file.name for file in bot.iterdir() if file.name not in going)
+    """Return the names of the files in a bot folder that are not published."""
+    published = parts_of(bot)
+    return sorted(file.name for file in bot.iterdir() if file.name not in published)
 
 
 def size(content: Content) -> int:
-    """Bytes."""
+    """Return the size in bytes."""
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
-def changed(files: Mapping[str, Content], there: Mapping[str, str]) -> dict[str, Content]:
-    """Those of ``files`` that are not the same on the Hub.
+def changed(files: Mapping[str, Content], remote: Mapping[str, str]) -> dict[str, Content]:
+    """Return the files that differ from those on the Hub.
 
     Args:
         files: by name.
-        there: for each file on the Hub its SHA-256 or, for a small one, git's name of it.
+        remote: SHA-256 of each file on the Hub or, for a small one, its git blob hash.
     """
     return {
         name: content
         for name, content in files.items()
-        if there.get(name) not in (_sha256(content), _git_name(content))
+        if remote.get(name) not in (_sha256(content), _git_blob_hash(content))
     }
 
 
@@ -83,7 +81,7 @@ def _sha256(content: Content) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _git_name(content: Content) -> str:
+def _git_blob_hash(content: Content) -> str:
     digest = hashlib.sha1(b"blob %d\0" % size(content), usedforsecurity=False)
     if isinstance(content, bytes):
         digest.update(content)

@@ -1,7 +1,7 @@
-"""Publishing a bot: what would go up and where, then the upload in one commit.
+"""Publish a bot on the Hub: plan the upload, then execute it in one commit.
 
-Everything can be done again. A repository that is there already is changed only where it differs,
-and large files that had arrived before an upload broke off are not sent twice.
+Publishing is idempotent. An existing repository is changed only where it differs, and large files
+that arrived before an upload was interrupted are not sent again.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
 COPIES_ALLOWED = 0.02
-"""Share of the unfiltered posts that may be copies before a reason has to be given."""
+"""Largest share of copies among the unfiltered posts that is published without a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would go up, and where.
+    """A planned upload.
 
     Attributes:
-        run: whose bot it is.
-        publication: where it will be.
-        files: all that are to be there, by name.
-        changes: those of them that are not there yet or have changed.
-        gone: files there of an earlier version, to be deleted.
-        new: whether the repository has to be made.
-        opens: whether one that was private becomes public.
-        head: the commit that is the newest there.
+        run: the run whose bot is published.
+        publication: the target.
+        files: all files of the bot, by name.
+        changes: files that are new or changed.
+        gone: remote files of an earlier version, to be deleted.
+        new: whether the repository must be created.
+        opens: whether a private repository becomes public.
+        head: newest commit of the repository.
     """
 
     run: RunFolder
@@ -59,19 +59,19 @@ class Plan:
 
     @property
     def does_nothing(self) -> bool:
-        """Whether all of it is there already."""
+        """Whether the repository is up to date."""
         return not (self.new or self.opens or self.changes or self.gone)
 
 
 def check(run: RunFolder, reason: str | None = None) -> str | None:
-    """Refuse a bot that must not be published; no network is needed.
+    """Check that a bot may be published, without network access.
 
     Args:
         run: a finished run.
         reason: why to publish it even if it copies too much.
 
     Returns:
-        The reason, None if none is needed.
+        The reason, or None if none is needed.
 
     Raises:
         OptedOutError: an author asked not to be imitated.
@@ -81,8 +81,8 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
     record = run.record()
     if record.state != "done":
         raise BotError(
-            f"{run.path} is not finished ({run.display_state()}); "
-            f"go on with: huggingtweets train --resume {run.path}"
+            f"{run.path} is not finished ({run.display_state()}). "
+            f"Resume it with: huggingtweets train --resume {run.path}"
         )
     opt_out.check(record.authors)
     copied = read_report(run).copied.bot
@@ -90,9 +90,9 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
         return None
     if reason is None or not one_line(reason):
         raise InputError(
-            f"{percent(copied)} of the bot's unfiltered posts are copies of real ones, more than "
-            f"{percent(COPIES_ALLOWED)}: train it for fewer epochs or on more posts, or publish it "
-            "with --force REASON, which its card will tell."
+            f"{percent(copied)} of the bot's unfiltered posts are copies of real posts; the limit "
+            f"is {percent(COPIES_ALLOWED)}. Train it for fewer epochs or on more posts, or publish "
+            "it with --force REASON; the card will show the reason."
         )
     return one_line(reason)
 
@@ -100,90 +100,90 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
 def plan(
     run: RunFolder, repo: str | None = None, *, public: bool = False, reason: str | None = None
 ) -> Plan:
-    """Find out what would go up and where; nothing is changed, neither there nor here.
+    """Plan an upload; nothing is changed on the Hub or on disk.
 
     Args:
         run: a finished run.
-        repo: name of the repository, with or without its owner; None takes the one where the bot
-            is already, or the authors' handles.
-        public: let everybody see it; one that is public stays so.
-        reason: why to publish it even if it copies too much.
+        repo: name of the repository, with or without its owner. Default: the repository where the
+            bot is published already, else the authors' handles.
+        public: make the repository public; a public one stays public.
+        reason: why to publish the bot even if it copies too much.
 
     Raises:
-        InputError: it must not be published, or not there.
-        PublishError: the Hub can't be asked.
+        InputError: the bot can't be published, or not to that repository.
+        PublishError: the Hub can't be reached.
     """
     reason = check(run, reason)
-    before = Publication.of(run)
+    earlier = Publication.of(run)
     api = client()
     name = full_name(
-        api, repo or (before.repo if before else default_repo_name(run.record().authors))
+        api, repo or (earlier.repo if earlier else default_repo_name(run.record().authors))
     )
-    there = fetch_repository(api, name)
-    known = before is not None and before.repo.lower() == name.lower()
-    if there and not (known or there.is_bot_repository):
+    repository = fetch_repository(api, name)
+    is_same = earlier is not None and earlier.repo.lower() == name.lower()
+    if repository and not (is_same or repository.is_bot_repository):
         raise InputError(
-            f"{name} is there already and is not a bot of huggingtweets; choose another --repo."
+            f"{name} already exists and is not a huggingtweets bot. Choose another --repo."
         )
     publication = Publication(
         repo=name,
         url=f"{api.endpoint}/{name}",
-        public=public or bool(there and not there.private),
+        public=public or bool(repository and not repository.private),
         reason=reason,
-        commit=before.commit if before and known else None,
+        commit=earlier.commit if earlier and is_same else None,
     )
-    files = parts_of(run.bot) | _written(run, publication)
-    found = there.files if there else {}
+    files = parts_of(run.bot) | _rendered_files(run, publication)
+    remote = repository.files if repository else {}
     return Plan(
         run,
         publication,
         files,
-        changed(files, found),
-        gone=sorted(file for file in found if is_publishable(file) and file not in files),
-        new=there is None,
-        opens=public and bool(there and there.private),
-        head=there.head if there else None,
+        changed(files, remote),
+        gone=sorted(file for file in remote if is_publishable(file) and file not in files),
+        new=repository is None,
+        opens=public and bool(repository and repository.private),
+        head=repository.head if repository else None,
     )
 
 
 def thumbnail_plan(planned: Plan) -> Plan:
-    """The part of a plan that shows a bot anew: its picture and its card.
+    """Reduce a plan to the picture and the card.
 
     Raises:
         InputError: the bot is not published yet.
     """
     if planned.new or planned.publication.commit is None:
         raise InputError(
-            f"{planned.publication.repo} holds no bot yet; publish it without --update-thumbnail."
+            f"{planned.publication.repo} has no bot yet. Publish it without --update-thumbnail."
         )
     shown = {name: file for name, file in planned.changes.items() if name in (PICTURE, CARD)}
     return replace(planned, changes=shown, gone=(), opens=False)
 
 
 def execute(planned: Plan) -> Publication:
-    """Upload what has changed, in one commit.
+    """Upload the changes in one commit.
 
     Raises:
-        InputError: it may not go there.
-        PublishError: it could not be sent; doing it again goes on from there.
+        InputError: the user may not write to the repository.
+        PublishError: the upload failed; the same call continues it.
     """
     run, publication = planned.run, planned.publication
     with run.locked(), hub_errors(publication.repo):
         api = client()
         if planned.new:
             api.create_repo(publication.repo, private=not publication.public)
-        publication.save(run)  # before the upload, so that one that breaks off finds its place
-        _write_down(planned)
+        publication.save(run)  # before the upload, so that an interrupted one can continue
+        _write_rendered_files(planned)
         commit = _commit(api, planned)
         if planned.opens:
             api.update_repo_settings(publication.repo, private=False)
-        done = replace(publication, commit=commit or publication.commit)
-        done.save(run)
-    return done
+        published = replace(publication, commit=commit or publication.commit)
+        published.save(run)
+    return published
 
 
 def snippet(publication: Publication) -> list[str]:
-    """How to use a published bot from Python."""
+    """Return lines of Python that use a published bot."""
     return [
         "from transformers import pipeline",
         f'generator = pipeline("text-generation", model="{publication.repo}")',
@@ -200,24 +200,24 @@ def _commit(api: HfApi, planned: Plan) -> str | None:
     operations += [CommitOperationDelete(name) for name in planned.gone]
     if not operations:
         return None
-    with warnings.catch_warnings(action="ignore"):  # of what the Hub finds missing in a card
-        made = api.create_commit(
+    with warnings.catch_warnings(action="ignore"):  # the Hub's warnings about card metadata
+        commit = api.create_commit(
             planned.publication.repo,
             operations,
             commit_message=title(planned.run.record().authors),
             parent_commit=planned.head,
         )
-    return made.oid
+    return commit.oid
 
 
-def _written(run: RunFolder, publication: Publication) -> dict[str, Content]:
-    """The files that say where the bot is published, which is decided only now."""
+def _rendered_files(run: RunFolder, publication: Publication) -> dict[str, Content]:
+    """Render the card, which names the repository, and the diagram."""
     facts = replace(Facts.of(run), publication=publication)
     return {CARD: render_card(facts).encode(), PIPELINE: pipeline_drawing().encode()}
 
 
-def _write_down(planned: Plan) -> None:
-    """Have the same card here as there."""
+def _write_rendered_files(planned: Plan) -> None:
+    """Write the uploaded card and diagram to the bot folder as well."""
     for name, content in planned.files.items():
         if isinstance(content, bytes):
             atomic.write_text(planned.run.bot / name, content.decode())

@@ -1,8 +1,8 @@
-"""The picture of a post, ``predictions.png``: what is shown where a link to a bot is shared.
+"""The picture of a generated post, ``predictions.png``: the preview of links to a bot.
 
-Typst sets it: its wheel brings shaping, the bidi algorithm, line breaks of all scripts and fallback
-from font to font. It sees the fonts of this package alone, so nothing depends on what the machine
-has installed, no network, and one folder that holds nothing but its template and the avatars.
+Typst renders it: its wheel has text shaping, the bidi algorithm, line breaking of all scripts and
+font fallback. It gets only the fonts of this package, so the result doesn't depend on the machine.
+It has no network and reads one folder with its template and the avatars.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,29 +23,34 @@ from huggingtweets.publish._avatar import hue, initial, write_avatar
 from huggingtweets.publish._text import clean, cut, graphemes, reads_right_to_left
 from huggingtweets.publish.card import PROMPTS
 from huggingtweets.publish.facts import title
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import typst
 
+    from huggingtweets.generation.sampling import GeneratedPost
+    from huggingtweets.generation.writer import Writer
+    from huggingtweets.storage.run_folder import RunFolder
+
 PROMPT = PROMPTS[0]
-"""What a bot's first picture begins with."""
+"""Prompt of a bot's default picture."""
 MOST_FACES = 3
 
 _MAIN_FONT = "Inter"
-_MOST_SHOWN = 600  # graphemes; no more fit in the smallest size
-_NAMES = regex.compile(r"[@#][\w.]*\w")  # isolated, or their sign goes astray among Arabic words
+_MAX_GRAPHEMES = 600  # no more fit in the smallest size
+_NAMES = regex.compile(r"[@#][\w.]*\w")  # isolated, or bidi moves the sign in Arabic text
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What to draw.
+    """The contents of a picture.
 
     Attributes:
-        authors: whose manner the bot has.
-        post: what it wrote, prompt included.
-        prompt: what the post was to begin with, empty for none.
+        authors: handles of the bot's authors.
+        post: the generated post, prompt included.
+        prompt: the prompt, empty for none.
         avatars: PNG, JPEG, GIF or WebP files of the first authors; the others get their initial.
     """
 
@@ -54,7 +60,7 @@ class Picture:
     avatars: Sequence[Path] = ()
 
     def png(self) -> bytes:
-        """The picture; the same values give the same bytes.
+        """Render the picture as PNG; equal values give equal bytes.
 
         Raises:
             InputError: an avatar can't be used, or there are more than three.
@@ -62,7 +68,7 @@ class Picture:
         import typst
 
         if len(self.avatars) > MOST_FACES:
-            raise InputError(f"A picture has room for {MOST_FACES} avatars, not for more.")
+            raise InputError(f"A picture can show at most {MOST_FACES} avatars.")
         template = resources.files(__package__).joinpath("templates/picture.typ").read_bytes()
         with tempfile.TemporaryDirectory() as name:
             for i, avatar in enumerate(self.avatars):
@@ -79,11 +85,11 @@ class Picture:
             )
 
     def _values(self) -> dict[str, Any]:
-        """What the template reads."""
-        # isolated, so that handles written right to left don't change places
+        """Return the data for the template."""
+        # isolated, so that bidi doesn't reorder right-to-left handles
         handles = [f"\u2068{clean(author)}\u2069" for author in self.authors]
         return {
-            # the first that has a character draws it: only letters of Inter are in others too
+            # a character is drawn with the first font that has it, preferably Inter
             "fonts": sorted(_fonts().families(), key=lambda name: (name != _MAIN_FONT, name)),
             "title": title(handles),
             "faces": [
@@ -96,7 +102,7 @@ class Picture:
 
 
 def _face(author: str, file: int | None) -> dict[str, Any]:
-    """An avatar, or an initial on a colour that is always the same for a handle."""
+    """Describe an avatar file, or an initial on the handle's colour."""
     return {
         "file": None if file is None else f"/{file}.png",
         "initial": initial(author),
@@ -105,7 +111,7 @@ def _face(author: str, file: int | None) -> dict[str, Any]:
 
 
 def _paragraph(text: str) -> dict[str, Any]:
-    shown = cut(text, lambda words: len(graphemes(words)) <= _MOST_SHOWN)
+    shown = cut(text, lambda words: len(graphemes(words)) <= _MAX_GRAPHEMES)
     return {
         "text": _NAMES.sub("\u2068\\g<0>\u2069", shown),
         "rtl": reads_right_to_left(text),
@@ -114,7 +120,7 @@ def _paragraph(text: str) -> dict[str, Any]:
 
 
 def _language(text: str) -> str:
-    """The language that decides the shape of Chinese characters, told by what stands with them."""
+    """Guess the language that decides the shape of Han characters, from the other characters."""
     if regex.search(r"[\p{Hiragana}\p{Katakana}]", text):
         return "ja"
     if regex.search(r"\p{Hangul}", text):
@@ -124,10 +130,39 @@ def _language(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _fonts() -> typst.Fonts:
-    """The package's own fonts, so that a picture is the same on every machine."""
+    """Load only this package's fonts, so that a picture is the same on every machine."""
     import typst
 
     folder = resources.files("huggingtweets").joinpath("fonts")
     return typst.Fonts(
         include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(folder)]
     )
+
+
+def nth_post(writer: Writer, prompt: str = PROMPT, number: int = 1) -> GeneratedPost | None:
+    """Return a writer's ``number``-th post; None if it wrote only copies.
+
+    Posts are generated one at a time, because a batch would return the shortest first.
+    """
+    posts = (post for _ in range(number) for post in writer.write(prompt, 1))
+    return next(islice(posts, number - 1, None), None)
+
+
+def write_picture(run: RunFolder, writer: Writer, number: int = 1) -> None:
+    """Render a bot's ``number``-th post into its folder.
+
+    Args:
+        run: the run.
+        writer: the bot's writer, with the run's seed.
+        number: number of the post, from 1.
+    """
+    post = nth_post(writer, number=number) or nth_post(writer, prompt="")
+    text, prompt = (post.text, post.prompt) if post else ("", PROMPT)
+    save(Picture(run.record().authors, text, prompt), run.picture)
+
+
+def save(picture: Picture, path: Path) -> None:
+    """Render and write a picture atomically."""
+    png = picture.png()
+    with files.atomic_write(path) as temporary:
+        temporary.write_bytes(png)

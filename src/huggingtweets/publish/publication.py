@@ -1,10 +1,11 @@
-"""Where a bot was published: ``published.json`` in its run, so that a rerun finds its place."""
+"""Where a bot is published: ``published.json`` in its run folder."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from huggingtweets.errors import BotError
 from huggingtweets.storage import files
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A repository on the Hub that holds the bot of a run.
+    """The Hub repository of a run's bot.
 
     Attributes:
-        repo: its name with its owner.
-        url: its page.
+        repo: name with owner.
+        url: address of its page.
         public: whether everybody can see it.
         reason: why it was published although it copies too much, or None.
-        commit: the newest that was made from this run; None until an upload has ended.
+        commit: newest commit from this run; None until the first upload is complete.
     """
 
     repo: str
@@ -33,23 +34,21 @@ class Publication:
 
     @classmethod
     def of(cls, run: RunFolder) -> Publication | None:
-        """Where a run's bot was published, None if it never was.
+        """Read where a run's bot is published; None if it isn't.
 
         Raises:
-            BotError: the file that says so is damaged.
+            BotError: ``published.json`` is damaged.
         """
         file = run.published_file
         try:
-            values = json.loads(file.read_text("utf-8"))
-            known = {field.name for field in fields(cls)}
-            return cls(**{name: value for name, value in values.items() if name in known})
+            return msgspec.json.decode(file.read_bytes(), type=cls)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise BotError(
-                f"{file} is damaged; delete it, and name the repository with --repo."
+                f"{file} is damaged. Delete it and name the repository with --repo."
             ) from error
 
     def save(self, run: RunFolder) -> None:
-        """Write it into the run, atomically."""
+        """Write ``published.json`` atomically."""
         files.write_json(run.published_file, asdict(self))

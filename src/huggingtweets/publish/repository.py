@@ -1,4 +1,4 @@
-"""Repositories on the Hugging Face Hub: their names, and what is in them already."""
+"""Repositories on the Hugging Face Hub: names and contents."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 TAG = "huggingtweets"
-"""Which a bot's card carries."""
+"""Tag on every bot's card."""
 
-_SECONDS = 120.0  # to wait for each part of an answer; the client itself would wait for ever
-_OF_EVERY_REPOSITORY = {".gitattributes"}
+_TIMEOUT = 120.0  # seconds for each read; the client has no timeout of its own
+_DEFAULT_FILES = {".gitattributes"}
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository as it is on the Hub.
+    """The state of a repository on the Hub.
 
     Attributes:
-        head: its newest commit.
+        head: newest commit.
         private: whether only its owner can see it.
-        tags: of its card.
-        files: for each file its SHA-256 or, for a small one, git's name of it.
+        tags: tags of its card.
+        files: SHA-256 of each file or, for a small one, its git blob hash.
     """
 
     head: str | None
@@ -42,8 +42,8 @@ class Repository:
 
     @property
     def is_bot_repository(self) -> bool:
-        """Whether it holds a bot, or nothing, as one that was made just before a cut."""
-        return TAG in self.tags or not set(self.files) - _OF_EVERY_REPOSITORY
+        """Whether it holds a bot, or is empty after an interrupted upload."""
+        return TAG in self.tags or not set(self.files) - _DEFAULT_FILES
 
 
 _token: ContextVar[str | None] = ContextVar("token", default=None)
@@ -51,25 +51,25 @@ _token: ContextVar[str | None] = ContextVar("token", default=None)
 
 @contextmanager
 def hub_token(token: str) -> Iterator[None]:
-    """Use this token, and not the one of the machine, for what is done inside."""
-    before = _token.set(token)
+    """Use this token inside the block, instead of the one of the machine."""
+    previous = _token.set(token)
     try:
         yield
     finally:
-        _token.reset(before)
+        _token.reset(previous)
 
 
 def client() -> HfApi:
-    """The Hub's own client, which finds the token by itself unless :func:`hub_token` gives one."""
+    """Return the Hub's client, with the token of :func:`hub_token` or else the machine's."""
     from huggingface_hub import HfApi, get_session
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    get_session().timeout = _SECONDS
+    get_session().timeout = _TIMEOUT
     return HfApi(library_name=TAG, token=_token.get())
 
 
 def full_name(api: HfApi, repo: str) -> str:
-    """A repository's name with its owner."""
+    """Return a repository's name with its owner."""
     from huggingface_hub.utils._validators import validate_repo_id
 
     with hub_errors(repo):
@@ -77,8 +77,8 @@ def full_name(api: HfApi, repo: str) -> str:
         role = who.get("auth", {}).get("accessToken", {}).get("role")
         if role == "read":
             raise InputError(
-                "Your Hugging Face token may only read; make one that may write and "
-                "run `hf auth login`, or set HF_TOKEN."
+                "Your Hugging Face token has no write access. Create one that has, then run "
+                "`hf auth login` or set HF_TOKEN."
             )
         name = repo if "/" in repo else f"{who['name']}/{repo}"
         validate_repo_id(name)
@@ -86,22 +86,24 @@ def full_name(api: HfApi, repo: str) -> str:
 
 
 def default_repo_name(authors: Sequence[str]) -> str:
-    """The original's way to name a bot: handles in lower case, with ``-`` between them."""
+    """Name a repository like the original HuggingTweets: lower-case handles joined by ``-``."""
     name = re.sub(r"[^a-z0-9_.]+", "-", "-".join(author.lower() for author in authors))
     name = re.sub(r"\.{2,}", ".", name).strip("-._")[:80].strip("-._")
     if not name:
-        raise InputError("No repository can be named after this author; name one with --repo.")
+        raise InputError(
+            "The author's handle can't be the name of a repository. Name one with --repo."
+        )
     return name
 
 
 def fetch_repository(api: HfApi, name: str) -> Repository | None:
-    """The repository as it is; None where there is none, or none that this user may see."""
+    """Fetch the state of a repository; None if it doesn't exist or isn't visible to the user."""
     from huggingface_hub.errors import RepositoryNotFoundError
     from huggingface_hub.hf_api import RepoFile
 
     with hub_errors(name):
         try:
-            info = api.model_info(name, timeout=_SECONDS)
+            info = api.model_info(name, timeout=_TIMEOUT)
         except RepositoryNotFoundError:
             return None
         files = {

@@ -1,13 +1,13 @@
-"""Links that open a ready post on X, Bluesky or Mastodon; nothing is posted until somebody says so.
+"""Links that open a draft post on X, Bluesky or Mastodon. Nothing is sent.
 
-A bot may name anybody and make up any address, and nobody has read its post yet. So in the post
+A bot can mention anybody and invent addresses, so in the generated post
 
-- ``@name`` becomes ``name``: nobody is notified because a machine named them, and no unseen
-  character stands in the way of copying or searching. ``me@site`` becomes ``me at site``.
-- an address with a scheme becomes ``[link]``: where it leads is the bot's invention.
+- ``@name`` becomes ``name``, so that nobody is notified. No invisible character is inserted, so
+  that copying and searching work. ``me@site`` becomes ``me at site``.
+- an address with a scheme becomes ``[link]``, because the bot made it up.
 - ``site.com`` becomes ``site. com``, which no network turns into a link.
 
-What the sharer adds stays as it is: the authors' handles after "AI bot of", and ``--link``.
+The user's additions don't change: the authors' handles after "AI bot of", and ``--link``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ X_LIMIT, X_URL = 280, 23
 BLUESKY_LIMIT, BLUESKY_BYTES = 300, 3000
 MASTODON_LIMIT, MASTODON_URL = 500, 23
 MOST_LINK = 150
-"""Characters of a link; Bluesky counts each of them."""
+"""Longest link in characters; Bluesky counts all of them."""
 
 _URL = regex.compile(r"https?://\S+")
 _ADDRESS = regex.compile(r"[a-z][a-z0-9+.-]*://\S*", regex.IGNORECASE)
@@ -42,7 +42,7 @@ _HOST = regex.compile(
     r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
 )
 _PICTOGRAPH = r"\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*"
-# No emoji joins more than four; what does isn't shown, nor counted, as one.
+# No emoji joins more than four pictographs; longer sequences are not shown as one emoji.
 _EMOJI = regex.compile(
     rf"\p{{Regional_Indicator}}{{2}}|[#*0-9]\ufe0f?\u20e3"
     rf"|{_PICTOGRAPH}(?:\u200d{_PICTOGRAPH}){{0,3}}[\U000e0020-\U000e007f]*"
@@ -51,12 +51,12 @@ _EMOJI = regex.compile(
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A post as it will stand in a network's own editor.
+    """A draft post for one network.
 
     Attributes:
         network: ``X``, ``Bluesky`` or ``Mastodon``.
-        text: what the editor holds.
-        url: opens it.
+        text: text of the draft.
+        url: address that opens it in the network's editor.
     """
 
     network: str
@@ -66,14 +66,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How a post is shared.
+    """Options of sharing.
 
     Attributes:
-        instance: the Mastodon server of the one who shares.
-        link: an address to put under the post.
+        instance: the user's Mastodon server.
+        link: an address to add below the post.
 
     Raises:
-        InputError: one of them is none.
+        InputError: the server or the address is invalid.
     """
 
     instance: str = INSTANCE
@@ -89,84 +89,82 @@ class Sharing:
         if not (_URL.fullmatch(self.link) and _is_plain(self.link)):
             raise InputError(f"--link must be a web address (https://...), not {self.link!r}.")
         if len(self.link) > MOST_LINK:
-            raise InputError(
-                f"--link has {len(self.link)} characters; at most {MOST_LINK} fit in a post."
-            )
+            raise InputError(f"--link has {len(self.link)} characters; the limit is {MOST_LINK}.")
 
     @property
     def host(self) -> str:
-        """The Mastodon server's name alone."""
+        """Host name of the Mastodon server."""
         return self.instance.strip().lower().removeprefix("https://").rstrip("/")
 
 
 def drafts(post: str, authors: Sequence[str], sharing: Sharing) -> list[Draft]:
-    """The post on each network, cut to what fits there.
+    """Return a draft for each network, shortened to the network's limit.
 
     Args:
-        post: what the bot wrote.
-        authors: whose manner the bot has.
-        sharing: where, and with which link.
+        post: the generated post.
+        authors: handles of the bot's authors.
+        sharing: options.
 
     Raises:
         InputError: the post is empty.
     """
     body = neutralize_mentions(clean(post, lines=True))
     if not body:
-        raise InputError("There is nothing to share: the post is empty.")
+        raise InputError("The post is empty; there is nothing to share.")
     networks = (
         ("X", "https://x.com/intent/post?text=", fits_x, X_LIMIT),
         ("Bluesky", "https://bsky.app/intent/compose?text=", fits_bluesky, BLUESKY_LIMIT),
         ("Mastodon", f"https://{sharing.host}/share?text=", fits_mastodon, MASTODON_LIMIT),
     )
-    made = []
+    result = []
     for network, address, fits, limit in networks:
-        text = _composed(body, authors, sharing.link, fits, limit)
-        made.append(Draft(network, text, address + quote(text, safe="")))
-    return made
+        text = _compose(body, authors, sharing.link, fits, limit)
+        result.append(Draft(network, text, address + quote(text, safe="")))
+    return result
 
 
 def neutralize_mentions(post: str) -> str:
-    """A bot's post that notifies nobody and links to nothing."""
+    """Remove mentions and links from a generated post."""
     post = _ADDRESS.sub("[link]", post)
     post = _SITE.sub(". ", post)
     return _AT.sub("", _INNER_AT.sub(" at ", post))
 
 
 def x_length(text: str) -> int:
-    """Characters as X counts them: an emoji 2, an address 23, East Asian characters 2 each."""
+    """Count characters as X does: an emoji 2, an address 23, East Asian characters 2 each."""
     text = unicodedata.normalize("NFC", text)
     parts = graphemes(_URL.sub("", text))
     return X_URL * len(_URL.findall(text)) + sum(map(_x_weight, parts))
 
 
 def mastodon_length(text: str) -> int:
-    """Characters as any server counts them at most: code points, an address 23."""
+    """Count characters as the strictest Mastodon server does: code points, an address 23."""
     return MASTODON_URL * len(_URL.findall(text)) + len(_URL.sub("", text))
 
 
 def fits_x(text: str) -> bool:
-    """Whether X takes it."""
+    """Whether a text is within X's limit."""
     return x_length(text) <= X_LIMIT
 
 
 def fits_bluesky(text: str) -> bool:
-    """Whether Bluesky takes it: it counts what people see, and bytes."""
+    """Whether a text is within Bluesky's limits, which count graphemes and bytes."""
     return len(graphemes(text)) <= BLUESKY_LIMIT and len(text.encode()) <= BLUESKY_BYTES
 
 
 def fits_mastodon(text: str) -> bool:
-    """Whether Mastodon takes it, with the limit that servers have unless they raise it."""
+    """Whether a text is within Mastodon's default limit."""
     return mastodon_length(text) <= MASTODON_LIMIT
 
 
 def _x_weight(part: str) -> int:
     if _EMOJI.fullmatch(part):
         return 2
-    return sum(1 if _is_light(ord(char)) else 2 for char in part)
+    return sum(1 if _is_single_weight(ord(char)) else 2 for char in part)
 
 
-def _is_light(code: int) -> bool:
-    """X's own table (twitter-text, configuration 3)."""
+def _is_single_weight(code: int) -> bool:
+    """Whether X counts a code point as 1 (twitter-text, configuration 3)."""
     return (
         code <= 0x10FF
         or 0x2000 <= code <= 0x200D
@@ -175,27 +173,28 @@ def _is_light(code: int) -> bool:
     )
 
 
-def _composed(
+def _compose(
     body: str, authors: Sequence[str], link: str | None, fits: Callable[[str], bool], limit: int
 ) -> str:
-    """Post, whose bot wrote it, and the link."""
-    under = f"\n{link}" if link else ""
-    # A third is the post's. Names are whole or not there: half a handle is somebody else's.
-    tail = f"\n\n— from my {title([_handle(author) for author in authors])}{under}"
+    """Join the post, the bot's title and the link."""
+    last_line = f"\n{link}" if link else ""
+    # At least a third is for the post. Handles are never shortened: half a handle is somebody
+    # else's.
+    tail = f"\n\n— from my {title([_handle(author) for author in authors])}{last_line}"
     if not fits("x" * (limit // 3) + tail):
-        tail = f"\n\n— from my AI {'bot' if len(authors) == 1 else 'cyborg'}{under}"
+        tail = f"\n\n— from my AI {'bot' if len(authors) == 1 else 'cyborg'}{last_line}"
     return cut(body, lambda text: fits(text + tail)) + tail
 
 
 def _handle(author: str) -> str:
-    """A handle as it is; a name that is none may hold anything."""
+    """Return a valid handle unchanged; neutralize any other name."""
     name = clean(author)
     return name if _HANDLE.fullmatch(name) else neutralize_mentions(name)
 
 
 def _is_plain(link: str) -> bool:
-    """Whether an address has a host, and no character that a network might end it at."""
+    """Whether an address has a host and only characters that networks keep in links."""
     try:
         return bool(urlsplit(link).hostname) and link.isascii() and link.isprintable()
-    except ValueError:  # half an IPv6 address
+    except ValueError:  # an invalid IPv6 address
         return False

@@ -1,144 +1,54 @@
-"""One thread writes for everybody: all requests to a bot are one batch.
+"""Generation for all visitors in one thread: all requests to a bot share one batch.
 
-Fifty people who ask for ten posts each are five hundred rows, drawn a token at a time together;
-alone, each would wait for the others. A request joins at the next token, whatever is under way.
-Several bots take turns, a token each.
+Fifty visitors who request ten posts each make a batch of 500 rows that advance one token at a time.
+A new request joins the batch at the next token (continuous batching). Bots take turns, one token
+each.
 """
 
 from __future__ import annotations
 
 import queue
-import random
 import threading
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
-from huggingtweets.generation.batch_engine import BatchEngine, Row, chance_of, supports_batching
-from huggingtweets.generation.writer import (
-    GeneratedPost,
-    Sampling,
-    encode_prompt,
-    goes_round,
-    rows_at_once,
-    to_generated_post,
-)
+from huggingtweets.generation.requests import PostRequest, RequestBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from huggingtweets.data import batching
+    from huggingtweets.generation.sampling import GeneratedPost, Sampling
     from huggingtweets.serving.bot_cache import CachedBot, Key
 
-_DRAWS_PER_POST = 20  # as alone: give up when nearly all are copies
-_MOST_WAITING = 5_000
-"""Posts that may be asked for and not be drawn yet."""
+_MAX_WAITING_POSTS = 5_000
+_STOPPING = "The server is stopping; try again in a moment."
 
 
-@dataclass(eq=False)
-class Request:
-    """Posts that somebody waits for.
+class _QueuedRequest(PostRequest):
+    """A request whose posts are delivered to another thread.
 
     Attributes:
-        opened: the bot.
-        prompt: what they begin with.
-        start: the same as tokens.
-        sampling: how they are drawn.
-        seed: with the rows' numbers it decides everything.
-        missing: posts not handed over yet.
-        draws_left: before giving up.
-        posts: handed over; None ends them, an error too.
-        gone: nobody waits any more.
-        numbers: rows so far.
-        under_way: rows that have not ended.
+        bot: the bot that generates the posts.
+        posts: finished posts; None or an error comes last.
+        abandoned: whether the caller has stopped reading.
     """
 
-    opened: CachedBot
-    prompt: str
-    start: batching.Row
-    sampling: Sampling
-    seed: int
-    missing: int
-    draws_left: int
-    posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = field(
-        default_factory=queue.SimpleQueue
-    )
-    gone: bool = False
-    numbers: int = 0
-    under_way: int = 0
-
-    def rows(self, count: int) -> list[Row]:
-        """New rows, fewer when there are no draws left."""
-        count = min(count, self.draws_left)
-        self.draws_left -= count
-        self.under_way += count
-        first, self.numbers = self.numbers, self.numbers + count
-        return [
-            Row(self.start, self.sampling, chance_of(self.seed, number), self)
-            for number in range(first, first + count)
-        ]
-
-
-class _BotBatch:
-    """The rows of one bot: those that are drawn, and those that wait for room."""
-
-    def __init__(self, opened: CachedBot) -> None:
-        self.opened = opened
-        self.drawing = BatchEngine(opened.bot.model)
-        self.room = rows_at_once(opened.bot.model)
-        self.waiting: deque[Row] = deque()
-        self.requests: set[Request] = set()
-
-    def take(self, request: Request) -> None:
-        self.requests.add(request)
-        self.waiting.extend(request.rows(request.missing))
-
-    def step(self) -> None:
-        """One token for every row, and hand over what ended."""
-        for request in [one for one in self.requests if one.gone]:
-            self._end(request)
-        joining: list[Row] = []
-        while self.waiting and len(self.drawing.rows) + len(joining) < self.room:
-            joining.append(self.waiting.popleft())
-        self.drawing.add(joining)
-        if self.drawing.rows:
-            for row, text in self.drawing.step():
-                self._hand_over(row.owner, text)
-
-    def _hand_over(self, request: Request, text: str) -> None:
-        request.under_way -= 1
-        if request not in self.requests:
-            return
-        post = to_generated_post(text, request.prompt, self.opened.bot.index)
-        if post is not None and not post.copied and not goes_round(post):
-            request.posts.put(post)
-            request.missing -= 1
-        else:
-            # at once, not when the others have ended: nobody's seed depends on when
-            self.waiting.extendleft(request.rows(1))
-        if not request.under_way:
-            self._end(request)
-
-    def _end(self, request: Request) -> None:
-        request.posts.put(None)
-        self.requests.discard(request)
-        self.waiting = deque(row for row in self.waiting if row.owner is not request)
-        self.drawing.drop(lambda row: row.owner is request)
-
-    def fail(self, error: HuggingTweetsError) -> None:
-        for request in self.requests:
-            request.posts.put(error)
+    def __init__(self, bot: CachedBot, prompt: str, n: int, sampling: Sampling) -> None:
+        super().__init__(bot.bot.model, prompt, n, sampling, bot.bot.index)
+        self.bot = bot
+        self.posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = (
+            queue.SimpleQueue()
+        )
+        self.abandoned = False
 
 
 class BatchScheduler:
-    """Writes; see the module."""
+    """Runs the generation thread and takes requests from other threads."""
 
     def __init__(self) -> None:
-        self._arriving: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._batches: dict[Key, _BotBatch] = {}
+        self._incoming: queue.SimpleQueue[_QueuedRequest | None] = queue.SimpleQueue()
+        self._batches: dict[Key, RequestBatch] = {}
         self._thread: threading.Thread | None = None
-        self._alone = threading.Lock()
 
     def start(self) -> None:
         """Start the thread."""
@@ -146,8 +56,8 @@ class BatchScheduler:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; who still waits is told."""
-        self._arriving.put(None)
+        """Stop the thread; waiting requests end with an error."""
+        self._incoming.put(None)
         if self._thread:
             self._thread.join()
         self._thread = None
@@ -155,32 +65,30 @@ class BatchScheduler:
     def write(
         self, opened: CachedBot, prompt: str, n: int, sampling: Sampling
     ) -> Iterator[GeneratedPost]:
-        """New posts as they finish; fewer when nearly all draws are copies.
+        """Generate posts and yield each one when it is finished.
+
+        There are fewer than ``n`` if nearly all samples are copies or loops.
 
         Args:
             opened: the bot.
-            prompt: what they begin with.
-            n: how many.
-            sampling: how they are drawn.
+            prompt: text that each post begins with.
+            n: number of posts.
+            sampling: sampling settings.
 
         Raises:
-            InputError: at once, when the prompt is too long or too much is asked for already.
+            InputError: the prompt is too long or the server is busy; raised before the first post
+                is requested.
         """
-        lm = opened.bot.model
-        start = encode_prompt(lm, prompt, sampling)
+        request = _QueuedRequest(opened, prompt, n, sampling)
         if self._thread is None:
-            raise InputError("The server is stopping; try again in a moment.")
-        if sum(len(batch.waiting) for batch in list(self._batches.values())) + n > _MOST_WAITING:
-            raise InputError("Too many people are asking for posts just now; try again soon.")
-        if not supports_batching(lm):
-            return self._write_alone(opened, prompt, n, sampling)
-        seed = random.SystemRandom().getrandbits(62) if sampling.seed is None else sampling.seed
-        draws = n * _DRAWS_PER_POST
-        request = Request(opened, prompt, start, sampling, seed, n, draws)
-        self._arriving.put(request)
-        return self._wait(request)
+            raise InputError(_STOPPING)
+        waiting = sum(len(batch.waiting) for batch in list(self._batches.values()))
+        if waiting + n > _MAX_WAITING_POSTS:
+            raise InputError("The server is busy; try again in a minute.")
+        self._incoming.put(request)
+        return self._results(request)
 
-    def _wait(self, request: Request) -> Iterator[GeneratedPost]:
+    def _results(self, request: _QueuedRequest) -> Iterator[GeneratedPost]:
         try:
             while True:
                 post = request.posts.get()
@@ -190,40 +98,53 @@ class BatchScheduler:
                     raise post
                 yield post
         finally:
-            request.gone = True
-
-    def _write_alone(
-        self, opened: CachedBot, prompt: str, n: int, sampling: Sampling
-    ) -> Iterator[GeneratedPost]:
-        with self._alone:
-            yield from opened.bot.writer(sampling).write(prompt, n)
+            request.abandoned = True
 
     def _run(self) -> None:
         while True:
             try:
-                request = self._arriving.get(block=not self._batches)
+                request = self._incoming.get(block=not self._batches)
             except queue.Empty:
                 self._step_all()
                 continue
             if request is None:
                 break
-            self._take(request)
+            self._add(request)
         for batch in self._batches.values():
-            batch.fail(InputError("The server is stopping; try again in a moment."))
+            _fail(batch, InputError(_STOPPING))
         self._batches.clear()
 
-    def _take(self, request: Request) -> None:
-        key = request.opened.key
+    def _add(self, request: _QueuedRequest) -> None:
+        key = request.bot.key
         if key not in self._batches:
-            self._batches[key] = _BotBatch(request.opened)
-        self._batches[key].take(request)
+            self._batches[key] = RequestBatch(request.bot.bot.model)
+        self._batches[key].add(request)
 
     def _step_all(self) -> None:
         for key, batch in list(self._batches.items()):
             try:
-                batch.step()
-            except Exception as error:  # noqa: BLE001 - the other bots go on writing
-                batch.fail(TrainingError(f"The bot can't write: {str(error)[:200]}"))
+                _step(batch)
+            except Exception as error:  # noqa: BLE001 - other bots must not be affected
+                _fail(batch, TrainingError(f"Generation failed: {str(error)[:200]}"))
                 batch.requests.clear()
             if not batch.requests:
                 del self._batches[key]
+
+
+def _step(batch: RequestBatch) -> None:
+    """Sample one token for every row and deliver finished posts."""
+    for request in [r for r in batch.requests if _queued(r).abandoned]:
+        _queued(request).posts.put(None)
+        batch.remove(request)
+    for request, post in batch.step():
+        _queued(request).posts.put(post)
+
+
+def _fail(batch: RequestBatch, error: HuggingTweetsError) -> None:
+    for request in batch.requests:
+        _queued(request).posts.put(error)
+
+
+def _queued(request: PostRequest) -> _QueuedRequest:
+    assert isinstance(request, _QueuedRequest)  # noqa: S101 - no other kind is added here
+    return request

@@ -1,7 +1,7 @@
-"""Bots that are open: the least recently used are closed when memory runs short.
+"""A cache of open bots that closes the least recently used when memory runs short.
 
-Weights that two of them have alike, such as layers of their base that weren't trained, are held
-once: an opened bot costs what differs.
+Bots share equal weight tensors, such as layers of their base that were not trained, so another bot
+costs only the tensors that differ.
 """
 
 from __future__ import annotations
@@ -25,35 +25,36 @@ if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
 _INDEX_BYTES = 12
-"""That a character of the posts takes in an index: its text, its words' numbers and places."""
+"""Memory of a copy index per character of its posts: the text, word ids and positions."""
 
 Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class CachedBot:
-    """A bot, and what it takes.
+    """An open bot and its memory use.
 
     Attributes:
-        key: the run's path, and when its weights and posts were written.
-        bot: ready to write.
-        rest: bytes beside its weights, as estimated.
+        key: the run's path and the modification times of its weights and posts.
+        bot: the open bot.
+        overhead: estimated bytes in addition to its weights.
     """
 
     key: Key
     bot: Bot
-    rest: int
+    overhead: int
 
     def weights(self) -> Iterable[torch.Tensor]:
-        """Its weights, those in 8 bits left out."""
+        """The bot's weights, except those quantized to 8 bits."""
         return self.bot.model.model.parameters()
 
 
 class BotCache:
-    """At most so many bytes of bots.
+    """An LRU cache of open bots.
 
     Args:
-        memory: bytes of weights and indices, as estimated; a single larger bot is open alone.
+        memory: limit in estimated bytes of weights and copy indices. A single larger bot is still
+            opened.
     """
 
     def __init__(self, memory: float) -> None:
@@ -66,91 +67,91 @@ class BotCache:
 
     @property
     def size(self) -> int:
-        """Bytes that all of them take, as estimated; weights in the same memory count once."""
-        held = {w.data_ptr(): w.nbytes for one in self._open.values() for w in one.weights()}
-        return sum(held.values()) + sum(one.rest for one in self._open.values())
+        """Estimated bytes of all open bots; shared weights count once."""
+        weights = {w.data_ptr(): w.nbytes for bot in self._open.values() for w in bot.weights()}
+        return sum(weights.values()) + sum(bot.overhead for bot in self._open.values())
 
     def open(self, run: RunFolder) -> CachedBot:
-        """The bot of a run, opened if it isn't open.
+        """The bot of a run, opened unless it is in the cache.
 
         Raises:
-            BotError: there is none yet, or not a whole one.
+            BotError: the bot is missing or incomplete.
         """
         key = _key(run)
-        with self._lock:  # one is opened after the other, each only once
-            found = self._open.get(key)
-            if found is None:
-                self._close_older(key)
-                self._make_room(coming=_on_disk(run))
+        with self._lock:  # so that no bot is opened twice
+            cached = self._open.get(key)
+            if cached is None:
+                self._close_stale(key)
+                self._evict(incoming=_size_on_disk(run))
                 bot = bots.open_bot(run.path)
-                found = CachedBot(key, bot, _rest(bot, _on_disk(run)))
-                _share(found, self._open.values())
-                self._open[key] = found
-                self._make_room(keep=1)  # it may be larger than its file
+                cached = CachedBot(key, bot, _overhead(bot, _size_on_disk(run)))
+                _share_weights(cached, self._open.values())
+                self._open[key] = cached
+                self._evict(keep=1)  # it may be larger than its file
             self._open.move_to_end(key)
-            return found
+            return cached
 
     def close(self, run: RunFolder) -> None:
-        """Forget a bot, as it is changed or deleted."""
+        """Close the bot of a run, which is about to be deleted."""
         with self._lock:
-            self._close_older(_key(run))
+            self._close_stale(_key(run))
             self._open.pop(_key(run), None)
 
-    def _close_older(self, key: Key) -> None:
-        """Forget what the same run held before it was trained again."""
-        for old in [one for one in self._open if one[0] == key[0] and one != key]:
-            del self._open[old]
+    def _close_stale(self, key: Key) -> None:
+        """Close earlier versions of a bot that has been trained again."""
+        for stale in [other for other in self._open if other[0] == key[0] and other != key]:
+            del self._open[stale]
 
-    def _make_room(self, coming: int = 0, keep: int = 0) -> None:
-        """Close the least recently used until there is room for so many bytes more."""
+    def _evict(self, incoming: int = 0, keep: int = 0) -> None:
+        """Close the least recently used bots until ``incoming`` more bytes fit."""
         before = len(self._open)
-        while self.size + coming > self._memory and len(self._open) > keep:
+        while self.size + incoming > self._memory and len(self._open) > keep:
             self._open.popitem(last=False)
         if len(self._open) < before:
-            _give_back()
+            _release_memory()
 
 
 def _key(run: RunFolder) -> Key:
-    def written(path: str) -> int:
+    def modified_at(path: str) -> int:
         try:
             return (run.path / path).stat().st_mtime_ns
         except OSError:
             return 0
 
-    return str(run.path), written("bot"), written("data/kept.parquet")
+    return str(run.path), modified_at("bot"), modified_at("data/kept.parquet")
 
 
-def _on_disk(run: RunFolder) -> int:
+def _size_on_disk(run: RunFolder) -> int:
     return sum(file.stat().st_size for file in run.bot.glob("*.safetensors"))
 
 
-def _rest(bot: Bot, on_disk: int) -> int:
-    """Bytes of the index, and of weights in 8 bits, which can't be counted: those on disk."""
+def _overhead(bot: Bot, on_disk: int) -> int:
+    """Estimated bytes of the copy index and of 8-bit weights, which aren't parameters."""
     weights = sum(w.nbytes for w in bot.model.model.parameters())
     posts = bot.index.posts if bot.index else ()
     return max(0, on_disk - weights) + _INDEX_BYTES * sum(map(len, posts))
 
 
-def _share(opened: CachedBot, others: Iterable[CachedBot]) -> None:
-    """Put weights that another bot has just alike into its memory."""
+def _share_weights(opened: CachedBot, others: Iterable[CachedBot]) -> None:
+    """Replace weights by the equal tensors of other bots."""
     import torch
 
-    known: dict[tuple[object, ...], torch.Tensor] = {}
+    candidates: dict[tuple[object, ...], torch.Tensor] = {}
     for other in others:
-        known.update((_looks(weight), weight) for weight in other.weights())
+        candidates.update((_fingerprint(weight), weight) for weight in other.weights())
     for weight in opened.weights():
-        alike = known.get(_looks(weight))
-        if alike is not None and torch.equal(alike, weight):
-            weight.data = alike.data
+        candidate = candidates.get(_fingerprint(weight))
+        if candidate is not None and torch.equal(candidate, weight):
+            weight.data = candidate.data
 
 
-def _looks(weight: torch.Tensor) -> tuple[object, ...]:
-    """What weights that are alike have in common, and others hardly ever."""
+def _fingerprint(weight: torch.Tensor) -> tuple[object, ...]:
+    """A cheap key that is the same for equal tensors and rarely the same for others."""
     return weight.shape, weight.dtype, weight.device, tuple(weight.flatten()[:16].tolist())
 
 
-def _give_back() -> None:
-    """Give back what closed bots leave: models hold themselves in cycles, glibc holds pages."""
+def _release_memory() -> None:
+    """Free closed bots: models contain reference cycles, and glibc keeps freed pages."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Bots as the gallery and their pages show them, and as a zip; what is private stays out."""
+"""What the gallery, a bot's page and its zip contain, without another visitor's private data."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.publish.files import parts_of
 from huggingtweets.publish.publication import Publication
 from huggingtweets.serving.schemas import BotPage, BotSummary, RunState
-from huggingtweets.storage import files as atomic
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.serving.workspaces import RunAccess
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
-LEFT_OUT = "(left out: it quotes a real post)"
+REDACTED = "(left out: it quotes a real post)"
 
 
 def state_of(run: RunFolder) -> RunState:
-    """The state of a run as its folder tells, without the queue."""
+    """The state that a run's folder records, ignoring the queue."""
     record = run.record()
     if record.state in ("done", "failed"):
         return "done" if record.state == "done" else "failed"
@@ -39,7 +39,7 @@ def state_of(run: RunFolder) -> RunState:
 
 
 def summary(name: str, access: RunAccess) -> BotSummary:
-    """A bot in the gallery.
+    """A bot's entry in the gallery.
 
     Raises:
         BotError: the run is damaged.
@@ -63,7 +63,7 @@ def summary(name: str, access: RunAccess) -> BotSummary:
 
 
 def page(name: str, access: RunAccess) -> BotPage:
-    """All about a bot that the one who looks may know.
+    """The data of a bot's page, as far as the visitor may see it.
 
     Raises:
         BotError: the run is damaged.
@@ -87,7 +87,7 @@ def page(name: str, access: RunAccess) -> BotPage:
 
 
 def report_of(access: RunAccess) -> LikenessReport | None:
-    """The likeness report; without the real post it quotes where the bot is somebody else's."""
+    """The likeness report, or None. It quotes a real post only if the bot is the visitor's own."""
     try:
         report = publish.read_report(access.run)
     except BotError:
@@ -96,8 +96,8 @@ def report_of(access: RunAccess) -> LikenessReport | None:
 
 
 def without_quotes(report: LikenessReport) -> LikenessReport:
-    """The report without what is quoted from the training posts."""
-    longest = replace(report.longest_copied_run, text=LEFT_OUT, source_text=LEFT_OUT)
+    """The report without the quoted training post."""
+    longest = replace(report.longest_copied_run, text=REDACTED, source_text=REDACTED)
     return replace(report, longest_copied_run=longest)
 
 
@@ -109,20 +109,20 @@ def _history(record: RunRecord) -> tuple[LossPoint, ...]:
 
 
 def _base(record: RunRecord) -> str:
-    """The base's name, without the folder it is in."""
+    """The base's name, without its folder."""
     name = str(record.config.get("base", ""))
     return PurePath(name).name if PurePath(name).is_absolute() else name
 
 
 def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...]:
-    """From the sources to the bot; where the posts came from is the owner's."""
+    """Label and value of each step; only the owner sees the sources."""
     config, result = record.config, record.result
     recipe: dict[str, Any] = config.get("recipe") or {}
     sources = ", ".join(
         PurePath(str(source)).name if PurePath(str(source)).is_absolute() else str(source)
         for source in config.get("sources", ())
     )
-    told = [
+    steps = [
         ("Sources", sources if access.mine else ""),
         ("Posts read", f"{record.counts.get('downloaded', 0):,}"),
         ("Posts kept", f"{record.counts.get('kept', 0):,}"),
@@ -132,11 +132,11 @@ def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...
         ("Seed", str(config.get("seed", ""))),
         ("Made with", f"huggingtweets {record.versions.get('huggingtweets', '')}".strip()),
     ]
-    return tuple((label, value) for label, value in told if value)
+    return tuple((label, value) for label, value in steps if value)
 
 
 def favourites(run: RunFolder) -> list[str]:
-    """Posts that were marked, the newest last."""
+    """The favourite posts, newest last."""
     try:
         values = json.loads(run.favourites_file.read_text("utf-8"))
         return [str(value) for value in values]
@@ -144,43 +144,44 @@ def favourites(run: RunFolder) -> list[str]:
         return []
 
 
-def mark(run: RunFolder, text: str, most: int, *, on: bool) -> None:
-    """Add a post to the favourites or take it away."""
-    marked = [one for one in favourites(run) if one != text]
+def set_favourite(run: RunFolder, text: str, limit: int, *, on: bool) -> None:
+    """Add a post to the favourites, or remove it. The newest ``limit`` favourites are kept."""
+    posts = [post for post in favourites(run) if post != text]
     if on:
-        marked.append(text)
-    atomic.write_json(run.favourites_file, marked[-most:])
+        posts.append(text)
+    files.write_json(run.favourites_file, posts[-limit:])
 
 
 def export(run: RunFolder, folder: Path) -> Path:
-    """A zip of the bot and of its report, without a single real post.
+    """Zip a bot and its likeness report, without any real post.
 
-    The bot's files are those that would be published. In the report the longest copied run is left
-    out, and the posts shown are those that copy nothing.
+    The zip holds the files of the bot that publishing would upload. Its report omits the longest
+    copied run and shows only generated posts that are no copies.
 
     Args:
         run: of the bot.
-        folder: where the zip is made, in a folder of its own.
+        folder: parent of a new folder for the zip.
 
     Raises:
-        BotError: there is no whole bot.
+        BotError: the bot is missing or incomplete.
     """
-    files = parts_of(run.bot)
+    bot_files = parts_of(run.bot)
     report, page = _report_without_posts(run)
-    made = folder / secrets.token_hex(8) / f"{run.path.name}.zip"
+    path = folder / secrets.token_hex(8) / f"{run.path.name}.zip"
     with (
-        atomic.atomic_write(made) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
+        files.atomic_write(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        for name, content in files.items():
+        for name, content in bot_files.items():
             if isinstance(content, Path):
-                packed.write(content, f"{run.path.name}/bot/{name}")
-        packed.writestr(f"{run.path.name}/report/likeness.json", report)
-        packed.writestr(f"{run.path.name}/report/likeness.html", page)
-    return made
+                archive.write(content, f"{run.path.name}/bot/{name}")
+        archive.writestr(f"{run.path.name}/report/likeness.json", report)
+        archive.writestr(f"{run.path.name}/report/likeness.html", page)
+    return path
 
 
 def _report_without_posts(run: RunFolder) -> tuple[str, str]:
+    """The likeness report as JSON and as HTML."""
     record = run.record()
     report = without_quotes(publish.read_report(run))
     kept = run.table("kept")
@@ -195,7 +196,7 @@ def _report_without_posts(run: RunFolder) -> tuple[str, str]:
     index = CopyIndex([*train, *unused, *held_out])
     generations = []
     with suppress(OSError, ValueError):
-        written = json.loads(run.generations_file.read_text("utf-8"))
-        generations = [str(text) for text in written if not index.is_copy(str(text))]
+        generated = json.loads(run.generations_file.read_text("utf-8"))
+        generations = [str(text) for text in generated if not index.is_copy(str(text))]
     html = evaluation.render(report, generations, held_out, publish.title(record.authors))
     return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n", html

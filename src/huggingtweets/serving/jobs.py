@@ -1,18 +1,21 @@
-"""What was ordered and how far it is, as small files: nothing is lost with a process.
+"""The queue of trainings, as small files, so that a killed process loses nothing.
 
 .. code-block:: text
 
-    jobs/VISITOR.NAME.json      what is wanted; only the server writes it
-    jobs/VISITOR.NAME.progress  how it goes; only the worker that has it writes it
+    jobs/VISITOR.NAME.json      the request; only the server writes it
+    jobs/VISITOR.NAME.progress  the progress; written by the worker that claimed the job, and by
+                                the server after that worker died
+    jobs/.lock                  held while a job is claimed or its progress is written
 
-Each time a training is queued it gets another turn. A progress of an earlier turn counts for
-nothing, so the two files never have to change together.
+Every time a job is queued its turn number goes up. Progress of an earlier turn is ignored, so the
+two files never have to change together.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -28,20 +31,23 @@ if TYPE_CHECKING:
 
 ENDED = ("done", "stopped", "failed")
 
+_TIMESTAMP_SECONDS = 5.0
+"""A file system may give two changes within this time the same timestamp."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training that a visitor wants.
+    """A queued training.
 
     Attributes:
-        visitor: whose.
+        visitor: id of the visitor who requested it.
         name: of the run.
-        order: what was ordered; None goes on with a run that is there.
-        wanted: ``run`` or ``stop``.
-        turn: how often it was queued, from 1.
-        priority: 0 and below: minus the unfinished trainings its visitor had already.
-        number: those of the same priority come in this order.
-        deaths: workers that died of it in this turn.
+        order: the request; None resumes an existing run.
+        wanted: desired state, ``run`` or ``stop``.
+        turn: how often the job was queued, from 1.
+        priority: 0 or less: minus the number of unfinished trainings its visitor already had.
+        number: decides the order within a priority, lowest first.
+        deaths: workers that died while running it since a visitor or the server queued it.
         submitted_at: UTC, ISO 8601.
     """
 
@@ -59,23 +65,23 @@ class Job:
 
     @property
     def id(self) -> str:
-        """What its files are called; no visitor's id holds a dot."""
+        """The stem of the job's file names. Visitor ids contain no dot."""
         return f"{self.visitor}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a training goes, as its worker tells.
+    """Progress of a job, as its worker reports it.
 
     Attributes:
         turn: of the job.
         state: as in :class:`~huggingtweets.serving.schemas.Status`.
-        message: one line for people.
-        done: of ``total``, before there is a run folder to tell it.
-        total: 0 where it isn't known.
-        counts: posts by what curation did with them.
-        error: the sentence it failed with.
-        worker: its process.
+        message: one line for the page.
+        done: steps done of ``total`` while there is no run folder yet.
+        total: 0 if unknown.
+        counts: number of posts by curation outcome.
+        error: why the job failed.
+        worker: process id of the worker.
     """
 
     turn: int
@@ -89,7 +95,7 @@ class Progress:
 
 
 class JobStore:
-    """The jobs of a server.
+    """The jobs of a server, shared by the server and its workers.
 
     Args:
         home: ``OUT/.app``.
@@ -97,78 +103,105 @@ class JobStore:
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "jobs"
+        self._idle_at = 0.0  # when the folder was last changed, if no job was waiting then
 
     def all(self) -> list[Job]:
-        """Every job, those that come first in front."""
-        if not self._folder.is_dir():
-            return []
-        found = [job for file in self._folder.glob("*.json") if (job := _job(file))]
-        return sorted(found, key=lambda job: (-job.priority, job.number))
+        """All jobs in queue order: by priority, then first come, first served."""
+        jobs = [job for file in self._folder.glob("*.json") if (job := _read_job(file))]
+        return sorted(jobs, key=lambda job: (-job.priority, job.number))
 
     def find(self, job_id: str) -> Job | None:
-        """A job, or None where there is none."""
-        return _job(self._folder / f"{job_id}.json")
+        """The job with this id, or None."""
+        return _read_job(self._folder / f"{job_id}.json")
 
     def save(self, job: Job) -> None:
-        """Write what is wanted."""
-        values = asdict(job)
-        files.write_json(self._folder / f"{job.id}.json", values)
+        """Write a job's request file."""
+        files.write_json(self._folder / f"{job.id}.json", asdict(job))
+
+    def claim(self) -> Job | None:
+        """Take the first waiting job for this process, or return None if no job waits.
+
+        The lock ensures that two workers never claim the same job. A worker that dies before its
+        claim is written leaves the job waiting.
+        """
+        changed_at = self._folder.stat().st_mtime if self._folder.is_dir() else 0.0
+        if changed_at == self._idle_at:
+            return None  # an idle worker doesn't read all files again and again
+        if not self.waiting():
+            if time.time() - changed_at > _TIMESTAMP_SECONDS:
+                self._idle_at = changed_at
+            return None
+        with files.waiting_for(self._folder):
+            for job in self.waiting():
+                self._write_progress(job, Progress(job.turn, "reading"))
+                return job
+        return None
 
     def progress(self, job: Job) -> Progress:
-        """How far a job is in its present turn."""
-        with suppress(OSError, ValueError, TypeError):
-            values = json.loads((self._folder / f"{job.id}.progress").read_text("utf-8"))
-            found = Progress(**_known(Progress, values))
-            if found.turn == job.turn:
-                return found
+        """The progress of a job in its current turn."""
+        progress = self._read_progress(job)
+        if progress is not None and progress.turn == job.turn:
+            return progress
         return Progress(job.turn, worker=0)
 
-    def tell(self, job: Job, progress: Progress) -> None:
-        """Write how it goes."""
+    def set_progress(self, job: Job, progress: Progress) -> None:
+        """Write a job's progress, unless the job has been claimed again in a later turn."""
+        with files.waiting_for(self._folder):
+            written = self._read_progress(job)
+            if written is None or written.turn <= progress.turn:
+                self._write_progress(job, progress)
+
+    def _read_progress(self, job: Job) -> Progress | None:
+        with suppress(OSError, ValueError, TypeError):
+            values = json.loads((self._folder / f"{job.id}.progress").read_text("utf-8"))
+            return Progress(**_known_fields(Progress, values))
+        return None
+
+    def _write_progress(self, job: Job, progress: Progress) -> None:
         files.write_json(self._folder / f"{job.id}.progress", asdict(progress))
 
     def remove(self, job_id: str) -> None:
-        """Forget a job."""
+        """Delete a job's files."""
         for ending in ("json", "progress"):
             (self._folder / f"{job_id}.{ending}").unlink(missing_ok=True)
 
     def is_unfinished(self, job: Job) -> bool:
-        """Whether a worker has, or will get, something to do with it."""
+        """Whether a worker is running the job or will claim it."""
         state = self.progress(job).state
         return state not in ENDED and (job.wanted == "run" or state != "waiting")
 
     def unfinished(self) -> list[Job]:
-        """Those jobs, in the order they come."""
+        """Unfinished jobs in queue order."""
         return [job for job in self.all() if self.is_unfinished(job)]
 
     def waiting(self) -> list[Job]:
-        """Those whose turn has not come, in the order they come."""
+        """Unclaimed jobs in queue order."""
         return [job for job in self.unfinished() if self.progress(job).state == "waiting"]
 
     def next_number(self) -> int:
-        """A number above those of all jobs."""
+        """A number higher than that of every job."""
         return 1 + max((job.number for job in self.all()), default=0)
 
-    def again(self, job: Job, **changes: Any) -> Job:  # noqa: ANN401 - fields of Job
-        """The job in another turn, saved."""
-        changed = replace(job, turn=job.turn + 1, wanted="run", **changes)
-        self.save(changed)
-        return changed
+    def requeue(self, job: Job, **changes: Any) -> None:  # noqa: ANN401 - fields of Job
+        """Queue a job for another turn, with some of its fields changed."""
+        self.save(replace(job, turn=job.turn + 1, wanted="run", **changes))
 
 
-def _job(file: Path) -> Job | None:
+def _read_job(file: Path) -> Job | None:
+    """The job in a file, or None if the file is missing or damaged."""
     try:
-        values = _known(Job, json.loads(file.read_text("utf-8")))
+        values = _known_fields(Job, json.loads(file.read_text("utf-8")))
         order = values.get("order")
         if order is not None:
             order = TrainingRequest(
-                **_known(TrainingRequest, {**order, "sources": tuple(order["sources"])})
+                **_known_fields(TrainingRequest, {**order, "sources": tuple(order["sources"])})
             )
         return Job(**{**values, "order": order})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    names = {one.name for one in fields(kind)}
+def _known_fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Drop keys that another version of the program has written."""
+    names = {field.name for field in fields(kind)}
     return {name: value for name, value in values.items() if name in names}

@@ -1,8 +1,9 @@
-"""What is in the sources of an order, and how long a bot of it will take."""
+"""Preview of a request: the content of its sources and the expected training time."""
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -26,32 +27,32 @@ if TYPE_CHECKING:
     from huggingtweets.serving.schemas import TrainingRequest
 
 _EXAMPLES = 10
-_TOKENS_A_CHARACTER = 0.28
-"""Of short posts, with their links taken out: 22 thousand tokens in 80 thousand characters."""
+_TOKENS_PER_CHARACTER = 0.28
+"""Measured on short posts without links: 22 thousand tokens in 80 thousand characters."""
 
-_START = 6.0  # seconds until a run trains: imports, the base, the first measurement
-_JUDGE_AT = 20_000.0
-"""Tokens to be trained in the time that judging takes: 200 posts of some thirty tokens are drawn,
-one at a time being three times as slow as learning it, and held-out posts are measured."""
+_STARTUP_SECONDS = 6.0  # imports, loading the base, the first held-out loss
+_EVALUATION_TOKENS = 20_000.0
+"""Cost of evaluation in trained tokens: 200 posts of about 30 tokens are sampled, each token
+costing as much as training on three, and the held-out loss is computed."""
 
-_HUB_WEIGHTS = {"gpt2": 124e6, "openai-community/gpt2": 124e6, "distilgpt2": 82e6}
+_HUB_PARAMETERS = {"gpt2": 124e6, "openai-community/gpt2": 124e6, "distilgpt2": 82e6}
 _LAST_RUNS = 3
 
 
 def preview_sources(
     specs: Sequence[str | Path], order: TrainingRequest, base: str, runs: Sequence[Path]
 ) -> SourcePreview:
-    """Read and curate, as a training would.
+    """Read and curate the sources as a training would.
 
     Args:
-        specs: as the pipeline reads them.
-        order: how they are read, and the recipe.
-        base: what the bot will be made from.
-        runs: folders whose runs tell how fast this machine is.
+        specs: the sources, as the pipeline reads them.
+        order: the request, for its recipe and reading options.
+        base: that the bot will be trained from.
+        runs: runs folders that show how fast this machine is.
 
     Raises:
         SourceError: a source can't be read.
-        OptedOutError: an author asked not to be imitated.
+        OptedOutError: an author has opted out of being imitated.
     """
     reading = ReadOptions(
         author=order.author or None,
@@ -68,7 +69,7 @@ def preview_sources(
         authors=tuple(author for author in read if counts_by_author[author]["kept"]),
         counts=curated.counts,
         counts_by_author=counts_by_author,
-        kept_examples=_spread(kept),
+        kept_examples=_examples(kept),
         dropped=_dropped(curated),
         warning=_warning(curated),
         characters=characters,
@@ -76,19 +77,19 @@ def preview_sources(
     )
 
 
-def _spread(texts: pl.Series) -> tuple[str, ...]:
-    """Ten of the texts, from the first to the last."""
+def _examples(texts: pl.Series) -> tuple[str, ...]:
+    """Ten evenly spaced texts."""
     count = min(_EXAMPLES, len(texts))
     return tuple(texts[round(i * (len(texts) - 1) / max(1, count - 1))] for i in range(count))
 
 
 def _dropped(curated: Curated) -> tuple[Dropped, ...]:
-    found = []
+    dropped = []
     for reason, count in curated.counts.items():
         if reason not in ("downloaded", "kept"):
             texts = curated.dropped.filter(pl.col("reason") == reason)["text"]
-            found.append(Dropped(reason, count, texts[-1] if len(texts) else None))
-    return tuple(found)
+            dropped.append(Dropped(reason, count, texts[-1] if len(texts) else None))
+    return tuple(dropped)
 
 
 def _warning(curated: Curated) -> str | None:
@@ -101,51 +102,54 @@ def _warning(curated: Curated) -> str | None:
 def estimate(
     characters: int, order: TrainingRequest, base: str, runs: Sequence[Path]
 ) -> float | None:
-    """Seconds that training and judging will take.
+    """Estimate the seconds that training and evaluation will take.
 
-    Tokens (characters x 0.28, nine tenths of them for training) x epochs, over the tokens a second
-    that the last three finished runs from the same base reached on this machine, judging told by
-    them as well. Without such a run the speed is reckoned: a share of what matrix products reach
-    here (a fifth of a second is spent to measure that, once), over 6 operations a weight and token;
-    a quarter for models as small as ``pocket``, whose time goes to small steps, half for larger
-    ones. None where the number of weights isn't known either.
+    Training sees ``characters`` x 0.28 tokens, of which 90 % are training posts, in each epoch.
+    Speed and evaluation time are means over the last three finished runs from the same base.
+
+    Without such a run, speed is a share of this machine's matrix multiplication throughput
+    (measured once, in 0.2 s), divided by 6 operations per parameter and token: a quarter for models
+    as small as ``pocket``, whose steps are dominated by overhead, half for larger ones.
+
+    Returns:
+        Seconds, or None if the number of parameters is unknown.
     """
     recipe = RECIPES.get(order.recipe, RECIPES["fast"])
-    tokens = 0.9 * _TOKENS_A_CHARACTER * characters * (order.epochs or recipe.epochs)
-    if told := _told_by_runs(base, runs):
-        speed, judging = told
-        return round(tokens / speed + judging + _START, 1)
-    weights = _weights(base)
-    if weights is None:
+    tokens = 0.9 * _TOKENS_PER_CHARACTER * characters * (order.epochs or recipe.epochs)
+    if past := _past_speed(base, runs):
+        speed, evaluation = past
+        return round(tokens / speed + evaluation + _STARTUP_SECONDS, 1)
+    parameters = _parameters(base)
+    if parameters is None:
         return None
-    share = 0.25 if weights < 20e6 else 0.5
-    speed = share * _flops() / (6 * weights)
-    return round((tokens + _JUDGE_AT) / speed + _START, 1)
+    share = 0.25 if parameters < 20e6 else 0.5
+    speed = share * _flops() / (6 * parameters)
+    return round((tokens + _EVALUATION_TOKENS) / speed + _STARTUP_SECONDS, 1)
 
 
-def _told_by_runs(base: str, runs: Sequence[Path]) -> tuple[float, float] | None:
-    """Tokens a second and seconds of judging, as means over the last runs from this base."""
-    speeds, judging = [], []
+def _past_speed(base: str, runs: Sequence[Path]) -> tuple[float, float] | None:
+    """Mean tokens per second and seconds of evaluation of the last runs from this base."""
+    speeds, evaluations = [], []
     for folder in runs:
-        for one in reversed(run_folder.list_runs(folder)):
+        for run in reversed(run_folder.list_runs(folder)):
             try:
-                record = one.record()
+                record = run.record()
             except BotError:
                 continue
             result: dict[str, Any] = record.result
             same = record.config.get("base") == base and record.state == "done"
             if same and result.get("tokens") and result.get("seconds"):
                 speeds.append(result["tokens"] / result["seconds"])
-                judging.append(record.seconds.get("evaluate", 10.0))
+                evaluations.append(record.seconds.get("evaluate", 10.0))
             if len(speeds) == _LAST_RUNS:
                 break
     if not speeds:
         return None
-    return sum(speeds) / len(speeds), sum(judging) / len(judging)
+    return sum(speeds) / len(speeds), sum(evaluations) / len(evaluations)
 
 
-def _weights(base: str) -> float | None:
-    """How many weights a base has, told by its file's header or by heart; nothing is loaded."""
+def _parameters(base: str) -> float | None:
+    """Number of parameters of a base, from its file header; no weights are loaded."""
     if base in bases.BUILT_IN:
         return float(bases.named(base).parameters)
     folder = Path(base)
@@ -155,20 +159,14 @@ def _weights(base: str) -> float | None:
             (length,) = struct.unpack("<Q", opened.read(8))
             header = json.loads(opened.read(min(length, 10_000_000)))
     except (OSError, ValueError, struct.error):
-        return _HUB_WEIGHTS.get(base)
+        return _HUB_PARAMETERS.get(base)
     shapes = [value["shape"] for name, value in header.items() if name != "__metadata__"]
-    return float(sum(_product(shape) for shape in shapes))
-
-
-def _product(shape: Sequence[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
+    return float(sum(math.prod(shape) for shape in shapes))
 
 
 @lru_cache(maxsize=1)
 def _flops() -> float:
+    """Matrix multiplication throughput of this machine, in operations per second."""
     try:
         return devices.matmul_flops(devices.select_device())
     except (HuggingTweetsError, RuntimeError):

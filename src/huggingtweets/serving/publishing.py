@@ -1,4 +1,4 @@
-"""To the Hub with a visitor's own token, which is kept nowhere."""
+"""Publishing to the Hub with the visitor's own token, which is never stored."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 
 
 def publish(run: RunFolder, repo: str, token: str, *, private: bool, consent: bool) -> str:
-    """Upload a bot and its card; returns the address of its page.
+    """Upload a bot and its card and return the address of its page.
 
     Args:
         run: a finished run.
-        repo: name of the repository, with or without its owner; empty for the authors' handles.
-        token: of the Hub, one that may write.
-        private: whether only the token's owner sees it; what is public already stays so.
-        consent: whether the author agreed or is the visitor.
+        repo: repository, with or without its owner; empty derives it from the authors.
+        token: a Hub token with write permission.
+        private: create the repository as private. A public one stays public.
+        consent: whether the author is the visitor or has agreed.
 
     Raises:
-        InputError: there is no consent or no token, or it must not be published, or not there.
-        PublishError: the Hub can't be reached.
+        InputError: consent or token is missing, or the bot or repository can't be published.
+        PublishError: the upload failed.
     """
     from huggingtweets.publish import hub
     from huggingtweets.publish.repository import hub_token
 
     if not consent:
-        raise InputError("Publish a bot only if the author agreed, or is you; then say so.")
+        raise InputError("Confirm that you are the author or that the author has agreed.")
     if not token.strip():
         raise InputError(
-            "Give a token of the Hugging Face Hub that may write; make one at "
+            "Enter a Hugging Face access token with write permission; create one at "
             "https://huggingface.co/settings/tokens."
         )
     with hub_token(token.strip()):

@@ -1,7 +1,7 @@
-"""Real or bot? A quiz mixes posts that were held out with new ones of the bot.
+"""Quizzes that mix held-out posts of the author with new posts of the bot.
 
-Quizzes are kept in memory only, as they hold real posts; what came of one is in the run's likeness
-report once all its questions are answered.
+Quizzes hold real posts, so they are kept in memory only. When all questions of a quiz are answered
+its result becomes part of the run's likeness report.
 """
 
 from __future__ import annotations
@@ -24,53 +24,55 @@ if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
 SMALLEST, LARGEST = 2, 50
-_MOST_QUIZZES = 500
-_LONGEST = 400  # characters of a real post that is shown
+_MAX_QUIZZES = 500
+_LONGEST_POST = 400  # characters
 
 
 @dataclass(slots=True)
-class _Kept:
+class _StoredQuiz:
     visitor: str
     run: RunFolder
     quiz: Quiz
-    real: tuple[bool, ...]
+    truth: tuple[bool, ...]
+    """Whether each post is real."""
 
 
 class Quizzes:
-    """Those that are being played.
+    """The quizzes of a server.
 
     Args:
-        judged: told the run and what people said, at the end of a quiz.
+        on_complete: called with the run and the result when a quiz is complete.
     """
 
-    def __init__(self, judged: Callable[[RunFolder, HumanJudgements], object]) -> None:
-        self._judged = judged
-        self._quizzes: OrderedDict[str, _Kept] = OrderedDict()
+    def __init__(self, on_complete: Callable[[RunFolder, HumanJudgements], object]) -> None:
+        self._on_complete = on_complete
+        self._quizzes: OrderedDict[str, _StoredQuiz] = OrderedDict()
         self._lock = threading.Lock()
 
-    def new(self, visitor: str, run: RunFolder, written: Sequence[str], size: int) -> Quiz:
-        """Mix posts of the bot with as many real ones, so that there are ``size``.
+    def new(self, visitor: str, run: RunFolder, generated: Sequence[str], size: int) -> Quiz:
+        """Start a quiz of ``size`` questions.
 
         Args:
             visitor: who plays.
             run: of the bot.
-            written: posts of the bot, half of ``size``.
-            size: of the quiz.
+            generated: posts of the bot, half of ``size``; held-out posts fill the rest.
+            size: number of questions.
 
         Raises:
-            BotError: there are no posts to be mixed.
+            BotError: there are no held-out or no generated posts.
         """
-        chance = random.SystemRandom()
-        real = real_posts(run, size - len(written), chance)
-        if not real or not written:
-            raise BotError(f"There are not enough posts of {run.path.name} left for a quiz.")
-        mixed = [(text, True) for text in real] + [(text, False) for text in written]
-        chance.shuffle(mixed)
+        rng = random.SystemRandom()
+        real = sample_held_out(run, size - len(generated), rng)
+        if not real or not generated:
+            raise BotError(f"{run.path.name} has too few held-out or new posts for a quiz.")
+        mixed = [(text, True) for text in real] + [(text, False) for text in generated]
+        rng.shuffle(mixed)
         questions = tuple(Question(i, text) for i, (text, _) in enumerate(mixed, 1))
         quiz = Quiz(secrets.token_urlsafe(12), run.path.name, questions, 0, 0)
         with self._lock:
-            self._quizzes[quiz.id] = _Kept(visitor, run, quiz, tuple(real for _, real in mixed))
-            while len(self._quizzes) > _MOST_QUIZZES:
+            truth = tuple(real for _, real in mixed)
+            self._quizzes[quiz.id] = _StoredQuiz(visitor, run, quiz, truth)
+            while len(self._quizzes) > _MAX_QUIZZES:
                 self._quizzes.popitem(last=False)
         return quiz
 
@@ -78,7 +80,7 @@ class Quizzes:
         """A quiz of this visitor.
 
         Raises:
-            InputError: there is none (any more).
+            InputError: the visitor has no such quiz.
         """
         with self._lock:
             return self._find(visitor, quiz_id).quiz
@@ -86,21 +88,23 @@ class Quizzes:
     def answer(
         self, visitor: str, quiz_id: str, number: int, *, says_real: bool
     ) -> tuple[bool, Quiz]:
-        """Whether that was right, and the quiz; the last answer ends it.
+        """Answer a question; return whether that was right, and the quiz.
 
         Raises:
-            InputError: there is no such quiz or question, or it was answered already.
+            InputError: there is no such quiz or question, or the question is already answered.
         """
         with self._lock:
-            kept = self._find(visitor, quiz_id)
-            quiz = kept.quiz
+            stored = self._find(visitor, quiz_id)
+            quiz = stored.quiz
             if not 1 <= number <= len(quiz.questions):
-                raise InputError(f"The quiz has {len(quiz.questions)} questions, not {number}.")
+                raise InputError(
+                    f"There is no question {number}; the quiz has {len(quiz.questions)} questions."
+                )
             question = quiz.questions[number - 1]
-            if question.said_real is not None:
-                raise InputError(f"Question {number} was answered already.")
-            real = kept.real[number - 1]
-            answered = replace(question, said_real=says_real, real=real)
+            if question.answered_real is not None:
+                raise InputError(f"Question {number} is already answered.")
+            real = stored.truth[number - 1]
+            answered = replace(question, answered_real=says_real, real=real)
             questions = (*quiz.questions[: number - 1], answered, *quiz.questions[number:])
             right = says_real == real
             quiz = replace(
@@ -110,36 +114,38 @@ class Quizzes:
                 right=quiz.right + right,
             )
             if quiz.answered == len(questions):
-                self._judged(kept.run, _human(quiz))  # before, so that a fault can be tried again
-            kept.quiz = quiz
+                # first, so that the last answer can be repeated if this raises
+                self._on_complete(stored.run, _judgements(quiz))
+            stored.quiz = quiz
         return right, quiz
 
-    def forget(self, run: RunFolder) -> None:
+    def remove(self, run: RunFolder) -> None:
         """Remove the quizzes about a run."""
         with self._lock:
-            for quiz_id in [key for key, kept in self._quizzes.items() if kept.run == run]:
+            for quiz_id in [key for key, stored in self._quizzes.items() if stored.run == run]:
                 del self._quizzes[quiz_id]
 
-    def _find(self, visitor: str, quiz_id: str) -> _Kept:
-        kept = self._quizzes.get(quiz_id)
-        if kept is None or kept.visitor != visitor:
-            raise InputError("There is no such quiz (any more); start another.")
-        return kept
+    def _find(self, visitor: str, quiz_id: str) -> _StoredQuiz:
+        stored = self._quizzes.get(quiz_id)
+        if stored is None or stored.visitor != visitor:
+            raise InputError("This quiz no longer exists; start another.")
+        return stored
 
 
-def real_posts(run: RunFolder, count: int, chance: random.Random) -> list[str]:
-    """Held-out posts, each at most once, none far longer than a bot's."""
+def sample_held_out(run: RunFolder, count: int, rng: random.Random) -> list[str]:
+    """Sample held-out posts without replacement, except very long ones."""
     authors = run.record().authors
     by_author = batching.texts_by_author(run.table("kept"), "held_out", authors)
-    texts = [text for of_one in by_author.values() for text in of_one if len(text) <= _LONGEST]
-    return chance.sample(texts, min(count, len(texts)))
+    texts = [text for posts in by_author.values() for text in posts if len(text) <= _LONGEST_POST]
+    return rng.sample(texts, min(count, len(texts)))
 
 
-def _human(quiz: Quiz) -> HumanJudgements:
-    def taken(*, real: bool) -> tuple[int, int]:
-        asked = [question for question in quiz.questions if question.real == real]
-        return len(asked), sum(bool(question.said_real) for question in asked)
+def _judgements(quiz: Quiz) -> HumanJudgements:
+    def count(*, real: bool) -> tuple[int, int]:
+        """Number of posts, and how many of them were taken for real."""
+        questions = [question for question in quiz.questions if question.real == real]
+        return len(questions), sum(bool(question.answered_real) for question in questions)
 
-    bot, bot_taken = taken(real=False)
-    real, real_taken = taken(real=True)
+    bot, bot_taken = count(real=False)
+    real, real_taken = count(real=True)
     return HumanJudgements(1, bot, bot_taken, real, real_taken)

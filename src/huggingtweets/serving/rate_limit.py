@@ -1,4 +1,4 @@
-"""How much one visitor may ask for, so that there is something left for the others."""
+"""Limits per visitor, so that one of them can't take the whole server."""
 
 from __future__ import annotations
 
@@ -12,41 +12,65 @@ from huggingtweets.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SECONDS = 60.0
-_MOST_VISITORS = 10_000  # that are remembered
+_MAX_KEYS = 10_000
 
 
-class Rate:
-    """At most so many requests a minute of each visitor.
+class SlidingWindow:
+    """Allow ``limit`` events per key within any ``seconds``.
+
+    The 10,000 most recently used keys are remembered, so memory stays bounded.
 
     Args:
-        most: requests in any 60 seconds.
-        now: the clock, in seconds.
+        limit: number of events.
+        seconds: length of the window.
+        now: monotonic clock, in seconds.
     """
 
-    def __init__(self, most: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._now = most, now
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+    def __init__(
+        self, limit: int, seconds: float = 60.0, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limit = limit
+        self._seconds, self._now = seconds, now
+        self._events: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def seconds_to_wait(self, key: str) -> float:
+        """Seconds until the next event is allowed, 0 if it is allowed now."""
+        now, times = self._now(), self._events.get(key, deque())
+        while times and times[0] <= now - self._seconds:
+            times.popleft()
+        return times[0] + self._seconds - now if len(times) >= self.limit else 0.0
+
+    def record(self, key: str) -> None:
+        """Count an event."""
+        self._events.setdefault(key, deque(maxlen=self.limit)).append(self._now())
+        self._events.move_to_end(key)
+        while len(self._events) > _MAX_KEYS:
+            self._events.popitem(last=False)
+
+
+class RateLimit:
+    """A limit of requests per minute for each visitor.
+
+    Args:
+        limit: requests within any 60 seconds.
+        now: monotonic clock, in seconds.
+    """
+
+    def __init__(self, limit: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._window = SlidingWindow(limit, now=now)
         self._lock = threading.Lock()
 
     def check(self, visitor: str) -> None:
         """Count a request.
 
         Raises:
-            InputError: it is one too many; it says how long to wait.
+            InputError: the limit is exceeded; the message says how long to wait.
         """
         with self._lock:
-            now = self._now()
-            times = self._times.setdefault(visitor, deque())
-            self._times.move_to_end(visitor)
-            while times and times[0] <= now - _SECONDS:
-                times.popleft()
-            if len(times) >= self._most:
-                wait = max(1, round(times[0] + _SECONDS - now))
+            if wait := self._window.seconds_to_wait(visitor):
+                seconds = max(1, round(wait))
                 raise InputError(
-                    f"That were more than {self._most} requests in a minute; "
-                    f"try again in {wait} second{'' if wait == 1 else 's'}."
+                    f"Too many requests: the limit is {self._window.limit} a minute. "
+                    f"Try again in {seconds} second{'' if seconds == 1 else 's'}."
                 )
-            times.append(now)
-            while len(self._times) > _MOST_VISITORS:
-                self._times.popitem(last=False)
+            self._window.record(visitor)

@@ -1,4 +1,4 @@
-"""How far runs are, read from their folders: only what was added since the last look."""
+"""Training progress of runs, read incrementally from their event files."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from huggingtweets.track.training_logger import JsonlTail
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
-MOST_POINTS = 400
-_MOST_SAMPLES = 60
-_MOST_RUNS = 200  # that are remembered
+MAX_POINTS = 400
+_MAX_SAMPLES = 60
+_MAX_RUNS = 200
 
 
 @dataclass
 class TrainingProgress:
-    """The course of one run so far.
+    """The progress of one run so far.
 
     Attributes:
-        curve: training loss, thinned out to at most :data:`MOST_POINTS`.
-        held_out: measurements.
-        samples: posts written at measurements, the newest of them.
-        last: the newest event of training or judging.
-        step: of the newest numbers.
-        speed: tokens a second, the newest that was told.
+        tail: reads the run's new events.
+        inode: of the run folder; distinguishes a later run of the same name.
+        curve: training loss, thinned to at most :data:`MAX_POINTS`.
+        held_out: held-out loss.
+        samples: the newest posts generated during training.
+        last: the last event of training or evaluation.
+        step: of the last event with numbers.
+        speed: last reported tokens per second.
     """
 
     tail: JsonlTail
-    born: float
+    inode: int
     curve: list[Point] = field(default_factory=list)
     held_out: list[HeldOut] = field(default_factory=list)
     samples: list[SampleAt] = field(default_factory=list)
@@ -40,23 +42,23 @@ class TrainingProgress:
     step: int = 0
     speed: float | None = None
 
-    def read(self) -> None:
-        """Take in what is new."""
+    def update(self) -> None:
+        """Read new events."""
         for event in self.tail.read():
             if event.get("stage") == "train":
-                self._train(event)
+                self._add_training_event(event)
             if event.get("stage") in ("train", "evaluate"):
                 self.last = event
-        while len(self.curve) > MOST_POINTS:
+        while len(self.curve) > MAX_POINTS:
             self.curve = self.curve[::2]
 
-    def _train(self, event: dict[str, Any]) -> None:
+    def _add_training_event(self, event: dict[str, Any]) -> None:
         if "loss" not in event and "held_out_bits_per_byte" not in event:
-            return  # only words
-        step, before = int(event.get("done", 0)), self.step
+            return  # only a message
+        step, previous = int(event.get("done", 0)), self.step
         self.step = step
-        if step < before or not step:
-            # after a crash some steps come again, and a run may start over
+        if step < previous or not step:
+            # steps are repeated after a crash, and a run may start over
             self.curve = [point for point in self.curve if point.step < step]
             self.held_out = [point for point in self.held_out if point.step < step]
             self.samples = [sample for sample in self.samples if sample.step < step]
@@ -67,26 +69,26 @@ class TrainingProgress:
             self.held_out.append(HeldOut(step, bits))
         for sample in event.get("samples") or ():
             self.samples.append(SampleAt(step, sample["prompt"], sample["post"]))
-        del self.samples[:-_MOST_SAMPLES]
+        del self.samples[:-_MAX_SAMPLES]
 
 
 class ProgressReader:
-    """The courses of runs somebody has looked at lately."""
+    """Progress of the runs that were viewed most recently."""
 
     def __init__(self) -> None:
-        self._courses: OrderedDict[str, TrainingProgress] = OrderedDict()
+        self._runs: OrderedDict[str, TrainingProgress] = OrderedDict()
         self._lock = threading.Lock()
 
-    def look(self, run: RunFolder) -> TrainingProgress:
-        """The course of a run up to now."""
+    def update(self, run: RunFolder) -> TrainingProgress:
+        """Read a run's new events and return its progress."""
         with self._lock:
-            key, born = str(run.path), run.path.stat().st_ino
-            course = self._courses.get(key)
-            if course is None or course.born != born:  # another run of the same name
-                course = TrainingProgress(JsonlTail(run.events_file), born)
-                self._courses[key] = course
-            self._courses.move_to_end(key)
-            while len(self._courses) > _MOST_RUNS:
-                self._courses.popitem(last=False)
-            course.read()
-            return course
+            key, inode = str(run.path), run.path.stat().st_ino
+            progress = self._runs.get(key)
+            if progress is None or progress.inode != inode:
+                progress = TrainingProgress(JsonlTail(run.events_file), inode)
+                self._runs[key] = progress
+            self._runs.move_to_end(key)
+            while len(self._runs) > _MAX_RUNS:
+                self._runs.popitem(last=False)
+            progress.update()
+            return progress

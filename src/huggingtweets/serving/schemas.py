@@ -1,4 +1,4 @@
-"""What pages and server say to each other: plain values, no behaviour."""
+"""The value types that the service and its pages exchange."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from huggingtweets.nn.bases import BUILT_IN, default, is_here
+from huggingtweets.nn.bases import BUILT_IN, default, is_available
 
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.evaluation.report import HumanJudgements, LossPoint
 
 SAMPLE = "sample"
-"""The source that comes with this program: NASA's posts of 2015."""
+"""The bundled source: NASA's posts of 2015."""
 
 LOCAL_USER = "me"
-"""The only visitor of a server without a password."""
+"""Id of the only visitor of a server without a password."""
 
 MOST_SOURCES = 3
 
@@ -25,33 +25,33 @@ RunState = Literal["waiting", "reading", "training", "judging", "done", "stopped
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a server is set up.
+    """Configuration of a server.
 
     Attributes:
-        out: the runs folder; the server keeps its own things in ``out/.app``.
-        shared: whether there are visitors with folders of their own, or one person whose runs are
-            those of ``out``.
-        share_gallery: whether visitors may see and play with each other's bots, and with those in
-            ``out``.
-        base: what bots are made from unless an order says otherwise.
-        bases: what visitors of a shared server may choose beside it; alone anything goes.
-        max_upload_mb: of one file.
-        total_uploads_mb: of all files that lie there at a time, of all visitors.
-        most_waiting: unfinished trainings of one visitor.
-        most_waiting_in_all: unfinished trainings of all.
-        requests_a_minute: of one visitor: looks at sources, trainings, writings, quizzes.
-        most_epochs: of a training on a shared server, where others wait.
-        most_posts: of one request to write.
-        memory_gb: for weights and indices of open bots.
-        queue: None for SQLite in ``out/.app``, or the ``redis://`` address of a server.
-        workers: processes that train.
+        out: the runs folder; the server's own files are in ``out/.app``.
+        shared: True gives each visitor a folder; False serves one person the runs in ``out``.
+        share_gallery: whether visitors may see and use each other's bots and those in ``out``.
+        base: default base of new bots.
+        bases: further bases that visitors of a shared server may choose; a server for one person
+            accepts any base.
+        max_upload_mb: limit of one upload.
+        total_uploads_mb: limit of all stored uploads together.
+        most_waiting: limit of unfinished trainings per visitor.
+        most_waiting_in_all: limit of unfinished trainings on the server.
+        requests_a_minute: limit per visitor of previews, trainings, generations, quizzes and so on.
+        most_epochs: limit per training on a shared server.
+        most_posts: limit per request for posts.
+        memory_gb: memory for the weights and copy indices of cached bots.
+        workers: number of training processes.
     """
 
     out: Path = Path("runs")
     shared: bool = False
     share_gallery: bool = False
     base: str = field(default_factory=default)
-    bases: tuple[str, ...] = field(default_factory=lambda: (*filter(is_here, BUILT_IN), "gpt2"))
+    bases: tuple[str, ...] = field(
+        default_factory=lambda: (*filter(is_available, BUILT_IN), "gpt2")
+    )
     max_upload_mb: float = 500.0
     total_uploads_mb: float = 4000.0
     most_waiting: int = 3
@@ -60,25 +60,24 @@ class Settings:
     most_epochs: int = 10
     most_posts: int = 50
     memory_gb: float = 2.0
-    queue: str | None = None
     workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """A bot that somebody wants.
+    """A request to train a bot.
 
     Attributes:
         sources: one to three: :data:`SAMPLE`, accounts such as ``bsky:name.bsky.social``, or paths
-            that :meth:`Service.keep_upload` gave.
-        base: a built-in one, a model folder or a Hub id; empty for the server's default.
+            returned by :meth:`Service.keep_upload`.
+        base: a built-in base, a model folder or a Hub id; empty for the server's default.
         recipe: ``fast`` or ``classic``.
-        epochs: None takes the recipe's.
-        learning_rate: None takes the recipe's.
-        name: of the bot; None takes the authors'.
-        author: the name of the one whose posts all sources are; None takes each source's own.
-        speaker: the one whose messages are posts, for exports of chats.
-        i_am_the_author: read accounts although they ask not to be read.
+        epochs: None for the recipe's number.
+        learning_rate: None for the recipe's rate.
+        name: of the bot; None derives it from the authors.
+        author: name of the author of all sources; None uses each source's own.
+        speaker: whose messages to use from a chat export.
+        i_am_the_author: read accounts that opted out, because they are the visitor's own.
     """
 
     sources: tuple[str, ...]
@@ -94,12 +93,12 @@ class TrainingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Posts left out for one reason.
+    """Posts that curation dropped for one reason.
 
     Attributes:
         reason: ``retweets``, ``short`` or ``duplicates``.
-        count: how many.
-        example: the text of one of them, None where there is none.
+        count: number of posts.
+        example: text of one of them, or None.
     """
 
     reason: str
@@ -109,18 +108,19 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class SourcePreview:
-    """What is in the sources of an order.
+    """The content of a request's sources.
 
     Attributes:
-        authors: handles in the order they were given.
-        counts: ``downloaded``, ``retweets``, ``short``, ``duplicates``, ``kept``; the rest add up.
+        authors: handles, in the order of the sources.
+        counts: ``downloaded``, and the ``retweets``, ``short``, ``duplicates`` and ``kept`` posts
+            that it is the sum of.
         counts_by_author: the same for each author.
         kept_examples: ten of the kept posts, spread over time.
-        dropped: what was left out and why.
-        warning: a sentence where there is little text, or None.
-        characters: of all kept posts.
-        estimate_seconds: until the bot is done once its turn has come; None where nothing is known
-            about the speed of the base.
+        dropped: the dropped posts by reason.
+        warning: a sentence if there is little text, or None.
+        characters: number of characters in the kept posts.
+        estimate_seconds: expected duration of training and evaluation; None if the speed of the
+            base is unknown.
     """
 
     authors: tuple[str, ...]
@@ -135,7 +135,7 @@ class SourcePreview:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Mean training loss of the epoch so far, nats a token, at a step."""
+    """Mean training loss of the current epoch at a step, in nats per token."""
 
     step: int
     loss: float
@@ -151,7 +151,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class SampleAt:
-    """A post that the bot wrote while it was trained."""
+    """A post that the bot generated during training."""
 
     step: int
     prompt: str
@@ -160,23 +160,23 @@ class SampleAt:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a run is.
+    """The status of a run.
 
     Attributes:
         name: of the run.
-        state: ``waiting`` for its turn, ``reading`` posts, ``training``, ``judging`` the bot;
-            ``done``, ``stopped`` (can be resumed) or ``failed``.
-        place: in the queue while waiting, 1 is next; None otherwise.
+        state: ``waiting`` in the queue, ``reading`` posts, ``training``, ``judging`` (evaluating)
+            the bot, ``done``, ``stopped`` (can be resumed) or ``failed``.
+        place: position in the queue, 1 is next; None unless waiting.
         done: steps done of ``total`` in this state.
-        total: 0 where it isn't known.
+        total: 0 if unknown.
         tokens_per_second: of training.
-        seconds_left: to the end of training.
+        seconds_left: until the end of training.
         curve: training loss, at most 400 points.
-        held_out: the held-out measurements.
-        samples: posts written at measurements, oldest first.
-        message: one line on what is going on.
-        error: the sentence a failed run ended with.
-        counts: posts by what curation did with them, once they are read.
+        held_out: held-out loss.
+        samples: posts generated during training, oldest first.
+        message: one line on the current activity.
+        error: why a failed run failed.
+        counts: number of posts by curation outcome, once they are read.
     """
 
     name: str
@@ -196,17 +196,17 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPost:
-    """A new post.
+    """A generated post.
 
     Attributes:
-        text: prompt included.
-        prompt: what it was to begin with.
-        copied_words: longest run of words shared with a training post; None where those posts are
-            not at hand.
+        text: including the prompt.
+        prompt: the text it had to begin with.
+        copied_words: length of the longest run of words shared with a training post; None if the
+            training posts are unavailable.
         copied: whether it is a copy by the rule of :mod:`~huggingtweets.generation.copy_index`, or
             None.
-        nearest: the real post that shares the longest run; None where none does, and for bots of
-            others.
+        nearest: the training post that shares the longest run; None if no word is shared or the
+            bot is another visitor's.
         novelty: share of its words outside that run, 0 to 1, or None.
     """
 
@@ -220,24 +220,24 @@ class WrittenPost:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A post of which one is to say whether the author or the bot wrote it.
+    """A quiz question: whether the author or the bot wrote a post.
 
     Attributes:
         number: in the quiz, from 1.
         text: the post.
-        said_real: what was answered, None as long as nothing was.
-        real: the truth, None until it was answered.
+        answered_real: the answer, None if unanswered.
+        real: the truth, None until the question is answered.
     """
 
     number: int
     text: str
-    said_real: bool | None = None
+    answered_real: bool | None = None
     real: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Quiz:
-    """Real or bot? The score so far; the truth of open questions stays with the server."""
+    """A quiz and its score so far. The truth of open questions stays on the server."""
 
     id: str
     name: str
@@ -251,17 +251,17 @@ class BotSummary:
     """A bot in the gallery.
 
     Attributes:
-        name: what all methods call it.
+        name: identifies the bot in all methods of the service.
         title: such as "AI bot of @NASA".
-        authors: whose manner it has.
+        authors: handles of the authors it imitates.
         made_at: UTC, ISO 8601.
-        base: what it was made from.
-        state: as in :class:`Status`; only ``done`` ones write.
-        bits_per_byte: held-out, lower is better; None before it was judged.
-        copied_share: of its unfiltered posts, 0 to 1; None before it was judged.
-        has_picture: whether there is one.
+        base: the base it was trained from.
+        state: as in :class:`Status`; only a ``done`` bot generates posts.
+        bits_per_byte: held-out loss, lower is better; None before evaluation.
+        copied_share: share of copies among its unfiltered posts, 0 to 1; None before evaluation.
+        has_picture: whether the bot has a picture.
         mine: whether the visitor may change, download and delete it.
-        out_of_date: a sentence where it has learnt from posts that were deleted since.
+        out_of_date: a warning if it was trained on posts that have since been deleted, or None.
     """
 
     name: str
@@ -279,18 +279,18 @@ class BotSummary:
 
 @dataclass(frozen=True, slots=True)
 class BotPage:
-    """All about a bot.
+    """The data of a bot's page.
 
     Attributes:
         summary: as in the gallery.
-        counts: posts by what curation did with them.
-        report: the likeness report, None before it was judged. For bots of others it quotes no
+        counts: number of posts by curation outcome.
+        report: the likeness report, None before evaluation. For another visitor's bot it quotes no
             real post.
-        human: what people made of it in quizzes, or None.
-        history: the measurements of training, oldest first.
+        human: results of quizzes, or None.
+        history: losses during training, oldest first.
         seconds: wall-clock time of each stage.
-        lineage: label and value, from the sources to the bot.
-        favourites: posts that were marked, newest last; none for bots of others.
+        lineage: pairs of label and value, from the sources to the bot.
+        favourites: favourite posts, newest last; empty for another visitor's bot.
         published: its address on the Hub, or None.
     """
 

@@ -1,4 +1,4 @@
-"""All that pages can ask for. Whatever a visitor names is checked here; the work is elsewhere."""
+"""Everything the pages can request. The service validates requests and delegates the work."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from huggingtweets import pipeline, publish
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError
 from huggingtweets.generation.copy_index import words
-from huggingtweets.generation.writer import Sampling
+from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.serving import bot_views, preview, publishing
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
-from huggingtweets.serving.rate_limit import Rate
+from huggingtweets.serving.rate_limit import RateLimit
 from huggingtweets.serving.schemas import MOST_SOURCES, WrittenPost
 from huggingtweets.serving.trainings import Trainings
 from huggingtweets.serving.worker import options_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from huggingtweets.generation.writer import GeneratedPost
+    from huggingtweets.generation.sampling import GeneratedPost
     from huggingtweets.serving.bot_cache import CachedBot
     from huggingtweets.serving.schemas import (
         BotPage,
@@ -44,18 +44,18 @@ if TYPE_CHECKING:
     )
 
 _MOST_FAVOURITES = 1_000
-_MOST_FOUND = 100
-_LOOKS_AT_ONCE = 2
-_SWEEP_EVERY = 3600.0
+_MOST_PREVIEWS = 100
+_CONCURRENT_PREVIEWS = 2
+_SECONDS_BETWEEN_CLEAN_UPS = 3600.0
 _LONGEST_POST = 2_000
-"""Characters of a post that is marked, drawn or shared."""
+"""Limit in characters of a post that is marked as a favourite, put on a picture or shared."""
 
 
 class Service:
-    """A server's state and what can be done with it.
+    """The state of a server and the operations on it.
 
-    Every method raises the errors of :mod:`huggingtweets.errors`, whose sentence is to be shown. A
-    name that isn't the visitor's is answered as one that doesn't exist.
+    Every method raises errors of :mod:`huggingtweets.errors`, whose message is meant for the
+    visitor. Another visitor's private run is reported like one that doesn't exist.
 
     Args:
         settings: of the server.
@@ -68,113 +68,113 @@ class Service:
         self.open_bots = BotCache(settings.memory_gb * 1e9)
         self._scheduler = BatchScheduler()
         self._quizzes = Quizzes(pipeline.add_human)
-        self._rate = Rate(settings.requests_a_minute)
-        self._found: OrderedDict[tuple[str, TrainingRequest], SourcePreview] = OrderedDict()
-        self._marking = threading.Lock()
-        self._looks = threading.Semaphore(_LOOKS_AT_ONCE)
-        self._swept = 0.0
+        self._rate = RateLimit(settings.requests_a_minute)
+        self._previews: OrderedDict[tuple[str, TrainingRequest], SourcePreview] = OrderedDict()
+        self._favourites_lock = threading.Lock()
+        self._preview_slots = threading.Semaphore(_CONCURRENT_PREVIEWS)
+        self._cleaned_up_at = 0.0
 
     def start(self) -> None:
-        """Queue again what was unfinished; start the worker processes and the writing thread.
+        """Requeue unfinished trainings; start the worker processes and the batch scheduler.
 
         Raises:
-            StorageError: another server works in the same folder.
+            StorageError: another server uses the same folder.
         """
         home = self._workspaces.home
         with files.wrap_os_errors(home):
             home.mkdir(parents=True, exist_ok=True)
         self._home_lock = files.locked(home)
         self._home_lock.__enter__()
-        self._trainings.queue_again()
-        self._sweep()
+        self._trainings.requeue_unfinished()
+        self._clean_up()
         self._scheduler.start()
         self._trainings.start()
 
     def stop(self) -> None:
-        """Stop all of it; trainings are saved and go on at the next start."""
+        """Stop the server. Running trainings are saved and continue at the next start."""
         self._trainings.stop()
         self._scheduler.stop()
         self._home_lock.__exit__(None, None, None)
 
     def secret(self) -> bytes:
-        """32 random bytes that stay the same for this server, to sign cookies with."""
+        """The server's permanent 32-byte key for signing cookies."""
         return self._workspaces.secret()
 
     # -- choose --------------------------------------------------------------------------------
 
     def keep_upload(self, visitor: str, file: Path, name: str) -> Path:
-        """Move a file that was sent into the visitor's uploads; returns where it is now.
+        """Move a received file into the visitor's uploads and return its new path.
 
-        That path, as text, is a source of an :class:`TrainingRequest`.
+        The path, as text, is a valid source of a :class:`TrainingRequest`.
 
         Raises:
-            InputError: it is too large, of no kind that is read, or there is no room for it.
+            InputError: the file is too large or of an unsupported kind, or the server is full.
         """
         self._rate.check(visitor)
-        self._sweep()
+        self._clean_up()
         with self._redact_paths(visitor):
             return self._workspaces.keep_upload(visitor, file, name)
 
     def inspect(self, visitor: str, order: TrainingRequest) -> SourcePreview:
-        """Read and curate the sources of an order; nothing is kept but what was downloaded.
+        """Read and curate the sources of a request, without training.
 
         Raises:
-            InputError: a source can't be read, or something in the order can't be used.
+            InputError: a source can't be read, or the request is invalid.
         """
         self._rate.check(visitor)
         with self._redact_paths(visitor):
-            specs = self._checked(visitor, order)
-            with self._looks:
+            specs = self._validate(visitor, order)
+            with self._preview_slots:
                 runs = dict.fromkeys((self._workspaces.runs(visitor), self._workspaces.out))
                 base = order.base or self.settings.base
                 found = preview.preview_sources(specs, order, base, list(runs))
-            self._found[visitor, order] = found
-            while len(self._found) > _MOST_FOUND:
-                self._found.popitem(last=False)
+            self._previews[visitor, order] = found
+            while len(self._previews) > _MOST_PREVIEWS:
+                self._previews.popitem(last=False)
             return found
 
     # -- train ---------------------------------------------------------------------------------
 
     def submit(self, visitor: str, order: TrainingRequest) -> str:
-        """Queue a training; returns the run's name at once.
+        """Queue a training and return the run's name.
 
         Raises:
-            InputError: something in the order can't be used, or too many trainings wait.
+            InputError: the request is invalid, or too many trainings are unfinished.
             StorageError: the name is taken.
         """
         self._rate.check(visitor)
         with self._redact_paths(visitor):
-            specs = self._checked(visitor, order)
-            found = self._found.get((visitor, order))
+            specs = self._validate(visitor, order)
+            found = self._previews.get((visitor, order))
             return self._trainings.submit(visitor, order, specs, found.authors if found else ())
 
     def status(self, visitor: str, name: str) -> Status:
-        """How far a run of this visitor is.
+        """The status of one of the visitor's runs.
 
         Raises:
-            BotError: there is none of this name.
+            BotError: the visitor has no run of this name.
         """
         return self._trainings.status(visitor, name)
 
     def trainings(self, visitor: str) -> list[Status]:
-        """The unfinished trainings of a visitor, in the order they come."""
+        """The visitor's unfinished trainings, in queue order."""
         self._workspaces.check_visitor(visitor)
         return self._trainings.unfinished(visitor)
 
     def stop_run(self, visitor: str, name: str) -> None:
-        """Save and stop; a waiting one leaves the queue.
+        """Stop a run after it has saved a checkpoint, or take a waiting one off the queue.
 
         Raises:
-            BotError: there is no unfinished run of this name.
+            BotError: the visitor has no unfinished training of this name.
         """
         self._trainings.stop_run(visitor, name)
 
     def resume_run(self, visitor: str, name: str) -> None:
-        """Queue a stopped or failed run again; it goes on where it was.
+        """Queue a stopped or failed run, which continues from its checkpoint.
 
         Raises:
-            BotError: there is none of this name, or it is done or under way.
-            InputError: too many trainings wait.
+            BotError: the visitor has no run of this name, or it is done or running.
+            InputError: too many trainings are unfinished.
         """
         self._rate.check(visitor)
         self._trainings.resume(visitor, name)
@@ -191,11 +191,11 @@ class Service:
         max_chars: int = 280,
         seed: int | None = None,
     ) -> Iterator[WrittenPost]:
-        """New posts as they finish; copies of real ones are drawn again.
+        """Generate posts and yield each one when it is finished. Copies are sampled again.
 
         Raises:
             BotError: there is no such bot, or it isn't done.
-            InputError: at once, when a setting is out of range.
+            InputError: a setting is out of range; raised before the first post is requested.
         """
         self._rate.check(visitor)
         if not 1 <= n <= self.settings.most_posts:
@@ -205,34 +205,34 @@ class Service:
         with self._redact_paths(visitor):
             opened = self.open_bots.open(access.run)
             posts = self._scheduler.write(opened, prompt, n, sampling)
-        return (_written(post, opened, quoting=access.mine) for post in posts)
+        return (_to_written_post(post, opened, quoting=access.mine) for post in posts)
 
     def favourite(self, visitor: str, name: str, text: str, on: bool = True) -> None:
-        """Mark a post of one's own bot, or take the mark away."""
+        """Add a post to the favourites of the visitor's own bot, or remove it."""
         run = self._workspaces.own_run(visitor, name)
-        with self._marking:
-            bot_views.mark(run, _post(text), _MOST_FAVOURITES, on=on)
+        with self._favourites_lock:
+            bot_views.set_favourite(run, _check_post(text), _MOST_FAVOURITES, on=on)
 
     def set_picture(self, visitor: str, name: str, text: str, prompt: str = "") -> None:
-        """Draw the picture of one's own bot from one of its posts."""
+        """Make the picture of the visitor's own bot from one of its posts."""
         self._rate.check(visitor)
         run = self._workspaces.own_run(visitor, name)
         if not run.bot.is_dir():
-            raise BotError(f"{name} has no bot yet.")
-        begun = prompt if text.startswith(prompt) else ""
-        publish.save(publish.Picture(run.record().authors, _post(text), begun), run.picture)
+            raise BotError(f"{name} is not trained yet.")
+        prefix = prompt if text.startswith(prompt) else ""
+        publish.save(publish.Picture(run.record().authors, _check_post(text), prefix), run.picture)
 
     def share_links(self, visitor: str, name: str, text: str) -> list[tuple[str, str]]:
-        """Network and address that opens a ready post there; nothing is sent."""
+        """Pairs of network name and a link that opens its editor with the post filled in."""
         run = self._workspaces.visible_run(visitor, name).run
-        made = publish.drafts(_post(text), run.record().authors, publish.Sharing())
-        return [(draft.network, draft.url) for draft in made]
+        drafts = publish.drafts(_check_post(text), run.record().authors, publish.Sharing())
+        return [(draft.network, draft.url) for draft in drafts]
 
     def new_quiz(self, visitor: str, name: str, size: int = 10) -> Quiz:
-        """Half real held-out posts, half new ones of one's own bot.
+        """Start a quiz: half held-out posts, half new posts of the visitor's own bot.
 
         Raises:
-            BotError: there is no such bot, it isn't done, or it writes nothing but copies.
+            BotError: there is no such bot, it isn't done, or it generates only copies.
             InputError: the size is out of range.
         """
         if not SMALLEST <= size <= LARGEST:
@@ -244,42 +244,64 @@ class Service:
         return self._quizzes.new(visitor, run, posts, size)
 
     def quiz(self, visitor: str, quiz_id: str) -> Quiz:
-        """Find a quiz again."""
+        """A quiz that the visitor has started."""
         return self._quizzes.find(visitor, quiz_id)
 
     def answer(self, visitor: str, quiz_id: str, number: int, says_real: bool) -> tuple[bool, Quiz]:
-        """Whether that was right, and the quiz; the last answer adds it to the likeness report."""
+        """Answer a question; return whether that was right, and the quiz.
+
+        After the last answer the result is added to the likeness report.
+        """
         return self._quizzes.answer(visitor, quiz_id, number, says_real=says_real)
 
     # -- keep ----------------------------------------------------------------------------------
 
     def gallery(self, visitor: str) -> list[BotSummary]:
-        """All bots to be seen: one's own, then those of others, each newest first."""
-        found = []
+        """All visible bots: the visitor's own, then those of others, each newest first."""
+        bots = []
         for name, access in self._workspaces.visible_runs(visitor):
-            with suppress(BotError, OSError):  # damaged, or deleted this moment
+            with suppress(BotError, OSError):  # damaged, or deleted meanwhile
                 bot = bot_views.summary(name, access)
                 if access.mine or bot.state == "done":
-                    found.append(bot)
-        return found
+                    bots.append(bot)
+        return bots
+
+    def newest_bot(self, visitor: str, *, own: bool = False, other_than: str = "") -> str:
+        """Name of the first finished bot in the gallery, empty if there is none.
+
+        Args:
+            visitor: who asks.
+            own: whether to consider only the visitor's own bots.
+            other_than: bot to skip, if there is another one.
+        """
+        skipped = ""
+        for name, access in self._workspaces.visible_runs(visitor):
+            if own and not access.mine:
+                break  # own bots come first
+            with suppress(BotError, OSError):  # damaged, or deleted meanwhile
+                if bot_views.state_of(access.run) == "done":
+                    if name != other_than:
+                        return name
+                    skipped = name
+        return skipped
 
     def bot(self, visitor: str, name: str) -> BotPage:
-        """All about a bot."""
+        """The data of a bot's page."""
         return bot_views.page(name, self._workspaces.visible_run(visitor, name))
 
     def picture(self, visitor: str, name: str) -> Path | None:
-        """The picture of a bot, None where there is none."""
+        """The picture of a bot, or None."""
         picture = self._workspaces.visible_run(visitor, name).run.picture
         return picture if picture.is_file() else None
 
     def report_page(self, visitor: str, name: str) -> Path | None:
-        """The likeness report as HTML; None for bots of others, as it quotes a real post."""
+        """The likeness report as HTML. None for another visitor's bot: it quotes a real post."""
         access = self._workspaces.visible_run(visitor, name)
         page = access.run.report_page
         return page if access.mine and page.is_file() else None
 
     def card(self, visitor: str, name: str) -> str:
-        """The card as Markdown, empty where there is none yet."""
+        """The card as Markdown, empty if the bot has none yet."""
         try:
             return (self._workspaces.visible_run(visitor, name).run.bot / "README.md").read_text(
                 "utf-8"
@@ -288,12 +310,13 @@ class Service:
             return ""
 
     def export(self, visitor: str, name: str) -> Path:
-        """A zip of one's own bot and its figures, without any real post.
+        """Zip the visitor's own bot and its likeness report, without any real post.
 
-        It is in a folder of its own, to be deleted once it is sent; after a day it goes by itself.
+        The zip is the only file in its folder. The caller deletes the folder after sending the
+        zip; otherwise it is deleted after a day.
         """
         self._rate.check(visitor)
-        self._sweep()
+        self._clean_up()
         run = self._workspaces.own_run(visitor, name)
         with self._redact_paths(visitor):
             return bot_views.export(run, self._workspaces.exports(visitor, name))
@@ -301,11 +324,19 @@ class Service:
     def publish(  # noqa: PLR0917 - as pages call it
         self, visitor: str, name: str, repo: str, token: str, private: bool, consent: bool
     ) -> str:
-        """Upload one's own bot to the Hub with one's own token; returns the address.
+        """Upload the visitor's own bot to the Hub and return the address of its page.
+
+        Args:
+            visitor: the bot's owner.
+            name: of the bot.
+            repo: repository, with or without its owner; empty derives it from the authors.
+            token: the visitor's Hub token with write permission; it is not stored.
+            private: create the repository as private. A public one stays public.
+            consent: whether the author is the visitor or has agreed.
 
         Raises:
-            InputError: no consent, no token, or it must not be published.
-            PublishError: the Hub can't be reached.
+            InputError: consent or token is missing, or the bot can't be published.
+            PublishError: the upload failed.
         """
         self._rate.check(visitor)
         run = self._workspaces.own_run(visitor, name)
@@ -313,39 +344,38 @@ class Service:
             return publishing.publish(run, repo, token, private=private, consent=consent)
 
     def delete(self, visitor: str, name: str) -> None:
-        """Delete a run of one's own, or what waits to become one, and all that belongs to it.
+        """Delete a run or waiting training of the visitor's own, with its uploads and quizzes.
 
         Raises:
-            BotError: there is none of this name.
-            StorageError: it can't be stopped or deleted just now.
+            BotError: the visitor has no run of this name.
+            StorageError: the run can't be stopped or deleted.
         """
         path = self._workspaces.run_path(visitor, name)
-        read = self._trainings.end(visitor, name)
+        sources = self._trainings.stop_and_wait(visitor, name)
         run = RunFolder(path)
         self.open_bots.close(run)
-        self._quizzes.forget(run)
-        for source in read:
-            self._workspaces.forget_upload(source)
+        self._quizzes.remove(run)
+        for source in sources:
+            self._workspaces.remove_upload(source)
         if path.exists():
             with files.wrap_os_errors(path):
-                gone = path.with_name(f".{path.name}.deleted")
-                shutil.rmtree(gone, ignore_errors=True)
-                path.rename(gone)  # at once, so that nobody sees half of it
-                shutil.rmtree(gone)
+                trash = path.with_name(f".{path.name}.deleted")
+                shutil.rmtree(trash, ignore_errors=True)
+                path.rename(trash)  # atomic, so that nobody sees a half-deleted run
+                shutil.rmtree(trash)
         shutil.rmtree(self._workspaces.exports(visitor, name), ignore_errors=True)
-        self._trainings.forget(visitor, name)
+        self._trainings.remove(visitor, name)
 
-    # -- within --------------------------------------------------------------------------------
+    # -- helpers -------------------------------------------------------------------------------
 
-    def _checked(self, visitor: str, order: TrainingRequest) -> list[str | Path]:
-        """What the pipeline reads for an order in which nothing is wrong."""
+    def _validate(self, visitor: str, order: TrainingRequest) -> list[str | Path]:
+        """Check a request and return its sources as the pipeline reads them."""
         settings = self.settings
         if not 1 <= len(order.sources) <= MOST_SOURCES:
             raise InputError(f"Give 1 to {MOST_SOURCES} sources, not {len(order.sources)}.")
         if order.recipe not in RECIPES:
             raise InputError(
-                f"There is no recipe {order.recipe[:50]!r}; choose one of these: "
-                f"{', '.join(RECIPES)}."
+                f"There is no recipe {order.recipe[:50]!r}; choose one of: {', '.join(RECIPES)}."
             )
         specs = self._workspaces.sources(visitor, order.sources)
         options_of(order, settings, self._workspaces.runs(visitor), order.name)
@@ -353,21 +383,22 @@ class Service:
         if settings.shared:
             if base not in (settings.base, *settings.bases):
                 choice = ", ".join(dict.fromkeys((settings.base, *settings.bases)))
-                raise InputError(f"This server makes bots from {choice}, not from {base[:80]!r}.")
+                raise InputError(f"There is no base {base[:80]!r} on this server; choose {choice}.")
             if order.epochs is not None and order.epochs > settings.most_epochs:
-                raise InputError(f"At most {settings.most_epochs} epochs here, as others wait.")
+                raise InputError(f"This server allows at most {settings.most_epochs} epochs.")
         return specs
 
-    def _sweep(self) -> None:
-        """Now and then remove uploads and exports nobody came back for."""
-        if time.monotonic() - self._swept < _SWEEP_EVERY and self._swept:
+    def _clean_up(self) -> None:
+        """Remove abandoned uploads and exports, at most once an hour."""
+        now = time.monotonic()
+        if self._cleaned_up_at and now - self._cleaned_up_at < _SECONDS_BETWEEN_CLEAN_UPS:
             return
-        self._swept = time.monotonic()
-        self._workspaces.sweep(self._trainings.sources_in_use())
+        self._cleaned_up_at = now
+        self._workspaces.clean_up(self._trainings.sources_in_use())
 
     @contextmanager
     def _redact_paths(self, visitor: str) -> Iterator[None]:
-        """Tell of files by their names alone: paths are the server's business."""
+        """Remove the server's folders from error messages, keeping file names."""
         self._workspaces.check_visitor(visitor)
         try:
             yield
@@ -378,7 +409,8 @@ class Service:
             raise type(error)(text) from error
 
 
-def _written(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -> WrittenPost:
+def _to_written_post(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -> WrittenPost:
+    """Add novelty and, if ``quoting``, the nearest training post."""
     index = opened.bot.index
     count = len(words(post.text))
     shared = post.copied_words
@@ -394,7 +426,8 @@ def _written(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -> Writte
     )
 
 
-def _post(text: str) -> str:
+def _check_post(text: str) -> str:
+    """Return a post that came back from a page, if its length is fine."""
     if not text.strip():
         raise InputError("The post is empty.")
     if len(text) > _LONGEST_POST:

@@ -1,7 +1,7 @@
-"""A process that trains: ``python -m huggingtweets.serving.worker OUT``.
+"""A worker process that trains: ``python -m huggingtweets.serving.worker OUT``.
 
-It takes one training after the other from the queue. It ends when its standard input does, which
-is when the server ends, however that comes about; the training is saved first.
+It claims one training after the other from the queue. When the server exits or is killed, the
+worker's standard input closes; the worker then saves a checkpoint and exits.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from filelock import FileLock, Timeout
 from huggingtweets import pipeline
 from huggingtweets.errors import BotError, HuggingTweetsError, Interrupted
 from huggingtweets.nn import bases
-from huggingtweets.serving.jobs import JobStore, Progress
-from huggingtweets.serving.queue import Queue
+from huggingtweets.serving.jobs import JobStore
 from huggingtweets.serving.schemas import Settings
 from huggingtweets.serving.workspaces import Workspaces
 from huggingtweets.storage.run_folder import RunFolder
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
     from huggingtweets.serving.schemas import RunState, TrainingRequest
 
 _NICE = 10
-"""Writing comes first: a training gets a tenth of a core that both want, else all of it."""
+"""Gives training a tenth of a core that the server wants too, and all of it otherwise."""
 
-_SECONDS_BETWEEN_LOOKS = 0.3
-_SECONDS_BETWEEN_WORDS = 0.5
+_POLL_SECONDS = 0.3
+_REPORT_SECONDS = 0.5
 _SECONDS_TO_SAVE = 60.0
 _STATES: dict[str, RunState] = {
     **dict.fromkeys(("encode", "train"), "training"),
@@ -46,7 +45,7 @@ _STATES: dict[str, RunState] = {
 
 
 class Worker:
-    """Works off a queue.
+    """Runs the queued trainings of a server one by one.
 
     Args:
         settings: of the server.
@@ -56,56 +55,49 @@ class Worker:
         self.settings = settings
         self.workspaces = Workspaces(settings)
         self.jobs = JobStore(self.workspaces.home)
-        self.queue = Queue(self.workspaces.home, settings.queue, self.work)
         self.ending = threading.Event()
 
     def run(self) -> None:
-        """Work until told to end."""
+        """Run trainings until the server ends."""
         while not self.ending.is_set():
-            if not self.queue.process_next():
-                self.ending.wait(_SECONDS_BETWEEN_LOOKS)
-        self.queue.close()
-
-    def work(self, job_id: str, turn: int) -> None:
-        """Do a training, unless something else is wanted of it by now."""
-        job = self.jobs.find(job_id)
-        if job is not None and job.turn == turn and job.wanted == "run":
-            Training(self, job).run()
+            if job := self.jobs.claim():
+                Training(self, job).run()
+            else:
+                self.ending.wait(_POLL_SECONDS)
 
 
 class Training:
-    """One turn of one job."""
+    """One turn of a claimed job."""
 
     def __init__(self, worker: Worker, job: Job) -> None:
         self.worker, self.job = worker, job
         self.workspaces, self.jobs = worker.workspaces, worker.jobs
         self.interrupt = Interrupt()
-        self.told = Progress(job.turn)
-        self.told_at = 0.0
+        self.progress = self.jobs.progress(job)
+        self.reported_at = 0.0
 
     def run(self) -> None:
-        """Read, train and judge; the outcome is in the job's progress, whatever it is."""
-        self._tell(state="reading")
-        over = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(over,), daemon=True)
+        """Read, train and evaluate; any outcome is recorded in the job's progress."""
+        finished = threading.Event()
+        watch = threading.Thread(target=self._watch_for_stop, args=(finished,), daemon=True)
         watch.start()
         try:
             self._train()
         except Interrupted:
             if not self.worker.ending.is_set():
-                self._tell(state="stopped", message="")
-            else:  # it goes on with the next server
-                self._tell(state="waiting", message="")
+                self._report(state="stopped", message="")
+            else:  # the next server continues it
+                self._report(state="waiting", message="")
         except HuggingTweetsError as error:
-            self._tell(state="failed", error=self.workspaces.without_paths(str(error)))
-        except Exception as error:  # noqa: BLE001 - the next training must not suffer
+            self._report(state="failed", error=self.workspaces.without_paths(str(error)))
+        except Exception as error:  # noqa: BLE001 - the worker must live on for the next training
             kind = type(error).__name__
-            self._tell(state="failed", error=f"An error of the program ({kind}); see worker.log.")
+            self._report(state="failed", error=f"Internal error ({kind}); see worker.log.")
             sys.excepthook(*sys.exc_info())
         else:
-            self._tell(state="done", message="")
+            self._report(state="done", message="")
         finally:
-            over.set()
+            finished.set()
             watch.join()
 
     def _train(self) -> None:
@@ -114,62 +106,64 @@ class Training:
         if run.record_file.is_file():
             record = run.record()
             if record.state != "done" or record.forgotten:
-                pipeline.resume(run.path, self._listen, self.interrupt)
+                pipeline.resume(run.path, self._on_event, self.interrupt)
         elif job.order is None:
-            raise BotError(f"There is no bot {job.name!r} any more.")
+            raise BotError(f"The bot {job.name!r} no longer exists.")
         else:
             specs = self.workspaces.sources(job.visitor, job.order.sources)
             options = options_of(job.order, self.worker.settings, run.path.parent, job.name)
-            pipeline.train(specs, options, self._listen, self.interrupt)
-        self._forget_uploads()
+            pipeline.train(specs, options, self._on_event, self.interrupt)
+        self._remove_uploads()
 
-    def _watch(self, over: threading.Event) -> None:
-        """Ask the training to save and stop when its visitor or the server wants that."""
-        while not over.wait(_SECONDS_BETWEEN_LOOKS):
+    def _watch_for_stop(self, finished: threading.Event) -> None:
+        """Interrupt the training when its visitor stops it or the server ends."""
+        while not finished.wait(_POLL_SECONDS):
             job = self.jobs.find(self.job.id)
             stopped = job is None or job.wanted == "stop" or job.turn != self.job.turn
             if stopped or self.worker.ending.is_set():
                 self.interrupt.requested = True
 
-    def _listen(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         state = _STATES.get(event.stage, "reading")
         if state != "training" and self.interrupt.requested:
-            # training saves first; of the other stages nothing is lost
+            # only training has a checkpoint to save; the other stages can simply be repeated
             raise Interrupted("Stopped.")
-        if state == "training" and self.told.state != "training":
-            self._forget_uploads()  # the posts are in the run folder
-        message = self.workspaces.without_paths(event.message)
-        if state == "reading" or event.counts or state != self.told.state:
-            counts = event.counts or self.told.counts
-            changes: dict[str, object] = {"state": state, "message": message, "counts": counts}
-            changes |= {"done": event.done, "total": event.total}
-            now = time.monotonic()
-            new = state != self.told.state or event.counts
-            if new or now - self.told_at >= _SECONDS_BETWEEN_WORDS:
-                self._tell(**changes)
+        if state == "training" and self.progress.state != "training":
+            self._remove_uploads()  # the run folder holds the posts now
+        is_new = state != self.progress.state or bool(event.counts)
+        is_due = time.monotonic() - self.reported_at >= _REPORT_SECONDS
+        if is_new or (state == "reading" and is_due):
+            self._report(
+                state=state,
+                message=self.workspaces.without_paths(event.message),
+                counts=event.counts or self.progress.counts,
+                done=event.done,
+                total=event.total,
+            )
 
-    def _tell(self, **changes: object) -> None:
-        self.told = replace(self.told, **changes)  # type: ignore[arg-type]  # fields of Progress
-        self.told_at = time.monotonic()
-        self.jobs.tell(self.job, self.told)
+    def _report(self, **changes: object) -> None:
+        """Write changed fields of the job's progress."""
+        self.progress = replace(self.progress, **changes)  # type: ignore[arg-type]
+        self.reported_at = time.monotonic()
+        self.jobs.set_progress(self.job, self.progress)
 
-    def _forget_uploads(self) -> None:
-        """Remove the files this bot was made from, unless another training still needs them."""
+    def _remove_uploads(self) -> None:
+        """Delete the uploads this bot is made from, unless another training needs them."""
         if self.job.order is None:
             return
         others = [job for job in self.jobs.unfinished() if job.id != self.job.id]
         needed = {source for job in others if job.order for source in job.order.sources}
         for source in set(self.job.order.sources) - needed:
-            self.workspaces.forget_upload(Path(source))
+            self.workspaces.remove_upload(Path(source))
 
 
 def options_of(
     order: TrainingRequest, settings: Settings, out: Path, name: str | None
 ) -> pipeline.TrainOptions:
-    """What the pipeline is told.
+    """The pipeline's options for a request.
 
     Raises:
-        InputError: something in the order can't be used.
+        InputError: the request holds an invalid value.
     """
     return pipeline.TrainOptions(
         base=order.base or settings.base,
@@ -181,40 +175,39 @@ def options_of(
         speaker=order.speaker or None,
         author=order.author or None,
         i_am_the_author=order.i_am_the_author,
-        # a tracker would show everybody's trainings to the server's owner, by name
+        # a tracker would show the server's owner every visitor's training by name
         track="none" if settings.shared else None,
     )
 
 
 def main() -> None:
-    """Start a worker."""
+    """Run a worker until the server ends."""
     parser = argparse.ArgumentParser(prog="huggingtweets.serving.worker", description=__doc__)
-    parser.add_argument("out", type=Path, help="the runs folder of the server")
-    parser.add_argument("--shared", action="store_true", help="visitors have folders of their own")
-    parser.add_argument("--base", default=bases.default(), help="of bots that name none")
-    parser.add_argument("--queue", default=None, help="a redis:// address; SQLite if not given")
-    parser.add_argument("--number", type=int, default=0, help="of this worker, from 0")
-    given = parser.parse_args()
-    settings = Settings(out=given.out, shared=given.shared, base=given.base, queue=given.queue)
+    parser.add_argument("out", type=Path, help="runs folder of the server")
+    parser.add_argument("--shared", action="store_true", help="give each visitor a folder")
+    parser.add_argument("--base", default=bases.default(), help="base of requests that name none")
+    parser.add_argument("--number", type=int, default=0, help="index of this worker, from 0")
+    args = parser.parse_args()
+    settings = Settings(out=args.out, shared=args.shared, base=args.base)
     _lower_priority()
     worker = Worker(settings)
-    threading.Thread(target=_end_with_the_server, args=(worker,), daemon=True).start()
-    lock = FileLock(worker.workspaces.home / f"worker-{given.number}.lock")
-    while not worker.ending.is_set():  # the worker of an earlier server may still be saving
-        with suppress(Timeout), lock.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
+    threading.Thread(target=_exit_with_server, args=(worker,), daemon=True).start()
+    lock = FileLock(worker.workspaces.home / f"worker-{args.number}.lock")
+    while not worker.ending.is_set():  # a worker of the previous server may still be saving
+        with suppress(Timeout), lock.acquire(timeout=_POLL_SECONDS):
             worker.run()
 
 
 def _lower_priority() -> None:
-    """Let the server go first."""
-    with suppress(AttributeError, OSError):  # Windows has none
+    """Give the server precedence over this process."""
+    with suppress(AttributeError, OSError):  # Windows has no nice
         os.nice(_NICE)
-    with suppress(OSError):  # Linux may weigh whole sessions, and this process has its own
+    with suppress(OSError):  # Linux may schedule whole sessions, and this process has its own
         Path("/proc/self/autogroup").write_text(str(_NICE), "ascii")
 
 
-def _end_with_the_server(worker: Worker) -> None:
-    """Wait until standard input ends; then there is a minute to save."""
+def _exit_with_server(worker: Worker) -> None:
+    """Wait until standard input closes, then exit after at most a minute for saving."""
     with suppress(OSError):
         while sys.stdin.buffer.read(1):
             pass

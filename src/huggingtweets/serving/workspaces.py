@@ -1,16 +1,16 @@
-"""Whose files are where; the only place that turns what a visitor names into a path.
+"""The visitors' folders. Only this module turns a name from a visitor into a path.
 
 .. code-block:: text
 
     OUT/                          the runs folder
-      .app/                       what the server keeps; list_runs passes it over
-        secret                    to sign cookies with
-        queue.db  jobs/           trainings, see jobs.py
-        uploads/ exports/         of the only visitor, alone: files sent, zips to be fetched
-        visitors/ID/              of each visitor, shared: runs/ uploads/ exports/
+      .app/                       the server's own files; list_runs skips it
+        secret                    key for signing cookies
+        jobs/                     the training queue, see jobs.py
+        uploads/ exports/         received files and zips, on a server for one person
+        visitors/ID/              runs/ uploads/ exports/ of a visitor, on a shared server
 
-A visitor's bot is called by its folder's name. A bot of somebody else, where the gallery is
-shared, is called ``NAME~TAG``, where the tag says whose it is and can't be turned back into an id.
+A visitor's own bot is named after its folder. In a shared gallery another visitor's bot is named
+``NAME~TAG``; the tag identifies its owner without revealing the owner's id.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _PUBLIC = re.compile(
     r"(@|did:|(bsky|bluesky|mastodon):|https://(?!(www\.|mobile\.)?(x|twitter)\.com\b)).+",
     re.IGNORECASE,
 )
-_ENDINGS = (".zip", ".js", ".tar.gz", ".tgz", ".csv", ".json", ".jsonl", ".parquet", ".txt")
-_SERVER = "server"  # the owner of what is in OUT itself
-_HOURS_KEPT = 24.0
-"""An upload that nothing was made from, or an export that was never fetched."""
+_EXTENSIONS = (".zip", ".js", ".tar.gz", ".tgz", ".csv", ".json", ".jsonl", ".parquet", ".txt")
+_SERVER = "server"  # owner of the runs in OUT itself
+_RETENTION_HOURS = 24.0
+"""How long an unused upload or an export is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunAccess:
-    """A run, and whether it is the visitor's own."""
+    """A run and whether it is the visitor's own."""
 
     run: RunFolder
     mine: bool
@@ -66,43 +66,44 @@ class Workspaces:
         self.out = settings.out.absolute()
         self.home = self.out / ".app"
 
-    # -- whose ---------------------------------------------------------------------------------
+    # -- visitors and runs ---------------------------------------------------------------------
 
     def check_visitor(self, visitor: str) -> None:
-        """Refuse what is no visitor's id.
+        """Check that a visitor id is valid.
 
         Raises:
-            InputError: it isn't one.
+            InputError: it is not.
         """
-        fine = _VISITOR.fullmatch(visitor) if self.settings.shared else visitor == LOCAL_USER
-        if not fine:
-            raise InputError("This browser isn't known here; load the page again.")
+        shared = self.settings.shared
+        is_valid = _VISITOR.fullmatch(visitor) if shared else visitor == LOCAL_USER
+        if not is_valid:
+            raise InputError("Your session is invalid; reload the page.")
 
     def runs(self, visitor: str) -> Path:
-        """The runs folder of a visitor; it may not be there yet."""
+        """The runs folder of a visitor, which may not exist yet."""
         self.check_visitor(visitor)
         if not self.settings.shared:
             return self.out
         return self.home / "visitors" / visitor / "runs"
 
     def uploads(self, visitor: str) -> Path:
-        """Where a visitor's files are kept until a bot is made of them."""
-        return self._belongings(visitor) / "uploads"
+        """The folder of a visitor's uploads, which are kept until a bot is trained on them."""
+        return self._visitor_folder(visitor) / "uploads"
 
     def exports(self, visitor: str, name: str) -> Path:
-        """Where the zips of a visitor's bot are kept until they are fetched."""
+        """The folder of a bot's zips, which are kept until they are downloaded."""
         self.run_path(visitor, name)
-        return self._belongings(visitor) / "exports" / name
+        return self._visitor_folder(visitor) / "exports" / name
 
-    def _belongings(self, visitor: str) -> Path:
+    def _visitor_folder(self, visitor: str) -> Path:
         self.check_visitor(visitor)
         return self.home / "visitors" / visitor if self.settings.shared else self.home
 
     def run_path(self, visitor: str, name: str) -> Path:
-        """Where a visitor's run of this name is or would be.
+        """The folder of a visitor's run, which may not exist.
 
         Raises:
-            BotError: the name can't be a run's.
+            BotError: the name is not valid.
         """
         if not NAME.fullmatch(name):
             raise BotError(_no_bot(name))
@@ -112,18 +113,18 @@ class Workspaces:
         """A run of the visitor's own.
 
         Raises:
-            BotError: there is none of this name, whether or not others have one.
+            BotError: the visitor has no run of this name; others may have one.
         """
-        found = RunFolder(self.run_path(visitor, name))
-        if not found.record_file.is_file():
+        run = RunFolder(self.run_path(visitor, name))
+        if not run.record_file.is_file():
             raise BotError(_no_bot(name))
-        return found
+        return run
 
     def visible_run(self, visitor: str, name: str) -> RunAccess:
-        """A run that a visitor may look at and play with.
+        """A run that a visitor may view and use.
 
         Raises:
-            BotError: there is none of this name for this visitor.
+            BotError: there is no such run, or this visitor may not view it.
         """
         foreign = _FOREIGN.fullmatch(name)
         if foreign is None:
@@ -131,20 +132,21 @@ class Workspaces:
         self.check_visitor(visitor)
         for owner, folder in self._others(visitor):
             if secrets.compare_digest(self._tag(owner), foreign["tag"]):
-                found = RunFolder(folder / foreign["name"])
-                if found.record_file.is_file() and found.record().state == "done":
-                    return RunAccess(found, mine=False)
+                run = RunFolder(folder / foreign["name"])
+                if run.record_file.is_file() and run.record().state == "done":
+                    return RunAccess(run, mine=False)
         raise BotError(_no_bot(name))
 
     def visible_runs(self, visitor: str) -> Iterator[tuple[str, RunAccess]]:
-        """What a visitor calls each bot, and where it is: the newest first, own ones before."""
-        for found in reversed(run_folder.list_runs(self.runs(visitor))):
-            yield found.path.name, RunAccess(found, mine=True)
+        """Name and run of each visible bot: the visitor's own, then others, each newest first."""
+        for run in reversed(run_folder.list_runs(self.runs(visitor))):
+            yield run.path.name, RunAccess(run, mine=True)
         for owner, folder in self._others(visitor):
-            for found in reversed(run_folder.list_runs(folder)):
-                yield f"{found.path.name}~{self._tag(owner)}", RunAccess(found, mine=False)
+            for run in reversed(run_folder.list_runs(folder)):
+                yield f"{run.path.name}~{self._tag(owner)}", RunAccess(run, mine=False)
 
     def _others(self, visitor: str) -> Iterator[tuple[str, Path]]:
+        """Owner id and runs folder of everyone else whose bots this visitor may view."""
         if not (self.settings.shared and self.settings.share_gallery):
             return
         yield _SERVER, self.out
@@ -156,7 +158,7 @@ class Workspaces:
         return hashlib.sha256(self.secret() + owner.encode()).hexdigest()[:12]
 
     def secret(self) -> bytes:
-        """32 random bytes that only this server knows, made on first use."""
+        """The server's 32-byte secret key, created on first use."""
         file = self.home / "secret"
         if not file.is_file():
             with files.wrap_os_errors(file):
@@ -166,7 +168,7 @@ class Workspaces:
                 with os.fdopen(handle, "wb") as opened:
                     opened.write(secrets.token_bytes(32))
                 try:
-                    os.link(temporary, file)  # which of two servers at once comes first stays
+                    os.link(temporary, file)  # of two servers starting at once, the first one wins
                 except FileExistsError:
                     pass
                 finally:
@@ -176,10 +178,10 @@ class Workspaces:
     # -- sources -------------------------------------------------------------------------------
 
     def sources(self, visitor: str, given: tuple[str, ...]) -> list[str | Path]:
-        """What the pipeline reads for the sources of an order.
+        """Turn the sources of a request into what the pipeline reads.
 
         Raises:
-            SourceError: one is neither the sample, nor an account, nor an upload of this visitor.
+            SourceError: a source is not the sample, a readable account or the visitor's upload.
         """
         return [self._source(visitor, source.strip()) for source in given]
 
@@ -189,58 +191,58 @@ class Workspaces:
         if _ACCOUNT.fullmatch(source) and not Path(source[:200]).exists():
             if self.settings.shared and not _PUBLIC.fullmatch(source):
                 raise SourceError(
-                    f"{source[:80]} would be read with the server owner's token; give an account "
-                    "on Bluesky or Mastodon, or the archive of an account."
+                    f"Reading {source[:80]} needs the server owner's token. Use a Bluesky or "
+                    "Mastodon account, or upload an archive of the account."
                 )
             return source
         path = Path(source)
         if _is_under(path, self.uploads(visitor)) and path.is_file() and not path.is_symlink():
             return path
         raise SourceError(
-            f"There is no upload {path.name[:80]!r} of yours here (any more); add the file again, "
-            "or name an account such as bsky:NAME or mastodon:@NAME@SERVER."
+            f"There is no upload {path.name[:80]!r}. Add the file again, or name an account such "
+            "as bsky:NAME or mastodon:@NAME@SERVER."
         )
 
     def keep_upload(self, visitor: str, file: Path, name: str) -> Path:
         """Move a file into a visitor's uploads, under a safe name.
 
         Raises:
-            InputError: it is too large, of no kind that is read, or there is no room for it.
+            InputError: the file is too large or of an unsupported kind, or the server is full.
         """
-        safe = _safe(name)
-        if not safe.lower().endswith(_ENDINGS):
-            raise InputError(f"{safe} is of no kind that is read here; give {_ENDINGS_TOLD}.")
+        safe = _safe_file_name(name)
+        if not safe.lower().endswith(_EXTENSIONS):
+            raise InputError(f"{safe} has an unsupported file type; use {_SUPPORTED}.")
         with files.wrap_os_errors(Path(safe)):
             size = file.stat().st_size
             self._check_size(safe, size)
             folder = self.uploads(visitor) / secrets.token_hex(8)
             folder.mkdir(parents=True)
-            kept = folder / safe
-            shutil.move(file, kept)
-            kept.chmod(0o600)
-        return kept
+            upload = folder / safe
+            shutil.move(file, upload)
+            upload.chmod(0o600)
+        return upload
 
     def _check_size(self, name: str, size: int) -> None:
         limit = self.settings.max_upload_mb
         if size > limit * 1e6:
             raise InputError(
-                f"{name} has {size / 1e6:,.0f} MB and this server takes at most {limit:,.0f}; take "
-                "the media out of the archive, or start the server with a higher --max-upload-mb."
+                f"{name} is too large: {size / 1e6:,.0f} MB, the limit is {limit:,.0f} MB. Remove "
+                "the media from the archive, or start the server with a higher --max-upload-mb."
             )
-        there = sum(
+        stored = sum(
             file.stat().st_size for folder in self._all_uploads() for file in folder.glob("*/*")
         )
-        if there + size > self.settings.total_uploads_mb * 1e6:
-            raise InputError("There is no room for another file on this server now; try later.")
+        if stored + size > self.settings.total_uploads_mb * 1e6:
+            raise InputError("The server's storage for uploads is full; try again later.")
 
-    def forget_upload(self, file: Path) -> None:
-        """Remove an upload and its folder."""
+    def remove_upload(self, file: Path) -> None:
+        """Delete an upload and its folder."""
         if any(_is_under(file, folder) for folder in self._all_uploads()):
             shutil.rmtree(file.parent, ignore_errors=True)
 
-    def sweep(self, in_use: set[Path]) -> None:
-        """Remove old uploads that nothing unfinished is made from, and exports nobody fetched."""
-        oldest = time.time() - 3600 * _HOURS_KEPT
+    def clean_up(self, in_use: set[Path]) -> None:
+        """Delete old exports, and old uploads that are not ``in_use``."""
+        oldest = time.time() - 3600 * _RETENTION_HOURS
         exports = [folder.with_name("exports") for folder in self._all_uploads()]
         folders = [*self._all_uploads(), *exports]
         for folder in (entry for each in folders if each.is_dir() for entry in each.iterdir()):
@@ -252,24 +254,24 @@ class Workspaces:
         return [self.home / "uploads", *(self.home / "visitors").glob("*/uploads")]
 
     def without_paths(self, text: str) -> str:
-        """A sentence in which files are called by their names alone."""
+        """Remove the server's folders from a text, keeping file names."""
         return re.sub(rf"{re.escape(str(self.out))}(/[^\s:;,'\"]+/|/)?", "", text)
 
 
-_ENDINGS_TOLD = "an archive (.zip, .tar.gz, tweets.js), .csv, .json, .jsonl, .parquet or .txt"
+_SUPPORTED = "an archive (.zip, .tar.gz, tweets.js), .csv, .json, .jsonl, .parquet or .txt"
 
 
 def _is_under(file: Path, folder: Path) -> bool:
-    """Whether a path is ``folder/RANDOM/FILE``, told by its parts alone: no link leads out."""
+    """Whether a path has the form ``folder/RANDOM/FILE``; the file system is not consulted."""
     return ".." not in file.parts and file.parent.parent == folder
 
 
-def _safe(name: str) -> str:
-    """A file name without folders or odd characters, of at most 100 characters, ending kept."""
+def _safe_file_name(name: str) -> str:
+    """A file name without folders and special characters, shortened to 100 characters."""
     last = re.split(r"[/\\]", name)[-1]
     plain = re.sub(r"[^\w.+-]+", "_", last).strip("._") or "posts"
     return plain if len(plain) <= 100 else plain[:80] + plain[-20:]
 
 
 def _no_bot(name: str) -> str:
-    return f"There is no bot {name[:100]!r} here."
+    return f"There is no bot {name[:100]!r}."

@@ -1,7 +1,106 @@
-"""Where posts come from: one Protocol, one function that finds the source for a path."""
+"""Where posts come from: files, archives, accounts and datasets, all behind one interface.
 
-from huggingtweets.sources._open import Source, open_source, read_posts
-from huggingtweets.sources._privacy_filter import unwrap
+:func:`read_posts` works in three steps: resolve what the user named to a :class:`Source`, apply the
+privacy filter to it, and read its posts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from huggingtweets.data.posts import SCHEMA, posts_table
+from huggingtweets.errors import SourceError
+from huggingtweets.sources._fields import parse_name
+from huggingtweets.sources._formats import SUPPORTED
+from huggingtweets.sources._privacy_filter import PrivacyFilter, unwrap
+from huggingtweets.sources._resolve import resolve
+from huggingtweets.sources._source import Source
 from huggingtweets.sources.reading import Confirm, ReadOptions, decline
+from huggingtweets.sources.telegram import TelegramExport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["Confirm", "ReadOptions", "Source", "decline", "open_source", "read_posts", "unwrap"]
+
+_TABLE, _OCCURRENCE = "_table", "_occurrence"
+# Networks number all their posts together, or name them by an address: one id is one post, although
+# its text may differ (truncated in one archive, edited since). Files and chats count from 1.
+_GLOBAL_ID = r"^\d{12,}$|:"
+
+
+def read_posts(specs: Sequence[str | Path], reading: ReadOptions | None = None) -> pl.DataFrame:
+    """Read all sources into one table of :data:`huggingtweets.data.posts.SCHEMA`.
+
+    A post that occurs twice is kept once, as when the same archive is given twice or two archives
+    overlap. With ``reading.author`` all posts are by one author; otherwise each source names its
+    own.
+
+    Args:
+        specs: each as in :func:`open_source`.
+        reading: how to read them.
+
+    Raises:
+        SourceError: a source can't be read or has no post.
+        OptedOutError: an author asked not to be imitated.
+    """
+    if not specs:
+        raise SourceError(f"No source of posts was given; give {SUPPORTED}.")
+    reading = reading or ReadOptions()
+    sources = [open_source(spec, reading) for spec in specs]
+    _check_speaker(reading.speaker, sources)
+    return _merge_posts([posts_table(source.posts()) for source in sources])
+
+
+def open_source(spec: str | Path, reading: ReadOptions | None = None) -> Source:
+    """Find the source for a file, a folder, an account or a dataset, behind the privacy filter.
+
+    Args:
+        spec: a path, an account such as ``bsky:name.bsky.social``, or a dataset on the Hugging Face
+            Hub such as ``hf:owner/name``.
+        reading: how to read it.
+
+    Raises:
+        SourceError: there is no such source, or it can't be read.
+        OptedOutError: the author asked not to be imitated.
+    """
+    reading = reading or ReadOptions()
+    reading = replace(reading, author=parse_name(reading.author))
+    privacy = PrivacyFilter.load(reading)
+    source = resolve(spec, privacy.source_options)
+    return privacy.apply(source)
+
+
+def _check_speaker(speaker: str | None, sources: Sequence[Source]) -> None:
+    """Reject ``--from`` if no source is an export of chats."""
+    is_export = (isinstance(unwrap(source), TelegramExport) for source in sources)
+    if speaker is not None and not any(is_export):
+        raise SourceError(
+            f"--from {speaker[:80]} names a person in a Telegram export, but none was given."
+        )
+
+
+def _merge_posts(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Concatenate tables of posts so that each author's ids are unique and each post occurs once.
+
+    A post that is in several tables, as when archives overlap, is kept at its first occurrence. If
+    two tables give different posts of one author the same id, the later post gets a new id.
+    """
+    numbered = [table.with_columns(pl.lit(at).alias(_TABLE)) for at, table in enumerate(tables)]
+    table = _first_of(pl.concat(numbered), _TABLE, "author", "id")
+    table = _first_of(table, "author", "id", "text")
+    occurrence = pl.int_range(1, pl.len() + 1).over("author", "id")
+    table = table.with_columns(occurrence.alias(_OCCURRENCE))
+    is_repeated = pl.col(_OCCURRENCE) > 1
+    table = table.filter(~(is_repeated & pl.col("id").str.contains(_GLOBAL_ID)))
+    new_id = pl.when(is_repeated).then(pl.format("{}-{}", "id", _OCCURRENCE)).otherwise("id")
+    return table.with_columns(new_id.alias("id")).select(SCHEMA.names())
+
+
+def _first_of(table: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Keep the first row of each combination of values."""
+    return table.unique(subset=columns, keep="first", maintain_order=True)

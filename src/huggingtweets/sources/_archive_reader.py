@@ -1,4 +1,4 @@
-"""The files inside an export, whatever holds them: a zip, a tar.gz or a folder."""
+"""Read the files of an export from a zip, a tar.gz or a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._text import decoded, file_chunks
+from huggingtweets.sources._text import decode_utf8, file_chunks
 from huggingtweets.sources.safe_tar import TAR_ENDINGS, SafeTar
 from huggingtweets.sources.safe_zip import SafeZip
 
@@ -19,44 +19,44 @@ _FOLDERS = ("", "data", "js", "js/tweets", "data/js", "data/js/tweets")
 
 
 class ArchiveReader(Protocol):
-    """Files with names, of which only those that are asked for are opened."""
+    """Named files, opened only on request."""
 
     def names(self) -> list[str]:
         """Return the names of all files, with forward slashes."""
 
     def check(self, names: list[str]) -> None:
-        """Refuse files that can't be read without harm."""
+        """Refuse files that aren't safe to read."""
 
     def chunks(self, name: str) -> Generator[bytes, None, None]:
         """Stream one file that :meth:`check` has passed."""
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the archive."""
 
 
-def open_members(path: Path, beside: tuple[str, ...] = ()) -> ArchiveReader:
+def open_archive(path: Path, siblings: tuple[str, ...] = ()) -> ArchiveReader:
     """Open a zip, a tar.gz, a folder or a single file.
 
     Args:
-        path: what the user named.
-        beside: for a single file, the files beside it that belong to it.
+        path: as the user gave it.
+        siblings: for a single file, the names of files in the same folder that belong to it.
     """
     name = path.name.lower()
     if not path.is_dir() and name.endswith(".zip"):
         return SafeZip(path)
     if not path.is_dir() and name.endswith(TAR_ENDINGS):
         return SafeTar(path)
-    return _Folder(path, beside)
+    return _Folder(path, siblings)
 
 
 def read_text(members: ArchiveReader, name: str, where: str) -> Iterator[str]:
     """Stream the text of one file."""
     with closing(members.chunks(name)) as chunks:
-        yield from decoded(chunks, where)
+        yield from decode_utf8(chunks, where)
 
 
 def display_path(path: Path, name: str) -> str:
-    """Name a file inside what the user named, for error messages."""
+    """Return how error messages name a file of an archive."""
     return str(path) if name == path.name else f"{name} in {path}"
 
 
@@ -65,25 +65,25 @@ class _Folder:
     """An unpacked export, its ``data`` folder, or the folder around a single file."""
 
     path: Path
-    beside: tuple[str, ...]
+    siblings: tuple[str, ...]
 
     def close(self) -> None:
-        """Do nothing: each file is closed when it has been read."""
+        """Do nothing: each file is closed after it was read."""
 
     def names(self) -> list[str]:
         try:
             if not self.path.is_dir():
-                there = [name for name in self.beside if (self.path.parent / name).is_file()]
-                return [self.path.name, *(name for name in there if name != self.path.name)]
-            found: list[str] = []
+                existing = [name for name in self.siblings if (self.path.parent / name).is_file()]
+                return [self.path.name, *(name for name in existing if name != self.path.name)]
+            names: list[str] = []
             for folder in _FOLDERS:
-                inside = self.path / folder
-                if inside.is_dir():
-                    names = sorted(entry.name for entry in inside.iterdir())
-                    found += [f"{folder}/{name}".removeprefix("/") for name in names]
+                directory = self.path / folder
+                if directory.is_dir():
+                    entries = sorted(entry.name for entry in directory.iterdir())
+                    names += [f"{folder}/{name}".removeprefix("/") for name in entries]
         except OSError as error:
             raise SourceError(f"{self.path} can't be read: {error.strerror or error}.") from error
-        return [name for name in found if name not in _FOLDERS]
+        return [name for name in names if name not in _FOLDERS]
 
     def check(self, names: list[str]) -> None:
         """Do nothing: the user's own folder can't hide a bomb."""

@@ -1,8 +1,8 @@
-"""A whole Bluesky repository: a CAR file whose records hang in a tree of keys.
+"""Read a whole Bluesky repository: a CAR file whose records form a Merkle search tree.
 
-The tree's nodes share the beginnings of their keys: each entry says how many characters it has in
-common with the one before (``p``), the rest (``k``), the record (``v``) and the subtree after it
-(``t``); ``l`` is the subtree before the first.
+Keys within a node are prefix-compressed. Each entry holds the length of the prefix shared with the
+previous key (``p``), the rest of the key (``k``), the record (``v``) and the subtree after it
+(``t``); ``l`` is the subtree before the first entry.
 """
 
 from __future__ import annotations
@@ -11,34 +11,35 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._bluesky_record import POST, post_of
+from huggingtweets.sources._bluesky_record import POST, parse_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from huggingtweets.data.posts import Post
 
-LARGEST = 512 * 1024**2
-"""Bytes; a repository of ten years has some 100 MB."""
+MAX_BYTES = 512 * 1024**2
+"""A repository of ten years has about 100 MB."""
 
-SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 
-_MOST_NODES = 5_000_000
+_MAX_NODES = 5_000_000
 
 
 def check_extra() -> None:
-    """Say what to install where the decoder isn't there, before anything is downloaded."""
+    """Raise an error if the decoder isn't installed, before anything is downloaded."""
     if find_spec("libipld") is None:
         raise SourceError(
-            "Whole repositories need one more package: pip install huggingtweets[bluesky]."
+            "Reading a whole repository needs an extra package: "
+            "run `pip install huggingtweets[bluesky]`."
         )
 
 
 def records(car: bytes, where: str) -> dict[str, dict[str, Any]]:
-    """Return the records of a CAR file by their key, such as ``app.bsky.feed.post/3k...``.
+    """Return the records of a CAR file by key, such as ``app.bsky.feed.post/3k...``.
 
     Raises:
-        SourceError: it is not one, or a damaged one.
+        SourceError: it is not a CAR file, or a damaged one.
     """
     import libipld
 
@@ -48,34 +49,34 @@ def records(car: bytes, where: str) -> dict[str, dict[str, Any]]:
         found = dict(_walk(blocks, tree))
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise SourceError(
-            f"{where} sent a repository that can't be read; try again, or without --full."
+            f"{where} sent a damaged repository; try again, or try without --full."
         ) from error
     return {key: record for key, record in found.items() if isinstance(record, dict)}
 
 
 def _walk(blocks: dict[bytes, Any], root: bytes) -> Iterator[tuple[str, object]]:
-    """Yield keys and records; the order is of no matter, no node is visited twice."""
-    waiting, seen = [root], set[bytes]()
-    while waiting:
-        node = waiting.pop()
-        if node in seen or len(seen) > _MOST_NODES:
+    """Yield keys and records in any order, visiting each node once."""
+    pending, seen = [root], set[bytes]()
+    while pending:
+        node = pending.pop()
+        if node in seen or len(seen) > _MAX_NODES:
             continue
         seen.add(node)
         block = blocks[node]
-        waiting += [block["l"]] if block["l"] else []
+        pending += [block["l"]] if block["l"] else []
         key = b""
         for entry in block["e"]:
             key = key[: entry["p"]] + entry["k"]
-            waiting += [entry["t"]] if entry["t"] else []
+            pending += [entry["t"]] if entry["t"] else []
             yield key.decode(), blocks.get(entry["v"])
 
 
-def posts(found: dict[str, dict[str, Any]], did: str, author: str) -> list[Post]:
-    """Make the posts among the records, newest first."""
-    made = [
-        post_of(f"at://{did}/{key}", record, author)
-        for key, record in found.items()
+def posts(records_by_key: dict[str, dict[str, Any]], did: str, author: str) -> list[Post]:
+    """Return the posts among the records, newest first."""
+    found = [
+        parse_post(f"at://{did}/{key}", record, author)
+        for key, record in records_by_key.items()
         if key.startswith(f"{POST}/")
     ]
-    times = {post.id: post.created_at.timestamp() if post.created_at else 0.0 for post in made}
-    return sorted(made, key=lambda post: times[post.id], reverse=True)
+    times = {post.id: post.created_at.timestamp() if post.created_at else 0.0 for post in found}
+    return sorted(found, key=lambda post: times[post.id], reverse=True)

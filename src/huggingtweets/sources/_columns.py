@@ -1,4 +1,4 @@
-"""Which column of a table, or field of an object, holds what, by the names that exports give."""
+"""Map the column names that exports use to the fields of a post."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._text import listed
+from huggingtweets.sources._text import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ _COLUMNS = {
     "kind": ("kind", "type", "tweet_type"),
     "lang": ("lang", "language"),
     "is_repost": ("is_repost", "is_retweet", "isretweet", "retweeted_status_id"),
-    # What tells the kind where the file keeps the names of the X API.
+    # Fields of the X API that tell the kind of a post.
     "retweeted_status": ("retweeted_status",),
     "in_reply_to_status_id": ("in_reply_to_status_id", "in_reply_to_status_id_str"),
     "in_reply_to_user_id": ("in_reply_to_user_id", "in_reply_to_user_id_str"),
@@ -34,25 +34,29 @@ _SHOWN_COLUMNS = 20
 
 
 def find_columns(names: Sequence[str], text_column: str | None, path: Path | str) -> dict[str, str]:
-    """Map fields to the columns that hold them; without a text column it is an error."""
+    """Map fields to the columns that hold them.
+
+    Raises:
+        SourceError: there is no text column.
+    """
     columns = known_columns(tuple(names), text_column)
     if "text" in columns:
         return columns
-    wanted = "text column" if text_column is None else f"column {text_column[:80]!r}"
+    missing = "text column" if text_column is None else f"column {text_column[:80]!r}"
     raise SourceError(
-        f"{path} has no {wanted} among its columns ({listed(names, _SHOWN_COLUMNS)}); "
-        "name the one with the posts by `--text-column NAME`."
+        f"{path} has no {missing} among its columns ({list_names(names, _SHOWN_COLUMNS)}); "
+        "name the column with the posts with `--text-column NAME`."
     )
 
 
 @lru_cache(maxsize=256)
 def known_columns(names: tuple[str, ...], text_column: str | None) -> dict[str, str]:
-    """Map fields to the columns that hold them, as far as there are any."""
+    """Map fields to the columns that hold them, leaving out missing ones."""
     by_name = {name.strip().lower(): name for name in reversed(names)}
     columns = {
-        field: by_name[usual[0]]
+        field: by_name[present[0]]
         for field, candidates in _COLUMNS.items()
-        if (usual := [name for name in candidates if name in by_name])
+        if (present := [name for name in candidates if name in by_name])
     }
     if text_column is not None:
         columns.pop("text", None)

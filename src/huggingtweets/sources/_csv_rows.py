@@ -1,7 +1,7 @@
-"""Rows of CSV, streamed.
+"""Stream the rows of a CSV file.
 
-CSV is read by the standard library rather than polars, because it streams, keeps line numbers for
-error messages and bounds the size of a field; it is not what takes the time.
+This uses the standard library rather than polars because it streams, keeps line numbers for error
+messages and bounds the size of a field. CSV parsing is not the bottleneck.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._columns import find_columns
-from huggingtweets.sources._json_rows import LONGEST_LINE, text_lines
+from huggingtweets.sources._json_rows import MAX_LINE_CHARS, text_lines
 from huggingtweets.sources._text import lines
 
 if TYPE_CHECKING:
@@ -20,55 +20,55 @@ if TYPE_CHECKING:
 
     from huggingtweets.sources._json_rows import Rows
 
-_DELIMITERS = ",;\t"  # spreadsheets of half the world write `;`
+_DELIMITERS = ",;\t"  # in many locales spreadsheets write `;`
 
 
 def csv_rows(path: Path, text_column: str | None) -> Rows:
-    """Read a file: a row for each but the first, which names the columns."""
-    yield from _rows((line for _, line in text_lines(path, LONGEST_LINE)), str(path), text_column)
+    """Read the rows of a file; its first line names the columns."""
+    yield from _rows((line for _, line in text_lines(path, MAX_LINE_CHARS)), str(path), text_column)
 
 
-def csv_rows_of(texts: Iterable[str], where: str) -> Rows:
-    """Read the text of a file in pieces, such as one inside an archive.
+def csv_rows_from_text(texts: Iterable[str], where: str) -> Rows:
+    """Read rows from chunks of text, such as those of a file inside an archive.
 
     Args:
-        texts: the pieces.
+        texts: the chunks.
         where: the file's name for error messages.
     """
-    yield from _rows((line for _, line in lines(texts, where, LONGEST_LINE)), where, None)
+    yield from _rows((line for _, line in lines(texts, where, MAX_LINE_CHARS)), where, None)
 
 
-def _rows(given: Iterator[str], where: str, text_column: str | None) -> Rows:
-    texts = (f"{line}\n" for line in given)
-    head = next(texts, None)
-    if head is None:
+def _rows(lines_without_end: Iterator[str], where: str, text_column: str | None) -> Rows:
+    texts = (f"{line}\n" for line in lines_without_end)
+    header = next(texts, None)
+    if header is None:
         raise SourceError(f"{where} is empty.")
-    delimiter = max(_DELIMITERS, key=head.count)
-    names = _fields(csv.reader([head], delimiter=delimiter), where)
+    delimiter = max(_DELIMITERS, key=header.count)
+    names = _next_row(csv.reader([header], delimiter=delimiter), where)
     if names is None:
         raise SourceError(
             f"{where} begins with an empty line; its first line must name the columns."
         )
     columns = find_columns(names, text_column, where)
-    places = [(field, names.index(name)) for field, name in columns.items()]
+    indices = [(field, names.index(name)) for field, name in columns.items()]
     reader = csv.reader(texts, delimiter=delimiter)
-    while (row := _fields(reader, where)) is not None:
+    while (row := _next_row(reader, where)) is not None:
         if any(row[len(names) :]):
             raise SourceError(
-                f"Line {reader.line_num + 1} of {where} has {len(row)} fields where the first line "
-                f"names {len(names)}; posts that hold a {delimiter!r} must be in double quotes."
+                f"Line {reader.line_num + 1} of {where} has {len(row)} fields, but the first line "
+                f"names {len(names)}; put posts that contain {delimiter!r} in double quotes."
             )
         if row:
             row += [""] * (len(names) - len(row))
-            yield reader.line_num + 1, {field: row[at] for field, at in places}
+            yield reader.line_num + 1, {field: row[index] for field, index in indices}
 
 
-def _fields(reader: Iterator[list[str]], where: str) -> list[str] | None:
+def _next_row(reader: Iterator[list[str]], where: str) -> list[str] | None:
     try:
         return next(reader, None)
     except csv.Error as error:
         number = getattr(reader, "line_num", 0) + 1
         raise SourceError(
             f"{where} can't be read as CSV up to line {number} ({error}); "
-            "a double quote may be left open before it."
+            "an earlier double quote may not be closed."
         ) from error

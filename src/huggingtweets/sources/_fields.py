@@ -1,9 +1,9 @@
-"""Values as files hold them to the fields of a post.
+"""Parse the values in files into the fields of a post.
 
 Archives and exports write the same things as strings, numbers, nulls or nested objects. These
-functions take any of them and never fail on a shape: a date that can't be read is no date, a text
-that is no text is an empty one (curation counts it as short), so the counts still add up. The only
-error is a text that is far too long to be a post.
+functions accept any of them and never fail on an unexpected type: an unreadable date becomes None
+and an unreadable text becomes empty (curation counts it as short), so the counts still add up. The
+only error is a text that is far too long to be a post.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._text import LONGEST_POST
+from huggingtweets.sources._text import MAX_POST_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from huggingtweets.data.posts import Kind
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # polars takes UTF-8: no lone surrogates
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # polars stores UTF-8, without lone surrogates
 _X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d?) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) (\d{4})", re.ASCII)
-# Not strptime: it is slow, and its names of months depend on the locale.
+# strptime is slow, and its month names depend on the locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_SET = frozenset({"", "0", "f", "false", "n", "nan", "no", "none", "null"})
@@ -48,36 +48,40 @@ _SPREADSHEET_ID = re.compile(r"\d+[.,]\d*[eE]\+?\d+|\d+\.0")
 
 
 def as_dict(value: object) -> dict[str, object]:
-    """Return an object of JSON, or an empty one for anything else."""
+    """Return a JSON object, or an empty one for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[object]:
-    """Return a list of JSON, or an empty one for anything else."""
+    """Return a JSON list, or an empty one for any other value."""
     return value if isinstance(value, list) else []
 
 
-def text_of(value: object, where: str) -> str:
-    """Text as polars can hold it; what is no text is empty."""
+def parse_text(value: object, where: str) -> str:
+    """Return a text that polars can store, or an empty one if the value is not a text.
+
+    Raises:
+        SourceError: the text is too long to be a post.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = str(value)
-    if len(text) > LONGEST_POST:
+    if len(text) > MAX_POST_CHARS:
         raise SourceError(
-            f"A post in {where} is over {LONGEST_POST:,} characters long; take it out."
+            f"A post in {where} is over {MAX_POST_CHARS:,} characters long; remove it."
         )
     return _storable(text)
 
 
 def _storable(text: str) -> str:
-    # Most texts are told to be fine much sooner than a search through them would.
+    # For most texts this check is much faster than a regex search.
     if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 
-def name_of(value: object) -> str | None:
-    """Read a handle, a language code or the like: short, without ``@``; None when there is none."""
+def parse_name(value: object) -> str | None:
+    """Parse a short name such as a handle or a language code, without ``@``; None if missing."""
     if isinstance(value, dict):  # the `user` object of the X API
         value = value.get("screen_name") or value.get("username")
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -85,45 +89,45 @@ def name_of(value: object) -> str | None:
     return _clean_name(str(value)[:100])
 
 
-@lru_cache(maxsize=1024)  # a file names a few authors and languages, a million times
+@lru_cache(maxsize=1024)  # a file repeats a few authors and languages a million times
 def _clean_name(name: str) -> str | None:
     return _UNSTORABLE.sub("\ufffd", name).strip().removeprefix("@") or None
 
 
-def name_of_file(path: Path) -> str:
-    """Return the author's name where only the file has one; its name may be no UTF-8 either."""
-    return name_of(path.stem) or "unknown"
+def author_from_filename(path: Path) -> str:
+    """Return the file's name as the author; it may be invalid UTF-8."""
+    return parse_name(path.stem) or "unknown"
 
 
-def id_of(value: object) -> str | None:
-    """Read an id, or None when there is none to trust.
+def parse_id(value: object) -> str | None:
+    """Parse an id; None if missing or rounded.
 
-    Spreadsheets turn 603275497183846402 into 6.03275E+17, which many posts share: not an id.
+    Spreadsheets turn 603275497183846402 into 6.03275E+17, which many posts would share.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value).strip()
     if not 0 < len(text) <= 100:
         return None
-    if text.isdigit():  # as nearly all are
+    if text.isdigit():  # the common case
         return text
     return None if _SPREADSHEET_ID.fullmatch(text) else _storable(text)
 
 
-def made_id(position: int, text: str) -> str:
-    """Make an id where the source has none: from text and place, the same at each reading.
+def hashed_id(position: int, text: str) -> str:
+    """Hash position and text into a reproducible id, for sources without ids.
 
-    Of the text alone, a post written twice would be one and the counts wouldn't add up; of the
-    place alone, two files of one author would take each other's ids.
+    With the text alone, two equal posts would collide and the counts wouldn't add up. With the
+    position alone, two files of one author would share ids.
     """
     seed = f"{position}\n{text}".encode()
     return hashlib.blake2b(seed, digest_size=8).hexdigest()
 
 
-def time_of(value: object) -> datetime | None:
-    """Read a time in X's form, ISO 8601 or (milli)seconds since 1970; without a zone it is UTC."""
+def parse_time(value: object) -> datetime | None:
+    """Parse X's format, ISO 8601 or (milli)seconds since 1970; without a zone it is UTC."""
     try:
-        time = _parse_time(value)
+        time = _read_time(value)
         if time is None or time.tzinfo is UTC:
             return time
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
@@ -131,7 +135,7 @@ def time_of(value: object) -> datetime | None:
         return None
 
 
-def _parse_time(value: object) -> datetime | None:
+def _read_time(value: object) -> datetime | None:
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
@@ -150,23 +154,23 @@ def _parse_time(value: object) -> datetime | None:
 def _x_time(match: re.Match[str]) -> datetime:
     month, day, hour, minute, second, zone, year = match.groups()
     number = _MONTHS.index(month) + 1
-    if zone == "+0000":  # as X writes them all
+    if zone == "+0000":  # the only zone X writes
         numbers = (int(year), number, int(day), int(hour), int(minute), int(second))
         return datetime(*numbers, tzinfo=UTC)
     return datetime.fromisoformat(f"{year}-{number:02}-{day:0>2}T{hour}:{minute}:{second}{zone}")
 
 
 def is_set(value: object) -> bool:
-    """Tell whether a flag, an id or an object is there, also where it is written as a string."""
+    """Return whether a flag, id or object is set, including flags written as strings."""
     if isinstance(value, str):
         return value.strip().lower() not in _NOT_SET
-    return bool(value) and value == value  # noqa: PLR0124 - NaN, a missing number, isn't itself
+    return bool(value) and value == value  # noqa: PLR0124 - False for NaN, a missing number
 
 
-def kind_of(text: str, fields: Mapping[str, object]) -> Kind:
-    """Tell what kind of post it is, by X's field names and a ``kind`` column where there is one.
+def parse_kind(text: str, fields: Mapping[str, object]) -> Kind:
+    """Determine the kind of a post from X's field names and an optional ``kind`` column.
 
-    Archives set ``retweeted`` to false for retweets, so the text tells them: ``RT @`` at its start.
+    Archives set ``retweeted`` to false even for retweets, which start with ``RT @`` instead.
     """
     if text.startswith("RT @") or _any_set(fields, _REPOST_FIELDS):
         return "repost"
@@ -180,5 +184,5 @@ def kind_of(text: str, fields: Mapping[str, object]) -> Kind:
 
 
 def _any_set(fields: Mapping[str, object], names: frozenset[str]) -> bool:
-    # Most rows have none of the names: told without looking at each.
+    # Fast path: most rows have none of the names.
     return not names.isdisjoint(fields) and any(is_set(fields.get(name)) for name in names)

@@ -1,11 +1,11 @@
-"""Which source reads a file or folder: its ending tells, and where that says little, a look."""
+"""Choose the source for a file or folder by its extension, or by its content if ambiguous."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from huggingtweets.sources._archive_reader import open_members
+from huggingtweets.sources._archive_reader import open_archive
 from huggingtweets.sources._json_rows import kind_of_json
 from huggingtweets.sources.files import READERS, PostFile
 from huggingtweets.sources.mastodon_archive import OUTBOX, MastodonArchive
@@ -16,7 +16,7 @@ from huggingtweets.sources.x_archive import XArchive, grailbird_author
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.sources._open import Source
+    from huggingtweets.sources._source import Source
     from huggingtweets.sources.reading import ReadOptions
 
 SUPPORTED = (
@@ -24,28 +24,28 @@ SUPPORTED = (
     f"outbox.json), a Telegram export (result.json), {', '.join(READERS)}, or hf:OWNER/NAME for a "
     "dataset on the Hugging Face Hub"
 )
-"""What can be read, for error messages."""
+"""Supported formats, for error messages."""
 
 
 def open_path(path: Path, reading: ReadOptions) -> Source | None:
-    """Find the source for a file or folder that is there; None when no source reads it.
+    """Find the source for an existing file or folder; None if the format is not supported.
 
     Raises:
-        SourceError: it is damaged from the start.
+        SourceError: it is damaged at its beginning.
     """
     author = reading.author
     if path.is_dir():
         return _open_folder(path, reading.speaker, author)
-    ending = path.suffix.lower()
-    if path.name.lower().endswith(TAR_ENDINGS) or (ending == ".zip" and _holds_outbox(path)):
+    extension = path.suffix.lower()
+    if path.name.lower().endswith(TAR_ENDINGS) or (extension == ".zip" and _has_outbox(path)):
         return MastodonArchive(path, author)
-    if ending in (".zip", ".js"):
+    if extension in (".zip", ".js"):
         return XArchive(path, author)
-    if ending == ".json":
+    if extension == ".json":
         return _open_json(path, reading)
     if path.name.lower() == "tweets.csv":  # of an X archive from before 2019
         author = author or grailbird_author(path.parent)
-    return PostFile(path, reading.text_column, author) if ending in READERS else None
+    return PostFile(path, reading.text_column, author) if extension in READERS else None
 
 
 def _open_folder(path: Path, speaker: str | None, author: str | None) -> Source:
@@ -65,6 +65,6 @@ def _open_json(path: Path, reading: ReadOptions) -> Source:
     return PostFile(path, reading.text_column, reading.author)
 
 
-def _holds_outbox(path: Path) -> bool:
-    with closing(open_members(path)) as members:
-        return any(OUTBOX.fullmatch(name) for name in members.names())
+def _has_outbox(path: Path) -> bool:
+    with closing(open_archive(path)) as archive:
+        return any(OUTBOX.fullmatch(name) for name in archive.names())

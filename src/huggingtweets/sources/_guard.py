@@ -1,8 +1,8 @@
-"""A ``requests`` session that connects only where it may.
+"""A ``requests`` session that refuses to connect to private networks.
 
-A host's name can lead anywhere, also to the router at home, and can lead elsewhere the next second.
-So the address is checked where the connection is made, not when a name is looked up before it.
-Behind a proxy it is the proxy that looks names up, so only addresses written as such are checked.
+A host name can resolve to any address, such as the router at home, and to another one a second
+later. So the address is checked when the connection is made, not only in an earlier lookup. Behind
+a proxy, the proxy resolves names, so only literal addresses are checked.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Guard:
-    """Which addresses are allowed, and the sockets that are open.
+    """The address policy, and the open sockets.
 
     Attributes:
-        loopback: addresses of this machine are fine, because the user named one.
+        loopback: allow addresses of this machine, because the user named one.
     """
 
     loopback: bool = False
@@ -32,49 +32,49 @@ class Guard:
 
     def check(self, host: str, address: str) -> None:
         """Refuse an address that is not on the public internet."""
-        found = ipaddress.ip_address(address)
-        plain = getattr(found, "ipv4_mapped", None) or found
-        if plain.is_loopback and self.loopback:
+        ip = ipaddress.ip_address(address)
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        if ip.is_loopback and self.loopback:
             return
-        if not plain.is_global or plain.is_multicast:
+        if not ip.is_global or ip.is_multicast:
             raise SourceError(
-                f"{host} leads to {address}, which is no address on the public internet; "
+                f"{host} resolves to {address}, which is not on the public internet; "
                 "check the name."
             )
 
     def check_literal(self, host: str) -> None:
-        """Refuse a host that is such an address itself, before anything is looked up."""
+        """Refuse a host that is itself a private address, without a lookup."""
         with suppress(ValueError):
             self.check(host, str(ipaddress.ip_address(host)))
 
     def look_up(self, host: str, port: int | None) -> None:
-        """Refuse a name when any of its addresses is one; a name without any is told later."""
+        """Refuse a name if any of its addresses is private; connecting reports unknown names."""
         with suppress(OSError, UnicodeError):
-            for *_, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-                self.check(host, str(where[0]))
+            for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                self.check(host, str(address[0]))
 
     def opened(self, connection: socket.socket | None) -> None:
         """Remember a connection for :meth:`close_all`."""
-        self._sockets = [one for one in self._sockets if one.fileno() >= 0]
+        self._sockets = [opened for opened in self._sockets if opened.fileno() >= 0]
         if connection is not None:
             self._sockets.append(connection)
 
     def close_all(self) -> None:
-        """End every connection, from another thread: whoever reads from one gets an error."""
+        """Close every connection from another thread, so that a blocked read fails."""
         for connection in self._sockets:
-            with suppress(OSError):  # past SSLSocket's own, which isn't made for two threads
+            with suppress(OSError):  # bypass SSLSocket.shutdown, which is not thread-safe
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def guarded_session(guard: Guard) -> requests.Session:
-    """Make a session whose connections ask ``guard`` first; redirects are left to the caller."""
+    """Return a session whose connections ``guard`` checks; redirects are left to the caller."""
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    def connected(host: str, connection: socket.socket) -> socket.socket:
-        """Check once more: the name may have led elsewhere the second time it was looked up."""
+    def checked(host: str, connection: socket.socket) -> socket.socket:
+        """Check again: the second lookup of the name may have returned another address."""
         try:
             guard.check(host, connection.getpeername()[0])
         except BaseException:
@@ -85,7 +85,7 @@ def guarded_session(guard: Guard) -> requests.Session:
     class Plain(HTTPConnection):
         def _new_conn(self) -> socket.socket:
             guard.look_up(self.host, self.port)
-            return connected(self.host, super()._new_conn())
+            return checked(self.host, super()._new_conn())
 
         def connect(self) -> None:
             super().connect()
@@ -94,7 +94,7 @@ def guarded_session(guard: Guard) -> requests.Session:
     class Secure(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
             guard.look_up(self.host, self.port)
-            return connected(self.host, super()._new_conn())
+            return checked(self.host, super()._new_conn())
 
         def connect(self) -> None:
             super().connect()
@@ -113,7 +113,7 @@ def guarded_session(guard: Guard) -> requests.Session:
 
     class Session(requests.Session):
         def get_redirect_target(self, resp: object) -> None:
-            """Say there is none: `requests` would read such an answer whole, however long."""
+            """Return None: `requests` would read the whole body of a redirect, however long."""
 
     session = Session()
     session.mount("http://", Adapter())

@@ -1,4 +1,4 @@
-"""One request and its whole answer, within a size and a time."""
+"""Send one request and read the whole response, within limits of size and time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What a server said, read whole."""
+    """A complete response."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,63 +31,63 @@ class HttpResponse:
 
 
 class RetryableError(Exception):
-    """Something that may go better next time."""
+    """A failure that may not occur again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseLimits:
-    """What an answer may take.
+    """The size and time limits of a response.
 
     Attributes:
-        largest: bytes.
-        seconds: for messages.
-        deadline: when they are over, of the monotonic clock.
+        max_bytes: of the body.
+        seconds: the time limit, for messages.
+        deadline: end of the time limit, on the monotonic clock.
     """
 
-    largest: int
+    max_bytes: int
     seconds: float
     deadline: float
 
     @property
     def left(self) -> float:
-        """Seconds to go, a little over 0 when they are over."""
+        """Seconds left, slightly above 0 after the deadline."""
         return max(0.001, self.deadline - time.monotonic())
 
     @property
     def over(self) -> bool:
-        """Whether no time is left."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self.deadline
 
 
 @dataclass(frozen=True, slots=True)
 class HttpTransport:
-    """Asks one question at a time.
+    """Sends one request at a time.
 
     Attributes:
         host: for messages.
-        session: a guarded one.
-        guard: its guard, which can hang up.
+        session: a guarded session.
+        guard: its guard, which can close connections.
     """
 
     host: str
     session: requests.Session
     guard: Guard
 
-    def ask(
+    def get(
         self, url: str, params: Mapping[str, str] | None, limits: ResponseLimits
     ) -> HttpResponse:
-        """Get an answer, whatever its status below 500.
+        """Return the response, whatever its status below 500.
 
         Raises:
-            CutError: it broke, or the server did.
-            SourceError: it is too large or too slow, or asking again is of no use.
+            RetryableError: the connection or the server failed.
+            SourceError: the response is too large or too slow, or retrying is pointless.
         """
         import requests
         from urllib3.exceptions import HTTPError
 
         try:
             with (
-                self._hanging_up_at_the_end(limits),
+                self._close_at_deadline(limits),
                 self.session.get(
                     url,
                     params=params,
@@ -101,16 +101,16 @@ class HttpTransport:
         except (requests.RequestException, HTTPError, OSError) as error:
             if limits.over:
                 raise self._too_slow(limits) from error
-            raise self._broken(error) from error
-        if limits.over:  # cut by us, which may look like its end
+            raise self._connection_error(error) from error
+        if limits.over:  # we closed the connection, which may look like the end of the body
             raise self._too_slow(limits)
         if response.status_code >= 500:
             raise RetryableError(f"it answered {response.status_code}")
         return HttpResponse(response.status_code, response.headers, body)
 
     @contextmanager
-    def _hanging_up_at_the_end(self, limits: ResponseLimits) -> Iterator[None]:
-        """End the connection at the deadline, also one where a byte comes every ten seconds."""
+    def _close_at_deadline(self, limits: ResponseLimits) -> Iterator[None]:
+        """Close the connection at the deadline, even if the server keeps sending single bytes."""
         timer = threading.Timer(limits.left + 0.01, self.guard.close_all)
         timer.daemon = True
         timer.start()
@@ -124,10 +124,10 @@ class HttpTransport:
         chunks, size = [], 0
         for chunk in response.raw.stream(_CHUNK, decode_content=True):
             size += len(chunk)
-            if size > limits.largest:
+            if size > limits.max_bytes:
                 raise SourceError(
-                    f"{self.host} answered with over {limits.largest / 1024**2:,.0f} MB, "
-                    "far more than such an answer holds; check the address."
+                    f"{self.host} sent over {limits.max_bytes / 1024**2:,.0f} MB, far more than "
+                    "such a response holds; check the address."
                 )
             chunks.append(chunk)
             if limits.over:
@@ -136,11 +136,11 @@ class HttpTransport:
 
     def _too_slow(self, limits: ResponseLimits) -> SourceError:
         return SourceError(
-            f"{self.host} took over {limits.seconds:,.3g} seconds for an answer; try again later."
+            f"{self.host} took over {limits.seconds:,.3g} seconds to respond; try again later."
         )
 
-    def _broken(self, error: Exception) -> Exception:
-        """Tell what is of no use to try again from what is."""
+    def _connection_error(self, error: Exception) -> Exception:
+        """Return a SourceError if retrying is pointless, otherwise a RetryableError."""
         import requests
 
         cause = f"{error!r}"
@@ -151,5 +151,5 @@ class HttpTransport:
         if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE" in cause:
             return SourceError(f"{self.host} has no valid certificate; check the name.")
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-            return SourceError(f"{self.host} is no address that can be asked; check it.")
+            return SourceError(f"{self.host} is not a valid address; check it.")
         return RetryableError("the connection failed")

@@ -1,4 +1,4 @@
-"""What a JavaScript file such as ``window.YTD.tweets.part0 = [...]`` holds, item by item."""
+"""Parse JavaScript files such as ``window.YTD.tweets.part0 = [...]``, item by item."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from huggingtweets.sources._json_reader import JsonReader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_LONGEST_HEAD = 1_000  # characters up to the `=`
+_MAX_HEADER = 1_000  # characters up to the `=`
 
 
 def js_items(chunks: Iterable[str], where: str) -> Iterator[object]:
     """Yield the items of the list that a file assigns to a variable of any name.
 
     Args:
-        chunks: the file's text in pieces.
+        chunks: the file's text in chunks.
         where: the file's name for error messages.
     """
     reader = JsonReader(iter(chunks), where)
-    _enter(reader, "[", where)
+    _skip_assignment(reader, "[", where)
     reader.skip()
     more = reader.peek() != "]"
     while more:
@@ -29,25 +29,25 @@ def js_items(chunks: Iterable[str], where: str) -> Iterator[object]:
         more = reader.next_item("]")
     reader.skip()
     if reader.peek() not in ("", ";"):
-        raise reader.broken("something follows the list")
+        raise reader.invalid("extra text after the list")
 
 
 def js_object(chunks: Iterable[str], where: str) -> object:
     """Return the object that a file assigns to a variable of any name."""
     reader = JsonReader(iter(chunks), where)
-    _enter(reader, "{", where)
+    _skip_assignment(reader, "{", where)
     return reader.value()
 
 
-def _enter(reader: JsonReader, bracket: str, where: str) -> None:
-    """Go past the first ``=`` (the variable's name has changed over time), to the bracket."""
+def _skip_assignment(reader: JsonReader, bracket: str, where: str) -> None:
+    """Skip past the first ``=`` to the bracket; the variable's name has changed over time."""
     first = reader.peek()
     if not first:
         raise SourceError(f"{where} is empty.")
     if first == bracket:
         return
-    if not reader.skip_past("=", _LONGEST_HEAD) or reader.peek() != bracket:
+    if not reader.skip_past("=", _MAX_HEADER) or reader.peek() != bracket:
         raise SourceError(
             f"{where} is not a file of an X archive: "
-            f"it does not begin like `window.YTD.tweets.part0 = {bracket}`."
+            f"it doesn't begin like `window.YTD.tweets.part0 = {bracket}`."
         )

@@ -1,8 +1,8 @@
-"""JSON text, value by value, without the whole of it in memory.
+"""Read JSON value by value without loading the whole document.
 
-An archive of ten years is a single list of a few hundred MB. The standard library's decoder reads
-one value at a place in a string, so a buffer of about two chunks is enough: decode the value at its
-start, and where the buffer cuts it, read on. No other library is needed.
+An archive of ten years is a single list of a few hundred MB. The standard library can decode one
+value at a position in a string, so a buffer of about two chunks suffices: decode the value at its
+start, and read more if the buffer ends within it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from huggingtweets.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST_ITEM = 16 * 1024 * 1024
-"""Characters. A tweet with everything X adds is some 10,000."""
+MAX_ITEM_CHARS = 16 * 1024 * 1024
+"""A tweet with all the fields that X adds has about 10,000 characters."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_WHOLE = ("}", "]", '"')
-# Numbers stay text: ids have 64 bits, and Python refuses to convert one of 5,000 digits.
+_VALUE_ENDS = ("}", "]", '"')
+# Integers stay text, because Python refuses to convert one of 5,000 digits.
 DECODER = json.JSONDecoder(parse_int=str)
 
 
 class JsonReader:
-    """A buffer over the chunks of a text and a place in it.
+    """A cursor over JSON text that arrives in chunks.
 
     Args:
-        chunks: the text in pieces.
+        chunks: the text in chunks.
         where: the file's name for error messages.
     """
 
@@ -37,42 +37,42 @@ class JsonReader:
         self._chunks = chunks
         self._where = where
         self._text = ""
-        self._at = 0  # place in `_text`
-        self._before = 0  # characters that left the buffer
-        self._count = 0  # items that are over
+        self._position = 0  # in `_text`
+        self._discarded = 0  # characters removed from the buffer
+        self._count = 0  # complete items so far
 
     def peek(self) -> str:
-        """Return the next character that is no space, without taking it; "" at the end."""
+        """Return the next non-space character without consuming it; "" at the end."""
         while True:
-            space = _SPACE.match(self._text, self._at)
-            self._at = space.end() if space else self._at
-            if self._at < len(self._text):
-                return self._text[self._at]
+            space = _SPACE.match(self._text, self._position)
+            self._position = space.end() if space else self._position
+            if self._position < len(self._text):
+                return self._text[self._position]
             if not self._more():
                 return ""
 
     def skip(self) -> None:
-        """Take the character that :meth:`peek` returned."""
-        self._at += 1
+        """Consume the character that :meth:`peek` returned."""
+        self._position += 1
 
-    def skip_past(self, mark: str, longest: int) -> bool:
-        """Go past the first ``mark`` within ``longest`` characters; False when there is none."""
-        while mark not in self._text[self._at :] and len(self._text) < longest and self._more():
+    def skip_past(self, mark: str, limit: int) -> bool:
+        """Skip past the first ``mark`` within ``limit`` characters; False if there is none."""
+        while mark not in self._text[self._position :] and len(self._text) < limit and self._more():
             pass
-        place = self._text.find(mark, self._at, self._at + longest)
-        if place >= 0:
-            self._at = place + 1
-        return place >= 0
+        index = self._text.find(mark, self._position, self._position + limit)
+        if index >= 0:
+            self._position = index + 1
+        return index >= 0
 
     def next_item(self, end: str) -> bool:
-        """Go past the comma after an item, or up to ``end``; tell whether an item follows."""
+        """Skip the comma after an item, or stop at ``end``; return whether an item follows."""
         self._count += 1
         mark = self.peek()
         if mark == ",":
-            self._at += 1
+            self._position += 1
             mark = self.peek()
         elif mark != end:
-            raise self.broken("no comma between two items") if mark else self.truncated()
+            raise self.invalid("no comma between two items") if mark else self.truncated()
         return mark != end
 
     def key(self) -> str:
@@ -80,62 +80,62 @@ class JsonReader:
         mark = self.peek()
         name = self.value() if mark == '"' else None
         if not isinstance(name, str) or self.peek() != ":":
-            raise self.broken("no name of a field") if self.peek() else self.truncated()
-        self._at += 1
+            raise self.invalid("a field without a name") if self.peek() else self.truncated()
+        self._position += 1
         return name
 
     def value(self) -> object:
-        """Decode the value at this place, reading on while the buffer holds only its start."""
+        """Decode the value at this position, reading more while the buffer ends within it."""
         if not self.peek():
             raise self.truncated()
         while True:
             value: object = None
             end = -1
             try:
-                value, end = DECODER.raw_decode(self._text, self._at)
+                value, end = DECODER.raw_decode(self._text, self._position)
             except json.JSONDecodeError as error:
-                if not self._may_go_on(error):
-                    self._at = error.pos
-                    raise self.broken(error.msg) from error
+                if not self._is_incomplete(error):
+                    self._position = error.pos
+                    raise self.invalid(error.msg) from error
             except RecursionError as error:
-                raise self.broken("nested too deeply") from error
-            # A number may go on in the next chunk; what ends like this does not.
-            if end >= 0 and (end < len(self._text) or self._text[end - 1] in _WHOLE):
-                self._at = end
+                raise self.invalid("nested too deeply") from error
+            # A number or literal at the end of the buffer may continue in the next chunk.
+            if end >= 0 and (end < len(self._text) or self._text[end - 1] in _VALUE_ENDS):
+                self._position = end
                 return value
-            if len(self._text) - self._at > LONGEST_ITEM:
-                raise self.broken(f"an item of over {LONGEST_ITEM:,} characters")
+            if len(self._text) - self._position > MAX_ITEM_CHARS:
+                raise self.invalid(f"an item of over {MAX_ITEM_CHARS:,} characters")
             if not self._more():
                 raise self.truncated()
 
-    def broken(self, what: str) -> SourceError:
-        """Make the error for what no JSON holds at this place."""
+    def invalid(self, what: str) -> SourceError:
+        """Return the error for invalid JSON at this position."""
         return SourceError(
-            f"{self._where} is broken at character {self._before + self._at:,}, "
-            f"after {self._count:,} whole items ({what}); download the archive again."
+            f"{self._where} is broken at character {self._discarded + self._position:,}, "
+            f"after {self._count:,} complete items ({what}); download the archive again."
         )
 
     def truncated(self) -> SourceError:
-        """Make the error for a text that ends too early."""
+        """Return the error for text that ends too early."""
         return SourceError(
-            f"{self._where} ends in the middle, after {self._count:,} whole items; "
-            "it is cut short, download the archive again."
+            f"{self._where} is truncated after {self._count:,} complete items; "
+            "download the archive again."
         )
 
-    def _may_go_on(self, error: json.JSONDecodeError) -> bool:
-        """Tell an item that the buffer cuts from a broken one.
+    def _is_incomplete(self, error: json.JSONDecodeError) -> bool:
+        """Return whether the error may come from the end of the buffer rather than invalid JSON.
 
-        A cut shows at the end of the buffer (``-Infinity`` or an escape begins up to 12 characters
-        before it) or as a string without its end.
+        Such an error is at the end of the buffer (``-Infinity`` or an escape begins up to 12
+        characters before it) or is an unterminated string.
         """
         return error.pos > len(self._text) - 13 or error.msg.startswith("Unterminated string")
 
     def _more(self) -> bool:
-        """Drop what was read and append the next chunk; False at the end of the file."""
+        """Discard consumed text and append the next chunk; False at the end of the file."""
         chunk = next(self._chunks, None)
         if chunk is None:
             return False
-        self._before += self._at
-        self._text = self._text[self._at :] + chunk
-        self._at = 0
+        self._discarded += self._position
+        self._text = self._text[self._position :] + chunk
+        self._position = 0
         return True

@@ -1,4 +1,4 @@
-"""Posts in JSON: one object a line (``.jsonl``), or a list of objects (``.json``), streamed."""
+"""Stream posts from JSON: one object per line (``.jsonl``) or a list of objects (``.json``)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._columns import find_columns, known_columns
 from huggingtweets.sources._json_reader import DECODER, JsonReader
-from huggingtweets.sources._json_tree import ITEM, begin, tree_values
-from huggingtweets.sources._text import decoded, file_chunks, lines
+from huggingtweets.sources._json_tree import ITEM, opening_bracket, tree_values
+from huggingtweets.sources._text import decode_utf8, file_chunks, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,66 +20,66 @@ if TYPE_CHECKING:
     Rows = Iterator[tuple[int, dict[str, object]]]
 
 _TELEGRAM = frozenset({"personal_information", "chats", "left_chats"})
-LONGEST_LINE = 1_000_000
-"""Characters; a line of JSON holds more than the post's text."""
+MAX_LINE_CHARS = 1_000_000
+"""More than a post's limit, because a line of JSON holds more than the text."""
 
 
-def text_lines(path: Path, longest: int) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path, max_chars: int) -> Iterator[tuple[int, str]]:
     """Yield the lines of a text file with their numbers."""
     with closing(file_chunks(path)) as chunks:
-        yield from lines(decoded(chunks, str(path)), str(path), longest)
+        yield from lines(decode_utf8(chunks, str(path)), str(path), max_chars)
 
 
 def jsonl_rows(path: Path, text_column: str | None) -> Rows:
-    """Read one object a line."""
+    """Read one object per line."""
     checked = False
-    for number, line in text_lines(path, LONGEST_LINE):
+    for number, line in text_lines(path, MAX_LINE_CHARS):
         if not line.strip():
             continue
         row = _json_object(line, number, path)
-        if not checked:  # later lines may lack the text: an empty post
+        if not checked:  # a later line without a text is an empty post
             find_columns(tuple(row), text_column, path)
             checked = True
         yield number, _fields(row, text_column)
 
 
 def json_rows(path: Path, text_column: str | None) -> Rows:
-    """Read the objects of a list: the document itself, or the first list in it that holds posts."""
-    chosen = _list_of_posts(path, text_column)
-    for number, place, value in _values(path):
-        if place == chosen:
+    """Read the objects of the top-level list, or of the first list inside that holds posts."""
+    chosen = _find_list_of_posts(path, text_column)
+    for number, key_path, value in _values(path):
+        if key_path == chosen:
             row = _as_row(value, f"Value {number} of {path}", "each item must be one")
             yield number, _fields(row, text_column)
 
 
-def _list_of_posts(path: Path, text_column: str | None) -> tuple[str, ...]:
-    """Find the first list with an object that has a text; reads no further than that."""
-    without: tuple[str, ...] | None = None  # the columns of an object that has none
-    for number, place, value in _values(path):
-        if place == (ITEM,):
+def _find_list_of_posts(path: Path, text_column: str | None) -> tuple[str, ...]:
+    """Return the key path of the first list with an object that has a text."""
+    columns_without_text: tuple[str, ...] | None = None
+    for number, key_path, value in _values(path):
+        if key_path == (ITEM,):
             row = _as_row(value, f"Value {number} of {path}", "each item must be one")
-        elif place[-1] == ITEM and isinstance(value, dict):
+        elif key_path[-1] == ITEM and isinstance(value, dict):
             row = value
         else:
             continue
         if "text" in known_columns(tuple(row), text_column):
-            return place
-        without = without or tuple(row)
-    if without is None:
-        raise SourceError(f"{path} holds no posts: no list of objects is in it.")
-    find_columns(without, text_column, path)
+            return key_path
+        columns_without_text = columns_without_text or tuple(row)
+    if columns_without_text is None:
+        raise SourceError(f"{path} holds no posts: it has no list of objects.")
+    find_columns(columns_without_text, text_column, path)
     return ()
 
 
 def _values(path: Path) -> Iterator[tuple[int, tuple[str, ...], object]]:
     with closing(file_chunks(path)) as chunks:
-        tree = tree_values(decoded(chunks, str(path)), str(path), _is_list)
-        for number, (place, value) in enumerate(tree, start=1):
-            yield number, place, value
+        tree = tree_values(decode_utf8(chunks, str(path)), str(path), _is_list)
+        for number, (key_path, value) in enumerate(tree, start=1):
+            yield number, key_path, value
 
 
-def _is_list(path: tuple[str, ...], bracket: str) -> bool:
-    return len(path) == 1 and bracket == "["
+def _is_list(key_path: tuple[str, ...], bracket: str) -> bool:
+    return len(key_path) == 1 and bracket == "["
 
 
 def _fields(row: dict[str, object], text_column: str | None) -> dict[str, object]:
@@ -92,28 +92,28 @@ def _json_object(line: str, number: int, path: Path) -> dict[str, object]:
         row = DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise SourceError(
-            f"Line {number} of {path} is broken JSON (character {error.pos + 1}: {error.msg}); "
-            "each line must be one whole object."
+            f"Line {number} of {path} is invalid JSON (character {error.pos + 1}: {error.msg}); "
+            "each line must be one complete object."
         ) from error
     except RecursionError as error:
         raise SourceError(f"Line {number} of {path} is nested too deeply to be a post.") from error
     return _as_row(row, f"Line {number} of {path}", "each line must be one")
 
 
-def _as_row(row: object, where: str, wanted: str) -> dict[str, object]:
+def _as_row(row: object, where: str, rule: str) -> dict[str, object]:
     if isinstance(row, dict) and isinstance(row.get("tweet"), dict):
-        row = row["tweet"]  # as the items of an X archive
+        row = row["tweet"]  # the item format of X archives
     if not isinstance(row, dict):
-        raise SourceError(f'{where} is not a JSON object; {wanted}, like {{"text": "..."}}.')
+        raise SourceError(f'{where} is not a JSON object; {rule}, like {{"text": "..."}}.')
     return row
 
 
 def kind_of_json(path: Path) -> Literal["mastodon", "telegram", "posts"]:
-    """Tell by the names of its first fields what a document holds; reads no further."""
+    """Detect what a document holds from the names of its first fields, reading no further."""
     where = str(path)
     with closing(file_chunks(path)) as chunks:
-        reader = JsonReader(decoded(chunks, where), where)
-        if begin(reader, where) == "[":
+        reader = JsonReader(decode_utf8(chunks, where), where)
+        if opening_bracket(reader, where) == "[":
             return "posts"
         reader.skip()
         seen: set[str] = set()

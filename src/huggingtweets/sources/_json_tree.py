@@ -1,4 +1,4 @@
-"""Values inside one large JSON document, such as the messages of a Telegram export, one by one."""
+"""Stream the values inside one large JSON document, such as the messages of a Telegram export."""
 
 from __future__ import annotations
 
@@ -10,36 +10,40 @@ from huggingtweets.sources._json_reader import JsonReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-Path = tuple[str, ...]
-"""The names of the fields that lead to a value; :data:`ITEM` stands for a place in a list."""
+KeyPath = tuple[str, ...]
+"""The field names that lead to a value; :data:`ITEM` stands for an index in a list."""
 
 ITEM = "[]"
 
 
 def tree_values(
-    chunks: Iterable[str], where: str, enter: Callable[[Path, str], bool]
-) -> Iterator[tuple[Path, object]]:
-    """Yield every value with the path to it; only what is not entered has to fit in memory.
+    chunks: Iterable[str], where: str, enter: Callable[[KeyPath, str], bool]
+) -> Iterator[tuple[KeyPath, object]]:
+    """Yield every value with its key path; only values that are not entered must fit in memory.
 
     Args:
-        chunks: the document's text in pieces.
+        chunks: the document's text in chunks.
         where: the file's name for error messages.
-        enter: by path and bracket, whether to yield the values inside an object or a list instead
-            of the whole. The document itself is always entered.
+        enter: given key path and bracket, whether to yield the values inside an object or list one
+            by one. The document itself is always entered.
     """
     reader = JsonReader(iter(chunks), where)
-    begin(reader, where)
+    opening_bracket(reader, where)
     yield from _walk(reader, (), enter)
     if mark := reader.peek():
         if mark == "{":
             raise SourceError(
-                f"{where} holds one JSON object after another; give it the ending .jsonl."
+                f"{where} holds one JSON object after another; rename it to end in .jsonl."
             )
-        raise reader.broken("something follows the end")
+        raise reader.invalid("extra text at the end")
 
 
-def begin(reader: JsonReader, where: str) -> str:
-    """Return the bracket with which the document begins; one that has none is an error."""
+def opening_bracket(reader: JsonReader, where: str) -> str:
+    """Return the bracket that the document begins with.
+
+    Raises:
+        SourceError: it begins with something else.
+    """
     first = reader.peek()
     if not first:
         raise SourceError(f"{where} is empty.")
@@ -49,8 +53,8 @@ def begin(reader: JsonReader, where: str) -> str:
 
 
 def _walk(
-    reader: JsonReader, path: Path, enter: Callable[[Path, str], bool]
-) -> Iterator[tuple[Path, object]]:
+    reader: JsonReader, path: KeyPath, enter: Callable[[KeyPath, str], bool]
+) -> Iterator[tuple[KeyPath, object]]:
     mark = reader.peek()
     if mark not in ("[", "{") or (path and not enter(path, mark)):
         yield path, reader.value()

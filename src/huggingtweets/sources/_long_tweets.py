@@ -1,8 +1,8 @@
-"""The long posts of an X archive: whole in ``note-tweet.js``, cut short in ``tweets.js``.
+"""Restore the long tweets of an X archive: full in ``note-tweet.js``, truncated in ``tweets.js``.
 
-Two shapes are known. Most archives have ``{"noteTweet": {"noteTweetId", "createdAt", "core":
-{"text"}}}``, where no id leads to the tweet: it was written in the same second and begins alike.
-Some name the tweet: ``{"noteTweet": {"tweetId", "noteTweetResults": {"text"}}}``.
+Two formats are known. Most archives have ``{"noteTweet": {"noteTweetId", "createdAt", "core":
+{"text"}}}`` without the id of the tweet, which was written in the same second and begins with the
+same text. Some name the tweet: ``{"noteTweet": {"tweetId", "noteTweetResults": {"text"}}}``.
 """
 
 from __future__ import annotations
@@ -15,40 +15,39 @@ from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._fields import id_of, text_of, time_of
+from huggingtweets.sources._fields import parse_id, parse_text, parse_time
 from huggingtweets.storage.files import wrap_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-_TEXTS = ("core", "noteTweetResults", "noteTweetContents", "result")
+_TEXT_FIELDS = ("core", "noteTweetResults", "noteTweetContents", "result")
 _MENTIONS = re.compile(r"(?:@\w+\s+)+")
 _LINK = re.compile(r"https?://\S+")
-_MARK = "\x1a"  # stands for a link
-_COMPARED = 100  # characters; a cut tweet has some 270
-_FEWEST_COMPARED = 10
-_IN_MEMORY = 32 * 1024**2
-"""Bytes; a few thousand long posts are a tenth of it."""
+_LINK_MARK = "\x1a"  # stands for a link
+_MAX_COMPARED = 100  # characters; a truncated tweet has about 270
+_MIN_COMPARED = 10
+_MAX_IN_MEMORY = 32 * 1024**2
+"""Bytes; a few thousand long tweets take a tenth of it."""
 
-_MOST = 1_000_000
-"""Long posts; each takes some 300 bytes of memory for its place."""
+_MAX_POSTS = 1_000_000
+"""Each takes about 300 bytes of memory for its location."""
 
-_Place = tuple[int, int]
-"""Where a text begins in the file and how many bytes it has."""
+_Location = tuple[int, int]
+"""Offset and size of a text in the file, in bytes."""
 
 
 class LongTweetStore:
-    """The long posts of one archive, however large; use it in ``with closing(...)``.
+    """The long tweets of one archive; use it in ``with closing(...)``.
 
-    Only the places of the texts are held in memory; the texts lie in a file, once they have more
-    than a few MB.
+    Only the locations of the texts stay in memory. Beyond 32 MB the texts are in a temporary file.
     """
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - see close()
-        self._by_id: dict[str, _Place] = {}
-        self._by_second: dict[int, list[_Place]] = {}
+        self._file = SpooledTemporaryFile(max_size=_MAX_IN_MEMORY)  # noqa: SIM115 - see close()
+        self._by_id: dict[str, _Location] = {}
+        self._by_second: dict[int, list[_Location]] = {}
         self._count = 0
 
     def close(self) -> None:
@@ -56,38 +55,44 @@ class LongTweetStore:
         self._file.close()
 
     def add(self, items: Iterable[object], where: str) -> None:
-        """Take the items of a ``note-tweet.js``; what is no note is passed over."""
+        """Add the items of a ``note-tweet.js``; other items are skipped."""
         for item in items:
             note = item.get("noteTweet") if isinstance(item, dict) else None
-            text = text_of(_text_in(note), where)
+            text = parse_text(_text_in(note), where)
             if not isinstance(note, dict) or not text:
                 continue
-            tweet = id_of(note.get("tweetId"))
-            second = _second(time_of(note.get("createdAt")))
+            tweet = parse_id(note.get("tweetId"))
+            second = _second(parse_time(note.get("createdAt")))
             if tweet is not None:
                 self._by_id[tweet] = self._put(text, where)
             elif second is not None:
                 self._by_second.setdefault(second, []).append(self._put(text, where))
 
-    def whole(self, text: str, tweet: str | None, time: datetime | None) -> str:
-        """Return the long post that this text of a tweet was cut from, or the text itself."""
+    def full_text(self, text: str, tweet: str | None, time: datetime | None) -> str:
+        """Return the long tweet that a text was truncated from, or the text itself.
+
+        Args:
+            text: of the tweet in ``tweets.js``.
+            tweet: its id.
+            time: when it was written.
+        """
         if tweet is not None and tweet in self._by_id:
             return self._get(self._by_id[tweet])
         if time is None or not self._by_second:
             return text
         second = int(time.timestamp())
         for near in (second, second - 1, second + 1):
-            for place in self._by_second.get(near, ()):
-                note = self._get(place)
-                if len(note) > len(text) // 2 and _begin_alike(text, note):
+            for location in self._by_second.get(near, ()):
+                note = self._get(location)
+                if len(note) > len(text) // 2 and _have_same_beginning(text, note):
                     return note
         return text
 
-    def _put(self, text: str, where: str) -> _Place:
+    def _put(self, text: str, where: str) -> _Location:
         self._count += 1
-        if self._count > _MOST:
+        if self._count > _MAX_POSTS:
             raise SourceError(
-                f"{where} holds over {_MOST:,} long posts, more than anybody wrote; "
+                f"{where} holds over {_MAX_POSTS:,} long posts, more than anybody writes; "
                 "download the archive again."
             )
         encoded = text.encode()
@@ -96,8 +101,8 @@ class LongTweetStore:
             self._file.write(encoded)
         return start, len(encoded)
 
-    def _get(self, place: _Place) -> str:
-        start, length = place
+    def _get(self, location: _Location) -> str:
+        start, length = location
         self._file.seek(start)
         return self._file.read(length).decode()
 
@@ -105,7 +110,7 @@ class LongTweetStore:
 def _text_in(note: object) -> object:
     if not isinstance(note, dict):
         return None
-    inner = next((note[name] for name in _TEXTS if isinstance(note.get(name), dict)), None)
+    inner = next((note[name] for name in _TEXT_FIELDS if isinstance(note.get(name), dict)), None)
     return note.get("text") if inner is None else _text_in(inner)
 
 
@@ -113,17 +118,17 @@ def _second(time: datetime | None) -> int | None:
     return None if time is None else int(time.timestamp())
 
 
-def _begin_alike(tweet: str, note: str) -> bool:
-    """Compare without entities, addresses, and the mentions a reply begins with.
+def _have_same_beginning(tweet: str, note: str) -> bool:
+    """Compare two texts without entities, links, and the leading mentions of a reply.
 
-    Of a link one text has the address, the other what X made of it.
+    Links differ: one text has the full address, the other X's short one.
     """
-    begins = [_beginning(unescape(tweet)), _beginning(note)]
-    length = min(map(len, begins))
-    return length >= _FEWEST_COMPARED and begins[0][:length] == begins[1][:length]
+    beginnings = [_beginning(unescape(tweet)), _beginning(note)]
+    length = min(map(len, beginnings))
+    return length >= _MIN_COMPARED and beginnings[0][:length] == beginnings[1][:length]
 
 
 def _beginning(text: str) -> str:
-    own = _MENTIONS.sub("", text[:2000], count=1) if text.startswith("@") else text[:2000]
-    cut = _LINK.sub(_MARK, own).split("…")[0]
-    return " ".join(cut.split()).rstrip(f" {_MARK}")[:_COMPARED]
+    body = _MENTIONS.sub("", text[:2000], count=1) if text.startswith("@") else text[:2000]
+    body = _LINK.sub(_LINK_MARK, body).split("…")[0]
+    return " ".join(body.split()).rstrip(f" {_LINK_MARK}")[:_MAX_COMPARED]

@@ -1,7 +1,7 @@
-"""The one door through which posts leave their sources: what an author doesn't want stays inside.
+"""The privacy filter that every source passes through.
 
-Two wishes are honoured: not to be imitated (:mod:`huggingtweets.privacy.opt_out`), and that a post
-which was deleted is forgotten (:mod:`huggingtweets.privacy.deleted_posts`).
+It refuses authors who opted out (:mod:`huggingtweets.privacy.opt_out`) and leaves out posts that
+were deleted (:mod:`huggingtweets.privacy.deleted_posts`).
 """
 
 from __future__ import annotations
@@ -11,91 +11,117 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event
-from huggingtweets.privacy import deleted_posts
-from huggingtweets.privacy import opt_out as optout
+from huggingtweets.privacy import deleted_posts, opt_out
 from huggingtweets.privacy.deleted_posts import PostIds
 from huggingtweets.sources.accounts import NetworkSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from huggingtweets.data.posts import Post
     from huggingtweets.privacy.opt_out import OptOut
-    from huggingtweets.sources._open import Source
+    from huggingtweets.sources._source import Source
     from huggingtweets.sources.reading import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
-class FilteredSource:
-    """A source without what its authors don't want read.
+class PrivacyFilter:
+    """The opt-out list and the deleted posts, ready to be applied to a source.
 
     Attributes:
-        source: opened without an alias, so that it tells whose posts they really are.
-        reading: as the user wants it.
-        opt_out: those who are refused.
-        forget: posts that are left out.
+        reading: the user's options.
+        opted_out: authors to refuse.
+        deleted: posts to leave out.
+    """
+
+    reading: ReadOptions
+    opted_out: OptOut
+    deleted: PostIds
+
+    @classmethod
+    def load(cls, reading: ReadOptions) -> PrivacyFilter:
+        """Read the opt-out list and the deleted posts, and check the alias.
+
+        Raises:
+            OptedOutError: the alias is the handle of an author who opted out.
+        """
+        opted_out = opt_out.load() if reading.refuse_opted_out else opt_out.NOBODY
+        opted_out.check([reading.author] if reading.author else [])
+        return cls(reading, opted_out, PostIds.parse(reading.forget | deleted_posts.remembered()))
+
+    @property
+    def source_options(self) -> ReadOptions:
+        """Options for opening the source: no alias if posts must name their real author."""
+        return replace(self.reading, author=None) if self._is_needed else self.reading
+
+    def apply(self, source: Source) -> Source:
+        """Put the filter in front of a source.
+
+        Raises:
+            OptedOutError: the account belongs to an author who opted out.
+        """
+        if not self._is_needed:
+            return source
+        if isinstance(source, NetworkSource):  # before any request is made
+            self.opted_out.check([source.account.handle])
+        return FilteredSource(source, self)
+
+    @property
+    def _is_needed(self) -> bool:
+        return bool(self.opted_out or self.deleted or self.reading.forget)
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredSource:
+    """A source behind the privacy filter.
+
+    Attributes:
+        source: opened without an alias.
+        privacy: the filter.
     """
 
     source: Source
-    reading: ReadOptions
-    opt_out: OptOut
-    forget: PostIds
+    privacy: PrivacyFilter
 
     @property
     def name(self) -> str:
-        """What kind of source it is."""
+        """The kind of source."""
         return self.source.name
 
     def posts(self) -> Iterator[Post]:
-        """Yield the posts that may be read.
+        """Yield the posts that may be used.
 
         Raises:
-            OptedOutError: their author asked not to be imitated.
-            SourceError: all of them are to be forgotten.
+            OptedOutError: their author opted out.
+            SourceError: all of them were deleted.
         """
-        alias, checked = self.reading.author, set()
-        passed = left_out = 0
+        reading, checked = self.privacy.reading, set()
+        kept = left_out = 0
         for post in self.source.posts():
             if post.author not in checked:
-                self.opt_out.check([post.author])
+                self.privacy.opted_out.check([post.author])
                 checked.add(post.author)
-            if self._is_forgotten(post):
+            if self._is_deleted(post):
                 left_out += 1
                 continue
-            passed += 1
-            yield replace(post, author=alias) if alias else post
-        if left_out or self.reading.forget:
-            self.reading.listen(Event(stage="forget", done=left_out))
-        if not passed:
+            kept += 1
+            yield replace(post, author=reading.author) if reading.author else post
+        if left_out or reading.forget:
+            reading.listen(Event(stage="forget", done=left_out))
+        if not kept:
             raise SourceError(
-                f"All {left_out:,} posts of this {self.name} source are to be forgotten, so there "
-                "is none to read."
+                f"All {left_out:,} posts of this {self.name} source are deleted posts, so none is "
+                "left to read."
             )
 
-    def _is_forgotten(self, post: Post) -> bool:
-        alias = self.reading.author  # by which the post may have been met before
-        return self.forget.has(post.author, post.id) or (
-            alias is not None and self.forget.has(alias, post.id)
+    def _is_deleted(self, post: Post) -> bool:
+        alias = self.privacy.reading.author  # an earlier run may have read the post under it
+        deleted = self.privacy.deleted
+        return deleted.has(post.author, post.id) or (
+            alias is not None and deleted.has(alias, post.id)
         )
 
 
-def apply_privacy_filter(find: Callable[[ReadOptions], Source], reading: ReadOptions) -> Source:
-    """Find a source as ``find`` does and keep inside it what its authors don't want read.
-
-    Raises:
-        OptedOutError: the account, or the alias, is of somebody who asked not to be imitated.
-    """
-    opt_out = optout.load() if reading.refuse_opted_out else optout.NOBODY
-    forget = PostIds.of(reading.forget | deleted_posts.remembered())
-    opt_out.check([reading.author] if reading.author else [])
-    if not opt_out and not forget and not reading.forget:
-        return find(reading)
-    source = find(replace(reading, author=None))
-    if isinstance(source, NetworkSource):  # before any request is made
-        opt_out.check([source.account.handle])
-    return FilteredSource(source, reading, opt_out, forget)
-
-
 def unwrap(source: Source) -> Source:
-    """The source itself, behind the wishes."""
+    """Return the source behind the privacy filter."""
     return source.source if isinstance(source, FilteredSource) else source

@@ -1,11 +1,11 @@
-"""The tweets of a ``tweets.js``, as quickly as can be: a million have over a gigabyte of JSON.
+"""A fast parser for ``tweets.js``: a million tweets are over a gigabyte of JSON.
 
-As X writes it the file is a list of ``{"tweet": {...}}``. It is cut in front of one such item, a
-megabyte at a time, and msgspec decodes the piece, building only the few fields that make a post.
-Whether the cut was right needs no guess: only whole items between brackets are valid JSON. What is
-anything but the common form (an id that is a number, half of an emoji) is decoded by the standard
-library, and a file that is no such list, or broken, is read again by :mod:`._js_array`, which can
-read any and tells where it is broken.
+X writes the file as a list of ``{"tweet": {...}}``. The parser splits it between two items, about a
+megabyte at a time, and msgspec decodes each piece, building only the few fields that make a post. A
+wrong split can't go unnoticed, because only complete items are valid JSON. Items in an unusual form
+(a numeric id, half an emoji) are decoded by the standard library. A file that is not such a list,
+or is broken, is read again by :mod:`._js_array`, which accepts any list and reports where it is
+broken.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, TypedDict
 import polars as pl
 
 from huggingtweets.sources._js_array import js_items
-from huggingtweets.sources._json_reader import DECODER, LONGEST_ITEM
-from huggingtweets.sources._text import decoded
+from huggingtweets.sources._json_reader import DECODER, MAX_ITEM_CHARS
+from huggingtweets.sources._text import decode_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -34,9 +34,9 @@ _FIRST = re.compile(
     % ((_SPACE,) * 5)
 )
 _END = re.compile(rb"\]%b;?%b\Z" % ((_SPACE,) * 2))
-_NEXT = re.compile(rb"\}%b(,)%b\{%b\Z" % ((_SPACE,) * 3))  # stands before `"tweet"`
+_NEXT = re.compile(rb"\}%b(,)%b\{%b\Z" % ((_SPACE,) * 3))  # precedes `"tweet"`
 _NAME = b'"tweet"'
-_LONGEST_GAP = 200  # bytes from one item to the name in the next; they are white space
+_MAX_GAP = 200  # bytes of white space between an item and the name in the next one
 
 
 class _User(TypedDict, total=False):
@@ -45,7 +45,7 @@ class _User(TypedDict, total=False):
 
 
 class _Tweet(TypedDict, total=False):
-    """The fields that make a post, of the types X gives them."""
+    """The fields that make a post, with the types that X writes."""
 
     id_str: str | None
     id: str | None
@@ -70,17 +70,17 @@ class _Item(TypedDict):
     tweet: _Tweet
 
 
-class _FallbackToSlowParser(Exception):  # noqa: N818 - no fault: another reader takes over
-    """The file, or the rest of it, is of another form, or broken."""
+class _FallbackToSlowParser(Exception):  # noqa: N818 - not an error
+    """The file, or the rest of it, has another form or is broken."""
 
 
 def tweet_items(chunks: Callable[[], Generator[bytes, None, None]], where: str) -> Iterator[object]:
     """Yield the items of the list that a file assigns to a variable of any name.
 
-    A tweet that is wrapped as ``{"tweet": {...}}`` may lack the fields that no post needs.
+    A tweet wrapped as ``{"tweet": {...}}`` may lack fields that posts don't need.
 
     Args:
-        chunks: opens the file, as often as it is called.
+        chunks: opens the file each time it is called.
         where: the file's name for error messages.
     """
     done = 0
@@ -94,37 +94,37 @@ def tweet_items(chunks: Callable[[], Generator[bytes, None, None]], where: str) 
     except _FallbackToSlowParser:
         pass
     with closing(chunks()) as opened:
-        yield from islice(js_items(decoded(opened, where), where), done, None)
+        yield from islice(js_items(decode_utf8(opened, where), where), done, None)
 
 
 def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Cut the list into pieces of whole items, without its brackets."""
-    waiting = next(chunks, b"")
-    first = _FIRST.match(waiting)
+    """Split the list into pieces of complete items, without its brackets."""
+    buffer = next(chunks, b"")
+    first = _FIRST.match(buffer)
     if first is None:
         raise _FallbackToSlowParser
-    waiting = waiting[first.end() :]
-    looked = 0  # up to where no item ends
+    buffer = buffer[first.end() :]
+    searched = 0  # no item ends before this index
     for chunk in chunks:
-        cut = _last_cut(waiting, looked)
-        if cut is not None:
-            yield waiting[:cut]
-            waiting = waiting[cut + 1 :]
-        looked = 0 if cut is not None else max(0, len(waiting) - _LONGEST_GAP)
-        waiting += chunk
-        if len(waiting) > LONGEST_ITEM:
+        comma = _last_separator(buffer, searched)
+        if comma is not None:
+            yield buffer[:comma]
+            buffer = buffer[comma + 1 :]
+        searched = 0 if comma is not None else max(0, len(buffer) - _MAX_GAP)
+        buffer += chunk
+        if len(buffer) > MAX_ITEM_CHARS:
             raise _FallbackToSlowParser
-    end = _END.search(waiting, max(0, len(waiting) - _LONGEST_GAP))
+    end = _END.search(buffer, max(0, len(buffer) - _MAX_GAP))
     if end is None:
         raise _FallbackToSlowParser
-    yield waiting[: end.start()]
+    yield buffer[: end.start()]
 
 
-def _last_cut(text: bytes, start: int) -> int | None:
+def _last_separator(text: bytes, start: int) -> int | None:
     """Find the last comma between two items."""
     name = len(text)
     while (name := text.rfind(_NAME, start, name)) >= 0:
-        if found := _NEXT.search(text, max(0, name - _LONGEST_GAP), name):
+        if found := _NEXT.search(text, max(0, name - _MAX_GAP), name):
             return found.start(1)
     return None
 
@@ -132,25 +132,25 @@ def _last_cut(text: bytes, start: int) -> int | None:
 def _decode(piece: bytes) -> Sequence[object]:
     import msgspec
 
-    whole = b"[%b]" % piece
+    document = b"[%b]" % piece
     try:
-        _check_utf8(whole)
-        return _decoder().decode(whole)
+        _check_utf8(document)
+        return _decoder().decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_unusual(whole)
+        return _decode_unusual(document)
 
 
 def _check_utf8(text: bytes) -> None:
-    """Check the fields, too, that aren't decoded; polars does it at three times Python's speed."""
+    """Check skipped fields as well; polars is three times as fast at it as Python."""
     try:
         pl.Series([text]).cast(pl.String)
     except pl.exceptions.PolarsError as error:
         raise _FallbackToSlowParser from error
 
 
-def _decode_unusual(whole: bytes) -> Sequence[object]:
+def _decode_unusual(document: bytes) -> Sequence[object]:
     try:
-        items: list[object] = DECODER.decode(whole.decode())
+        items: list[object] = DECODER.decode(document.decode())
     except (json.JSONDecodeError, RecursionError) as error:
         raise _FallbackToSlowParser from error
     return items

@@ -1,10 +1,9 @@
-"""Tweepy's client for the API of X, with our own requests beneath it.
+"""Tweepy's client for the X API, running on our own HTTP client.
 
-Tweepy makes the questions and ours is how they are asked: waiting that is told, answers of limited
-size and time, no way into a private network. The token stays down there too, since tweepy writes
-its headers into its log. The environment variable ``HUGGINGTWEETS_X_API`` puts a server on this
-machine in the place of https://api.x.com, as tests do; it can't name another machine, which would
-get the token.
+Tweepy builds the requests. Our client sends them, with visible waiting, limits of size and time,
+and no access to private networks. It also holds the token, because tweepy logs its headers. The
+environment variable ``HUGGINGTWEETS_X_API`` replaces https://api.x.com with a server on this
+machine, as tests do; another machine is refused, because it would get the token.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._address import is_loopback, parts_of
+from huggingtweets.sources._address import is_loopback, split_url
 from huggingtweets.sources.http import Client
 
 if TYPE_CHECKING:
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
 
 _API = "https://api.x.com"
 _VARIABLE = "HUGGINGTWEETS_X_API"
-NOT_IT = "Is something between here and X? Try again later."
+PROXY_HINT = "A proxy or login page may be in between; try again later."
 
 
 class Tweepy(Protocol):
-    """What is used of ``tweepy.Client``, which is untyped; answers are the JSON as it is."""
+    """The used part of ``tweepy.Client``, which is untyped; methods return the plain JSON."""
 
     def get_user(self, *, username: str, user_fields: list[str]) -> object:
-        """Look an account up by its handle."""
+        """Look up an account by its handle."""
 
     def get_users_tweets(
         self,
@@ -50,43 +49,45 @@ class Tweepy(Protocol):
         pagination_token: str | None,
         tweet_fields: list[str],
     ) -> object:
-        """Get a page of an account's posts, newest first."""
+        """Request a page of an account's posts, newest first."""
 
 
 def check_extra() -> None:
-    """Say what to install where tweepy isn't there, before a token is looked for."""
+    """Raise an error if tweepy isn't installed, before the token is looked up."""
     if find_spec("tweepy") is None:
-        raise SourceError("Posts from X need one more package: pip install huggingtweets[x].")
+        raise SourceError(
+            "Reading posts from X needs an extra package: run `pip install huggingtweets[x]`."
+        )
 
 
 @contextmanager
 def x_client(token: str, listen: EventHandler, explain: Explain) -> Iterator[Tweepy]:
-    """Give a ``tweepy.Client``.
+    """Open a ``tweepy.Client``.
 
     Args:
-        token: goes to X alone.
-        listen: is told of pauses.
-        explain: turns a status from 400 on into a sentence.
+        token: bearer token, sent only to X.
+        listen: receives the countdown of rate limits.
+        explain: turns a status of 400 or more into a sentence.
     """
     import tweepy
 
-    with Client(_base(), listen=listen, token=token) as client:
-        made = tweepy.Client(return_type=dict)
-        made.session.close()
-        made.session = _Session(client, explain)
-        yield made
+    with Client(_base_url(), listen=listen, token=token) as client:
+        tweepy_client = tweepy.Client(return_type=dict)
+        tweepy_client.session.close()
+        tweepy_client.session = _Session(client, explain)
+        yield tweepy_client
 
 
-def _base() -> str:
-    named = os.environ.get(_VARIABLE)
-    if named and not is_loopback(parts_of(named).hostname or ""):
+def _base_url() -> str:
+    url = os.environ.get(_VARIABLE)
+    if url and not is_loopback(split_url(url).hostname or ""):
         raise SourceError(f"{_VARIABLE} may only name a server on this machine; unset it.")
-    return named or _API
+    return url or _API
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """What tweepy takes for its ``requests.Session``; only path and query are tweepy's."""
+    """Stands in for tweepy's ``requests.Session``; uses only the path and query of requests."""
 
     client: Client
     explain: Explain
@@ -96,10 +97,10 @@ class _Session:
     ) -> requests.Response:
         import requests
 
-        del method, unused  # everything here is GET, and signed below
+        del method, unused  # all requests are GET, and the client adds the token
         query = {name: str(value) for name, value in params.items()}
         value, headers = self.client.json(
-            urlsplit(url).path, query, explain=self.explain, no_json=NOT_IT
+            urlsplit(url).path, query, explain=self.explain, not_json_hint=PROXY_HINT
         )
         response = requests.Response()
         response.status_code = 200

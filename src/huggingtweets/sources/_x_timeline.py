@@ -1,6 +1,6 @@
-"""An account on X and its posts, as the API tells them.
+"""Read an account on X and its posts through the API.
 
-Texts are as X has them, with its short links, as they are in an archive.
+Texts keep X's short links, as in an archive.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from huggingtweets.events import Event
 from huggingtweets.sources._fields import (
     as_dict,
     as_list,
-    id_of,
-    kind_of,
-    name_of,
-    text_of,
-    time_of,
+    parse_id,
+    parse_kind,
+    parse_name,
+    parse_text,
+    parse_time,
 )
 from huggingtweets.sources._x_costs import NEWEST, USER, dollars
 
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 _USER_FIELDS = ["protected", "public_metrics", "username"]
 _POST_FIELDS = ["created_at", "in_reply_to_user_id", "lang", "note_tweet", "referenced_tweets"]
 _REFERENCES = ("retweeted", "replied_to", "quoted")
-"""How a post can refer to another: the first of these that one does is its kind."""
+"""Types of reference to another post; the first that applies determines the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class User:
     """An account.
 
     Attributes:
-        id: never changes.
-        username: the handle as its owner writes it.
-        posts: how many there are.
+        id: permanent, unlike the handle.
+        username: the handle with its owner's capitalization.
+        posts: number of posts.
     """
 
     id: str
@@ -51,34 +51,34 @@ class User:
 
 
 def find_user(client: Tweepy, handle: str, errors: XErrors, listen: EventHandler) -> User:
-    """Look an account up, which tells what its posts will cost.
+    """Look up an account; its number of posts determines the cost.
 
     Raises:
-        SourceError: there is no such account, or it may not be read.
+        SourceError: the account doesn't exist or may not be read.
     """
-    listen(Event(stage="read", message=f"finding @{handle} on X, which costs {dollars(USER)}"))
+    listen(Event(stage="read", message=f"looking up @{handle} on X, which costs {dollars(USER)}"))
     answer = as_dict(client.get_user(username=handle, user_fields=_USER_FIELDS))
     user = as_dict(answer.get("data"))
-    number = id_of(user.get("id"))
+    number = parse_id(user.get("id"))
     if number is None or not _NUMBER.fullmatch(number):
-        raise errors.without_data(answer)
+        raise errors.missing_data(answer)
     if user.get("protected") is True:
         raise errors.protected
     count = as_dict(user.get("public_metrics")).get("tweet_count")
     return User(
         id=number,
-        username=name_of(user.get("username")) or handle,
+        username=parse_name(user.get("username")) or handle,
         posts=count if isinstance(count, int) and count >= 0 else NEWEST,
     )
 
 
-def posts_below(
+def read_page(
     client: Tweepy, user: User, size: int, cursor: str | None, errors: XErrors
 ) -> tuple[list[object], str | None]:
-    """Get some posts as X has them, and where the older ones begin.
+    """Return a page of posts as JSON, and the cursor of the next page.
 
     Raises:
-        SourceError: the account may not be read any more.
+        SourceError: the account may no longer be read.
     """
     answer = as_dict(
         client.get_users_tweets(
@@ -87,35 +87,37 @@ def posts_below(
     )
     tweets, meta = answer.get("data"), answer.get("meta")
     if not isinstance(tweets, list) and (tweets is not None or not isinstance(meta, dict)):
-        raise errors.without_data(answer)
-    following = as_dict(meta).get("next_token")
-    return as_list(tweets), following if isinstance(following, str) and following else None
+        raise errors.missing_data(answer)
+    next_token = as_dict(meta).get("next_token")
+    return as_list(tweets), next_token if isinstance(next_token, str) and next_token else None
 
 
-def post_of(item: object, author: str) -> Post | None:
-    """Make a post of what X has; None for what is none."""
+def parse_post(item: object, author: str) -> Post | None:
+    """Convert a tweet to a post; None if it isn't one."""
     tweet = as_dict(item)
-    number = id_of(tweet.get("id"))
+    number = parse_id(tweet.get("id"))
     if number is None:
         return None
     where = f"the posts of @{author}"
-    text = text_of(tweet.get("text"), where)
-    kind = kind_of(text, {"kind": _reference(tweet)})
-    whole = as_dict(tweet.get("note_tweet")).get("text")
+    text = parse_text(tweet.get("text"), where)
+    kind = parse_kind(text, {"kind": _reference(tweet)})
+    long_text = as_dict(tweet.get("note_tweet")).get("text")
     return Post(
         author=author,
         id=number,
-        text=text if kind == "repost" else text_of(whole, where) or text,
-        created_at=time_of(tweet.get("created_at")),
+        text=text if kind == "repost" else parse_text(long_text, where) or text,
+        created_at=parse_time(tweet.get("created_at")),
         kind=kind,
-        lang=name_of(tweet.get("lang")),
+        lang=parse_name(tweet.get("lang")),
         source=NETWORK,
     )
 
 
 def _reference(tweet: dict[str, object]) -> str | None:
-    """Tell how a post refers to another; a reply does also where the other is gone."""
-    found = {as_dict(one).get("type") for one in as_list(tweet.get("referenced_tweets"))}
+    """Return how a post refers to another one; a reply counts even if the other one is gone."""
+    types = {
+        as_dict(tweet_ref).get("type") for tweet_ref in as_list(tweet.get("referenced_tweets"))
+    }
     if tweet.get("in_reply_to_user_id"):
-        found.add("replied_to")
-    return next((kind for kind in _REFERENCES if kind in found), None)
+        types.add("replied_to")
+    return next((kind for kind in _REFERENCES if kind in types), None)

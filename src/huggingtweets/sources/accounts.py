@@ -1,4 +1,4 @@
-"""From what the user calls an account to the posts of it."""
+"""Accounts on networks: find the one that a spec names, and read its posts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources.bluesky import Bluesky, bluesky_handle
-from huggingtweets.sources.download import fetch, wanted
+from huggingtweets.sources.download import fetch, select_posts
 from huggingtweets.sources.mastodon import Mastodon
 from huggingtweets.sources.reading import ReadOptions
 from huggingtweets.sources.x_api import XAccount, x_handle
@@ -40,11 +40,11 @@ _HOST = re.compile(r"(\[[0-9a-f:]+\]|[\w-]+(\.[\w-]+)+|localhost)(:\d{1,5})?", r
 
 @dataclass(frozen=True, slots=True)
 class NetworkSource:
-    """An account's posts: what is new is downloaded, what is on disk is not asked for again.
+    """The posts of an account; downloads only those that aren't on disk yet.
 
     Attributes:
-        account: whose.
-        reading: since when, how many, by which name.
+        account: the account.
+        reading: how to read it.
     """
 
     account: Account
@@ -60,7 +60,7 @@ class NetworkSource:
         since, limit, author = self.reading.since, self.reading.limit, self.reading.author
         store = fetch(self.account, since=since, limit=limit, listen=self.reading.listen)
         found = False
-        for post in wanted(iter(store.posts()), since, limit):
+        for post in select_posts(store.posts(), since, limit):
             found = True
             yield replace(post, author=author) if author else post
         if not found:
@@ -71,7 +71,7 @@ class NetworkSource:
 
 
 def open_account(spec: str, reading: ReadOptions | None = None) -> NetworkSource | None:
-    """Find the account that is meant; None where none is.
+    """Parse a spec as an account; None if it names none.
 
     Args:
         spec: such as ``bsky:name.bsky.social``, ``mastodon:@name@mastodon.social``, ``x:@name``, or
@@ -79,7 +79,7 @@ def open_account(spec: str, reading: ReadOptions | None = None) -> NetworkSource
         reading: how to read it.
 
     Raises:
-        SourceError: an account is meant, but can't be one.
+        SourceError: it names an invalid account.
     """
     reading = reading or ReadOptions()
     account: Account
@@ -95,10 +95,12 @@ def open_account(spec: str, reading: ReadOptions | None = None) -> NetworkSource
         user = found["user"] or found["page_user"] or ""
         host = found["host"] or found["home"] or found["page_host"] or ""
         if not _USER.fullmatch(user) or not _HOST.fullmatch(host):
-            raise SourceError(f"{spec[:200]} is no account such as mastodon:@name@mastodon.social.")
+            raise SourceError(
+                f"{spec[:200]} is not a Mastodon account like mastodon:@name@mastodon.social."
+            )
         account = Mastodon(user, host.lower(), reading.i_am_the_author, reading.listen)
     else:
         return None
     if reading.full and not isinstance(account, Bluesky):
-        raise SourceError("--full is for accounts on Bluesky; of others all is read that there is.")
+        raise SourceError("--full is for accounts on Bluesky; others are always read in full.")
     return NetworkSource(account, reading)

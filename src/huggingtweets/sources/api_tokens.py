@@ -1,8 +1,8 @@
-"""Tokens of APIs: where the user keeps them. They are handed on to one host and written nowhere.
+"""Look up API tokens. They are sent to one host only and never stored.
 
-An environment variable comes first, as it is the one that is set for a single command; then the
-keyring of the system, where the package ``keyring`` is installed. There is no option for it: other
-users of a machine can read command lines.
+An environment variable takes precedence, because it can be set for a single command; then the
+system's keyring, if the package ``keyring`` is installed. There is no command-line option, because
+other users of the machine can read command lines.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from importlib.util import find_spec
 from huggingtweets.errors import SourceError
 
 X_VARIABLES = ("HUGGINGTWEETS_X_TOKEN", "X_BEARER_TOKEN", "TWITTER_BEARER_TOKEN")
-"""Ours, and those that X's own examples use."""
+"""Our own variable, and those that X's examples use."""
 
 _SERVICE, _X_USER = "huggingtweets", "x"
-_TOKEN = re.compile(r"[!-~]{1,4096}")  # what a header can hold
+_TOKEN = re.compile(r"[!-~]{1,4096}")  # characters that a header can hold
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret.
+    """An API token.
 
     Attributes:
         value: never shown.
@@ -35,22 +35,22 @@ class Secret:
 
 
 def x_token() -> Secret:
-    """Find the bearer token for X.
+    """Look up the bearer token for X.
 
     Raises:
-        SourceError: there is none, or it can't be one.
+        SourceError: there is none, or it is malformed.
     """
     token = _from_environment() or _from_keyring()
     if token is None:
         raise SourceError(
-            "Posts from X need a token of your own: make an app at https://console.x.com and put "
-            f"its bearer token into the environment variable {X_VARIABLES[0]}, or keep it with: "
-            f"keyring set {_SERVICE} {_X_USER}. The archive that X offers you needs none."
+            "Reading posts from X needs an API token. Create an app at https://console.x.com and "
+            f"put its bearer token into the environment variable {X_VARIABLES[0]}, or store it "
+            f"with: keyring set {_SERVICE} {_X_USER}. The archive that X offers you needs no token."
         )
     if not _TOKEN.fullmatch(token.value):
         raise SourceError(
-            f"What is in {token.place} can't be a token, as there are spaces or other characters "
-            "in it that no token has; copy the bearer token of your app from https://console.x.com."
+            f"The token in {token.place} is malformed: it contains spaces or other invalid "
+            "characters. Copy the bearer token of your app from https://console.x.com."
         )
     return token
 
@@ -63,7 +63,7 @@ def _from_environment() -> Secret | None:
 
 
 def _from_keyring() -> Secret | None:
-    """Ask the system's keyring; one that is locked or isn't there has no token."""
+    """Read the system's keyring; None if it is locked or missing."""
     if find_spec("keyring") is None:
         return None
     import keyring
@@ -71,6 +71,6 @@ def _from_keyring() -> Secret | None:
 
     try:
         value = keyring.get_password(_SERVICE, _X_USER)
-    except (KeyringError, RuntimeError, OSError):  # what backends raise differs
+    except (KeyringError, RuntimeError, OSError):  # depends on the backend
         return None
     return Secret(value.strip(), "the keyring") if value and value.strip() else None

@@ -1,10 +1,9 @@
-"""Posts of a Bluesky account, read without one.
+"""Read the public posts of a Bluesky account, without a login.
 
-The AppView hands out an author's feed a page at a time; ``full`` takes the whole repository from
-the server that hosts it instead, in one piece, which needs the extra ``bluesky``. Two environment
-variables put other servers in the place of the public ones, as tests do:
-``HUGGINGTWEETS_BSKY_APPVIEW`` (https://public.api.bsky.app) and ``HUGGINGTWEETS_PLC``
-(https://plc.directory).
+The AppView returns an author's feed page by page. ``full`` instead downloads the whole repository
+from its host in one request, which needs the extra ``bluesky``. Two environment variables replace
+the public servers, as tests do: ``HUGGINGTWEETS_BSKY_APPVIEW`` (https://public.api.bsky.app) and
+``HUGGINGTWEETS_PLC`` (https://plc.directory).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from urllib.parse import urlsplit
 from huggingtweets.errors import SourceError
 from huggingtweets.events import EventHandler, ignore
 from huggingtweets.sources._address import is_loopback
-from huggingtweets.sources._bluesky_record import NETWORK, hides, post_of
-from huggingtweets.sources._fields import as_dict, as_list, name_of, time_of
+from huggingtweets.sources._bluesky_record import NETWORK, asks_to_be_hidden, parse_post
+from huggingtweets.sources._fields import as_dict, as_list, parse_name, parse_time
 from huggingtweets.sources.http import Client
 from huggingtweets.sources.store import Page
 
@@ -30,32 +29,32 @@ if TYPE_CHECKING:
 
 _APPVIEW = "https://public.api.bsky.app"
 _HANDLE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|did:(plc:[a-z2-7]{8,32}|web:[\w.%-]{3,200})")
-_MOST_EMPTY = 5  # pages in a row, after which there is nothing more to come
-_NOT_IT = "Is something between here and Bluesky? Try again later."
+_MAX_EMPTY_PAGES = 5  # in a row, before the feed counts as finished
+_PROXY_HINT = "A proxy or login page may be in between; try again later."
 
 
-def bluesky_handle(written: str) -> str:
-    """Check a handle or DID as the user wrote it.
+def bluesky_handle(text: str) -> str:
+    """Normalize and check a handle or DID.
 
     Raises:
-        SourceError: it can't be one.
+        SourceError: it is not a valid one.
     """
-    handle = written.strip().removeprefix("@").lower()
+    handle = text.strip().removeprefix("@").lower()
     if len(handle) <= 253 and _HANDLE.fullmatch(handle):
         return handle
-    hint = f"; is it bsky:{handle}.bsky.social" if re.fullmatch(r"[a-z0-9-]+", handle) else ""
-    raise SourceError(f"{written[:80]!r} is no Bluesky handle such as name.bsky.social{hint}.")
+    hint = f"; try bsky:{handle}.bsky.social" if re.fullmatch(r"[a-z0-9-]+", handle) else ""
+    raise SourceError(f"{text[:80]!r} is not a Bluesky handle like name.bsky.social{hint}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Bluesky:
-    """One account.
+    """A Bluesky account.
 
     Attributes:
         handle: without ``@``, or a DID.
-        full: take the whole repository; reposts, which it has no texts of, are not in it.
-        i_am_the_author: read it although it asks to be hidden from people without an account.
-        listen: is told of pauses.
+        full: read the whole repository, which lacks the texts of reposts.
+        i_am_the_author: read it even if it asks to be hidden from people without an account.
+        listen: receives the countdown of rate limits.
     """
 
     handle: str
@@ -65,17 +64,17 @@ class Bluesky:
     name: ClassVar[str] = NETWORK
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
-        """Yield the author's feed from the newest post or from ``cursor`` on."""
+        """Yield pages of the author's feed, from the newest post or from ``cursor`` on."""
         appview = os.environ.get("HUGGINGTWEETS_BSKY_APPVIEW") or _APPVIEW
         with Client(appview, listen=self.listen) as client:
             if self.full:
-                yield self._whole(client, loopback=is_loopback(client.host))
+                yield self._repository(client, loopback=is_loopback(client.host))
                 return
             empty = 0
-            while empty < _MOST_EMPTY:
+            while empty < _MAX_EMPTY_PAGES:
                 page = self._page(client, cursor)
                 empty = 0 if page.posts else empty + 1
-                last = page.cursor is None or empty == _MOST_EMPTY
+                last = page.cursor is None or empty == _MAX_EMPTY_PAGES
                 yield replace(page, cursor=None) if last else page
                 if last:
                     return
@@ -87,54 +86,54 @@ class Bluesky:
             "/xrpc/app.bsky.feed.getAuthorFeed",
             params | ({"cursor": cursor} if cursor else {}),
             explain=self.explain,
-            no_json=_NOT_IT,
+            not_json_hint=_PROXY_HINT,
         )
-        feed, following = as_dict(answer).get("feed"), as_dict(answer).get("cursor")
+        feed, next_cursor = as_dict(answer).get("feed"), as_dict(answer).get("cursor")
         if not isinstance(feed, list):
-            raise SourceError(f"{client.host} answered with something that is no feed. {_NOT_IT}")
+            raise SourceError(f"{client.host} sent a response without a feed. {_PROXY_HINT}")
         posts = [post for item in feed if (post := self._post(as_dict(item)))]
-        return Page(posts, following if isinstance(following, str) and following else None)
+        return Page(posts, next_cursor if isinstance(next_cursor, str) and next_cursor else None)
 
     def _post(self, item: dict[str, object]) -> Post | None:
-        """Make a post of an item of the feed; None for what is none."""
+        """Convert an item of the feed to a post; None if it isn't one."""
         view, reason = as_dict(item.get("post")), as_dict(item.get("reason"))
         uri = view.get("uri")
         if not isinstance(uri, str):
             return None
-        reposted = str(reason.get("$type", "")).endswith("#reasonRepost")
-        author = as_dict(reason.get("by") if reposted else view.get("author"))
+        is_repost = str(reason.get("$type", "")).endswith("#reasonRepost")
+        author = as_dict(reason.get("by") if is_repost else view.get("author"))
         self.check_hidden(author.get("labels"))
-        post = post_of(uri, as_dict(view.get("record")), self._author(author))
-        if not reposted:
+        post = parse_post(uri, as_dict(view.get("record")), self._author(author))
+        if not is_repost:
             return post
-        by = reason.get("uri")  # older servers don't name the repost itself
+        repost_uri = reason.get("uri")  # missing from older servers
         return replace(
             post,
-            id=by if isinstance(by, str) else f"repost of {uri}",
+            id=repost_uri if isinstance(repost_uri, str) else f"repost of {uri}",
             kind="repost",
-            created_at=time_of(reason.get("indexedAt")) or post.created_at,
+            created_at=parse_time(reason.get("indexedAt")) or post.created_at,
         )
 
     def _author(self, author: dict[str, object]) -> str:
-        handle = name_of(author.get("handle"))
+        handle = parse_name(author.get("handle"))
         return self.handle if handle in (None, "handle.invalid") else str(handle)
 
     def check_hidden(self, labels: object) -> None:
-        """Refuse somebody who asks not to be shown to people without an account."""
-        if not self.i_am_the_author and hides(labels):
+        """Refuse an author who asks to be hidden from people without an account."""
+        if not self.i_am_the_author and asks_to_be_hidden(labels):
             raise SourceError(
-                f"@{self.handle} asks Bluesky not to show their posts to people without an "
-                "account, so they are not read here either; if it is you, say --i-am-the-author."
+                f"@{self.handle} asks Bluesky to hide their posts from people without an account, "
+                "so they are not read; if it is your account, use --i-am-the-author."
             )
 
     def explain(self, status: int, answer: object) -> str | None:
-        """Tell what Bluesky means by a status and an error's name."""
+        """Explain a status and the error that Bluesky names; None if unknown."""
         error = f"{as_dict(answer).get('error')} {as_dict(answer).get('message')}"
         for name, sentence in (
             ("Takedown|Takendown|Suspended", "is suspended on Bluesky; there is nothing to read"),
             ("Deactivated", "is deactivated; its owner can log in to bring it back"),
             ("not found|NotFound|resolve|valid", "is not on Bluesky; check the handle"),
-            ("Blocked", "can't be read from here, as somebody is blocked"),
+            ("Blocked", "can't be read because of a block"),
         ):
             if re.search(name, error, re.IGNORECASE):
                 return f"@{self.handle} {sentence}."
@@ -146,7 +145,7 @@ class Bluesky:
 
     # -- the whole repository --------------------------------------------------------------------
 
-    def _whole(self, client: Client, *, loopback: bool) -> Page:
+    def _repository(self, client: Client, *, loopback: bool) -> Page:
         from huggingtweets.sources import _bluesky_repo
 
         _bluesky_repo.check_extra()
@@ -154,41 +153,41 @@ class Bluesky:
         if not did.startswith("did:"):
             path = "/xrpc/com.atproto.identity.resolveHandle"
             answer, _ = client.json(
-                path, {"handle": self.handle}, explain=self.explain, no_json=_NOT_IT
+                path, {"handle": self.handle}, explain=self.explain, not_json_hint=_PROXY_HINT
             )
             did = str(as_dict(answer).get("did"))
         if not _HANDLE.fullmatch(did):
             raise SourceError(f"@{self.handle} is not on Bluesky; check the handle.")
-        document = self._document(did, loopback=loopback)
-        server = _server(document)
+        document = self._did_document(did, loopback=loopback)
+        server = _server_url(document)
         if server is None:
-            raise SourceError(f"@{self.handle} names no server that holds its posts.")
+            raise SourceError(f"The DID document of @{self.handle} names no server with its posts.")
         with Client(server, listen=self.listen, loopback=loopback) as host:
             car = host.get(
                 "/xrpc/com.atproto.sync.getRepo",
                 {"did": did},
                 explain=self.explain,
-                largest=_bluesky_repo.LARGEST,
-                seconds=_bluesky_repo.SECONDS,
+                max_bytes=_bluesky_repo.MAX_BYTES,
+                seconds=_bluesky_repo.TIMEOUT_SECONDS,
             ).body
         records = _bluesky_repo.records(car, host.host)
         self.check_hidden(records.get("app.bsky.actor.profile/self", {}).get("labels"))
         posts = _bluesky_repo.posts(records, did, _handle(document) or self.handle)
         return Page(posts, None)
 
-    def _document(self, did: str, *, loopback: bool) -> dict[str, object]:
-        """Get what a DID says of itself, from the directory or from its own host."""
+    def _did_document(self, did: str, *, loopback: bool) -> dict[str, object]:
+        """Request the document of a DID from the directory or from its own host."""
         base, path = os.environ.get("HUGGINGTWEETS_PLC") or "https://plc.directory", f"/{did}"
         if did.startswith("did:web:"):
             host = did.removeprefix("did:web:").replace("%3A", ":").replace("%3a", ":")
             local = loopback and is_loopback(urlsplit(f"//{host}").hostname or "")
             base, path = f"{'http' if local else 'https'}://{host}", "/.well-known/did.json"
         with Client(base, listen=self.listen, loopback=loopback) as client:
-            answer, _ = client.json(path, explain=self.explain, no_json=_NOT_IT)
+            answer, _ = client.json(path, explain=self.explain, not_json_hint=_PROXY_HINT)
         return as_dict(answer)
 
 
-def _server(document: dict[str, object]) -> str | None:
+def _server_url(document: dict[str, object]) -> str | None:
     for service in map(as_dict, as_list(document.get("service"))):
         url = service.get("serviceEndpoint")
         if str(service.get("id", "")).endswith("#atproto_pds") and isinstance(url, str):

@@ -1,7 +1,7 @@
-"""Posts in ordinary files: ``.csv``, ``.json``, ``.jsonl``, ``.parquet``, ``.txt`` (a post a line).
+"""Read posts from ``.csv``, ``.json``, ``.jsonl``, ``.parquet`` and ``.txt`` (one post per line).
 
-Columns are found by the names that exports commonly give them, in any case. Each reader turns its
-format into rows of the same field names; one function turns a row into a post.
+Columns are found by the names that exports commonly use, ignoring case. Each reader yields rows
+with the same field names, and one function converts a row to a post.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from huggingtweets.errors import SourceError
 from huggingtweets.sources._columns import find_columns
 from huggingtweets.sources._csv_rows import csv_rows
 from huggingtweets.sources._fields import (
-    id_of,
-    kind_of,
-    made_id,
-    name_of,
-    name_of_file,
-    text_of,
-    time_of,
+    author_from_filename,
+    hashed_id,
+    parse_id,
+    parse_kind,
+    parse_name,
+    parse_text,
+    parse_time,
 )
 from huggingtweets.sources._json_rows import json_rows, jsonl_rows, text_lines
-from huggingtweets.sources._text import LONGEST_POST
+from huggingtweets.sources._text import MAX_POST_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     _Rows = Iterator[tuple[int, dict[str, object]]]
 
 _BATCH_ROWS = 50_000
-_TIMES = (-62_000_000_000_000, 253_400_000_000_000)  # ms: the years 5 to 9999
+_TIME_RANGE = (-62_000_000_000_000, 253_400_000_000_000)  # ms: the years 5 to 9999
 
 
 @dataclass(frozen=True, slots=True)
 class FileGroup:
-    """What a file is one of several of.
+    """The source that a file is one of several files of.
 
     Attributes:
         name: of the source, as in ``Post.source``.
-        author: where the rows tell none, in place of the name of the file.
-        number: of this file; ids made for its posts begin with it, so that each is there once.
+        author: default if the rows name none, instead of the file's name.
+        number: of this file; prefix of generated ids, which makes them unique within the group.
     """
 
     name: str
@@ -54,49 +54,49 @@ class FileGroup:
 
 @dataclass(frozen=True, slots=True)
 class PostFile:
-    """A file of posts; its ending, one of :data:`READERS`, tells the format.
+    """A file of posts in one of the formats of :data:`READERS`, chosen by its extension.
 
     Attributes:
         path: the file.
-        text_column: the column with the posts, where it has no usual name.
-        author: the handle, where it should not be the file's column or its name.
-        whole: what it is a part of; a part may be without posts.
+        text_column: the column with the posts, if it has an unusual name.
+        author: the handle to use instead of the file's author column or name.
+        group: the source that the file is a part of; then it may be without posts.
     """
 
     path: Path
     text_column: str | None = None
     author: str | None = None
-    whole: FileGroup | None = None
+    group: FileGroup | None = None
 
     @property
     def name(self) -> str:
-        """Return the format: csv, json, jsonl, parquet or txt; of a part, what the whole is."""
-        return self.whole.name if self.whole else self.path.suffix.lower().removeprefix(".")
+        """The group's name, or the format: csv, json, jsonl, parquet or txt."""
+        return self.group.name if self.group else self.path.suffix.lower().removeprefix(".")
 
     def posts(self) -> Iterator[Post]:
-        """Yield a post for every row, also where its text is empty."""
+        """Yield a post for every row, even if its text is empty."""
         found = False
         name, where = self.name, str(self.path)
-        owner = self.whole.author if self.whole else name_of_file(self.path)
-        start = f"{self.whole.number}-" if self.whole else ""
+        default_author = self.group.author if self.group else author_from_filename(self.path)
+        id_prefix = f"{self.group.number}-" if self.group else ""
         for position, fields in READERS[self.path.suffix.lower()](self.path, self.text_column):
             found = True
-            text = text_of(fields["text"], where)
+            text = parse_text(fields["text"], where)
             yield Post(
-                author=self.author or name_of(fields.get("author")) or owner,
-                id=id_of(fields.get("id")) or start + made_id(position, text),
+                author=self.author or parse_name(fields.get("author")) or default_author,
+                id=parse_id(fields.get("id")) or id_prefix + hashed_id(position, text),
                 text=text,
-                created_at=time_of(fields.get("created_at")),
-                kind=kind_of(text, fields),
-                lang=name_of(fields.get("lang")),
+                created_at=parse_time(fields.get("created_at")),
+                kind=parse_kind(text, fields),
+                lang=parse_name(fields.get("lang")),
                 source=name,
             )
-        if not found and self.whole is None:
+        if not found and self.group is None:
             raise SourceError(f"{self.path} holds no posts.")
 
 
 def _txt_rows(path: Path, _text_column: str | None) -> _Rows:
-    for number, line in text_lines(path, LONGEST_POST):
+    for number, line in text_lines(path, MAX_POST_CHARS):
         if line.strip():
             yield number, {"text": line}
 
@@ -120,19 +120,19 @@ def _parquet_rows(path: Path, text_column: str | None) -> _Rows:
                 position += 1
     except PermissionError as error:
         raise SourceError(f"{path} can't be read: Permission denied.") from error
-    # polars panics, beyond Exception, on some damaged files.
+    # On some damaged files polars panics, which is not an Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise SourceError(f"{path} is not a Parquet file, or a damaged one.") from error
     except (ValueError, OverflowError) as error:
-        raise SourceError(f"{path} holds a value that can't be read ({error}).") from error
+        raise SourceError(f"{path} has a value that can't be read ({error}).") from error
 
 
 def _storable_time(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Drop times that Python has no value for: polars would panic and print a Rust stack."""
+    """Drop times outside Python's range, on which polars would panic."""
     if not isinstance(kind, pl.Datetime | pl.Date):
         return column
     milliseconds = column.cast(pl.Datetime("ms")).dt.timestamp("ms")
-    return pl.when(milliseconds.is_between(*_TIMES)).then(column)
+    return pl.when(milliseconds.is_between(*_TIME_RANGE)).then(column)
 
 
 READERS: dict[str, Callable[[Path, str | None], _Rows]] = {
@@ -142,4 +142,4 @@ READERS: dict[str, Callable[[Path, str | None], _Rows]] = {
     ".parquet": _parquet_rows,
     ".txt": _txt_rows,
 }
-"""What reads which ending: rows with their number and the fields found in them."""
+"""The reader of each extension; yields the number and the fields of each row."""

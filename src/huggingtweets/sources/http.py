@@ -1,21 +1,26 @@
-"""Answers from servers that may be slow, broken, or not what they seem.
+"""The HTTP client of the sources, safe against slow, broken and hostile servers.
 
-Every request of the sources goes through here. What can be waited out is waited out (a rate limit,
-a server that stumbles, a connection that breaks); everything else becomes one sentence. No answer
-may be larger or take longer than it should, and no redirect leads into a private network.
+All network sources except the Hugging Face Hub use it. It waits out rate limits and retries server
+errors and broken connections; every other failure becomes a one-sentence error. Responses are
+limited in size and time, and redirects into private networks are refused.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event, EventHandler, ignore
-from huggingtweets.sources._address import check_address, is_loopback, origin, parts_of
+from huggingtweets.sources._address import check_address, is_loopback, origin, split_url
+from huggingtweets.sources._fields import parse_time
 from huggingtweets.sources._guard import Guard, guarded_session
 from huggingtweets.sources._http_transport import (
     HttpResponse,
@@ -23,7 +28,6 @@ from huggingtweets.sources._http_transport import (
     ResponseLimits,
     RetryableError,
 )
-from huggingtweets.sources._pause import retry_after_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,46 +35,70 @@ if TYPE_CHECKING:
     import requests
 
     Explain = Callable[[int, object], str | None]
-    """What a status (and the JSON that came with it) means, where the caller knows."""
+    """Turns a status and the JSON of the response into a sentence, or None."""
 
-LARGEST = 32 * 1024**2
-"""Bytes of an answer."""
+MAX_BYTES = 32 * 1024**2
+"""Of one response."""
 
-SECONDS = 60.0
-"""For one answer, redirects included."""
+TIMEOUT_SECONDS = 60.0
+"""For one response, including redirects."""
 
-LONGEST_WAIT = 15 * 60
-"""Seconds that a rate limit is waited out for one request."""
+MAX_WAIT_SECONDS = 15 * 60
+"""To wait for rate limits during one request."""
 
-_RETRIES = 4
-_REDIRECTS = 5
-_MOVED = (301, 302, 303, 307, 308)
+_DEFAULT_RETRY_AFTER = 60.0  # seconds, if a rate limit names no time
+_MAX_RETRIES = 4
+_MAX_REDIRECTS = 5
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 
 
 def sleep(seconds: float) -> None:
-    """Wait; tests put something quicker in its place."""
+    """Wait; tests replace this function."""
     time.sleep(seconds)
 
 
 def now() -> float:
-    """Tell the seconds since 1970, which is what servers give the end of a pause in."""
+    """Return the seconds since 1970; tests replace this function."""
     return time.time()
 
 
-def _unexplained(status: int, answer: object) -> None:
+def retry_after_seconds(headers: Mapping[str, str], present: float) -> float:
+    """Return how many seconds a rate limit lasts, at least one.
+
+    Networks send a number of seconds, seconds since 1970 or a date, under four header names.
+    """
+    for name in ("retry-after", "ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset"):
+        if (seconds := _seconds_until(headers.get(name, "").strip(), present)) is not None:
+            return max(1.0, seconds)
+    return _DEFAULT_RETRY_AFTER
+
+
+def _seconds_until(value: str, present: float) -> float | None:
+    if re.fullmatch(r"\d{1,12}(\.\d+)?", value):
+        number = float(value)
+        return number - present if number > 1e9 else number
+    with suppress(ValueError, TypeError, OverflowError):
+        date = parsedate_to_datetime(value)
+        aware = date.replace(tzinfo=UTC) if date.tzinfo is None else date
+        return aware.timestamp() - present
+    reset = parse_time(value) if value else None
+    return (reset - datetime.fromtimestamp(present, UTC)).total_seconds() if reset else None
+
+
+def _no_explanation(status: int, answer: object) -> None:
     del status, answer
 
 
 class Client:
-    """Requests to one host; use it in a ``with`` statement.
+    """Sends requests to one host; use it in a ``with`` statement.
 
     Args:
-        base: where the API lives, such as ``https://example.org/api``. Plain http only goes to this
-            machine.
-        listen: is told the countdown of a pause.
-        token: for the host of ``base`` only; it is never in a message, nor sent elsewhere.
-        loopback: addresses of this machine are fine; only for a base that another server named,
-            otherwise ``base`` tells.
+        base: URL of the API, such as ``https://example.org/api``. Plain http is only allowed to
+            this machine.
+        listen: receives the countdown while a rate limit is waited out.
+        token: bearer token for the host of ``base``; it is never logged or sent elsewhere.
+        loopback: whether to allow addresses of this machine. None decides by ``base``; set it for a
+            base that another server named.
     """
 
     def __init__(
@@ -84,15 +112,15 @@ class Client:
         self._base = base.rstrip("/")
         self._listen = listen
         self._token = token
-        host = parts_of(base).hostname or ""
+        host = split_url(base).hostname or ""
         self.host = host
         self._guard = Guard(is_loopback(host) if loopback is None else loopback)
         check_address(base, self._guard)
         self._session = guarded_session(self._guard)
-        self._session.trust_env = not self._guard.loopback  # no proxy to this machine itself
-        # Also so that no login from a ~/.netrc is sent: posts are read without one.
+        self._session.trust_env = not self._guard.loopback  # no proxy for this machine
+        # An explicit `auth` also keeps `requests` from sending a login from ~/.netrc.
         self._session.auth = self._sign
-        self._exchange = HttpTransport(host, self._session, self._guard)
+        self._transport = HttpTransport(host, self._session, self._guard)
 
     def __enter__(self) -> Client:
         return self
@@ -105,86 +133,86 @@ class Client:
         path: str,
         params: Mapping[str, str] | None = None,
         *,
-        explain: Explain = _unexplained,
-        no_json: str = "",
+        explain: Explain = _no_explanation,
+        not_json_hint: str = "",
     ) -> tuple[Any, Mapping[str, str]]:
-        """Get JSON, and the headers it came with.
+        """Request JSON; return it with the response headers.
 
         Args:
-            path: after the base.
-            params: of the query.
-            explain: turns a status from 400 on into the caller's sentence; a 429 that it knows is
-                not waited out.
-            no_json: what it may mean, and what to do, when the answer is something else.
+            path: below the base URL.
+            params: query parameters.
+            explain: turns a status of 400 or more into the caller's sentence; a 429 that it
+                explains is not waited out.
+            not_json_hint: likely cause and remedy if the response isn't JSON.
 
         Raises:
-            SourceError: see :meth:`get`, or it isn't JSON.
+            SourceError: see :meth:`get`, or the response isn't JSON.
         """
-        answer = self.get(path, params, explain=explain)
-        value = _json(answer.body)
-        if value is _NONE:
-            kind = answer.headers.get("content-type", "").split(";")[0][:40].strip()
-            what = f" but {kind}" if kind.isprintable() and kind else ""
-            hint = no_json or "Check the address, or try again later."
-            raise SourceError(f"{self.host} answered with no JSON{what}. {hint}")
-        return value, answer.headers
+        response = self.get(path, params, explain=explain)
+        value = _json(response.body)
+        if value is _INVALID:
+            kind = response.headers.get("content-type", "").split(";")[0][:40].strip()
+            sent = kind if kind.isprintable() and kind else "something else"
+            hint = not_json_hint or "Check the address, or try again later."
+            raise SourceError(f"{self.host} sent {sent} instead of JSON. {hint}")
+        return value, response.headers
 
     def get(
         self,
         path: str,
         params: Mapping[str, str] | None = None,
         *,
-        explain: Explain = _unexplained,
-        largest: int = LARGEST,
-        seconds: float = SECONDS,
+        explain: Explain = _no_explanation,
+        max_bytes: int = MAX_BYTES,
+        seconds: float = TIMEOUT_SECONDS,
     ) -> HttpResponse:
-        """Get what is at ``path``, waiting and trying again where that can help.
+        """Request ``path``, with retries and waiting for rate limits.
 
         Raises:
-            SourceError: with the cause and what to do.
+            SourceError: the request failed; the message says why and what to do.
         """
         waited, failures = 0.0, 0
         while True:
             try:
-                answer = self._follow(self._base + path, params, largest, seconds)
+                response = self._follow(self._base + path, params, max_bytes, seconds)
             except RetryableError as error:
                 failures += 1
-                if failures > _RETRIES:
+                if failures > _MAX_RETRIES:
                     raise SourceError(
-                        f"{self.host} can't be used: {error}, {failures} times in a row; "
+                        f"{self.host} failed {failures} times in a row ({error}); "
                         "it may be down, try again later."
                     ) from error
                 sleep(2.0 ** (failures - 1))
                 continue
-            if answer.status == 429 and explain(429, _json_or_none(answer.body)) is None:
-                waited += self._wait_out(answer.headers, waited)
-            elif answer.status >= 300:
-                raise self._refusal(answer, path, explain)
+            if response.status == 429 and explain(429, _json_or_none(response.body)) is None:
+                waited += self._wait_out(response.headers, waited)
+            elif response.status >= 300:
+                raise self._status_error(response, path, explain)
             else:
-                return answer
+                return response
 
     # -- one request -----------------------------------------------------------------------------
 
     def _follow(
-        self, url: str, params: Mapping[str, str] | None, largest: int, seconds: float
+        self, url: str, params: Mapping[str, str] | None, max_bytes: int, seconds: float
     ) -> HttpResponse:
-        """Ask, going where the server sends us if that is somewhere we may go."""
-        limits = ResponseLimits(largest, seconds, time.monotonic() + seconds)
-        for _ in range(_REDIRECTS + 1):
-            answer = self._exchange.ask(url, params, limits)
-            target = answer.headers.get("location")
-            if answer.status not in _MOVED or not target:
-                return answer
-            url, params = self._redirected(url, target), None
-        raise SourceError(f"{self.host} sends from one address to the next without end; check it.")
+        """Send the request and follow allowed redirects."""
+        limits = ResponseLimits(max_bytes, seconds, time.monotonic() + seconds)
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = self._transport.get(url, params, limits)
+            target = response.headers.get("location")
+            if response.status not in _REDIRECT_STATUSES or not target:
+                return response
+            url, params = self._redirect_url(url, target), None
+        raise SourceError(f"{self.host} redirects too many times; check the address.")
 
-    def _redirected(self, url: str, target: str) -> str:
+    def _redirect_url(self, url: str, target: str) -> str:
         try:
             new = urljoin(url, target)
         except ValueError as error:
-            raise SourceError(f"{self.host} redirects to an address that is none.") from error
-        parts = parts_of(new)
-        if parts_of(url).scheme == "https" and parts.scheme != "https":
+            raise SourceError(f"{self.host} redirects to an invalid URL.") from error
+        parts = split_url(new)
+        if split_url(url).scheme == "https" and parts.scheme != "https":
             raise SourceError(
                 f"{self.host} redirects to {parts.scheme}://{parts.hostname}, which isn't "
                 "encrypted; check the name."
@@ -197,40 +225,40 @@ class Client:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
-    # -- what the answer means -------------------------------------------------------------------
+    # -- the response ----------------------------------------------------------------------------
 
-    def _refusal(self, answer: HttpResponse, path: str, explain: Explain) -> SourceError:
-        sentence = explain(answer.status, _json_or_none(answer.body))
+    def _status_error(self, response: HttpResponse, path: str, explain: Explain) -> SourceError:
+        sentence = explain(response.status, _json_or_none(response.body))
         return SourceError(
-            sentence or f"{self.host} answered {answer.status} to {path}; try again later."
+            sentence or f"{self.host} answered {response.status} to {path}; try again later."
         )
 
     def _wait_out(self, headers: Mapping[str, str], waited: float) -> float:
-        """Wait as long as the server asks for, telling each second; returns the seconds."""
+        """Wait as long as the server asks for, reporting each second; return the seconds."""
         seconds = retry_after_seconds(headers, now())
-        if waited + seconds > LONGEST_WAIT:
+        if waited + seconds > MAX_WAIT_SECONDS:
             raise SourceError(
-                f"{self.host} asks for a pause of {math.ceil(seconds / 60):,} minutes "
-                "(too many requests); try again after that."
+                f"{self.host} allows no more requests for {math.ceil(seconds / 60):,} minutes "
+                "(rate limit); try again after that."
             )
         for left in range(math.ceil(seconds), 0, -1):
             self._listen(
-                Event(stage="read", message=f"{self.host} asks for a pause", seconds_left=left)
+                Event(stage="read", message=f"{self.host}: waiting (rate limit)", seconds_left=left)
             )
             sleep(1.0)
         return seconds
 
 
-_NONE = object()
+_INVALID = object()
 
 
 def _json(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        return _NONE
+        return _INVALID
 
 
 def _json_or_none(body: bytes) -> object:
     value = _json(body)
-    return None if value is _NONE else value
+    return None if value is _INVALID else value

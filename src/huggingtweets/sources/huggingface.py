@@ -1,7 +1,7 @@
-"""Posts in a dataset on the Hugging Face Hub.
+"""Read posts from a dataset on the Hugging Face Hub.
 
-Its files are downloaded once, into the cache that everything else of Hugging Face uses, and read
-one after the other like files of the user's own.
+Its files are downloaded once, into the cache that all Hugging Face libraries share, and read one
+after another like local files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._hub import CONVERTED, MAIN, HubDataset
-from huggingtweets.sources._hub_errors import NoDatasetError, NoHubError
+from huggingtweets.sources._hub_errors import DatasetNotFoundError, HubUnavailableError
 from huggingtweets.sources._hub_files import DataFile, choose_files, converted_files, own_files
 from huggingtweets.sources.files import READERS, FileGroup, PostFile
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from huggingtweets.data.posts import Post
     from huggingtweets.sources.reading import ReadOptions
 
-LARGEST = 5 * 1000**3
-"""Bytes that are downloaded of one dataset at most."""
+MAX_BYTES = 5 * 1000**3
+"""The largest split that is downloaded."""
 
 _ID = r"(?P<dataset>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
 _SPLIT = r"(?:\[(?P<split>[\w.]+)\])?"
@@ -38,7 +38,7 @@ _PAGE = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _SITE = re.compile(r"hf:.*|https?://(?:www\.)?(?:huggingface|hf)\.co(?:[/?#].*)?", re.IGNORECASE)
-_ENDING = re.compile(r".*\.[a-z]\w{0,7}", re.IGNORECASE)
+_FILE_NAME = re.compile(r".*\.[a-z]\w{0,7}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class HuggingFace:
 
     Attributes:
         dataset: its name, ``owner/name``.
-        config: which of its tables, where it has several.
-        split: which part of the table; ``train`` or the only one if not given.
-        reading: by what name, and which column.
-        guessed: it may also be a path that isn't there.
+        config: one of its tables; None for the default or only one.
+        split: a part of the table; None for ``train`` or the only one.
+        reading: how to read it.
+        guessed: whether the spec may also be the path of a missing file.
     """
 
     dataset: str
@@ -61,43 +61,44 @@ class HuggingFace:
 
     @property
     def name(self) -> str:
-        """Return ``huggingface``."""
+        """``huggingface``."""
         return "huggingface"
 
     def posts(self) -> Iterator[Post]:
-        """Yield a post for every row of every file, also where its text is empty."""
+        """Yield a post for every row of every file, even if its text is empty."""
         found = False
         author = self.dataset.split("/")[1]
         for number, (title, path) in enumerate(self._files):
-            whole = FileGroup(self.name, author, number)
-            file = PostFile(path, self.reading.text_column, self.reading.author, whole)
+            group = FileGroup(self.name, author, number)
+            file = PostFile(path, self.reading.text_column, self.reading.author, group)
             try:
                 for post in file.posts():
                     found = True
                     yield post
-            except SourceError as error:  # the path in the cache says little
+            except SourceError as error:  # show the path in the dataset, not in the cache
                 raise SourceError(str(error).replace(str(path), title)) from error
         if not found:
             raise SourceError(f"The dataset {self.dataset} holds no posts.")
 
     @cached_property
     def _files(self) -> list[tuple[str, Path]]:
-        """Return what to call each file and where it is; downloaded at the first look."""
+        """Download the files; return the display name and the path of each."""
         try:
             return self._fetch()
-        except NoDatasetError as error:
+        except DatasetNotFoundError as error:
             if not self.guessed:
                 raise
             raise SourceError(
-                f"There is neither a file or folder {self.dataset} here nor a dataset of that name "
-                "on the Hugging Face Hub (to see private ones, log in with `hf auth login`); give "
+                f"There is no file or folder {self.dataset}, and no dataset of that name on the "
+                "Hugging Face Hub (log in with `hf auth login` to see private ones); give "
                 f"{SUPPORTED}."
             ) from error
-        except NoHubError as error:
+        except HubUnavailableError as error:
             if not self.guessed:
                 raise
-            here = f"There is no file or folder {self.dataset} here"
-            raise SourceError(f"{here}, and if a dataset is meant: {error}") from error
+            raise SourceError(
+                f"There is no file or folder {self.dataset}. If you mean the dataset: {error}"
+            ) from error
 
     def _fetch(self) -> list[tuple[str, Path]]:
         hub = HubDataset(self.dataset, self.reading.listen)
@@ -112,34 +113,34 @@ class HuggingFace:
             return list(zip(titles, hub.download(branch, paths), strict=True))
         hub.require()
         raise SourceError(
-            f"The dataset {self.dataset} holds no file that can be read ({', '.join(READERS)}); "
-            "give another one, or a file."
+            f"The dataset {self.dataset} has no file in a supported format "
+            f"({', '.join(READERS)}); give another dataset or a file."
         )
 
     def _check_size(self, files: list[DataFile]) -> None:
         size = sum(file.size for file in files)
-        if size > LARGEST or any(file.partial for file in files):
-            told = "is so large that the Hub converted only its beginning"
-            if size > LARGEST:
-                most = f"{LARGEST / 1e9:.0f} GB"
-                told = f"has {size / 1e9:,.1f} GB, and at most {most} are downloaded"
+        if size > MAX_BYTES or any(file.partial for file in files):
+            reason = "is so large that the Hub converted only its beginning"
+            if size > MAX_BYTES:
+                limit = f"{MAX_BYTES / 1e9:.0f} GB"
+                reason = f"has {size / 1e9:,.1f} GB, more than the limit of {limit}"
             raise SourceError(
-                f"The split {files[0].split} of the dataset {self.dataset} {told}; name a smaller "
-                "one, or download what you need of it and give that as a file."
+                f"The split {files[0].split} of the dataset {self.dataset} {reason}; name a "
+                "smaller one, or download the part you need and give it as a file."
             )
 
 
 def open_dataset(spec: str, reading: ReadOptions, *, guess: bool = True) -> HuggingFace | None:
-    """Find the dataset that is meant; None where none is.
+    """Parse a spec as a dataset; None if it names none.
 
     Args:
         spec: such as ``hf:owner/name[split]``, ``hf:owner/name:config[split]``, or the address of
             the dataset's page.
         reading: how to read it.
-        guess: ``owner/name[split]`` will do too, unless it looks like a path that isn't there.
+        guess: also accept ``owner/name[split]``, unless it looks like the path of a missing file.
 
     Raises:
-        SourceError: a dataset is meant, but can't be one.
+        SourceError: it names an invalid dataset.
     """
     found, guessed = _NAMED.fullmatch(spec) or _PAGE.fullmatch(spec), False
     if found is None and guess and not _looks_like_a_path(spec):
@@ -147,16 +148,16 @@ def open_dataset(spec: str, reading: ReadOptions, *, guess: bool = True) -> Hugg
     if found is None:
         if _SITE.fullmatch(spec):
             raise SourceError(
-                f"{spec[:200]} is no dataset of the Hugging Face Hub; name one like hf:owner/name, "
-                "hf:owner/name[split], or by the address of its page."
+                f"{spec[:200]} is not a dataset of the Hugging Face Hub; give hf:owner/name, "
+                "hf:owner/name[split] or the address of its page."
             )
         return None
     if reading.full:
-        raise SourceError("--full is for accounts on Bluesky; a dataset is always read whole.")
+        raise SourceError("--full is for accounts on Bluesky; datasets are always read in full.")
     config = None if guessed else found["config"]
     return HuggingFace(found["dataset"], config, found["split"], reading, guessed)
 
 
 def _looks_like_a_path(spec: str) -> bool:
-    """Tell a mistyped path from a dataset: it has a file's ending, or its folder is there."""
-    return _ENDING.fullmatch(spec) is not None or Path(spec).parent.is_dir()
+    """Return whether a spec is a mistyped path: it has an extension, or its folder exists."""
+    return _FILE_NAME.fullmatch(spec) is not None or Path(spec).parent.is_dir()

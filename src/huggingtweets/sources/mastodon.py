@@ -1,7 +1,7 @@
-"""Posts of an account on Mastodon, or on a server that speaks its API, read without one.
+"""Read the public posts of an account on Mastodon or a compatible server, without a login.
 
-Only what its author wrote for everybody is read, and nothing at all of those who ask not to be
-indexed: a bot made of posts is more than a search engine would do with them.
+Only public posts are read, and none of accounts that ask not to be indexed: training a bot on posts
+goes further than indexing them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
 from huggingtweets.events import EventHandler, ignore
 from huggingtweets.sources._address import is_loopback
-from huggingtweets.sources._fields import id_of, name_of, text_of, time_of
-from huggingtweets.sources._html import text_of_html
+from huggingtweets.sources._fields import parse_id, parse_name, parse_text, parse_time
+from huggingtweets.sources._html import html_to_text
 from huggingtweets.sources.http import Client
 from huggingtweets.sources.store import Page
 
@@ -31,13 +31,13 @@ _PUBLIC = "public"
 
 @dataclass(frozen=True, slots=True)
 class Mastodon:
-    """One account.
+    """A Mastodon account.
 
     Attributes:
         user: without ``@``.
-        instance: the server's name, with a port where it has one.
-        i_am_the_author: read it although it asks not to be indexed.
-        listen: is told of pauses.
+        instance: the server's host name, with its port if any.
+        i_am_the_author: read it even if it asks not to be indexed.
+        listen: receives the countdown of rate limits.
     """
 
     user: str
@@ -52,67 +52,67 @@ class Mastodon:
         return f"{self.user}@{self.instance}"
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
-        """Yield the statuses from the newest or from below the id ``cursor`` on."""
+        """Yield pages of statuses, from the newest or from below the id ``cursor`` on."""
         host = urlsplit(f"//{self.instance}").hostname or ""
         scheme = "http" if is_loopback(host) else "https"
         with Client(f"{scheme}://{self.instance}", listen=self.listen) as client:
-            account = self._account(client)
+            account_id = self._account_id(client)
             while True:
-                page = self._page(client, account, cursor)
+                page = self._page(client, account_id, cursor)
                 yield page
                 if page.cursor is None:
                     return
                 cursor = page.cursor
 
-    def _account(self, client: Client) -> str:
-        """Find the account's id, and whether it may be read."""
+    def _account_id(self, client: Client) -> str:
+        """Look up the account's id and check that the account may be read."""
         account, _ = client.json(
             "/api/v1/accounts/lookup",
             {"acct": self.user},
             explain=self._explain,
-            no_json=self._no_mastodon(),
+            not_json_hint=self._not_mastodon_hint(),
         )
-        number = id_of(account.get("id")) if isinstance(account, dict) else None
-        if not isinstance(account, dict) or number is None:
-            raise SourceError(f"{self.instance} answered with no account. {self._no_mastodon()}")
+        account_id = parse_id(account.get("id")) if isinstance(account, dict) else None
+        if not isinstance(account, dict) or account_id is None:
+            raise SourceError(f"{self.instance} sent no account. {self._not_mastodon_hint()}")
         if account.get("suspended"):
-            raise SourceError(f"@{self.handle} is suspended there; there is nothing to read.")
-        if not self.i_am_the_author and (wish := _wish(account)):
+            raise SourceError(f"@{self.handle} is suspended; there is nothing to read.")
+        if not self.i_am_the_author and (objection := _objection(account)):
             raise SourceError(
-                f"@{self.handle} {wish}, so their posts are not read; if it is you, say "
-                "--i-am-the-author, or give the archive that Mastodon offers you."
+                f"@{self.handle} {objection}, so their posts are not read; if it is your account, "
+                "use --i-am-the-author or give the archive that Mastodon offers you."
             )
-        return number
+        return account_id
 
-    def _page(self, client: Client, account: str, cursor: str | None) -> Page:
+    def _page(self, client: Client, account_id: str, cursor: str | None) -> Page:
         statuses, headers = client.json(
-            f"/api/v1/accounts/{quote(account, safe='')}/statuses",
+            f"/api/v1/accounts/{quote(account_id, safe='')}/statuses",
             {"limit": "40"} | ({"max_id": cursor} if cursor else {}),
             explain=self._explain,
-            no_json=self._no_mastodon(),
+            not_json_hint=self._not_mastodon_hint(),
         )
         if not isinstance(statuses, list):
-            raise SourceError(f"{self.instance} answered with no posts. {self._no_mastodon()}")
+            raise SourceError(f"{self.instance} sent no posts. {self._not_mastodon_hint()}")
         posts = [post for status in statuses if (post := self._post(status))]
         return Page(posts, _next_cursor(headers) if statuses else None)
 
     def _post(self, status: object) -> Post | None:
-        """Make a post of a status; None where it is not for everybody."""
+        """Convert a status to a post; None if it isn't public."""
         if not isinstance(status, dict) or status.get("visibility") != _PUBLIC:
             return None
-        number = id_of(status.get("id"))
-        if number is None:
+        status_id = parse_id(status.get("id"))
+        if status_id is None:
             return None
         reblog = status.get("reblog")
-        written = reblog if isinstance(reblog, dict) else status
-        html = text_of(written.get("content"), f"the posts of @{self.handle}")
+        original = reblog if isinstance(reblog, dict) else status
+        html = parse_text(original.get("content"), f"the posts of @{self.handle}")
         return Post(
             author=self.handle,
-            id=number,
-            text=text_of_html(html),
-            created_at=time_of(status.get("created_at")),
-            kind="repost" if written is reblog else _kind(status),
-            lang=name_of(written.get("language")),
+            id=status_id,
+            text=html_to_text(html),
+            created_at=parse_time(status.get("created_at")),
+            kind="repost" if original is reblog else _kind(status),
+            lang=parse_name(original.get("language")),
             source=self.name,
         )
 
@@ -120,31 +120,31 @@ class Mastodon:
         del answer
         if status in (401, 403, 422):
             return (
-                f"{self.instance} shows @{self.user} only to people who are logged in; "
-                "give the archive that Mastodon offers its users."
+                f"{self.instance} shows @{self.user} only to logged-in users; give the archive "
+                "that Mastodon offers its users."
             )
         if status == 404:
             return (
                 f"There is no @{self.user} on {self.instance}; check the name. If the account's "
-                "page is at another host, give that page's address."
+                "page is on another host, give the address of that page."
             )
         if status == 410:
             return f"@{self.handle} is suspended or has been deleted; there is nothing to read."
         return None
 
-    def _no_mastodon(self) -> str:
+    def _not_mastodon_hint(self) -> str:
         return (
-            f"Is {self.instance} a Mastodon server? If the account's page is at another host, "
-            "give that page's address."
+            f"Is {self.instance} a Mastodon server? If the account's page is on another host, "
+            "give the address of that page."
         )
 
 
-def _wish(account: Mapping[str, object]) -> str | None:
-    """Tell what an account says against being read by programs; None where it says nothing."""
+def _objection(account: Mapping[str, object]) -> str | None:
+    """Return the setting by which an account objects to being read by programs, or None."""
     if account.get("noindex") is True or account.get("indexable") is False:
         return "asks not to be indexed"
     if account.get("locked") is True:
-        return "chooses who follows them"
+        return "approves followers manually"
     return None
 
 
@@ -155,12 +155,12 @@ def _kind(status: Mapping[str, object]) -> Kind:
 
 
 def _next_cursor(headers: Mapping[str, str]) -> str | None:
-    """Read the id below which the next page is; only the id is taken from the address."""
-    found = _NEXT.search(headers.get("link", ""))
-    if found is None:
+    """Return ``max_id`` of the next page's URL; the rest of that URL is not trusted."""
+    match = _NEXT.search(headers.get("link", ""))
+    if match is None:
         return None
     try:
-        ids = parse_qs(urlsplit(found[1]).query).get("max_id", [])
+        ids = parse_qs(urlsplit(match[1]).query).get("max_id", [])
     except ValueError:
         return None
-    return id_of(ids[0]) if ids else None
+    return parse_id(ids[0]) if ids else None

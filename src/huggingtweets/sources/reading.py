@@ -1,4 +1,4 @@
-"""How sources are to be read, who is told about it and who is asked."""
+"""Options for reading sources, including the callbacks for progress and questions."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Confirm = Callable[[str], bool]
-"""Asks the user a question, such as whether to spend money; True means yes."""
+"""Asks the user a question, such as whether to spend money; returns True for yes."""
 
 
 def decline(question: str) -> bool:
-    """Answer no, where nobody can be asked."""
+    """Answer no: the default if nobody can be asked."""
     del question
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read; everything has a default.
+    """How to read sources; every option has a default.
 
     Attributes:
-        text_column: the column with the posts, for tables whose column isn't found.
-        speaker: the one whose messages are posts, for exports of chats.
-        author: the handle to use instead of the one that each source tells.
-        i_am_the_author: read an account although it asks not to be read.
-        full: the whole repository, on Bluesky.
-        since: older posts of an account are not needed.
-        limit: no more than so many of an account's newest posts are needed.
-        listen: is told each page and each pause of a download.
-        confirm: is asked before money is spent.
+        text_column: the column with the posts, if it has an unusual name.
+        speaker: whose messages are the posts, for exports of chats.
+        author: the handle to use instead of the one in each source.
+        i_am_the_author: read an account even if it asks not to be read.
+        full: read the whole repository of a Bluesky account.
+        since: skip older posts of an account.
+        limit: read at most this many of an account's newest posts.
+        listen: receives an event for each page and each second of waiting.
+        confirm: asks the user before money is spent.
         forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
-        refuse_opted_out: False only where the caller leaves those authors' posts out itself.
+        refuse_opted_out: False only if the caller leaves out the posts of those authors itself.
     """
 
     text_column: str | None = None

@@ -1,10 +1,10 @@
-"""Tar files from strangers, packed by gzip or not, read without harm.
+"""Read untrusted tar files safely, with or without gzip compression.
 
-As with :mod:`~huggingtweets.sources.safe_zip`, nothing is ever extracted to disk and an archive
-that holds what no export does is refused. A tar has no list of its members: it is gone through
-once to find and check them, and again up to the member that is read. :mod:`tarfile`'s own ``data``
-filter would not do: it looks at where members would be written, and neither at how much a few
-bytes unpack to nor at headers of any length, which are read whole.
+As with :mod:`~huggingtweets.sources.safe_zip`, nothing is extracted to disk, and an archive with
+content that no export has is refused. A tar has no index: one pass finds and checks the members,
+and each read passes over the file up to its member. The ``data`` filter of :mod:`tarfile` is not
+enough: it checks where members would be written, but neither compression bombs nor the length of
+headers, which are read into memory.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING, cast
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._text import CHUNK, listed
-from huggingtweets.sources.safe_zip import LARGEST_MEMBER, leads_out
+from huggingtweets.sources._text import CHUNK, list_names
+from huggingtweets.sources.safe_zip import MAX_MEMBER_BYTES, is_unsafe_name
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from typing import Self
 
 TAR_ENDINGS = (".tar.gz", ".tgz", ".tar")
-"""How the names of tar files end."""
+"""Extensions of tar files."""
 
-_SUSPECT_SIZE = 100 * 1000**2  # bytes of which the ratio is taken
-_HIGHEST_RATIO = 200  # posts with all their fields deflate about 20 times
-_LONGEST_HEADER = 64 * 1024  # bytes; names of any length lie in headers of their own
-_MOST_MEMBERS = 1_000_000
+_RATIO_WINDOW = 100 * 1000**2  # unpacked bytes over which the compression ratio is measured
+_MAX_RATIO = 200  # posts with all their fields compress about 20 times
+_MAX_HEADER = 64 * 1024  # bytes; long names have headers of their own
+_MAX_MEMBERS = 1_000_000
 _HEADERS = frozenset(
     {
         *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -38,7 +38,7 @@ _HEADERS = frozenset(
     }
 )
 
-# What tarfile and gzip raise on damaged input.
+# Exceptions that tarfile and gzip raise on damaged input.
 _DAMAGE = (
     tarfile.TarError,
     zlib.error,
@@ -52,7 +52,7 @@ _DAMAGE = (
 
 
 class SafeTar:
-    """A checked tar file; use it in a ``with closing(...)`` statement."""
+    """A checked tar file; use it in ``with closing(...)``."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,23 +65,23 @@ class SafeTar:
         """Do nothing: the file is closed after each pass."""
 
     def names(self) -> list[str]:
-        """Return the names of all files, in the order of the tar."""
+        """Return the names of all files, in archive order."""
         return list(self._sizes)
 
     def check(self, names: list[str]) -> None:
         """Refuse files too large to be posts."""
         for name in names:
-            if self._sizes[name] > LARGEST_MEMBER:
+            if self._sizes[name] > MAX_MEMBER_BYTES:
                 raise SourceError(
-                    f"{listed([name], 1)} in {self._path} would unpack to "
+                    f"{list_names([name], 1)} in {self._path} would unpack to "
                     f"{self._sizes[name]:,} bytes, more than any export holds; download it again."
                 )
 
     def chunks(self, name: str) -> Generator[bytes, None, None]:
         """Stream one file that :meth:`check` has passed."""
-        with self._faults_told(), closing(self._passed()) as passed:
-            for tar, member in passed:
-                if not member.isreg() or _plain(member.name) != name:
+        with self._wrap_errors(), closing(self._iter_members()) as members:
+            for tar, member in members:
+                if not member.isreg() or _normalize(member.name) != name:
                     continue
                 content = tar.extractfile(member)
                 while content is not None and (chunk := content.read(CHUNK)):
@@ -89,40 +89,41 @@ class SafeTar:
                 return
 
     def _check_all(self) -> None:
-        """Go through the whole tar once."""
+        """Check all members in one pass and record their sizes."""
         count = 0
-        with closing(self._passed()) as passed:
-            for _, member in passed:
+        with closing(self._iter_members()) as members:
+            for _, member in members:
                 self._check_member(member)
                 count += 1
-                if count > _MOST_MEMBERS:
+                if count > _MAX_MEMBERS:
                     raise SourceError(
-                        f"{self._path} holds over {_MOST_MEMBERS:,} files, more than any export; "
+                        f"{self._path} holds over {_MAX_MEMBERS:,} files, more than any export; "
                         "unpack it and give the folder."
                     )
                 if member.isreg():
-                    self._sizes.setdefault(_plain(member.name), member.size)
+                    self._sizes.setdefault(_normalize(member.name), member.size)
 
-    def _passed(self) -> Generator[tuple[tarfile.TarFile, tarfile.TarInfo], None, None]:
-        """Yield the members one after another; only the latest can be read, and is kept."""
-        with self._faults_told(), closing(_Unpacked(self._path)) as unpacked:
+    def _iter_members(self) -> Generator[tuple[tarfile.TarFile, tarfile.TarInfo], None, None]:
+        """Yield the members in order; only the latest one can be read."""
+        with self._wrap_errors(), closing(_Unpacked(self._path)) as unpacked:
             stream = cast("IO[bytes]", unpacked)
             with tarfile.open(
                 fileobj=stream, mode="r|", tarinfo=_ShortHeaders, bufsize=CHUNK
             ) as tar:
                 while (member := tar.next()) is not None:
-                    tar.members = []  # type: ignore[attr-defined]  # it would keep them all
+                    tar.members = []  # type: ignore[attr-defined]  # or it would grow without bound
                     yield tar, member
 
     @contextmanager
-    def _faults_told(self) -> Iterator[None]:
+    def _wrap_errors(self) -> Iterator[None]:
         try:
             yield
         except PermissionError as error:
             raise SourceError(f"{self._path} can't be read: {error.strerror}.") from error
-        except _Bomb as error:
+        except _BombError as error:
             raise SourceError(
-                f"{self._path} looks like a bomb ({error}); give the export as it was downloaded."
+                f"{self._path} looks like a decompression bomb ({error}); give the export as you "
+                "downloaded it."
             ) from error
         except _DAMAGE as error:
             raise SourceError(
@@ -130,58 +131,58 @@ class SafeTar:
             ) from error
 
     def _check_member(self, member: tarfile.TarInfo) -> None:
-        name = listed([member.name], 1)
-        if leads_out(_plain(member.name)):
+        name = list_names([member.name], 1)
+        if is_unsafe_name(_normalize(member.name)):
             raise SourceError(
-                f"{self._path} holds the unsafe name {name!r}, which no export does; "
+                f"{self._path} contains the unsafe name {name!r}, unlike any export; "
                 "download it again."
             )
         if not (member.isreg() or member.isdir()) or member.issparse():
             raise SourceError(
-                f"{self._path} holds a link, a device or the like ({name!r}), which no export "
-                "does; download it again."
+                f"{self._path} contains a link or device ({name!r}), unlike any export; "
+                "download it again."
             )
 
 
-class _Bomb(Exception):  # noqa: N818 - reads as what it is
-    """What unpacks to far more than any export; the text says to how much."""
+class _BombError(Exception):
+    """The archive unpacks to far more than any export; the text says to how much."""
 
 
 class _ShortHeaders(tarfile.TarInfo):
-    """Members whose long names and the like have some bound: tarfile reads them whole."""
+    """Members with bounded extension headers, which tarfile reads into memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         member = super().frombuf(buf, encoding, errors)
         if member.size < 0:
             raise tarfile.ReadError("negative size")
-        if member.type in _HEADERS and member.size > _LONGEST_HEADER:
-            raise _Bomb(f"a header of {member.size:,} bytes")
+        if member.type in _HEADERS and member.size > _MAX_HEADER:
+            raise _BombError(f"a header of {member.size:,} bytes")
         return member
 
 
 class _Unpacked:
-    """The bytes inside, as a stream that fails where a few bytes unpack to many."""
+    """A stream of the unpacked bytes that fails on a suspicious compression ratio."""
 
     def __init__(self, path: Path) -> None:
         self._packed = path.open("rb")
-        zipped = self._packed.read(2) == b"\x1f\x8b"
+        is_gzip = self._packed.read(2) == b"\x1f\x8b"
         self._packed.seek(0)
         self._stream: IO[bytes] = (
-            cast("IO[bytes]", gzip.GzipFile(fileobj=self._packed)) if zipped else self._packed
+            cast("IO[bytes]", gzip.GzipFile(fileobj=self._packed)) if is_gzip else self._packed
         )
-        self._since = 0  # bytes unpacked since the last look at the ratio
-        self._place = 0  # in the packed file, then
+        self._unpacked_bytes = 0  # since the last check of the ratio
+        self._packed_position = 0  # at the last check
 
     def read(self, size: int) -> bytes:
-        """Read on; each 100 MB must come from half a MB at least."""
+        """Read bytes; each 100 MB must come from at least 0.5 MB of packed data."""
         data = self._stream.read(size)
-        self._since += len(data)
-        if self._since > _SUSPECT_SIZE:
-            packed = self._packed.tell() - self._place
-            if self._since > _HIGHEST_RATIO * packed:
-                raise _Bomb(f"{self._since:,} bytes from {packed:,}")
-            self._since, self._place = 0, self._packed.tell()
+        self._unpacked_bytes += len(data)
+        if self._unpacked_bytes > _RATIO_WINDOW:
+            packed = self._packed.tell() - self._packed_position
+            if self._unpacked_bytes > _MAX_RATIO * packed:
+                raise _BombError(f"{self._unpacked_bytes:,} bytes from {packed:,}")
+            self._unpacked_bytes, self._packed_position = 0, self._packed.tell()
         return data
 
     def close(self) -> None:
@@ -190,5 +191,5 @@ class _Unpacked:
         self._packed.close()
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return name.replace("\\", "/").removeprefix("./")

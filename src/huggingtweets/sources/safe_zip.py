@@ -1,10 +1,10 @@
-"""Zip files from strangers, read without harm.
+"""Read untrusted zip files safely.
 
-Nothing is ever extracted to disk, so a ``../`` name or a symbolic link could do nothing here; such
-an archive is refused all the same, since no network writes one and somebody made it for a reason.
-Members are streamed. A bomb fails on the sizes that the zip declares, before a byte of it is read:
-:mod:`zipfile` never hands out more than a member declares, for stored and deflated members, which
-are the only ones read (bzip2 and LZMA can grow a thousandfold inside one call).
+Nothing is extracted to disk, so a ``../`` name or a symbolic link would be harmless; such archives
+are refused anyway, because no network writes them. Members are streamed. A zip bomb is detected by
+its declared sizes, before it is read: for stored and deflated members, the only ones read,
+:mod:`zipfile` never returns more than a member declares (bzip2 and LZMA can grow a thousandfold
+inside one call).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-LARGEST_MEMBER = 4 * 1024**3
-"""Bytes. Twenty years of tweets are a tenth of it."""
+MAX_MEMBER_BYTES = 4 * 1024**3
+"""Ten times the size of twenty years of tweets."""
 
-_SUSPECT_SIZE = 100 * 1000**2  # bytes from which the ratio counts
-_HIGHEST_RATIO = 200  # tweets with all their fields deflate about 20 times
+_MIN_SUSPECT_SIZE = 100 * 1000**2  # bytes; below it, any compression ratio is fine
+_MAX_RATIO = 200  # tweets with all their fields compress about 20 times
 
-# What zipfile raises on damaged input; the last four come from fields it does not check.
+# Exceptions that zipfile raises on damaged input; the last four come from fields it doesn't check.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -57,7 +57,7 @@ class SafeZip:
             raise SourceError(f"{path} can't be read: {error.strerror}.") from error
         except _DAMAGE as error:
             raise self._unreadable() from error
-        self._members = {_plain(info.filename): info for info in self._zip.infolist()}
+        self._members = {_normalize(info.filename): info for info in self._zip.infolist()}
         try:
             for info in self._members.values():
                 self._check_name(info)
@@ -70,16 +70,16 @@ class SafeZip:
         self._zip.close()
 
     def names(self) -> list[str]:
-        """Return the names of all members, in the order of the zip, with forward slashes."""
+        """Return the names of all files, in archive order, with forward slashes."""
         return [name for name, info in self._members.items() if not info.is_dir()]
 
     def check(self, names: list[str]) -> None:
-        """Refuse members that are encrypted, packed in a rare way, or a bomb, alone or together."""
+        """Refuse members that are encrypted, oddly compressed, or a bomb, alone or together."""
         infos = [self._members[name] for name in names]
         for info in infos:
-            self._check_packing(info)
+            self._check_compression(info)
             self._check_size(info.filename, info.file_size, info.compress_size)
-        # Members that overlap share the same packed bytes; together they are in the file once.
+        # Overlapping members share packed bytes, so compare their sum with the size of the file.
         self._check_size("all parts", sum(info.file_size for info in infos), self._size)
 
     def chunks(self, name: str) -> Generator[bytes, None, None]:
@@ -101,19 +101,19 @@ class SafeZip:
         )
 
     def _check_name(self, info: zipfile.ZipInfo) -> None:
-        name = _plain(info.orig_filename)
-        if leads_out(name):
+        name = _normalize(info.orig_filename)
+        if is_unsafe_name(name):
             raise SourceError(
-                f"{self._path} holds the unsafe name {name[:80]!r}, which no export does; "
-                "give the zip as it was downloaded."
+                f"{self._path} contains the unsafe name {name[:80]!r}, unlike any export; "
+                "give the zip as you downloaded it."
             )
         if stat.S_ISLNK(info.external_attr >> 16):
             raise SourceError(
-                f"{self._path} holds a symbolic link ({name[:80]!r}), which no export does; "
-                "give the zip as it was downloaded."
+                f"{self._path} contains a symbolic link ({name[:80]!r}), unlike any export; "
+                "give the zip as you downloaded it."
             )
 
-    def _check_packing(self, info: zipfile.ZipInfo) -> None:
+    def _check_compression(self, info: zipfile.ZipInfo) -> None:
         if info.flag_bits & 1:
             raise SourceError(
                 f"{info.filename} in {self._path} is encrypted; "
@@ -121,24 +121,24 @@ class SafeZip:
             )
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SourceError(
-                f"{info.filename} in {self._path} is packed in a rare way; "
+                f"{info.filename} in {self._path} uses an unsupported compression method; "
                 "unpack the zip and give the folder."
             )
 
     def _check_size(self, name: str, size: int, packed: int) -> None:
-        bomb = size > _SUSPECT_SIZE and size > _HIGHEST_RATIO * packed
-        if bomb or (size > LARGEST_MEMBER and name != "all parts"):
+        is_bomb = size > _MIN_SUSPECT_SIZE and size > _MAX_RATIO * packed
+        if is_bomb or (size > MAX_MEMBER_BYTES and name != "all parts"):
             raise SourceError(
                 f"{self._path} looks like a zip bomb ({name} would unpack to {size:,} bytes "
-                f"from {packed:,}); give the zip as it was downloaded."
+                f"from {packed:,}); give the zip as you downloaded it."
             )
 
 
-def leads_out(name: str) -> bool:
-    """Tell whether a member's name, with forward slashes, leads out of the archive's folder."""
-    outside = name.startswith("/") or ".." in name.split("/")
-    return outside or re.match("[A-Za-z]:", name) is not None
+def is_unsafe_name(name: str) -> bool:
+    """Return whether a name, with forward slashes, points outside the archive's folder."""
+    is_outside = name.startswith("/") or ".." in name.split("/")
+    return is_outside or re.match("[A-Za-z]:", name) is not None
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return name.replace("\\", "/")

@@ -1,13 +1,13 @@
-"""Downloaded posts on disk, so that no page that was read is ever lost or asked for again.
+"""Store downloaded posts on disk, so that no page is lost or requested twice.
 
 .. code-block:: text
 
     $HUGGINGTWEETS_DOWNLOADS or ~/.cache/huggingtweets/downloads/
-      NETWORK/ACCOUNT/posts.jsonl   a post a line, a page at a time; a later line of an id wins
-      NETWORK/ACCOUNT/state.json    how far the download got, written after the page it tells of
+      NETWORK/ACCOUNT/posts.jsonl   one post per line; the last line with an id wins
+      NETWORK/ACCOUNT/state.json    progress of the download, written after each page
 
-A page is on disk before the state that names it, so whatever ends the process costs at most the
-page that was being read. ``posts.jsonl`` is a source of posts like any other.
+A page is written before the state that refers to it, so a crash loses at most the page being read.
+``posts.jsonl`` is itself a valid source of posts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
@@ -28,21 +27,23 @@ from huggingtweets.errors import StorageError
 from huggingtweets.privacy import deleted_posts, opt_out
 from huggingtweets.privacy.deleted_posts import PostIds
 from huggingtweets.storage import files
+from huggingtweets.storage.user_dirs import downloads_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some posts, newest first, and where the older ones begin.
+    """A page of posts, newest first.
 
     Attributes:
-        posts: may be empty though older ones follow.
-        cursor: for the next page; None on the last.
-        total: of the account's posts, where the network tells.
+        posts: may be empty even if older ones follow.
+        cursor: of the next page; None on the last.
+        total: number of the account's posts, if the network reports it.
     """
 
     posts: list[Post]
@@ -51,7 +52,7 @@ class Page:
 
 
 class Account(Protocol):
-    """Somebody's posts on a network."""
+    """An account on a network."""
 
     @property
     def name(self) -> str:
@@ -62,33 +63,33 @@ class Account(Protocol):
         """The author, as in ``Post.author``."""
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
-        """Yield pages from the newest post on, or from a cursor of an earlier page.
+        """Yield pages from the newest post on, or from the cursor of an earlier page.
 
         Raises:
-            SourceError: there is no such account, or it can't be read.
+            SourceError: the account doesn't exist or can't be read.
         """
 
 
 @dataclass
 class State:
-    """What ``state.json`` holds.
+    """The content of ``state.json``.
 
-    The file has one run of posts without a gap (those of the first ``settled`` lines), which ends
-    at ``cursor`` or, if ``complete``, at the account's first post. Newer posts are read down to
-    that run; while that is going on there is a ``gap`` between the two.
+    The first ``settled`` lines of ``posts.jsonl`` hold a contiguous run of posts, which ends at
+    ``cursor`` or, if ``complete``, at the account's first post. Newer posts are read down to that
+    run; until they reach it, there is a ``gap`` between the two.
 
     Attributes:
-        cursor: where the posts older than all of these begin.
-        complete: there are no older ones.
-        settled: lines of the file without a gap between them.
-        gap: where to go on reading newer posts, if that was cut.
-        busy: a download is going on, or was cut.
-        newest_id: the newest post known.
+        cursor: where the posts older than the contiguous run begin.
+        complete: whether there are no older ones.
+        settled: number of lines in the contiguous run.
+        gap: cursor at which to continue reading newer posts after an interruption.
+        busy: whether a download is running or was interrupted.
+        newest_id: id of the newest known post.
         newest_time: when it was written.
-        oldest_time: of the last post before ``cursor``.
-        top_read_at: when the newest page was last read, seconds since 1970.
-        total: posts that the network said there were then.
-        format: version of this file's shape.
+        oldest_time: time of the last post before ``cursor``.
+        top_read_at: when the newest page was last read, in seconds since 1970.
+        total: number of posts that the network reported then.
+        format: version of the file format.
     """
 
     cursor: str | None = None
@@ -104,29 +105,23 @@ class State:
     format: int = FORMAT
 
 
-def downloads_folder() -> Path:
-    """Where all downloads are: ``$HUGGINGTWEETS_DOWNLOADS`` or a folder in the user's cache."""
-    named = os.environ.get("HUGGINGTWEETS_DOWNLOADS")
-    return Path(named) if named else Path.home() / ".cache" / "huggingtweets" / "downloads"
-
-
 @dataclass
 class Store:
     """The posts of one account on disk; use it in its :meth:`locked` block.
 
     Attributes:
         path: the account's folder.
-        state: how far the download got.
+        state: progress of the download.
     """
 
     path: Path
     state: State = field(default_factory=State)
-    _known: dict[str, tuple[int, Post]] = field(default_factory=dict)  # by id, with the line
-    _lines: int = 0
+    _by_id: dict[str, tuple[int, Post]] = field(default_factory=dict)  # with the line's index
+    _line_count: int = 0
 
     @classmethod
     def of(cls, account: Account) -> Store:
-        """Find the folder of an account; it need not exist yet."""
+        """Return the store of an account; its folder need not exist yet."""
         name = quote(account.handle.lower(), safe="@.-_")[:200].lstrip(".")
         return cls(downloads_folder() / account.name / (name or "_"))
 
@@ -142,10 +137,10 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Open the store for this process alone.
+        """Lock the store for this process and load it.
 
         Raises:
-            StorageError: another process holds it, or it can't be written.
+            StorageError: another process holds the lock, or the folder can't be written.
         """
         with files.wrap_os_errors(self.path):
             for folder in (self.path.parent.parent, self.path.parent, self.path):
@@ -155,7 +150,7 @@ class Store:
                 lock.acquire()
             except Timeout as error:
                 raise StorageError(
-                    f"{self.path} is being downloaded to by another process."
+                    f"{self.path} is in use by another download; wait until it has finished."
                 ) from error
         try:
             self.load()
@@ -164,34 +159,40 @@ class Store:
             lock.release()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._by_id)
 
     def posts(self) -> list[Post]:
-        """Return each post once, newest first; all bear the author's present name."""
+        """Return each post once, newest first, all with the author's current name."""
         found = sorted(
-            (post for _, post in self._known.values()),
+            (post for _, post in self._by_id.values()),
             key=lambda post: post.created_at.timestamp() if post.created_at else float("-inf"),
             reverse=True,
         )
         return [replace(post, author=found[0].author) for post in found]
 
     def contiguous_ids(self) -> frozenset[str]:
-        """Return the ids of the posts without a gap between them."""
-        return frozenset(key for key, (at, _) in self._known.items() if at < self.state.settled)
+        """Return the ids of the posts in the contiguous run."""
+        settled = self.state.settled
+        return frozenset(post_id for post_id, (line, _) in self._by_id.items() if line < settled)
 
     def mark_contiguous(self) -> None:
-        """Note that there is no gap between any of the posts."""
-        self.state.settled, self.state.gap = self._lines, None
+        """Record that all posts on disk are contiguous."""
+        self.state.settled, self.state.gap = self._line_count, None
 
     def add(self, posts: Iterable[Post]) -> None:
-        """Put those on disk that are new or have a new text, and whose author doesn't mind."""
-        new = [post for post in posts if self._is_news(post)]
+        """Append posts that are new or edited, leaving out deleted ones.
+
+        Raises:
+            OptedOutError: their author opted out.
+            StorageError: the file can't be written.
+        """
+        new = [post for post in posts if self._is_new(post)]
         opt_out.check({post.author for post in new})
-        forget = PostIds.of(deleted_posts.remembered())
-        new = [post for post in new if not forget.has(post.author, post.id)]
+        deleted = PostIds.parse(deleted_posts.remembered())
+        new = [post for post in new if not deleted.has(post.author, post.id)]
         if not new:
             return
-        text = "".join(_line(post) for post in new)
+        text = "".join(_to_line(post) for post in new)
         with files.wrap_os_errors(self.posts_file), self.posts_file.open("ab") as file:
             file.write(text.encode())
             file.flush()
@@ -200,36 +201,36 @@ class Store:
             self._index_post(post)
 
     def save(self) -> None:
-        """Write the state, after the posts it tells of."""
+        """Write the state; call it after :meth:`add`."""
         files.write_json(self.state_file, asdict(self.state))
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _is_news(self, post: Post) -> bool:
-        known = self._known.get(post.id)
-        return known is None or known[1].text != post.text
+    def _is_new(self, post: Post) -> bool:
+        entry = self._by_id.get(post.id)
+        return entry is None or entry[1].text != post.text
 
     def _index_post(self, post: Post) -> None:
-        line = self._known[post.id][0] if post.id in self._known else self._lines
-        self._known[post.id] = (line, post)
-        self._lines += 1
+        line = self._by_id[post.id][0] if post.id in self._by_id else self._line_count
+        self._by_id[post.id] = (line, post)
+        self._line_count += 1
 
     def load(self) -> None:
-        """Read what is on disk; :meth:`locked` does, and whoever wants to know it meanwhile."""
-        self._known, self._lines = {}, 0
+        """Read posts and state from disk; :meth:`locked` calls it."""
+        self._by_id, self._line_count = {}, 0
         with files.wrap_os_errors(self.posts_file):
-            self._cut_off_what_a_crash_left()
+            self._truncate_partial_line()
             with suppress(FileNotFoundError), self.posts_file.open("rb") as file:
                 for line in file:
-                    post = _post(line)
+                    post = _from_line(line)
                     if post is None:
-                        self._lines += 1
+                        self._line_count += 1
                     else:
                         self._index_post(post)
             self.state = self._read_state()
 
-    def _cut_off_what_a_crash_left(self) -> None:
-        """Drop a last line without its end; the page it belongs to is asked for again."""
+    def _truncate_partial_line(self) -> None:
+        """Remove an unfinished last line after a crash; its page will be requested again."""
         with suppress(FileNotFoundError), self.posts_file.open("rb+") as file:
             content = file.read()
             end = content.rfind(b"\n") + 1
@@ -237,23 +238,23 @@ class Store:
                 file.truncate(end)
 
     def _read_state(self) -> State:
-        """Read the state; without one that can be read the pages are read again from the newest."""
+        """Read the state; if missing or invalid, reading starts again from the newest page."""
         with suppress(FileNotFoundError, ValueError, TypeError, AttributeError):
             values = json.loads(self.state_file.read_text(encoding="utf-8"))
             if values.get("format") == FORMAT:
-                names = {one.name for one in fields(State)}
+                names = {state_field.name for state_field in fields(State)}
                 return State(**{key: value for key, value in values.items() if key in names})
         return State()
 
 
-def _line(post: Post) -> str:
+def _to_line(post: Post) -> str:
     values = asdict(post)
     values["created_at"] = post.created_at.isoformat() if post.created_at else None
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def _post(line: bytes) -> Post | None:
-    """Read a line; None for what a crash left of one."""
+def _from_line(line: bytes) -> Post | None:
+    """Parse a line; None if a crash damaged it."""
     with suppress(ValueError, TypeError, AttributeError):
         values = json.loads(line)
         created = values.pop("created_at", None)

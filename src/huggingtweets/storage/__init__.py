@@ -1,1 +1,1 @@
-"""Where things are kept: files written whole or not at all, run folders, the user's folders."""
+"""Files on disk: atomic writes, checkpoints, run folders, the user's folders."""

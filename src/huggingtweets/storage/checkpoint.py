@@ -1,7 +1,7 @@
-"""A resumable state as one safetensors file.
+"""A checkpoint: training state in one safetensors file.
 
-One file, because one rename then makes it whole: ``kill -9`` leaves either the last checkpoint or
-the one before. No pickle, so a folder from somebody else can't run code.
+It is one file so that one rename replaces it: ``kill -9`` leaves either the new checkpoint or the
+previous one. It is not a pickle, so a folder from somebody else can't run code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def save(path: Path, progress: DataclassInstance, tensors: Mapping[str, torch.Te
     """Write a checkpoint atomically.
 
     Raises:
-        StorageError: the disk is full or can't be written; the checkpoint before is kept.
+        StorageError: the disk is full or can't be written; the previous checkpoint is kept.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -40,11 +40,11 @@ def save(path: Path, progress: DataclassInstance, tensors: Mapping[str, torch.Te
 
 
 def load(path: Path, kind: type[Progress]) -> tuple[Progress, dict[str, torch.Tensor]] | None:
-    """Read a checkpoint, or None where there is none yet.
+    """Read a checkpoint; None if there is none yet.
 
     Args:
         path: the file.
-        kind: dataclass of what was saved beside the tensors.
+        kind: dataclass of the values saved beside the tensors.
 
     Raises:
         BotError: the file is damaged.
@@ -59,5 +59,5 @@ def load(path: Path, kind: type[Progress]) -> tuple[Progress, dict[str, torch.Te
             return kind(**values), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise BotError(
-            f"The checkpoint {path} is damaged ({error}); train the bot anew."
+            f"The checkpoint {path} is damaged ({error}). Train the bot again."
         ) from error

@@ -1,6 +1,6 @@
-"""Writing so that a reader sees the old file or the new one, never half of one.
+"""Atomic writes and file locks. A reader sees the old file or the new one, never half of one.
 
-Every file of a run goes through here: temporary file in the same folder, fsync, rename.
+Every file of a run is written here: temporary file in the same folder, fsync, rename.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _REASONS = {
 
 @contextmanager
 def wrap_os_errors(path: Path) -> Iterator[None]:
-    """Turn an ``OSError`` met while writing ``path`` into one clear sentence.
+    """Turn an ``OSError`` raised while writing ``path`` into a :class:`StorageError`.
 
     Raises:
-        StorageError: names the path, the cause and what to do.
+        StorageError: it names the path, the cause and what to do.
     """
     try:
         yield
@@ -49,9 +49,9 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place once it is safely on disk.
+    """Yield a temporary path that replaces ``path`` once its contents are on disk.
 
-    On any error the temporary file is removed and ``path`` stays as it was.
+    On any error the temporary file is removed and ``path`` doesn't change.
     """
     with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,9 +72,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_write_dir(path: Path) -> Iterator[Path]:
-    """Give a new folder beside ``path`` that is renamed to it once its files are on disk.
+    """Yield a temporary folder that is renamed to ``path`` once its files are on disk.
 
-    A folder that stands at ``path`` already is removed just before the rename.
+    An existing folder at ``path`` is removed just before the rename.
     """
     with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +94,10 @@ def atomic_write_dir(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder so that no second process works on it.
+    """Lock a folder against other processes.
 
     Raises:
-        StorageError: another process holds it.
+        StorageError: another process holds the lock.
     """
     from filelock import Timeout
 
@@ -106,7 +106,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout as error:  # which is an OSError as well
-            raise StorageError(f"{folder} is being worked on by another process.") from error
+            raise StorageError(f"{folder} is in use by another process.") from error
     try:
         yield
     finally:
@@ -115,7 +115,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def waiting_for(folder: Path) -> Iterator[None]:
-    """Hold a folder, waiting until no other process does.
+    """Lock a folder, waiting while another process holds the lock.
 
     Raises:
         StorageError: the folder can't be written.
@@ -127,14 +127,14 @@ def waiting_for(folder: Path) -> Iterator[None]:
 
 
 def file_lock(folder: Path) -> FileLock:
-    """The lock that :func:`locked` takes; it never waits."""
+    """Return the lock that :func:`locked` takes; it never waits."""
     from filelock import FileLock
 
     return FileLock(folder / ".lock", blocking=False)
 
 
 def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
+    """Flush a file or folder to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -154,10 +154,10 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON 
 
 
 def to_os_error(error: Exception) -> OSError:
-    """The ``OSError`` behind another library's exception, found by the number in its text.
+    """Return the ``OSError`` that caused another library's exception, by the number in its text.
 
-    Rust libraries report a full disk as ``… (os error 28)`` inside an exception of their own.
+    Rust libraries report a full disk as ``… (os error 28)`` in exceptions of their own.
     """
-    found = re.search(r"os error (\d+)", str(error))
-    number = int(found[1]) if found else errno.EIO
-    return OSError(number, os.strerror(number) if found else str(error))
+    match = re.search(r"os error (\d+)", str(error))
+    number = int(match[1]) if match else errno.EIO
+    return OSError(number, os.strerror(number) if match else str(error))

@@ -1,21 +1,22 @@
-"""The run folder: everything that is known about one bot, and the only place for its file names.
+"""The run folder: all files of one run. Their names are defined here and nowhere else.
 
 .. code-block:: text
 
     RUN/
-      run.json            who, when, versions, seed, configuration, counts, state
-      events.jsonl        append-only progress; the terminal and every other view read this
-      data/kept.parquet   as curated, with a column `split` (train or held_out)
-      data/posts.parquet  as read      data/dropped.parquet  what was left out and why
-      checkpoint/         state.safetensors: one file, so that one rename makes it whole
-      bot/                what any Hugging Face tool loads, and all that would ever be published
-      report/             likeness.json, likeness.html, generations.json
-                          human.json, what people said in quizzes
-      favourites.json     posts of the bot that somebody marked
-      published.json      the repository on the Hub, once the bot was published
+      run.json             authors, date, versions, seed, configuration, counts, state
+      events.jsonl         progress events, append-only; every view of a run reads them
+      data/kept.parquet    curated posts, with a column `split` (train or held_out)
+      data/posts.parquet   posts as read
+      data/dropped.parquet dropped posts with the reason
+      checkpoint/          state.safetensors
+      bot/                 the model folder, for any Hugging Face tool; only this is published
+      report/              likeness.json, likeness.html, generations.json
+                           human.json, answers from quizzes
+      favourites.json      generated posts that users marked
+      published.json       the repository on the Hub, if the bot was published
 
-A run folder appears in one rename once its posts are read, curated and found to be enough, so bad
-input never leaves half a run behind.
+A run folder is created with one rename after its posts are read, curated and found sufficient, so
+bad input leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,24 +45,25 @@ State = Literal["prepared", "training", "trained", "done", "failed"]
 
 @dataclass
 class RunRecord:
-    """What ``run.json`` holds; enough to repeat the run.
+    """The contents of ``run.json``; enough to repeat the run.
 
     Attributes:
-        name: the folder's name.
-        authors: handles in the order they were given.
+        name: name of the folder.
+        authors: handles, in the order given.
         config: every option of the run, as plain values.
-        counts: posts downloaded, retweets, short, duplicates, kept (kept and dropped add up).
+        counts: posts downloaded, retweets, short, duplicates, kept; the last four add up to the
+            first.
         counts_by_author: the same for each author.
         state: how far the run got.
         created_at: UTC, ISO 8601.
-        versions: of Python and the packages that decide the numbers.
+        versions: of Python and of the packages that affect the numbers.
         machine: processor, cores, device, precision.
         seconds: wall-clock time of each stage.
-        result: held-out bits per byte before and after, steps and epochs run, tokens a second.
-        error: the sentence a failed run ended with.
-        forgotten: posts that their author deleted after the bot had learnt from them.
+        result: held-out bits per byte before and after, steps and epochs, tokens per second.
+        error: message of a failed run.
+        forgotten: number of training or held-out posts that their author deleted since.
         forgotten_at: when the last of them was removed, UTC, ISO 8601.
-        format: version of this file's shape.
+        format: version of the file format.
     """
 
     name: str
@@ -83,7 +85,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run on disk. All paths are derived from ``path``."""
+    """A run on disk; all paths derive from ``path``."""
 
     path: Path
 
@@ -99,7 +101,7 @@ class RunFolder:
 
     @property
     def checkpoint_file(self) -> Path:
-        """The resumable state."""
+        """The checkpoint from which training resumes."""
         return self.path / "checkpoint" / "state.safetensors"
 
     @property
@@ -109,7 +111,7 @@ class RunFolder:
 
     @property
     def picture(self) -> Path:
-        """What the bot wrote, as a picture."""
+        """The picture of a generated post."""
         return self.bot / "predictions.png"
 
     @property
@@ -124,27 +126,27 @@ class RunFolder:
 
     @property
     def generations_file(self) -> Path:
-        """The unfiltered generations the report was made from."""
+        """The unfiltered generated posts of the report."""
         return self.path / "report" / "generations.json"
 
     @property
     def human_file(self) -> Path:
-        """What people said in quizzes, if some played."""
+        """Answers from quizzes, if any were played."""
         return self.path / "report" / "human.json"
 
     @property
     def favourites_file(self) -> Path:
-        """Posts of the bot that somebody marked."""
+        """Generated posts that users marked."""
         return self.path / "favourites.json"
 
     @property
     def published_file(self) -> Path:
-        """Where the bot was published, if it was."""
+        """The repository of the bot, if it was published."""
         return self.path / "published.json"
 
     @property
     def track_file(self) -> Path:
-        """Where the run was tracked, if it was."""
+        """Where the run is tracked, if it is."""
         return self.path / "track" / "track.json"
 
     def table(self, name: Table) -> pl.DataFrame:
@@ -159,27 +161,30 @@ class RunFolder:
         try:
             return pl.read_parquet(file)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise BotError(f"{file} is missing or damaged; train the bot again.") from error
+            raise BotError(f"{file} is missing or damaged. Train the bot again.") from error
 
     def record(self) -> RunRecord:
         """Read ``run.json``.
 
         Raises:
-            BotError: it is missing, damaged, or written by a newer version.
+            BotError: the file is missing, damaged, or from a newer version.
         """
+        import msgspec
+
         try:
             values = json.loads(self.record_file.read_text(encoding="utf-8"))
-            if values.get("format", FORMAT) > FORMAT:  # whose other fields may be anything
-                raise BotError(f"{self.path} was made by a newer huggingtweets; please upgrade.")
-            known = {f.name for f in fields(RunRecord)}
-            return RunRecord(**{key: value for key, value in values.items() if key in known})
+            if values.get("format", FORMAT) > FORMAT:  # before fields whose types may differ
+                raise BotError(
+                    f"{self.path} was made by a newer huggingtweets. Upgrade huggingtweets."
+                )
+            return msgspec.convert(values, RunRecord)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BotError(f"{self.path} is not a run folder: it has no run.json.") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise BotError(f"{self.record_file} is damaged: {error}.") from error
 
     def replace_table(self, name: Table, table: pl.DataFrame) -> None:
-        """Write one of the tables under ``data/`` anew, atomically."""
+        """Replace one of the tables under ``data/`` atomically."""
         file = self.path / "data" / f"{name}.parquet"
         with files.atomic_write(file) as temporary:
             _write_table(table, temporary)
@@ -189,17 +194,17 @@ class RunFolder:
         files.write_json(self.record_file, asdict(record))
 
     def append_event(self, event: dict[str, Any]) -> None:
-        """Add one line to ``events.jsonl``."""
+        """Append one line to ``events.jsonl``."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
         with files.wrap_os_errors(self.events_file), self.events_file.open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
-                cut = file.read() != b"\n"  # by a crash; the new line must not be glued to it
-                line = "\n" + line if cut else line
+                is_truncated = file.read() != b"\n"  # after a crash: start a new line
+                line = "\n" + line if is_truncated else line
             file.write(line.encode() + b"\n")
 
     def events(self) -> list[dict[str, Any]]:
-        """All events so far; a last line cut by a crash is passed over."""
+        """Return all events so far, without a last line truncated by a crash."""
         events = []
         with suppress(FileNotFoundError):
             for line in self.events_file.read_text(encoding="utf-8").splitlines():
@@ -208,15 +213,15 @@ class RunFolder:
         return events
 
     def locked(self) -> AbstractContextManager[None]:
-        """Hold the run so that no second process works on it.
+        """Lock the run against other processes.
 
         Raises:
-            StorageError: another process holds it.
+            StorageError: another process holds the lock.
         """
         return files.locked(self.path)
 
     def is_live(self) -> bool:
-        """Whether some process works on this run right now."""
+        """Whether a process is working on this run."""
         from filelock import Timeout
 
         try:
@@ -224,18 +229,18 @@ class RunFolder:
                 return False
         except Timeout:
             return True
-        except OSError:  # who can't write here can't work here
+        except OSError:  # a folder that can't be written can't be in use
             return False
 
     def display_state(self) -> str:
-        """The state for people: a run nobody works on that isn't done was interrupted."""
+        """Return the state for users: an unfinished run in use by no process was interrupted."""
         state = self.record().state
         if state in ("done", "failed"):
             return state
         return state if self.is_live() else f"interrupted ({state})"
 
     def staleness_warning(self) -> str | None:
-        """What is wrong with a bot that has learnt from posts which were deleted since."""
+        """Describe a bot that was trained on posts deleted since; None if there are none."""
         forgotten = self.record().forgotten
         if not forgotten or not (self.bot / "config.json").is_file():
             return None
@@ -244,14 +249,14 @@ class RunFolder:
 
 
 def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> RunFolder:
-    """Make a new run folder ``out/record.name`` with its tables, all of it or nothing.
+    """Create the run folder ``out/record.name`` with its tables, or nothing.
 
     Raises:
         StorageError: the folder exists, can't be written, or the disk is full.
     """
     final = out / record.name
     building = out / f".{record.name}.{os.getpid()}.new"
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    new_parents = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         with files.wrap_os_errors(final):
             (building / "data").mkdir(parents=True)
@@ -264,7 +269,7 @@ def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> Run
             _publish_folder(building, final)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
-        for folder in made:  # leave no empty folders of ours behind either
+        for folder in new_parents:  # remove the empty folders created above
             with suppress(OSError):
                 folder.rmdir()
         raise
@@ -282,19 +287,19 @@ def _write_table(table: pl.DataFrame, path: Path) -> None:
 
 def _publish_folder(building: Path, final: Path) -> None:
     if final.exists():
-        raise StorageError(f"{final} is already there; choose another --name.")
+        raise StorageError(f"{final} already exists. Choose another --name.")
     building.rename(final)
 
 
 def unique_name(out: Path, wanted: str) -> str:
-    """``wanted``, or ``wanted-2``, ``wanted-3``… when that is taken in ``out``."""
+    """Return ``wanted``, or ``wanted-2``, ``wanted-3``… if that exists in ``out``."""
     names = (wanted if i == 1 else f"{wanted}-{i}" for i in range(1, 100_000))
     return next(name for name in names if not (out / name).exists())
 
 
 def list_runs(out: Path) -> list[RunFolder]:
-    """Every run folder in ``out``, oldest first."""
+    """Return every run folder in ``out``, oldest first."""
     if not out.is_dir():
         return []
-    found = [RunFolder(p) for p in out.iterdir() if (p / "run.json").is_file() and p.name[0] != "."]
-    return sorted(found, key=lambda run: (run.record_file.stat().st_mtime, run.path.name))
+    runs = [RunFolder(p) for p in out.iterdir() if (p / "run.json").is_file() and p.name[0] != "."]
+    return sorted(runs, key=lambda run: (run.record_file.stat().st_mtime, run.path.name))

@@ -1,8 +1,8 @@
-"""The plots of a sweep's page, each as one inline SVG.
+"""The charts of a sweep's report, each an inline SVG.
 
-Altair describes them and vl-convert draws them, as for the likeness page: no browser and no
-network. Colours are CSS variables of the page, so the plots follow its light or dark scheme; kinds
-are told apart by shape or stroke as well. Only numbers and names go in, never a post.
+Altair describes them and vl-convert renders them, without browser or network. Colours are CSS
+variables of the page, so the charts follow its light or dark scheme; shape or stroke distinguishes
+the kinds of trials as well. They contain numbers and names, never a post.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 _BEST, _SECOND, _OTHER = "var(--bot)", "var(--second)", "var(--anchor)"
 _INK = ON_A_PAGE.ink
-_WIDE = 830
-_SLICE = 215
+_PARALLEL_WIDTH = 830
+_SLICE_WIDTH = 215
 
 KINDS = ("best", "default", "other", "pruned")
-"""How trials are told apart; the page explains them."""
+"""Kinds of trials; the page has a legend."""
 
 _COLOURS = dict(zip(KINDS, (_BEST, _SECOND, _OTHER, _OTHER), strict=True))
-_WIDTHS = dict(zip(KINDS, (2.2, 2.6, 1.1, 0.8), strict=True))
+_STROKE_WIDTHS = dict(zip(KINDS, (2.2, 2.6, 1.1, 0.8), strict=True))
 _DASHES = dict(zip(KINDS, ([1, 0], [7, 4], [1, 0], [2, 3]), strict=True))
 _OPACITY = dict(zip(KINDS, (0.9, 1.0, 0.75, 0.7), strict=True))
 
 
 def parallel(axes: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]) -> str:
-    """Draw parallel coordinates: an axis a hyper-parameter, one for the objective, a line a trial.
+    """Plot parallel coordinates: an axis per hyper-parameter and the objective, a line per trial.
 
     Args:
-        axes: each with ``name`` and ``ticks``, (height from 0 to 1, label).
-        lines: each with ``kind``, one of :data:`KINDS`, and ``points``, (name of the axis, height).
+        axes: each with ``name`` and ``ticks``: pairs of height, 0 to 1, and label.
+        lines: each with ``kind``, one of :data:`KINDS`, and ``points``: pairs of axis and height.
     """
     import altair as alt
 
@@ -60,18 +60,19 @@ def parallel(axes: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any
         for axis in axes
         for height, label in axis["ticks"]
     ]
-    # an outline in the page's colour keeps labels readable where lines cross them
+    # an outline in the background colour keeps labels readable where lines cross them
     text = alt.Chart({"values": ticks}).encode(x=x, y=y, text="label:N")
-    look: dict[str, Any] = {"align": "right", "dx": -6, "fontSize": 11}
-    halo = text.mark_text(stroke="var(--card)", strokeWidth=3.5, strokeJoin="round", **look)
-    labels = text.mark_text(color=_INK, **look)
-    drawn = [
+    style: dict[str, Any] = {"align": "right", "dx": -6, "fontSize": 11}
+    outline = text.mark_text(stroke="var(--card)", strokeWidth=3.5, strokeJoin="round", **style)
+    labels = text.mark_text(color=_INK, **style)
+    layers = [
         _line(alt, [line for line in lines if line["kind"] == kind], kind, x, y)
         for kind in reversed(KINDS)
         if any(line["kind"] == kind for line in lines)
     ]
     return svg(
-        alt.layer(*drawn, rules, halo, labels).properties(width=_WIDE, height=280), ON_A_PAGE
+        alt.layer(*layers, rules, outline, labels).properties(width=_PARALLEL_WIDTH, height=280),
+        ON_A_PAGE,
     )
 
 
@@ -91,7 +92,7 @@ def _line(
         alt.Chart({"values": values})
         .mark_line(
             color=_COLOURS[kind],
-            strokeWidth=_WIDTHS[kind],
+            strokeWidth=_STROKE_WIDTHS[kind],
             strokeDash=_DASHES[kind],
             opacity=_OPACITY[kind],
             interpolate="monotone",
@@ -101,7 +102,7 @@ def _line(
 
 
 def importance(shares: Mapping[str, Mapping[str, float]]) -> str:
-    """Draw each hyper-parameter's share by both methods, the most important on top."""
+    """Plot each hyper-parameter's importance by both methods, the most important on top."""
     import altair as alt
 
     methods = {"random_forest": "random forest", "fanova": "fANOVA"}
@@ -141,14 +142,14 @@ def importance(shares: Mapping[str, Mapping[str, float]]) -> str:
 def slices(
     fields: Mapping[str, Mapping[str, Any]], dots: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Draw for each hyper-parameter every trial's loss against its value; the best region shaded.
+    """Plot the loss of all trials against each hyper-parameter, with the best region shaded.
 
     Args:
-        fields: of the report's region.
-        dots: each with ``kind``, ``part`` (bits per byte over the lowest) and ``recipe``.
+        fields: ``fields`` of the report's ``region``.
+        dots: trials, each with ``kind``, ``part`` (bits per byte over the lowest) and ``recipe``.
 
     Returns:
-        An SVG for each field.
+        An SVG for each hyper-parameter.
     """
     return {name: _slice(name, field, dots) for name, field in fields.items()}
 
@@ -156,16 +157,16 @@ def slices(
 def _slice(name: str, field: Mapping[str, Any], dots: Sequence[Mapping[str, Any]]) -> str:
     import altair as alt
 
-    chosen = "log" not in field
+    is_choice = "log" not in field
     values = [
         {
-            "value": text(d["recipe"][name]) if chosen else d["recipe"][name],
+            "value": text(d["recipe"][name]) if is_choice else d["recipe"][name],
             "part": d["part"],
             "kind": d["kind"],
         }
         for d in dots
     ]
-    known = [*field["searched"], *(value["value"] for value in values)]
+    all_values = [*field["searched"], *(value["value"] for value in values)]
     x: Any = (
         alt.X(
             "value:N",
@@ -173,52 +174,53 @@ def _slice(name: str, field: Mapping[str, Any], dots: Sequence[Mapping[str, Any]
             title=None,
             axis=alt.Axis(labelAngle=0),
         )
-        if chosen
+        if is_choice
         else alt.X(
             "value:Q",
             title=None,
             scale=alt.Scale(
                 type="log" if field["log"] else "linear",
                 nice=False,
-                domain=[min(known), max(known)],
+                domain=[min(all_values), max(all_values)],
             ),
             axis=alt.Axis(values=ticks(field), labelExpr=_label(ticks(field)), grid=False),
         )
     )
     y = alt.Y(
         "part:Q",
-        title="bits over the lowest",
+        title="bits per byte over the lowest",
         scale=alt.Scale(type="sqrt", nice=True),
         axis=alt.Axis(tickCount=4, minExtent=36, format=".2~f"),
     )
     layers = []
-    if not chosen:
+    if not is_choice:
         low, high = field["best"]
         band = alt.Chart({"values": [{"low": low, "high": high}]}).mark_rect(
             color=_BEST, opacity=0.16
         )
         layers.append(band.encode(x=alt.X("low:Q"), x2="high:Q"))
-    look = {
+    shapes = {
         "best": ("circle", True),
         "default": ("diamond", True),
         "other": ("circle", True),
         "pruned": ("M-.6,-.6L.6,.6M-.6,.6L.6,-.6", False),
     }
     for kind in reversed(KINDS):
-        shape, filled = look[kind]
+        shape, filled = shapes[kind]
         size = 85 if kind == "default" else 40
         points = alt.Chart({"values": [v for v in values if v["kind"] == kind]}).mark_point(
             shape=shape, filled=filled, color=_COLOURS[kind], size=size, opacity=_OPACITY[kind]
         )
         layers.append(points.encode(x=x, y=y))
-    return svg(alt.layer(*layers).properties(width=_SLICE, height=150), ON_A_PAGE)
+    return svg(alt.layer(*layers).properties(width=_SLICE_WIDTH, height=150), ON_A_PAGE)
 
 
 def distances(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Draw how far the shared best and the default recipe are from each author's own best.
+    """Plot how much worse the shared best and the default recipe are than each author's own best.
 
     Args:
-        rows: ``author``, ``shared`` and ``default``, shares over the author's own best, or None.
+        rows: ``author``, ``shared`` and ``default``: relative excess over the author's own best,
+            or None.
     """
     import altair as alt
 
@@ -250,7 +252,7 @@ def distances(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def early_stopping_cost(curves: Sequence[Mapping[str, Any]], title: str) -> str:
-    """Draw the objective after each epoch, a line a complete trial; the base, at 0, is left out."""
+    """Plot the objective after each epoch, one line per complete trial, without the base."""
     import altair as alt
 
     layers = []
@@ -265,7 +267,7 @@ def early_stopping_cost(curves: Sequence[Mapping[str, Any]], title: str) -> str:
             continue
         line = alt.Chart({"values": values}).mark_line(
             color=_COLOURS[kind],
-            strokeWidth=_WIDTHS[kind],
+            strokeWidth=_STROKE_WIDTHS[kind],
             strokeDash=_DASHES[kind],
             opacity=_OPACITY[kind],
             point=alt.OverlayMarkDef(color=_COLOURS[kind], size=22),
@@ -286,19 +288,19 @@ def early_stopping_cost(curves: Sequence[Mapping[str, Any]], title: str) -> str:
 
 
 def ticks(field: Mapping[str, Any]) -> list[float]:
-    """Three values along a range: both ends and the middle, as the range counts."""
+    """Return both ends and the middle of a range, the geometric one on a log scale."""
     low, high = field["searched"]
     middle = math.sqrt(low * high) if field["log"] else (low + high) / 2
     return [low, middle, high]
 
 
 def text(value: Any) -> str:  # noqa: ANN401 - a recipe's
-    """A value as people write it."""
+    """Format a value for labels."""
     if not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) or value >= 100:  # where decimals say nothing
+    if isinstance(value, int) or value >= 100:
         return f"{value:.0f}"
-    exact = f"{value:.2g}" if value < 0.9 else f"{value:.4g}"  # beta2's nines
+    exact = f"{value:.2g}" if value < 0.9 else f"{value:.4g}"  # 0.999 for beta2
     if "e" in exact:
         number, power = exact.split("e")
         return f"{number}e{int(power)}"
@@ -306,12 +308,12 @@ def text(value: Any) -> str:  # noqa: ANN401 - a recipe's
 
 
 def plain(name: str) -> str:
-    """A field's name as people write it."""
+    """Format a field's name for labels."""
     return name.replace("_", " ")
 
 
 def _label(values: Sequence[float]) -> str:
-    """Vega's expression that writes these values as :func:`text` does."""
+    """Return a Vega expression that formats three tick values as :func:`text` does."""
     first, second, third = (text(value) for value in values)
     middle = (values[0] + values[1]) / 2, (values[1] + values[2]) / 2
     later = f"datum.value < {middle[1]} ? '{second}' : '{third}'"

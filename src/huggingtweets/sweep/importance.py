@@ -1,10 +1,10 @@
-"""Which hyper-parameter decides the held-out loss, by two methods, and whether to believe them.
+"""Importance of each hyper-parameter for the held-out loss, by two methods, with warnings.
 
-The random forest is what the original read its sweeps with: a regression of the loss on the
-hyper-parameters, and how much each one's splits lower its squared error. fANOVA (Hutter et al.
-2014, Optuna's) asks the same of the whole space: how much of the loss's variance each one explains
-alone. The author (the original's handle) explains most of all, and nobody can choose it; so its
-part is taken out of the loss first and it gets no share.
+The random forest is the method of the original HuggingTweets: a regression of the loss on the
+hyper-parameters, with the reduction of the squared error by each one's splits. fANOVA (Hutter et
+al. 2014, implemented in Optuna) is the share of the loss's variance over the whole space that each
+one explains alone. The author explains most of the loss but can't be chosen, so author effects are
+removed first.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.trials import Row
 
 TRIALS_PER_PARAMETER = 10
-"""The rule of thumb for a regression; with fewer, another sweep may well give another order."""
+"""Rule of thumb for regressions; with fewer trials the order is not reproducible."""
 
-_TRUSTED_R2 = 0.3
-_FEWEST = 4  # trials, under which neither method is asked
+_MIN_R2 = 0.3  # under which the forest is not trusted
+_MIN_TRIALS = 4  # under which neither method runs
 _TREES = 200
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much each hyper-parameter decides.
+    """The importance of each hyper-parameter.
 
     Attributes:
-        random_forest: each varied field's share; they add up to 1. Empty where there are too few
-            trials for any answer.
+        random_forest: each varied field's share; they add up to 1. Empty if there are too few
+            trials.
         fanova: the same, by fANOVA.
-        trials: that both have learnt from.
-        out_of_bag_r2: how well the forest foresees trials it hasn't learnt from: 1 is perfectly, 0
-            no better than their mean; None where there is no forest.
-        warnings: why not to believe it.
+        trials: number of trials used.
+        out_of_bag_r2: how well the forest predicts trials it wasn't trained on: 1 is perfect, 0 no
+            better than their mean; None if there is no forest.
+        warnings: reasons to doubt the result.
     """
 
     random_forest: Mapping[str, float]
@@ -53,19 +53,22 @@ class Importance:
 def importance(
     rows: Sequence[Row], parts: Mapping[tuple[str, int], float], space: Space
 ) -> Importance:
-    """Tell what decides.
+    """Compute the importance of each hyper-parameter.
 
     Args:
-        rows: trials that are over.
-        parts: each one's own part of its loss, see :func:`~.sweep_trials.levels_out`.
-        space: that they were drawn from; trials outside it are left out.
+        rows: finished trials.
+        parts: trial effects, see :func:`~.trials.remove_author_effects`.
+        space: the search space; trials outside it are left out.
     """
     used = [r for r in rows if (r.stage, r.trial) in parts and _inside(r.recipe, space)]
     target = [parts[row.stage, row.trial] for row in used]
     varied = space.varied
-    if len(used) < _FEWEST or max(target) - min(target) < 1e-9:
-        why = f"{len(used)} trials with a loss are too few to tell anything"
-        return Importance({}, {}, len(used), None, (f"{why}; it takes {_FEWEST} different ones.",))
+    if len(used) < _MIN_TRIALS or max(target) - min(target) < 1e-9:
+        warning = (
+            f"{len(used)} trials are too few to compute importance; at least {_MIN_TRIALS} with "
+            "different losses are needed."
+        )
+        return Importance({}, {}, len(used), None, (warning,))
     forest, r2 = _forest(used, target, varied)
     fanova = _fanova(used, target, space)
     return Importance(
@@ -76,22 +79,22 @@ def importance(
 def _warnings(
     trials: int, forest: Mapping[str, float], fanova: Mapping[str, float], r2: float
 ) -> list[str]:
-    found = []
-    wanted = TRIALS_PER_PARAMETER * len(forest)
-    if trials < wanted:
-        found.append(
-            f"{trials} trials are few for {len(forest)} hyper-parameters; about {wanted} "
-            f"({TRIALS_PER_PARAMETER} for each) make an order that would come again."
+    warnings = []
+    recommended = TRIALS_PER_PARAMETER * len(forest)
+    if trials < recommended:
+        warnings.append(
+            f"{trials} trials are few for {len(forest)} hyper-parameters. A reproducible order "
+            f"needs about {recommended} ({TRIALS_PER_PARAMETER} for each)."
         )
-    if r2 < _TRUSTED_R2:
-        how = "no better than their mean" if r2 <= 0 else "badly"
-        found.append(
-            f"The forest foresees trials it hasn't seen {how} (out-of-bag R² {r2:.2f}; 1 is "
-            "perfect), so what it holds for important may be chance."
+    if r2 < _MIN_R2:
+        how = "no better than their mean does" if r2 <= 0 else "badly"
+        warnings.append(
+            f"The forest predicts unseen trials {how} (out-of-bag R² {r2:.2f}; 1 is perfect), so "
+            "its importances may be chance."
         )
     if fanova and max(forest, key=forest.__getitem__) != max(fanova, key=fanova.__getitem__):
-        found.append("The two methods disagree on what decides most.")
-    return found
+        warnings.append("The two methods disagree on the most important hyper-parameter.")
+    return warnings
 
 
 def _forest(
@@ -101,7 +104,7 @@ def _forest(
     from sklearn.ensemble import RandomForestRegressor
 
     table = np.array([[_number(f, row.recipe[n]) for n, f in varied.items()] for row in rows])
-    # a trial that came to more authors says more about its recipe
+    # a trial with more authors says more about its recipe
     weights = np.array([len(row.bits_per_byte) for row in rows], dtype=float)
     forest = RandomForestRegressor(_TREES, oob_score=True, random_state=0, n_jobs=1)
     forest.fit(table, np.array(target), sample_weight=weights)
@@ -110,7 +113,7 @@ def _forest(
 
 
 def _fanova(rows: Sequence[Row], target: Sequence[float], space: Space) -> dict[str, float]:
-    """Optuna's, on a study in memory that holds the same numbers."""
+    """Run Optuna's fANOVA on a study in memory with the same numbers."""
     import optuna
 
     study = optuna.create_study()
@@ -136,7 +139,7 @@ def _sorted(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _inside(recipe: Mapping[str, Any], space: Space) -> bool:
-    """Whether a recipe could have been drawn; the default recipe need not lie in the space."""
+    """Whether a recipe lies in the space; the default recipe need not."""
     for name, field in space.varied.items():
         value = recipe[name]
         if isinstance(field, Choice):
@@ -148,8 +151,8 @@ def _inside(recipe: Mapping[str, Any], space: Space) -> bool:
 
 
 def _number(field: Range | Choice, value: Any) -> float:  # noqa: ANN401 - a recipe's
-    """A value as the forest sees it; trees only ask for the order."""
+    """Return a value as a number for the forest, which uses only the order."""
     if isinstance(field, Choice):
-        plain = all(isinstance(v, int | float) for v in field.values)
-        return float(value) if plain else float(field.values.index(value))
+        is_numeric = all(isinstance(v, int | float) for v in field.values)
+        return float(value) if is_numeric else float(field.values.index(value))
     return math.log(value) if field.log else float(value)

@@ -1,8 +1,8 @@
-"""How good a recipe is over several authors, and how good one could still become.
+"""The objective of a recipe over several authors, and its lower bound for pruning.
 
-Every author's value is held-out bits per byte, lower is better. The original judged a set of
-hyper-parameters by mean plus one standard deviation over 15 handles (HuggingTweets report, Dayma
-2020), so that a recipe can't win by a few easy authors: ``robust`` here.
+Each author's value is held-out bits per byte; lower is better. The original used the mean plus one
+standard deviation over 15 handles (HuggingTweets report, Dayma 2020), so that a few easy authors
+don't decide; here it is called ``robust``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Objective = Literal["robust", "mean", "median", "worst"]
 
 
 def robust(values: Sequence[float]) -> float:
-    """Mean plus one standard deviation, that of the authors at hand (divided by n)."""
+    """Return the mean plus one population standard deviation."""
     return statistics.fmean(values) + statistics.pstdev(values)
 
 
@@ -33,19 +33,19 @@ _FUNCTIONS: dict[Objective, Callable[[Sequence[float]], float]] = {
 
 
 def checked(name: str) -> Objective:
-    """The objective of that name.
+    """Return the name if it is an objective.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such objective.
     """
-    for known in _OBJECTIVES:
-        if name == known:
-            return known
-    raise InputError(f"There is no objective {name!r}; choose {', '.join(_OBJECTIVES)}.")
+    for objective in _OBJECTIVES:
+        if name == objective:
+            return objective
+    raise InputError(f"There is no objective {name!r}. Choose one of {', '.join(_OBJECTIVES)}.")
 
 
 def judge(objective: Objective, values: Sequence[float]) -> float:
-    """The objective of all authors' bits per byte."""
+    """Compute the objective of all authors' bits per byte."""
     return _FUNCTIONS[objective](values)
 
 
@@ -54,54 +54,55 @@ def lowest_possible(
     known: Sequence[float],
     bounds: Sequence[float],
 ) -> float:
-    """What the objective is at least, whatever the missing authors come out at.
+    """Return a lower bound of the objective, over all values of the missing authors.
 
     Args:
-        objective: which.
-        known: values of the authors that are done.
-        bounds: for each missing author a value that it won't go below.
+        objective: name of the objective.
+        known: values of the finished authors.
+        bounds: lower bound of each missing author's value.
     """
-    if objective != "robust":  # never falls when a value rises
+    if objective != "robust":  # the others are monotonic in each value
         return judge(objective, [*known, *bounds])
     return robust([*known, *_least_robust(known, bounds)])
 
 
 def _least_robust(known: Sequence[float], bounds: Sequence[float]) -> list[float]:
-    """The values, none under its bound, that make mean plus standard deviation smallest.
+    """Return the values at or over their bounds that minimise mean plus standard deviation.
 
-    A higher value isn't always worse: an author far below the others spreads them. The slope in
-    one value v is (1 + (v - mean) / deviation) / n, negative under mean - deviation, so the
-    smallest sum has each missing author at its bound, or at one common level t = mean - deviation
-    where that is higher. The sum is convex, hence any such t will do; it is found by bisection.
+    A higher value isn't always worse, because an author far below the others raises the deviation.
+    The derivative in one value v is (1 + (v - mean) / deviation) / n, negative under
+    mean - deviation. So at the minimum each missing author is at its bound, or at one common level
+    t = mean - deviation if that is higher. The sum is convex, so any such t is the minimum; it is
+    found by bisection.
     """
     if not bounds:
         return []
     low, high = min(bounds), max([*known, *bounds])
 
-    def raised(level: float) -> list[float]:
+    def raised_to(level: float) -> list[float]:
         return [max(bound, level) for bound in bounds]
 
-    def over(level: float) -> bool:
-        values = [*known, *raised(level)]
+    def is_too_high(level: float) -> bool:
+        values = [*known, *raised_to(level)]
         return level >= statistics.fmean(values) - statistics.pstdev(values)
 
-    if over(low):
+    if is_too_high(low):
         return list(bounds)
-    for _ in range(60):  # halvings: to the last digit of a float
+    for _ in range(60):  # to float precision
         middle = (low + high) / 2
-        low, high = (low, middle) if over(middle) else (middle, high)
-    return raised(high)
+        low, high = (low, middle) if is_too_high(middle) else (middle, high)
+    return raised_to(high)
 
 
 def optimistic_bounds(
     missing: Sequence[str], seen: Mapping[str, Sequence[float]], margin: float
 ) -> list[float] | None:
-    """For each missing author its best value so far less a margin; None where one has no value.
+    """Return each missing author's best value less a margin; None if one has no value yet.
 
     Args:
-        missing: authors that a trial hasn't come to.
-        seen: values of each author in any trial.
-        margin: share by which this trial might beat that best.
+        missing: authors that the trial hasn't evaluated.
+        seen: values of each author in all trials.
+        margin: share by which the trial might beat the best value.
     """
     if not all(seen.get(author) for author in missing):
         return None

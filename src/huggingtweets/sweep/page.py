@@ -1,14 +1,13 @@
-"""A sweep's report as one HTML page that needs nothing else: no script, no network, no font."""
+"""A sweep's report as one self-contained HTML page, without scripts, network or fonts."""
 
 from __future__ import annotations
 
 import math
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from huggingtweets import templating
 from huggingtweets.sweep import charts
 from huggingtweets.sweep.search_space import Range, space_of
 
@@ -24,15 +23,12 @@ _OBJECTIVES = {
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """Return the page.
+    """Render the page.
 
     Args:
-        report: what :func:`~.sweep_report.report_of` gives.
+        report: the result of :func:`~.report.report_of`.
     """
-    source = resources.files(__package__).joinpath("templates/sweep.html.j2").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templating.environment("huggingtweets.sweep")
     environment.filters |= {
         "plain": charts.plain,
         "value": charts.text,
@@ -40,12 +36,12 @@ def render(report: Mapping[str, Any]) -> str:
         "bits": lambda value: f"{value:.3f}",
     }
     trials = _with_kinds(report)
-    # drawn from numbers and names that vl-convert escapes
+    # numbers, and names that vl-convert escapes
     plots = {
         name: Markup(svg)  # noqa: S704
         for name, svg in _plots(report, trials).items()
     }
-    return environment.from_string(source).render(
+    return environment.get_template("sweep.html.j2").render(
         report=report,
         sweep=report["sweep"],
         objective=_OBJECTIVES[report["sweep"]["objective"]],
@@ -60,8 +56,8 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _with_kinds(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The trials, each with how it is drawn."""
-    best = [(one["stage"], one["trial"]) for one in report["region"]["trials"]]
+    """Return the trials, each with its kind (see :data:`~.charts.KINDS`)."""
+    best = [(trial["stage"], trial["trial"]) for trial in report["region"]["trials"]]
 
     def kind(trial: Mapping[str, Any]) -> str:
         if trial["default"]:
@@ -73,9 +69,9 @@ def _with_kinds(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [trial | {"kind": kind(trial)} for trial in report["trials"]]
 
 
-def _find(trials: list[dict[str, Any]], name: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    for trial in trials if name else ():
-        if name and (trial["stage"], trial["trial"]) == (name["stage"], name["trial"]):
+def _find(trials: list[dict[str, Any]], key: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    for trial in trials if key else ():
+        if key and (trial["stage"], trial["trial"]) == (key["stage"], key["trial"]):
             return trial
     return None
 
@@ -89,13 +85,13 @@ def _plots(report: Mapping[str, Any], trials: list[dict[str, Any]]) -> dict[str,
         plots[f"slice {name}"] = svg
     distances = [
         {
-            "author": one["author"],
-            "shared": one["distance"],
-            "default": one["default"] / one["own"] - 1 if one["default"] else None,
+            "author": row["author"],
+            "shared": row["distance"],
+            "default": row["default"] / row["own"] - 1 if row["default"] else None,
         }
-        for one in report["own_best"]
+        for row in report["own_best"]
     ]
-    if any(one["shared"] is not None for one in distances):
+    if any(row["shared"] is not None for row in distances):
         plots["distances"] = charts.distances(distances)
     kinds = {(trial["stage"], trial["trial"]): trial["kind"] for trial in trials}
     curves = [
@@ -140,7 +136,7 @@ def _parallel(report: Mapping[str, Any], trials: list[dict[str, Any]]) -> str:
 
 
 def _height(field: Any, value: Any) -> float:  # noqa: ANN401 - a space's field and its value
-    """Where on its axis a value lies, 0 to 1; the default recipe may lie a little outside."""
+    """Return a value's height on its axis, 0 to 1; the default recipe may be slightly outside."""
     if not isinstance(field, Range):
         return float(field.values.index(value)) / (len(field.values) - 1)
     low, high = field.low, field.high

@@ -1,7 +1,7 @@
-"""The posts that a sweep trains on and judges by: read, curated and split once, then kept.
+"""The posts of a sweep: read, curated and split once, then stored.
 
-They stay in the sweep's folder as one Parquet file (author, split, text, id); nothing else of a
-sweep holds posts. The id is for :mod:`huggingtweets.deletion`.
+They are stored in the sweep folder as one Parquet file (author, split, text, id), the only file of
+a sweep with posts. :mod:`huggingtweets.deletion` uses the id.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ def read_authors(
     newest: int | None = None,
     listen: EventHandler = ignore,
 ) -> pl.DataFrame:
-    """Read, curate and split the posts of every author, each by themselves.
+    """Read, curate and split the posts of each author separately.
 
     Args:
-        specs: sources; one of several authors counts as that many.
-        holdout: share of each author's posts, the newest, that recipes are judged by.
-        newest: of each author take so many training posts, those right before the held-out ones,
-            and at most as many held-out posts, the oldest of them; None takes all.
-        listen: is told every event.
+        specs: sources; each author in them counts.
+        holdout: share of each author's posts to hold out, the newest.
+        newest: use only this many training posts of each author, the newest, and at most as many
+            held-out posts, the oldest; None for all.
+        listen: called with every event.
 
     Returns:
         Columns author, split, text and id, in time order within each author.
 
     Raises:
         SourceError: a source can't be read.
-        TooLittleText: an author has too few posts.
+        InsufficientTextError: an author has too few posts.
     """
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
     posts = sources.read_posts(specs, sources.ReadOptions(listen=listen))
     tables = []
     for name in posts["author"].unique(maintain_order=True):
-        listen(Event(stage="read", message=f"and curating @{name}"))
+        listen(Event(stage="read", message=f"curating @{name}"))
         tables.append(_split(posts.filter(pl.col("author") == name), holdout, newest))
     return pl.concat(tables).select("author", "split", "text", "id")
 
@@ -77,7 +77,7 @@ def _split(posts: pl.DataFrame, holdout: float, newest: int | None) -> pl.DataFr
         if newest is not None:
             train, held_out = train.tail(newest), held_out.head(newest)
     except InsufficientTextError as error:
-        raise InsufficientTextError(f"@{name} can't take part in the sweep: {error}") from error
+        raise InsufficientTextError(f"@{name} can't be part of the sweep: {error}") from error
     return pl.concat([train, held_out])
 
 
@@ -91,7 +91,7 @@ def save_authors(table: pl.DataFrame, file: Path) -> None:
 
 
 def load_authors(file: Path) -> dict[str, AuthorPosts]:
-    """Each author's posts from the table, in the order they were given.
+    """Read each author's posts, in the order of the table.
 
     Raises:
         BotError: the file is missing or damaged.
@@ -102,12 +102,12 @@ def load_authors(file: Path) -> dict[str, AuthorPosts]:
         train = batching.texts_by_author(table, "train", names)
         held_out = batching.texts_by_author(table, "held_out", names)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise BotError(f"{file} is missing or damaged; start the sweep anew.") from error
+        raise BotError(f"{file} is missing or damaged. Start a new sweep.") from error
     return {name: AuthorPosts(name, train[name], held_out[name]) for name in names}
 
 
 def fingerprint(table: pl.DataFrame) -> str:
-    """The same for the same posts, split the same way: what makes two sweeps comparable."""
+    """Return a hash of the posts and their split; it is equal for comparable sweeps."""
     digest = hashlib.sha256()
     for row in table.select("author", "split", "text").iter_rows():
         digest.update(json.dumps(row).encode())

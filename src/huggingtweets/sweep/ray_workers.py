@@ -1,8 +1,7 @@
-"""Workers of a Ray cluster: that of this machine, or one of many machines.
+"""Workers on a Ray cluster, of this machine or of several.
 
 Each author's posts are put into the cluster once; a task is one job on one core. Ray sends the
-posts to the machines that the user has joined into the cluster, and nowhere else; huggingtweets
-must be installed there.
+posts only to the machines of the user's cluster, where huggingtweets must be installed.
 """
 
 from __future__ import annotations
@@ -23,31 +22,31 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.posts import AuthorPosts
     from huggingtweets.sweep.trial import Job
 
-_CORES_OF_A_JOB = 1  # also the number of its threads, which Ray sets
+_CORES_PER_JOB = 1  # also the number of threads, which Ray sets
 
 
 def load_ray() -> Any:  # noqa: ANN401 - a module
-    """Import Ray, which then sends no statistics about its use.
+    """Import Ray with its usage statistics turned off.
 
     Raises:
-        InputError: it isn't installed.
+        InputError: Ray isn't installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:
         raise InputError(
-            "--workers ray needs Ray; install it with: pip install 'huggingtweets[sweep,ray]'"
+            "--workers ray needs Ray. Install it with: pip install 'huggingtweets[sweep,ray]'"
         ) from error
     return ray
 
 
 class RayWorkers:
-    """All cores of a cluster.
+    """All cores of a Ray cluster.
 
     Args:
-        spec: ``ray`` for the cluster of this machine, begun where there is none, or
-            ``ray://HOST:PORT`` for another's.
+        spec: ``ray`` for the cluster of this machine, started if there is none, or
+            ``ray://HOST:PORT``.
         authors: the sweep's Parquet file of posts.
 
     Raises:
@@ -57,30 +56,30 @@ class RayWorkers:
     def __init__(self, spec: str, authors: Path) -> None:
         self._ray = load_ray()
         _connect(self._ray, spec)
-        self.count = max(1, int(self._ray.cluster_resources().get("CPU", 1)) // _CORES_OF_A_JOB)
+        self.count = max(1, int(self._ray.cluster_resources().get("CPU", 1)) // _CORES_PER_JOB)
         self._posts = {a: self._ray.put(posts) for a, posts in load_authors(authors).items()}
-        self._train = self._ray.remote(num_cpus=_CORES_OF_A_JOB, max_retries=0)(_train)
-        self._under_way: set[Any] = set()
+        self._train = self._ray.remote(num_cpus=_CORES_PER_JOB, max_retries=0)(_train)
+        self._running: set[Any] = set()
         self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="sweep")
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Begin a job."""
-        return self._threads.submit(self._do, job)
+        """Start a job."""
+        return self._threads.submit(self._run, job)
 
     def close(self) -> None:
-        """Cancel what is under way and leave the cluster; one that began here ends."""
-        for reference in tuple(self._under_way):
+        """Cancel running jobs and disconnect; a cluster started here ends."""
+        for reference in tuple(self._running):
             with suppress(self._ray.exceptions.RayError, ValueError):
                 self._ray.cancel(reference, force=True)
         self._threads.shutdown(cancel_futures=True)
         self._ray.shutdown()
 
-    def _do(self, job: Job) -> Outcome:
+    def _run(self, job: Job) -> Outcome:
         failures = self._ray.exceptions
         reference = self._train.remote(self._posts[job.author], job)
-        self._under_way.add(reference)
+        self._running.add(reference)
         try:
-            given = self._ray.get(reference)
+            answer = self._ray.get(reference)
         except (
             failures.WorkerCrashedError,
             failures.NodeDiedError,
@@ -96,10 +95,10 @@ class RayWorkers:
         except failures.RayError as error:
             raise TrainingError(f"Ray can't train: {str(error).strip()[-300:]}") from error
         finally:
-            self._under_way.discard(reference)
-        if "fault" in given:
-            raise TrainingError(given["fault"])
-        return Outcome(**given["outcome"])
+            self._running.discard(reference)
+        if "fault" in answer:
+            raise TrainingError(answer["fault"])
+        return Outcome(**answer["outcome"])
 
 
 def _train(posts: AuthorPosts, job: Job) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What a sweep found, as numbers and as a page: ``report/sweep.json`` and ``report/sweep.html``.
+"""The report of a sweep: ``report/sweep.json`` and ``report/sweep.html``.
 
-Made from the study alone, as often as one likes, also while the sweep goes on. No post goes in.
+It is made from the study and contains no post. It can also be made while the sweep is running.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.objective import Objective
 
 REGION = 0.1
-"""Share of the complete trials whose recipes span the best region; at least three do."""
+"""Share of the complete trials, the best, that span the best region; at least three."""
 
 
 def write_report(path: Path, storage: str | None = None) -> dict[str, Any]:
-    """Make the report of a sweep.
+    """Write the report of a sweep.
 
     Args:
-        path: the sweep's folder.
-        storage: the address with its password, where the sweep is kept in a database.
+        path: the sweep folder.
+        storage: SQL address with its password, if the sweep is stored in a database.
 
     Returns:
-        What ``report/sweep.json`` then holds, see :func:`report_of`.
+        The contents of ``report/sweep.json``, see :func:`report_of`.
 
     Raises:
-        BotError: there is no sweep, or none of its trials is over.
+        BotError: there is no sweep, or no trial is finished.
         StorageError: the report can't be written.
     """
     load_optuna()
@@ -47,7 +47,7 @@ def write_report(path: Path, storage: str | None = None) -> dict[str, Any]:
     settings = folder.settings()
     trials = read_trials(settings, folder.storage(settings, storage))
     if not trials.rows:
-        raise BotError(f"No trial of {path} is over yet, so there is nothing to report.")
+        raise BotError(f"No trial of {path} is finished yet, so there is nothing to report.")
     report = report_of(settings, trials)
     from huggingtweets.sweep import page as sweep_page
 
@@ -58,31 +58,31 @@ def write_report(path: Path, storage: str | None = None) -> dict[str, Any]:
 
 
 def report_of(settings: Settings, trials: Trials) -> dict[str, Any]:
-    """What a sweep's trials say, as plain values.
+    """Compute the report as plain values.
 
     Args:
-        settings: of the sweep.
-        trials: of both its stages.
+        settings: settings of the sweep.
+        trials: trials of both stages.
 
     Returns:
         ``sweep`` (name, authors, objective, base, posts, holdout, space), ``counts`` of trials,
-        ``trials`` (:class:`~.sweep_trials.Row`, with its ``part`` of the loss in bits per byte),
-        ``best`` and ``default`` (a trial's number, or None), ``gain`` (share that the best
-        objective is under the default's, and of each author's bits per byte), ``importance``
-        (shares by ``random_forest`` and ``fanova``), ``trust`` in it, ``region``, ``own_best``,
-        ``impatience``.
+        ``trials`` (:class:`~.trials.Row`, with its effect ``part`` in bits per byte), ``best`` and
+        ``default`` (a trial's stage and number, or None), ``gain`` (relative reduction of the
+        default's objective, and of each author's bits per byte), ``importance`` (shares by
+        ``random_forest`` and ``fanova``), ``trust`` in it, ``region``, ``own_best``,
+        ``impatience`` (cost of early stopping).
     """
     space = space_of(settings.space)
-    judged_by = objective.checked(settings.objective)
+    objective_name = objective.checked(settings.objective)
     parts = remove_author_effects(trials.rows)
-    told = importance(trials.rows, parts, space)
+    importances = importance(trials.rows, parts, space)
     best = trials.complete[0] if trials.complete else None
     return {
         "sweep": {
             "name": settings.name,
             "authors": settings.authors,
             "objective": settings.objective,
-            "base": Path(settings.base).name,  # paths hold people's names
+            "base": Path(settings.base).name,  # paths may contain people's names
             "posts": settings.posts,
             "holdout": settings.holdout,
             "seed": settings.seed,
@@ -90,18 +90,21 @@ def report_of(settings: Settings, trials: Trials) -> dict[str, Any]:
         },
         "counts": dict(trials.counts),
         "trials": [row.as_json() | {"part": parts.get(_key(row))} for row in trials.rows],
-        "best": _name(best),
-        "default": _name(trials.default),
+        "best": _trial_id(best),
+        "default": _trial_id(trials.default),
         "gain": _gain(best, trials.default),
-        "importance": {"random_forest": dict(told.random_forest), "fanova": dict(told.fanova)},
+        "importance": {
+            "random_forest": dict(importances.random_forest),
+            "fanova": dict(importances.fanova),
+        },
         "trust": {
-            "trials": told.trials,
-            "out_of_bag_r2": told.out_of_bag_r2,
-            "warnings": list(told.warnings),
+            "trials": importances.trials,
+            "out_of_bag_r2": importances.out_of_bag_r2,
+            "warnings": list(importances.warnings),
         },
         "region": _region(trials.complete, space),
         "own_best": _own_best(settings.authors, trials),
-        "impatience": _impatience(judged_by, settings.authors, trials),
+        "impatience": _early_stopping_cost(objective_name, settings.authors, trials),
     }
 
 
@@ -109,12 +112,12 @@ def _key(row: Row) -> tuple[str, int]:
     return row.stage, row.trial
 
 
-def _name(row: Row | None) -> dict[str, Any] | None:
+def _trial_id(row: Row | None) -> dict[str, Any] | None:
     return None if row is None else {"stage": row.stage, "trial": row.trial}
 
 
 def _gain(best: Row | None, default: Row | None) -> dict[str, Any] | None:
-    """By how much the best recipe is under the default one, as shares."""
+    """Return the relative reduction of the default recipe's loss by the best recipe."""
     if best is None or default is None or best.objective is None or default.objective is None:
         return None
     now, before = best.bits_per_byte, default.bits_per_byte
@@ -125,7 +128,7 @@ def _gain(best: Row | None, default: Row | None) -> dict[str, Any] | None:
 
 
 def _region(complete: Sequence[Row], space: Space) -> dict[str, Any]:
-    """Where the best trials lie, field by field."""
+    """Return the range of each field over the best trials."""
     count = max(study.FEWEST_TO_NARROW, math.ceil(REGION * len(complete)))
     best = complete[:count]
     fields: dict[str, dict[str, Any]] = {}
@@ -142,49 +145,53 @@ def _region(complete: Sequence[Row], space: Space) -> dict[str, Any]:
                 "best": [min(values), max(values)],
                 "log": field.log,
             }
-    return {"trials": [_name(row) for row in best], "fields": fields}
+    return {"trials": [_trial_id(row) for row in best], "fields": fields}
 
 
 def _own_best(authors: Sequence[str], trials: Trials) -> list[dict[str, Any]]:
-    """Each author's own best recipe, and how far the shared best one is from it.
+    """Return each author's own best recipe and the excess of the shared best over it.
 
-    The one who would gain most by a recipe of their own comes first.
+    The author who would gain most from an own recipe comes first.
     """
     shared = trials.complete[0] if trials.complete else None
     default = trials.default
-    found: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     for author in authors:
-        met = [row for row in trials.rows if author in row.bits_per_byte]
-        if not met:
+        evaluated = [row for row in trials.rows if author in row.bits_per_byte]
+        if not evaluated:
             continue
-        own = min(met, key=lambda row: row.bits_per_byte[author])
+        own = min(evaluated, key=lambda row: row.bits_per_byte[author])
         lowest = own.bits_per_byte[author]
-        found.append(
+        result.append(
             {
                 "author": author,
                 "own": lowest,
-                "trial": _name(own),
+                "trial": _trial_id(own),
                 "recipe": own.as_json()["recipe"],
-                "trials": len(met),
+                "trials": len(evaluated),
                 "shared": shared.bits_per_byte[author] if shared else None,
                 "default": default.bits_per_byte[author] if default else None,
                 "distance": shared.bits_per_byte[author] / lowest - 1 if shared else None,
             }
         )
-    return sorted(found, key=lambda one: -(one["distance"] or 0))
+    return sorted(result, key=lambda row: -(row["distance"] or 0))
 
 
-def _impatience(
-    judged_by: Objective, authors: Sequence[str], trials: Trials
+def _early_stopping_cost(
+    objective_name: Objective, authors: Sequence[str], trials: Trials
 ) -> dict[str, list[dict[str, Any]]]:
-    """What is lost by training shorter.
+    """Compute the cost of shorter training.
 
-    ``curves``: the objective of every complete trial after each of its epochs, the best so far, as
-    the best weights are kept. ``allowed``: the best objective of all recipes with so many epochs or
-    fewer, the fairer comparison: cutting a long training leaves its learning rate high.
+    ``curves``: the objective of each complete trial after each epoch, with each author's best
+    weights so far. ``allowed``: the best objective of all recipes with at most that many epochs.
+    The second comparison is fairer, because a long training stopped early has a high learning rate.
     """
     curves = [
-        {**(_name(row) or {}), "default": row.default, "points": _course(judged_by, authors, row)}
+        {
+            **(_trial_id(row) or {}),
+            "default": row.default,
+            "points": _objective_curve(objective_name, authors, row),
+        }
         for row in trials.complete
     ]
     allowed: list[dict[str, Any]] = []
@@ -197,7 +204,7 @@ def _impatience(
                 "epochs": epochs,
                 "trials": len(exactly),
                 "objective": best.objective,
-                **(_name(best) or {}),
+                **(_trial_id(best) or {}),
                 "cost": (best.objective or 0) / (trials.complete[0].objective or 1) - 1,
                 "seconds": round(statistics.median(exactly) / len(authors), 1),
             }
@@ -205,31 +212,33 @@ def _impatience(
     return {"curves": curves, "allowed": allowed}
 
 
-def _course(judged_by: Objective, authors: Sequence[str], row: Row) -> list[list[float]]:
-    """Epoch and objective; an author whose training ended early stays at its best."""
+def _objective_curve(
+    objective_name: Objective, authors: Sequence[str], row: Row
+) -> list[list[float]]:
+    """Return pairs of epoch and objective; an author who ended early stays at the best value."""
     last = max((epoch for points in row.curves.values() for epoch, _ in points), default=0)
-    course = []
+    curve = []
     for epoch in range(last + 1):
         lowest = [_lowest_until(row.curves.get(author, []), epoch) for author in authors]
         if all(math.isfinite(value) for value in lowest):
-            course.append([epoch, objective.judge(judged_by, lowest)])
-    return course
+            curve.append([epoch, objective.judge(objective_name, lowest)])
+    return curve
 
 
 def _lowest_until(points: Sequence[tuple[int, float]], epoch: int) -> float:
-    return min((value for at, value in points if at <= epoch), default=math.inf)
+    return min((value for when, value in points if when <= epoch), default=math.inf)
 
 
 def latest(path: Path | None) -> Path:
-    """The folder that was named, or ``sweep`` where none was.
+    """Return ``path``, or the default sweep folder.
 
     Raises:
-        InputError: none was, and there is no sweep at ``sweep``.
+        InputError: ``path`` is None and there is no sweep in the default folder.
     """
     if path is not None:
         return path
     from huggingtweets.sweep.sweep import DEFAULT_OUT
 
     if not SweepFolder(DEFAULT_OUT).settings_file.is_file():
-        raise InputError(f"There is no sweep in {DEFAULT_OUT}; name its folder.")
+        raise InputError(f"There is no sweep in {DEFAULT_OUT}. Name its folder.")
     return DEFAULT_OUT

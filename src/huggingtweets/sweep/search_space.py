@@ -1,13 +1,13 @@
-"""The space of recipes a sweep looks through: a range, a choice or one value for each field.
+"""The search space of a sweep: a range, a choice or one value for each field of the recipe.
 
-As a TOML file (JSON reads the same):
+As a TOML file (JSON works the same):
 
 .. code-block:: toml
 
     learning_rate = { low = 1e-4, high = 4e-3, log = true }
-    epochs = { low = 1, high = 6 }      # whole numbers, as both ends are
-    rows = ["posts", "blocks"]          # one of these
-    clip = 1.0                          # always this
+    epochs = { low = 1, high = 6 }      # integers
+    rows = ["posts", "blocks"]          # a choice
+    clip = 1.0                          # fixed
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _NAMES = (
     "rows",
 )
 _SHAPE = "{ low = …, high = …, log = true } for a range, [a, b] for a choice, or one value"
-_STRETCH = 0.1  # of a region's width, added to both sides: its best may lie at the edge
+_MARGIN = 0.1  # share of a region's width added on both sides, as the best may be at the edge
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both included."""
+    """Numbers from ``low`` to ``high``, both included; integers if ``whole``."""
 
     low: float
     high: float
@@ -52,16 +52,16 @@ class Range:
     whole: bool = False
 
     def narrowed(self, values: Sequence[float]) -> Range | float:
-        """The part around ``values``, or the single value that they all are."""
+        """Return the part around ``values``, or their common value."""
         low, high = min(values), max(values)
         if low == high:
             return low
         if self.log:
-            reach = (high / low) ** _STRETCH
-            low, high = low / reach, high * reach
+            margin = (high / low) ** _MARGIN
+            low, high = low / margin, high * margin
         else:
-            reach = (high - low) * _STRETCH
-            low, high = low - reach, high + reach
+            margin = (high - low) * _MARGIN
+            low, high = low - margin, high + margin
         if self.whole:
             low, high = math.floor(low), math.ceil(high)
         return Range(max(low, self.low), min(high, self.high), self.log, self.whole)
@@ -69,7 +69,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some values."""
+    """One of several values."""
 
     values: tuple[float | str, ...]
 
@@ -79,52 +79,52 @@ Field = Range | Choice | float | str
 
 @dataclass(frozen=True)
 class Space:
-    """What may vary, and what of the recipe it starts from is set to another value.
+    """The fields of the recipe that vary, or that differ from the default recipe.
 
     Attributes:
-        fields: by the names of :class:`~huggingtweets.training.Recipe`.
+        fields: by name of a field of :class:`~huggingtweets.training.Recipe`.
     """
 
     fields: Mapping[str, Field]
 
     @property
     def varied(self) -> dict[str, Range | Choice]:
-        """The fields that a trial chooses."""
+        """The fields that vary between trials."""
         return {n: f for n, f in self.fields.items() if isinstance(f, Range | Choice)}
 
     def recipe(self, chosen: Mapping[str, Any]) -> Recipe:
-        """The recipe of a trial."""
+        """Return the recipe of a trial."""
         fixed = {n: f for n, f in self.fields.items() if not isinstance(f, Range | Choice)}
         return RECIPES["fast"].changed(**fixed, **chosen)
 
     def default(self, width: int) -> dict[str, Any]:
-        """The varied fields of the recipe that ``train`` uses unless told otherwise.
+        """Return the varied fields of the default recipe.
 
         Args:
-            width: of the base's hidden states.
+            width: hidden size of the base.
 
         Raises:
-            InputError: a choice doesn't hold it.
+            InputError: a choice lacks the default value.
         """
-        usual = RECIPES["fast"].for_base(width)
-        values = {name: getattr(usual, name) for name in self.varied}
+        default = RECIPES["fast"].for_base(width)
+        values = {name: getattr(default, name) for name in self.varied}
         for name, field in self.varied.items():
             if isinstance(field, Choice) and values[name] not in field.values:
                 raise InputError(
-                    f"The space's choice of {name} must hold {values[name]!r}, that of the default "
-                    "recipe, which every sweep is compared with."
+                    f"The choice of {name} in the space must include {values[name]!r}, the default "
+                    "recipe's value: every sweep also runs the default recipe."
                 )
         return values
 
     def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The varied fields as Optuna draws them."""
+        """Return the varied fields as Optuna distributions."""
         return {name: _distribution(field) for name, field in self.varied.items()}
 
     def narrowed(self, trials: Sequence[Mapping[str, Any]]) -> Space:
-        """The region that holds the chosen values of some trials.
+        """Return the region that contains the recipes of some trials.
 
         Raises:
-            InputError: they are all the same, so nothing is left to vary.
+            InputError: all recipes are equal, so nothing is left to vary.
         """
         fields = dict(self.fields)
         for name, field in self.varied.items():
@@ -134,13 +134,13 @@ class Space:
             else:
                 left = tuple(value for value in field.values if value in values)
                 fields[name] = Choice(left) if len(left) > 1 else left[0]
-        made = Space(fields)
-        if not made.varied:
-            raise InputError("The best trials all have the same recipe: nothing is left to vary.")
-        return made
+        region = Space(fields)
+        if not region.varied:
+            raise InputError("The best trials all have the same recipe; nothing is left to vary.")
+        return region
 
     def as_json(self) -> dict[str, Any]:
-        """As a file would have it."""
+        """Return the space in the format of the file."""
         return {name: _as_json(field) for name, field in self.fields.items()}
 
 
@@ -154,36 +154,36 @@ DEFAULT = Space(
         "beta2": Range(0.9, 0.999),
     }
 )
-"""About a factor of ten around the default recipe each way, within what trains at all."""
+"""About a factor of ten around the default recipe in both directions, where training works."""
 
 
 def read_space(file: Path) -> Space:
     """Read a space from a TOML or JSON file.
 
     Raises:
-        InputError: it can't be read, or a field can't be used; one sentence tells all faults.
+        InputError: the file can't be read, or a field is invalid; the message lists all problems.
     """
     try:
         text = file.read_text("utf-8")
-        given = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+        values = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:  # TOML's and JSON's own errors are ValueErrors
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"The space {file} can't be read: {reason}.") from error
-    return space_of(given, str(file))
+    return space_of(values, str(file))
 
 
 def space_of(given: Any, where: str = "the space") -> Space:  # noqa: ANN401 - from a file
-    """Check a space that was read.
+    """Parse and check a space.
 
     Args:
-        given: field names and what :meth:`Space.as_json` gives.
-        where: to name in an error.
+        given: fields in the format of :meth:`Space.as_json`.
+        where: name of the space in error messages.
 
     Raises:
-        InputError: a field can't be used.
+        InputError: a field is invalid.
     """
     if not isinstance(given, dict) or not given:
-        raise InputError(f"{where} names no field; give each of {', '.join(_NAMES)} {_SHAPE}.")
+        raise InputError(f"{where} has no field. Fields are {', '.join(_NAMES)}; give {_SHAPE}.")
     fields: dict[str, Field] = {}
     faults = []
     for name, value in given.items():
@@ -192,7 +192,7 @@ def space_of(given: Any, where: str = "the space") -> Space:  # noqa: ANN401 - f
         except InputError as error:
             faults.append(str(error).rstrip("."))
     if not faults and not any(isinstance(f, Range | Choice) for f in fields.values()):
-        faults.append("every field has one value, so there is nothing to try")
+        faults.append("every field has one value, so there is nothing to search")
     if faults:
         raise InputError(f"{where} can't be used: {'; '.join(faults)}.")
     return Space(fields)
@@ -207,7 +207,7 @@ def _field(name: str, value: Any) -> Field:  # noqa: ANN401 - from a file
     elif isinstance(value, list):
         if len(set(map(str, value))) < max(2, len(value)):
             raise InputError(f"{name} needs two or more different values to choose from")
-        field = Choice(tuple(_value(name, one) for one in value))
+        field = Choice(tuple(_value(name, option) for option in value))
     else:
         field = _value(name, value)
     return field
@@ -215,14 +215,14 @@ def _field(name: str, value: Any) -> Field:  # noqa: ANN401 - from a file
 
 def _range(name: str, value: dict[str, Any]) -> Range:
     if name == "rows":
-        raise InputError('rows has no range; give ["posts", "blocks"] or one of them')
+        raise InputError('rows can\'t be a range; give ["posts", "blocks"] or one of them')
     if unknown := sorted(value.keys() - {"low", "high", "log"}):
         raise InputError(f"{name} has {', '.join(unknown)}; a range has low, high and log")
     if not {"low", "high"} <= value.keys() or not isinstance(value.get("log", False), bool):
         raise InputError(f"{name} must be {_SHAPE}")
     low, high = (_value(name, value[end]) for end in ("low", "high"))
     log = value.get("log", False)
-    assert isinstance(low, int | float)  # noqa: S101 - rows, the only text, is refused above
+    assert isinstance(low, int | float)  # noqa: S101 - rows, the only text, is rejected above
     assert isinstance(high, int | float)  # noqa: S101
     if not low < high:
         raise InputError(f"{name} must have low under high, not {low} and {high}")
@@ -232,7 +232,7 @@ def _range(name: str, value: dict[str, Any]) -> Range:
 
 
 def _value(name: str, value: Any) -> float | str:  # noqa: ANN401 - from a file
-    """A value that a recipe can have."""
+    """Check a single value of a field."""
     if name == "rows":
         if value not in ("posts", "blocks"):
             raise InputError(f"rows must be posts or blocks, not {value!r}")

@@ -1,4 +1,4 @@
-"""A sweep's study: opened, narrowed, and its trials given back when their worker is gone."""
+"""The Optuna studies of a sweep: open, narrow, requeue trials of dead processes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.folder import Settings
 
 NARROW = "-narrow"
-"""What the study of the best region has behind the first one's name."""
+"""Suffix of the name of the study of the best region."""
 
 FEWEST_TO_NARROW = 3
 _KEPT_ON_RETRY = ("order", "default", "crashes")
-_STALE_SECONDS = 300.0  # five beats missed: clocks of several machines may differ by a minute
+_STALE_SECONDS = 300.0  # five missed heartbeats; clocks of machines may differ by a minute
 
 
 def open_study(
     storage: optuna.storages.BaseStorage, settings: Settings, space: Space
 ) -> optuna.Study:
-    """Open the first study, or make it with the default recipe as the first trial to be run.
+    """Open the first study, or create it with the default recipe as the first trial.
 
     Raises:
-        InputError: the storage holds a study of that name with other settings.
+        InputError: the storage has a study of that name with other settings.
     """
     import optuna
 
@@ -49,15 +49,15 @@ def open_study(
 def open_narrow(
     storage: optuna.storages.BaseStorage, settings: Settings, share: float
 ) -> optuna.Study:
-    """Open the study of the best region, or make it from the first study's best trials.
+    """Open the study of the best region, or create it from the first study's best trials.
 
     Args:
-        storage: of both.
-        settings: of the sweep.
-        share: of the first study's complete trials that span the region; at least three do.
+        storage: storage of both studies.
+        settings: settings of the sweep.
+        share: share of the first study's complete trials that span the region; at least three.
 
     Raises:
-        InputError: the first study has too few trials, or the region was made with another share.
+        InputError: the first study has too few trials, or the region has another share.
     """
     import optuna
 
@@ -70,50 +70,50 @@ def open_narrow(
     )
     _check_same(study, settings)
     if "settings" in study.user_attrs:
-        before = study.user_attrs["narrowed"]["share"]
-        if before != share:
+        earlier = study.user_attrs["narrowed"]["share"]
+        if earlier != share:
             raise InputError(
-                f"This sweep was narrowed to the best {before:g} of its trials before; go on with "
-                f"--narrow {before:g}, or start another with --out."
+                f"This sweep was already narrowed to the best {earlier:g} of its trials. Continue "
+                f"it with --narrow {earlier:g}, or start another sweep with --out."
             )
         return study
     best = best_trials(first, share)
     space = space_of_study(first).narrowed([{**t.user_attrs["recipe"]} for t in best])
-    study.add_trials(_known(first, space))
+    study.add_trials(_trials_in(first, space))
     study.set_user_attr("narrowed", {"share": share, "trials": [t.number for t in best]})
     _describe(study, settings, space)
     return study
 
 
 def space_of_study(study: optuna.Study) -> Space:
-    """The space that a study's trials are drawn from."""
+    """Return the search space of a study."""
     return space_of(study.user_attrs["space"])
 
 
 def best_trials(study: optuna.Study, share: float) -> list[optuna.trial.FrozenTrial]:
-    """The best share of a study's complete trials, at least three, the best first.
+    """Return the best share of a study's complete trials, at least three, the best first.
 
     Raises:
-        InputError: there are fewer.
+        InputError: there are fewer than three.
     """
     complete = sorted(complete_trials(study), key=lambda trial: (trial.value, trial.number))
     if len(complete) < FEWEST_TO_NARROW:
         raise InputError(
-            f"The first sweep has {len(complete)} complete trials and --narrow needs "
-            f"{FEWEST_TO_NARROW} or more; go on with it without --narrow first."
+            f"--narrow needs {FEWEST_TO_NARROW} complete trials and the first sweep has "
+            f"{len(complete)}. Continue it without --narrow first."
         )
     return complete[: max(FEWEST_TO_NARROW, math.ceil(share * len(complete)))]
 
 
 def complete_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials that came to all authors."""
+    """Return the trials that have evaluated all authors."""
     import optuna
 
     return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
 
 
 def is_over(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether a trial was run in this study and needs no other try."""
+    """Whether a trial of this study is finished; copies from the first study don't count."""
     if "from" in trial.user_attrs:
         return False
     finished = trial.state.name in ("COMPLETE", "PRUNED")
@@ -121,10 +121,10 @@ def is_over(trial: optuna.trial.FrozenTrial) -> bool:
 
 
 def requeue_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-    """Queue a trial again that nobody works on; what it had found out of authors stays with it.
+    """Queue an abandoned trial again, with the results of the authors it has evaluated.
 
     Returns:
-        Whether it was queued; False when another process has ended it meanwhile.
+        Whether it was queued; False if another process has finished it meanwhile.
     """
     import optuna
 
@@ -143,67 +143,68 @@ def requeue_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
 
 
 def requeue_stale(study: optuna.Study, owner: str, mine: set[int], *, starting: bool) -> int:
-    """Queue trials again whose process is gone.
+    """Queue trials of dead processes again.
 
     Args:
         study: the study.
-        owner: this sweep folder, that only one process works on at a time.
-        mine: numbers of trials that this process works on.
-        starting: nothing is under way here, so trials of this folder were left by a dead process.
+        owner: id of this sweep folder, which only one process uses at a time.
+        mine: numbers of the trials that this process is running.
+        starting: whether this process runs no trial yet, so that running trials of this folder
+            were left by a dead process.
 
     Returns:
-        How many.
+        The number of queued trials.
     """
     import optuna
 
     running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    lost = [
+    stale = [
         trial
         for trial in running
         if trial.number not in mine
         and ((starting and trial.user_attrs.get("owner") == owner) or _is_stale(trial))
     ]
-    return sum(requeue_trial(study, trial) for trial in lost)
+    return sum(requeue_trial(study, trial) for trial in stale)
 
 
 def _is_stale(trial: optuna.trial.FrozenTrial) -> bool:
-    began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    return time.time() - float(trial.user_attrs.get("beat", began)) > _STALE_SECONDS
+    start = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return time.time() - float(trial.user_attrs.get("beat", start)) > _STALE_SECONDS
 
 
 def _check_same(study: optuna.Study, settings: Settings) -> None:
-    """Refuse a study of other authors or settings."""
-    there = study.user_attrs.get("settings")
-    if there is None:
+    """Check that a study has the same authors and settings."""
+    stored = study.user_attrs.get("settings")
+    if stored is None:
         return
-    wanted = settings.shared()
-    if other := sorted(key for key in wanted if there.get(key) != wanted[key]):
+    expected = settings.shared()
+    if different := sorted(key for key in expected if stored.get(key) != expected[key]):
         raise InputError(
-            f"The storage holds a sweep {settings.name!r} with another {', '.join(other)}; give "
-            "this one another --out, whose last part is its name."
+            f"The storage has a sweep {settings.name!r} with another {', '.join(different)}. "
+            "Choose another --out; the name of its folder is the sweep's name."
         )
 
 
 def _describe(study: optuna.Study, settings: Settings, space: Space) -> None:
     study.set_user_attr("space", space.as_json())
     study.set_user_attr("owner", settings.owner)
-    study.set_user_attr("settings", settings.shared())  # last: a study that has them is whole
+    study.set_user_attr("settings", settings.shared())  # last: marks the study as complete
 
 
-def _known(first: optuna.Study, space: Space) -> list[optuna.trial.FrozenTrial]:
-    """The first study's complete trials that lie in the region, as trials of the second.
+def _trials_in(first: optuna.Study, space: Space) -> list[optuna.trial.FrozenTrial]:
+    """Return copies of the first study's complete trials in the region, for the second study.
 
-    They give it something to beat, and bounds to prune by, from its first trial on.
+    With them, the second study can prune from its first trial on.
     """
     import optuna
 
-    found = []
+    trials = []
     for trial in complete_trials(first):
         recipe: dict[str, Any] = trial.user_attrs["recipe"]
-        if not all(_holds(field, recipe[name]) for name, field in space.fields.items()):
+        if not all(_contains(field, recipe[name]) for name, field in space.fields.items()):
             continue
         with suppress(ValueError):
-            found.append(
+            trials.append(
                 optuna.trial.create_trial(
                     params={name: recipe[name] for name in space.varied},
                     distributions=space.distributions(),
@@ -211,10 +212,10 @@ def _known(first: optuna.Study, space: Space) -> list[optuna.trial.FrozenTrial]:
                     user_attrs=dict(trial.user_attrs) | {"from": trial.number},
                 )
             )
-    return found
+    return trials
 
 
-def _holds(field: Range | Choice | float | str, value: Any) -> bool:  # noqa: ANN401 - a field's
+def _contains(field: Range | Choice | float | str, value: Any) -> bool:  # noqa: ANN401 - a field's
     if isinstance(field, Range):
         return bool(field.low <= value <= field.high)
     if isinstance(field, Choice):

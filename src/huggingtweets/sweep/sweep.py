@@ -1,9 +1,9 @@
-"""A sweep over recipes: each trial trains one on every author and is judged by all of them.
+"""A sweep over recipes: each trial trains one recipe on every author.
 
-    sources → curated, split, kept → trials (ask → train each author → tell) → the best recipe
+    sources → curate, split, store → trials (ask → train each author → tell) → the best recipe
 
-:func:`sweep` starts one or goes on with it; see :mod:`huggingtweets.sweep.folder` for what
-it leaves, :mod:`huggingtweets.sweep.loop` for how trials are run and pruned.
+:func:`sweep` starts or resumes one. :mod:`huggingtweets.sweep.folder` describes its files, and
+:mod:`huggingtweets.sweep.loop` how trials are run and pruned.
 """
 
 from __future__ import annotations
@@ -48,21 +48,22 @@ def _ignore(step: SweepProgress) -> None:
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """What may be chosen; everything has a default.
+    """Options of :func:`sweep`.
 
     Attributes:
-        space: what varies.
-        objective: what a recipe is judged by: robust, mean, median or worst.
-        base: what bots start from.
-        holdout: share of each author's posts that recipes are judged by.
-        posts: take so many training posts of each author only, the newest; None for all.
-        seed: of trainings and of the search.
-        out: the sweep's folder.
-        storage: a journal file or an SQL address; None keeps a journal in the folder.
-        trials: that the study is to have in all; None for no limit.
-        minutes: that this sitting may take; None for no limit.
+        space: the search space.
+        objective: what to minimise over authors: robust, mean, median or worst.
+        base: the base.
+        holdout: share of each author's posts to hold out.
+        posts: most training posts of each author, the newest; None for all.
+        seed: seed of the trainings and of the search.
+        out: the sweep folder.
+        storage: a journal file or an SQL address; None for a journal in the folder.
+        trials: total number of trials; None for no limit.
+        minutes: time limit of this session; None for no limit.
         workers: ``local:N``, ``ray`` or ``ray://HOST:PORT``.
-        narrow: search the region of the best share of the first sweep's trials; None for the whole.
+        narrow: search the region of this share of the first sweep's trials, the best; None for
+            the whole space.
     """
 
     space: Space = field(default_factory=lambda: search_space.DEFAULT)
@@ -80,8 +81,8 @@ class SweepOptions:
 
     def __post_init__(self) -> None:
         faults = [
-            f"{name} must be {wanted}, not {value}"
-            for name, value, wanted, fine in (
+            f"{name} must be {expected}, not {value}"
+            for name, value, expected, is_valid in (
                 ("--holdout", self.holdout, "over 0 and under 1", 0 < self.holdout < 1),
                 ("--posts", self.posts, "1 or more", self.posts is None or self.posts > 0),
                 ("--trials", self.trials, "1 or more", self.trials is None or self.trials > 0),
@@ -94,7 +95,7 @@ class SweepOptions:
                     self.narrow is None or 0 < self.narrow <= 1,
                 ),
             )
-            if not fine
+            if not is_valid
         ]
         if faults:
             raise InputError("; ".join(faults) + ".")
@@ -103,14 +104,19 @@ class SweepOptions:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How a sitting ended."""
+    """The result of a session.
+
+    Attributes:
+        folder: the sweep folder.
+        study: name of the study.
+        stopped: whether the user stopped it.
+        result: see :func:`result_of`.
+    """
 
     folder: SweepFolder
     study: str
     stopped: bool
-    """By the user."""
     result: dict[str, Any]
-    """See :func:`result_of`."""
 
 
 def sweep(
@@ -120,17 +126,17 @@ def sweep(
     tell: Callable[[SweepProgress], None] = _ignore,
     interrupt: Interrupt | None = None,
 ) -> SweepResult:
-    """Start a sweep, or go on with the one in ``options.out``.
+    """Start a sweep, or resume the one in ``options.out``.
 
     Args:
-        specs: sources of the authors' posts; none to go on with what is there.
-        options: everything that may be chosen.
-        listen: is told the events of reading.
-        tell: is told the steps of the sweep.
-        interrupt: what Ctrl-C does.
+        specs: sources of the authors' posts; empty to resume.
+        options: options of the sweep.
+        listen: called with every event of reading.
+        tell: called with every progress update of the sweep.
+        interrupt: handler of Ctrl-C.
 
     Raises:
-        InputError: something given can't be used; no folder is left behind.
+        InputError: an option or source can't be used; no folder is created.
         TrainingError: the workers can't train.
     """
     options = options or SweepOptions()
@@ -142,8 +148,8 @@ def sweep(
         if settings.forgotten:
             raise InputError(
                 f"{settings.forgotten:,} posts of {options.out} were deleted by their authors "
-                "since it began, so new trials would be judged by other posts than the old ones; "
-                "start another with --out (sweep report still reads this one)."
+                "since it started, so new trials wouldn't be comparable with earlier ones. Start "
+                "another sweep with --out; `sweep report` still works for this one."
             )
         if specs:
             _check_unchanged(settings, specs, options)
@@ -151,28 +157,30 @@ def sweep(
             options.storage is not None
             and redacted_storage_url(options.storage) != settings.storage
         ):
-            raise InputError(f"{options.out} is kept in {settings.storage}, not in that --storage.")
+            raise InputError(
+                f"{options.out} is stored in {settings.storage}, not in that --storage."
+            )
     else:
         settings = _prepare(folder, specs, options, listen)
     with files.locked(folder.path):
-        return _sit(folder, settings, options, tell, interrupt or Interrupt())
+        return _run_session(folder, settings, options, tell, interrupt or Interrupt())
 
 
 def _prepare(
     folder: SweepFolder, specs: Sequence[str | Path], options: SweepOptions, listen: EventHandler
 ) -> Settings:
-    """Read and check everything, then make the folder."""
+    """Read the posts and check the options, then create the folder."""
     from huggingtweets.sweep.posts import fingerprint, read_authors
 
     if not specs:
-        raise InputError(f"{folder.path} holds no sweep yet; name the AUTHORS of a new one.")
+        raise InputError(f"{folder.path} has no sweep yet. Name the AUTHORS of a new one.")
     if options.narrow is not None:
-        raise InputError(f"--narrow goes on from a first sweep, and {folder.path} holds none yet.")
+        raise InputError(f"--narrow needs a first sweep, and {folder.path} has none yet.")
     storage = redacted_storage_url(options.storage)
     posts = read_authors(specs, holdout=options.holdout, newest=options.posts, listen=listen)
     width = language_model.load(options.base).width
-    options.space.default(width)  # one that lacks it must not leave a folder behind
-    where = devices.select_device()
+    options.space.default(width)  # raises before the folder is created
+    device = devices.select_device()
     settings = Settings(
         name=folder.path.absolute().name,
         sources=_absolute(specs),
@@ -185,11 +193,11 @@ def _prepare(
         holdout=options.holdout,
         posts=options.posts,
         seed=options.seed,
-        device=where.device,
-        precision=where.precision,
+        device=device.device,
+        precision=device.precision,
         storage=storage,
     )
-    if "://" in storage:  # one that can't be opened must not leave a folder behind
+    if "://" in storage:  # raises before the folder is created
         folder.storage(settings, options.storage)
     folder.create(settings, posts)
     return settings
@@ -198,9 +206,9 @@ def _prepare(
 def _check_unchanged(
     settings: Settings, specs: Sequence[str | Path], options: SweepOptions
 ) -> None:
-    """Refuse to go on with a sweep under other settings than it was begun with."""
+    """Check that the options are those that the sweep was started with."""
     base = options.base if options.base in bases.BUILT_IN else _absolute([options.base])[0]
-    given = {
+    compared = {
         "AUTHORS": (_absolute(specs), settings.sources),
         "--space": (options.space.as_json(), settings.space),
         "--objective": (options.objective, settings.objective),
@@ -210,10 +218,10 @@ def _check_unchanged(
         "--seed": (options.seed, settings.seed),
         "--storage": (redacted_storage_url(options.storage), settings.storage),
     }
-    if changed := [name for name, (now, then) in given.items() if now != then]:
+    if changed := [name for name, (now, saved) in compared.items() if now != saved]:
         raise InputError(
-            f"{options.out} holds a sweep that was begun with another {', '.join(changed)}; go on "
-            f"with it by --resume {options.out}, or give another --out."
+            f"{options.out} has a sweep that was started with another {', '.join(changed)}. "
+            f"Resume it with --resume {options.out}, or choose another --out."
         )
 
 
@@ -221,7 +229,7 @@ def _absolute(specs: Sequence[str | Path]) -> list[str]:
     return [str(Path(s).absolute()) if Path(s).exists() else str(s) for s in specs]
 
 
-def _sit(
+def _run_session(
     folder: SweepFolder,
     settings: Settings,
     options: SweepOptions,
@@ -238,20 +246,20 @@ def _sit(
     if trials is None and options.minutes is None:
         trials = DEFAULT_TRIALS
     until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
-    with closing(workers.open_workers(options.workers, folder.authors_file)) as hands:
-        stopped = Loop(study, settings, hands, tell, interrupt).run(Limit(trials, until))
+    with closing(workers.open_workers(options.workers, folder.authors_file)) as pool:
+        stopped = Loop(study, settings, pool, tell, interrupt).run(Limit(trials, until))
     return SweepResult(folder, study.study_name, stopped, result_of(study, settings, storage))
 
 
 def result_of(
     study: optuna.Study, settings: Settings, storage: optuna.storages.BaseStorage
 ) -> dict[str, Any]:
-    """What a study has found so far, as plain values.
+    """Summarise a study as plain values.
 
     Returns:
         ``trials`` (numbers of complete, pruned, failed and queued ones), ``best`` and ``default``
-        (None or trial number, objective, recipe, bits per byte of each author and their mean) and
-        ``gain``, the share by which the best objective is under the default recipe's.
+        (None, or trial number, objective, recipe, bits per byte of each author and their mean) and
+        ``gain`` (relative reduction of the default recipe's objective).
     """
     import optuna
 
@@ -264,8 +272,8 @@ def result_of(
         (t for t in sweep_study.complete_trials(first) if t.user_attrs.get("default")), None
     )
     states = [trial.state.name for trial in trials]
-    best = _described(complete[0], settings) if complete else None
-    before = _described(default, settings) if default else None
+    best = _as_dict(complete[0], settings) if complete else None
+    baseline = _as_dict(default, settings) if default else None
     return {
         "study": study.study_name,
         "objective": settings.objective,
@@ -277,12 +285,12 @@ def result_of(
             "queued": states.count("WAITING"),
         },
         "best": best,
-        "default": before,
-        "gain": 1 - best["objective"] / before["objective"] if best and before else None,
+        "default": baseline,
+        "gain": 1 - best["objective"] / baseline["objective"] if best and baseline else None,
     }
 
 
-def _described(trial: optuna.trial.FrozenTrial, settings: Settings) -> dict[str, Any]:
+def _as_dict(trial: optuna.trial.FrozenTrial, settings: Settings) -> dict[str, Any]:
     values = values_of(trial)
     return {
         "trial": trial.number,
@@ -299,17 +307,17 @@ def resume(
     tell: Callable[[SweepProgress], None] = _ignore,
     interrupt: Interrupt | None = None,
 ) -> SweepResult:
-    """Go on with a sweep under the settings it was begun with.
+    """Resume a sweep with the settings it was started with.
 
     Args:
-        folder: of the sweep.
-        options: only ``trials``, ``minutes``, ``workers``, ``narrow`` and a storage's password
-            count.
-        tell: is told the steps.
-        interrupt: what Ctrl-C does.
+        folder: the sweep folder.
+        options: only ``trials``, ``minutes``, ``workers``, ``narrow`` and a storage password are
+            used.
+        tell: called with every progress update.
+        interrupt: handler of Ctrl-C.
 
     Raises:
-        BotError: there is no sweep.
+        BotError: there is no sweep in the folder.
     """
     SweepFolder(folder).settings()
     return sweep([], replace(options, out=folder), tell=tell, interrupt=interrupt)

@@ -1,4 +1,4 @@
-"""What one worker does: train one recipe on one author, and measure it."""
+"""The job of a worker: train one recipe on one author and measure it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Job:
     """One recipe on one author.
 
     Attributes:
-        author: whose posts.
+        author: handle.
         recipe: fields of a :class:`~huggingtweets.training.Recipe`.
-        base: a built-in one, a model folder or a Hub id.
-        seed: of the training, the same for all trials.
+        base: a built-in base, a model folder or a Hub id.
+        seed: seed of the training, the same for all trials.
         device: ``cpu``, ``cuda`` or ``mps``.
         precision: ``bf16`` or ``fp32``.
     """
@@ -34,22 +34,22 @@ class Job:
     precision: str
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values, to send to a worker."""
+        """Return plain values, to send to a worker."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job went.
+    """The result of a job.
 
     Attributes:
-        bits_per_byte: the lowest on the held-out posts; None where training failed.
-        history: every measurement: epoch, step, train_loss, held_out_bits_per_byte.
-        steps: optimizer steps taken.
-        tokens: of real text seen.
-        seconds: spent training, measuring included.
-        threads: that the worker computed on.
-        failure: why training failed: the loss was no number any more.
+        bits_per_byte: lowest held-out bits per byte; None if training failed.
+        history: all measurements: epoch, step, train_loss, held_out_bits_per_byte.
+        steps: number of optimizer steps.
+        tokens: number of training tokens, without padding.
+        seconds: duration, measurements included.
+        threads: number of threads of the worker.
+        failure: why training failed, or None.
     """
 
     bits_per_byte: float | None
@@ -61,44 +61,44 @@ class Outcome:
     failure: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values, to keep with the trial."""
+        """Return plain values, to store with the trial."""
         return asdict(self)
 
 
 def train_author(posts: AuthorPosts, job: Job) -> Outcome:
-    """Train a recipe on an author's posts; nothing is written.
+    """Train a recipe on an author's posts; nothing is written to disk.
 
     Raises:
         BaseModelError: the base can't be loaded.
-        InputError: this machine lacks the device.
+        InputError: this machine doesn't have the device.
     """
     recipe = Recipe(**job.recipe)
-    where = devices.select_device(job.device, job.precision)
+    device = devices.select_device(job.device, job.precision)
     task = TrainingTask(
-        base=language_model.load(job.base, attention=recipe.attention(where.device)),
+        base=language_model.load(job.base, attention=recipe.attention(device.device)),
         train=[posts.train],
         held_out=posts.held_out,
         recipe=recipe,
-        machine=where,
+        machine=device,
         seed=job.seed,
         checkpoint_seconds=float("inf"),
     )
     try:
-        trained = fit(task)
+        result = fit(task)
     except TrainingError as error:
-        return Outcome(None, failure=str(error), threads=where.cores)
+        return Outcome(None, failure=str(error), threads=device.cores)
     return Outcome(
-        bits_per_byte=trained.best,
-        history=trained.history,
-        steps=trained.steps,
-        tokens=trained.tokens,
-        seconds=round(trained.seconds, 3),
-        threads=where.cores,
+        bits_per_byte=result.best,
+        history=result.history,
+        steps=result.steps,
+        tokens=result.tokens,
+        seconds=round(result.seconds, 3),
+        threads=device.cores,
     )
 
 
 def run_job(posts: AuthorPosts, job: Job) -> dict[str, Any]:
-    """What a worker tells: ``outcome``, or ``fault``, one that every job would meet."""
+    """Run a job; return ``outcome``, or ``fault``: an error that every job would have."""
     try:
         return {"outcome": train_author(posts, job).as_json()}
     except HuggingTweetsError as error:

@@ -1,8 +1,8 @@
-"""A sweep's trials as plain rows: what every report about it starts from.
+"""The trials of a sweep as plain rows, for reports.
 
-A trial is judged by the objective only once it came to all authors. To compare it with others
-before that, each author's own level has to be taken out, as some are easier than others:
-:func:`remove_author_effects` splits every value into an author's part and a trial's part.
+A trial has an objective only once it has evaluated all authors. To compare incomplete trials,
+:func:`remove_author_effects` splits each value into an author effect and a trial effect, because
+some authors are easier than others.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 State = Literal["complete", "pruned", "failed"]
 
-_SWEEPS = 200  # of the alternating means; each halves what is left, or better
+_ITERATIONS = 200  # of alternating means; each at least halves the error
 
 
 @dataclass(frozen=True)
 class Row:
-    """One trial that is over.
+    """One finished trial.
 
     Attributes:
-        trial: its number in its study.
-        stage: ``first``, or ``narrow`` for the sweep in the best region.
-        state: ``pruned`` ones couldn't win any more, ``failed`` ones have no loss any more or lost
-            their workers too often.
-        objective: of all authors' bits per byte; None where it didn't come to all of them.
-        recipe: all its fields.
-        bits_per_byte: of every author that it got to.
-        curves: for each of these, held-out bits per byte after so many epochs.
-        seconds: spent training, over all authors.
-        default: whether it is the recipe that ``train`` uses unless told otherwise.
-        why: it didn't complete.
+        trial: number in its study.
+        stage: ``first``, or ``narrow`` for the search in the best region.
+        state: ``complete``; ``pruned`` if it could no longer win; ``failed`` if the loss became
+            NaN or too many workers crashed.
+        objective: objective over all authors; None if the trial is not complete.
+        recipe: all fields of the recipe.
+        bits_per_byte: of each evaluated author.
+        curves: for each of these, pairs of epoch and held-out bits per byte.
+        seconds: training time of all authors.
+        default: whether it is the default recipe.
+        why: reason why it is not complete, or None.
     """
 
     trial: int
@@ -55,7 +55,7 @@ class Row:
     why: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values."""
         return {
             "trial": self.trial,
             "stage": self.stage,
@@ -75,8 +75,8 @@ class Trials:
     """All trials of a sweep, of both stages.
 
     Attributes:
-        rows: those that are over, in the order they were begun.
-        counts: complete, pruned, failed, cut and tried again, running, queued.
+        rows: finished trials, in the order they were started.
+        counts: numbers of complete, pruned, failed, retried, running and queued trials.
     """
 
     rows: tuple[Row, ...]
@@ -84,22 +84,22 @@ class Trials:
 
     @property
     def complete(self) -> list[Row]:
-        """Those that came to all authors, the best first."""
+        """The complete trials, the best first."""
         done = [row for row in self.rows if row.objective is not None]
         return sorted(done, key=lambda row: (row.objective, row.stage, row.trial))
 
     @property
     def default(self) -> Row | None:
-        """The default recipe's trial, once it is complete."""
+        """The trial of the default recipe, if it is complete."""
         return next((row for row in self.complete if row.default), None)
 
 
 def read_trials(settings: Settings, storage: optuna.storages.BaseStorage) -> Trials:
-    """Read a sweep's trials; it may be running meanwhile.
+    """Read the trials of a sweep, which may be running.
 
     Args:
-        settings: of the sweep.
-        storage: of its studies.
+        settings: settings of the sweep.
+        storage: storage of its studies.
     """
     import optuna
 
@@ -110,44 +110,44 @@ def read_trials(settings: Settings, storage: optuna.storages.BaseStorage) -> Tri
         if name not in names:
             continue
         for trial in optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False):
-            if "from" in trial.user_attrs:  # one of the first stage, there to be beaten
+            if "from" in trial.user_attrs:  # a copy from the first stage
                 continue
             row = _row(trial, stage)
             if row is not None:
                 rows.append(row)
-            counts[row.state if row else _SHOWN[trial.state.name]] += 1
+            counts[row.state if row else _STATES[trial.state.name]] += 1
     return Trials(tuple(rows), counts)
 
 
-_SHOWN = {"FAIL": "retried", "RUNNING": "running", "WAITING": "queued"}
+_STATES = {"FAIL": "retried", "RUNNING": "running", "WAITING": "queued"}
 
 
 def _row(trial: optuna.trial.FrozenTrial, stage: str) -> Row | None:
-    """A trial that is over; None for one that isn't or was given out again."""
-    known = trial.user_attrs
-    if not study.is_over(trial) or "recipe" not in known:
+    """Return a finished trial as a row; None if it isn't finished or was queued again."""
+    attributes = trial.user_attrs
+    if not study.is_over(trial) or "recipe" not in attributes:
         return None
     outcomes = outcomes_of(trial)
     values = values_of(trial)
     state: State = "complete" if trial.state.name == "COMPLETE" else "pruned"
-    if "given_up" in known or len(values) < len(outcomes):
+    if "given_up" in attributes or len(values) < len(outcomes):
         state = "failed"
     return Row(
         trial=trial.number,
         stage=stage,
         state=state,
         objective=trial.value if state == "complete" else None,
-        recipe=known["recipe"],
+        recipe=attributes["recipe"],
         bits_per_byte=values,
         curves={author: _curve(outcomes[author]["history"]) for author in values},
         seconds=sum(float(outcome.get("seconds") or 0) for outcome in outcomes.values()),
-        default=bool(known.get("default")),
-        why=known.get("ended"),
+        default=bool(attributes.get("default")),
+        why=attributes.get("ended"),
     )
 
 
 def _curve(history: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
-    """Held-out bits per byte at the end of each epoch; at 0 the untouched base."""
+    """Return pairs of epoch and held-out bits per byte; epoch 0 is the untouched base."""
     return [
         (int(point["epoch"]), float(point["held_out_bits_per_byte"]))
         for point in history
@@ -156,25 +156,25 @@ def _curve(history: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
 
 
 def remove_author_effects(rows: Sequence[Row]) -> dict[tuple[str, int], float]:
-    """Each trial's own part of its bits per byte: what is left once the authors' part is out.
+    """Compute each trial's effect on bits per byte, without the effect of its authors.
 
-    Least squares of value = author + trial, found by taking means in turn. So a trial that was
-    stopped after three hard authors isn't taken for a bad one.
+    Fits value = author + trial by least squares, with alternating means. So a trial that was pruned
+    after three hard authors isn't considered bad.
 
     Returns:
-        By stage and number, bits per byte over the lowest, which is 0.
+        By stage and number, the effect in bits per byte over the lowest, which is 0.
     """
     values = {(row.stage, row.trial): row.bits_per_byte for row in rows if row.bits_per_byte}
     trials = dict.fromkeys(values, 0.0)
-    for _ in range(_SWEEPS):
+    for _ in range(_ITERATIONS):
         authors: dict[str, list[float]] = {}
-        for key, of_trial in values.items():
-            for author, value in of_trial.items():
+        for key, by_author in values.items():
+            for author, value in by_author.items():
                 authors.setdefault(author, []).append(value - trials[key])
-        level = {author: sum(parts) / len(parts) for author, parts in authors.items()}
+        effects = {author: sum(parts) / len(parts) for author, parts in authors.items()}
         trials = {
-            key: sum(v - level[author] for author, v in of_trial.items()) / len(of_trial)
-            for key, of_trial in values.items()
+            key: sum(v - effects[author] for author, v in by_author.items()) / len(by_author)
+            for key, by_author in values.items()
         }
     lowest = min(trials.values(), default=0.0)
-    return {key: part - lowest for key, part in trials.items()}
+    return {key: effect - lowest for key, effect in trials.items()}

@@ -1,8 +1,8 @@
-"""A sweep as W&B's: a ``sweep.yaml`` whose agents run ``huggingtweets train``.
+"""Export a sweep to W&B: a ``sweep.yaml`` whose agents run ``huggingtweets train``.
 
-W&B's search takes one number of each run, so an agent trains one author at a time, as the original
-did: the author is a parameter among the others (``source``), and grouping by it shows what is good
-for all. What can't be carried over is said in the file.
+W&B's search uses one number per run, so an agent trains one author at a time, as in the original.
+The author is a parameter (``source``); grouping by it shows which recipes are good for all authors.
+Comments in the file say what can't be exported.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.folder import Settings
 
 METRIC = "result/best"
-"""The lowest held-out bits per byte of a run, as :mod:`huggingtweets.track` logs it at its end."""
+"""The lowest held-out bits per byte of a run, logged by :mod:`huggingtweets.track` at its end."""
 
 
 def export(path: Path, to: Path | None = None) -> Path:
-    """Write the ``sweep.yaml`` of a sweep; returns where it is.
+    """Write the ``sweep.yaml`` of a sweep and return its path.
 
     Args:
-        path: the sweep's folder.
-        to: a file; None for ``sweep.yaml`` in the folder.
+        path: the sweep folder.
+        to: the file; None for ``sweep.yaml`` in the folder.
 
     Raises:
-        BotError: there is no sweep.
+        BotError: there is no sweep in the folder.
         StorageError: the file can't be written.
     """
     settings = SweepFolder(path).settings()
@@ -42,15 +42,15 @@ def export(path: Path, to: Path | None = None) -> Path:
 
 
 def yaml_of(settings: Settings) -> str:
-    """The text of ``sweep.yaml``."""
+    """Return the text of ``sweep.yaml``."""
     notes = [
         f"# The sweep {settings.name!r} of huggingtweets, for W&B: wandb sweep THIS_FILE",
-        "# An agent trains one author a run; group by source to see what is good for all of them.",
+        "# Each run trains one author; group by source to compare recipes over all authors.",
     ]
     if settings.posts is not None:
         notes.append(
-            f"# huggingtweets took the newest {settings.posts} posts of each author; W&B's runs "
-            "take all."
+            f"# huggingtweets used the newest {settings.posts} posts of each author; W&B's runs "
+            "use all."
         )
     if settings.objective != "mean":
         notes.append(f"# Its objective was {settings.objective}; W&B's is each run's own loss.")
@@ -58,7 +58,7 @@ def yaml_of(settings: Settings) -> str:
 
 
 def as_wandb(settings: Settings) -> dict[str, Any]:
-    """The sweep as W&B's configuration, plain values."""
+    """Return the sweep as a W&B configuration of plain values."""
     fields = space_of(settings.space).fields
     return {
         "name": settings.name,
@@ -95,22 +95,22 @@ def _parameter(field: Range | Choice | float | str) -> dict[str, Any]:
 
 
 def _lines(value: Mapping[str, Any], depth: int) -> list[str]:
-    """Mappings and lists of plain values as lines of YAML."""
+    """Format mappings and lists of plain values as lines of YAML."""
     pad = "  " * depth
     lines = []
     for key, inner in value.items():
         if isinstance(inner, dict):
             lines += [f"{pad}{key}:", *_lines(inner, depth + 1)]
         elif isinstance(inner, list):
-            lines += [f"{pad}{key}:", *(f"{pad}  - {_scalar(one)}" for one in inner)]
+            lines += [f"{pad}{key}:", *(f"{pad}  - {_scalar(item)}" for item in inner)]
         else:
             lines.append(f"{pad}{key}: {_scalar(inner)}")
     return lines
 
 
 def _scalar(value: Any) -> str:  # noqa: ANN401 - a plain value
-    """As JSON writes it, which YAML reads; but to YAML 1.1 1e-05 is a word, 1.0e-05 a number."""
-    written = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, float) and "e" in written and "." not in written:
-        return written.replace("e", ".0e")
-    return written
+    """Format a value as JSON, which is YAML; but 1e-05 as 1.0e-05, else YAML 1.1 reads a string."""
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and "e" in text and "." not in text:
+        return text.replace("e", ".0e")
+    return text

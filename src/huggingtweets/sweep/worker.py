@@ -1,7 +1,7 @@
 """A worker process: ``python -m huggingtweets.sweep.worker AUTHORS.parquet``.
 
-Reads a job as a line of JSON on stdin, writes its outcome as a line on stdout, until stdin ends.
-When whoever gave the jobs dies, so does the worker, at once and in the middle of a training.
+Reads each job as a line of JSON on stdin and writes its outcome as a line on stdout, until stdin
+ends. When the parent process dies, the worker exits at once, even in the middle of a training.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import IO
 
 
 def main() -> None:
-    """Serve jobs."""
+    """Run jobs."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
+    os.dup2(2, 1)  # what libraries print to stdout must not be read as an answer
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin, jobs), daemon=True).start()
+    threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
 
     from huggingtweets.sweep.posts import load_authors
     from huggingtweets.sweep.trial import Job, run_job
@@ -31,7 +31,7 @@ def main() -> None:
         print(json.dumps(run_job(authors[job.author], job)), file=answers, flush=True)
 
 
-def _listen(jobs: IO[str], to: queue.SimpleQueue[str]) -> None:
+def _read_jobs(jobs: IO[str], to: queue.SimpleQueue[str]) -> None:
     for line in jobs:
         to.put(line)
     os._exit(0)

@@ -1,7 +1,7 @@
-"""Who trains: processes on this machine, or a Ray cluster. Both take a job and promise an outcome.
+"""Workers of a sweep: processes on this machine, or a Ray cluster.
 
-A job is one recipe on one author, and its outcome depends on nothing else, so it doesn't matter
-which worker takes it, and one that a dying worker left behind is simply given out again.
+A job is one recipe on one author, and its outcome depends on nothing else. So any worker can run
+it, and the job of a dead worker is retried.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import json
 import os
 import queue
 import re
-import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from huggingtweets.errors import InputError, TrainingError
+from huggingtweets.processes import ChildProcess
 from huggingtweets.sweep.trial import Outcome
 
 if TYPE_CHECKING:
@@ -25,42 +23,42 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.trial import Job
 
 _WORKER = "huggingtweets.sweep.worker"
-_SECONDS_TO_END = 5.0
-_THREADS_OF = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS")
-"""Read when torch, tokenizers and polars load, so they must be there from a worker's start."""
+_EXIT_SECONDS = 5.0
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS")
+"""Torch, tokenizers and polars read them on import, so they are set when a worker starts."""
 
 
-class WorkerDied(Exception):  # noqa: N818 - what happened; the job is given out again
-    """A worker ended in the middle of a job."""
+class WorkerDied(Exception):  # noqa: N818 - an event; the job is retried
+    """A worker died during a job."""
 
 
 class Workers(Protocol):
-    """Takes jobs and does several at once."""
+    """Runs several jobs at once."""
 
     @property
     def count(self) -> int:
-        """How many jobs at once."""
+        """Number of concurrent jobs."""
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Begin a job.
+        """Start a job.
 
-        The future raises :class:`WorkerDied` where the job has to be given out again, and
-        :class:`~huggingtweets.errors.TrainingError` where no worker can do it.
+        The future raises :class:`WorkerDied` if the job must be retried, and
+        :class:`~huggingtweets.errors.TrainingError` if no worker can do it.
         """
 
     def close(self) -> None:
-        """End all workers at once, jobs under way included."""
+        """End all workers at once, including running jobs."""
 
 
 def open_workers(spec: str, authors: Path) -> Workers:
     """Start the workers that ``--workers`` names: ``local:N``, ``ray`` or ``ray://HOST:PORT``.
 
     Args:
-        spec: which.
+        spec: value of ``--workers``.
         authors: the sweep's Parquet file of posts.
 
     Raises:
-        InputError: there are no such workers.
+        InputError: ``spec`` is invalid, or Ray is missing.
     """
     if spec == "ray" or spec.startswith("ray:"):
         from huggingtweets.sweep.ray_workers import RayWorkers
@@ -70,10 +68,10 @@ def open_workers(spec: str, authors: Path) -> Workers:
 
 
 def check(spec: str) -> None:
-    """Refuse what :func:`open_workers` would, before anything is read or written.
+    """Check ``--workers`` before anything is read or written.
 
     Raises:
-        InputError: there are no such workers.
+        InputError: ``spec`` is invalid, or Ray is missing.
     """
     if spec == "ray" or spec.startswith("ray:"):
         from huggingtweets.sweep.ray_workers import load_ray
@@ -84,13 +82,13 @@ def check(spec: str) -> None:
 
 
 def local_count(spec: str) -> int:
-    """The N of ``local:N``.
+    """Return the N of ``local:N``.
 
     Raises:
-        InputError: it is something else.
+        InputError: ``spec`` has another form.
     """
-    found = re.fullmatch(r"local(?::(\d+))?", spec)
-    count = int(found[1] or 1) if found else 0
+    match = re.fullmatch(r"local(?::(\d+))?", spec)
+    count = int(match[1] or 1) if match else 0
     if not 1 <= count <= 512:
         raise InputError(
             f"--workers must be local:N with N from 1 to 512, ray or ray://HOST:PORT, not {spec!r}."
@@ -99,129 +97,102 @@ def local_count(spec: str) -> int:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _threads_each(count: int) -> int:
-    """An even share of the cores, or less where the user wants less."""
+    """Return an even share of the cores, at most ``$OMP_NUM_THREADS``."""
     share = max(1, cores() // count)
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(wanted)) if wanted.isdigit() and int(wanted) else share
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(limit)) if limit.isdigit() and int(limit) else share
 
 
 class LocalWorkers:
     """Processes of this machine that share its cores evenly.
 
     Args:
-        count: of processes.
-        authors: the sweep's Parquet file of posts; the workers' log comes beside its folder.
+        count: number of processes.
+        authors: the sweep's Parquet file of posts; the workers' log is in its parent's parent.
     """
 
     def __init__(self, count: int, authors: Path) -> None:
         self.count = count
-        self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
-        self._all = [_Process(authors, _threads_each(count)) for _ in range(count)]
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._all = [_Worker(authors, _threads_each(count)) for _ in range(count)]
         for process in self._all:
             self._idle.put(process)
-        # a thread for each process waits for its answer
+        # one thread per process waits for its answer
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="sweep")
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Begin a job."""
-        return self._threads.submit(self._do, job)
+        """Start a job."""
+        return self._threads.submit(self._run, job)
 
     def close(self) -> None:
         """End all processes at once."""
         for process in self._all:
-            process.end()
+            process.kill()
         self._threads.shutdown(cancel_futures=True)
         for process in self._all:
-            process.let_go()
+            process.reap()
 
-    def _do(self, job: Job) -> Outcome:
+    def _run(self, job: Job) -> Outcome:
         process = self._idle.get()
         try:
-            return process.do(job)
+            return process.run(job)
         finally:
             self._idle.put(process)
 
 
-class _Process:
-    """One worker process, started with its first job and again when it has died."""
+class _Worker:
+    """One worker process, started with its first job and restarted after a crash."""
 
     def __init__(self, authors: Path, threads: int) -> None:
         self._authors, self._threads = authors, threads
-        self._running: subprocess.Popen[str] | None = None
-        self._ended = False
+        self._process: ChildProcess | None = None
+        self._closed = False
 
-    def do(self, job: Job) -> Outcome:
-        """Have a job done.
+    def run(self, job: Job) -> Outcome:
+        """Run a job.
 
         Raises:
             WorkerDied: the process ended meanwhile.
-            TrainingError: the job can't be done by any worker.
+            TrainingError: no worker can run the job.
         """
-        if self._running is None:
-            self._running = self._start()
-        line = ""
-        with suppress(OSError):  # a pipe that the other side has closed
-            _write(self._running, json.dumps(job.as_json()))
-            line = _read(self._running)
-        if not line.endswith("\n"):
-            code = self.let_go()
+        if self._process is None:
+            self._process = self._start()
+        line = self._process.ask(json.dumps(job.as_json()))
+        if line is None:
+            code = self.reap()
             raise WorkerDied(f"a worker ended with exit code {code} while training @{job.author}")
         answer = json.loads(line)
         if "fault" in answer:
             raise TrainingError(answer["fault"])
         return Outcome(**answer["outcome"])
 
-    def end(self) -> None:
-        """Kill the process; the one who waits for its answer is told that it died."""
-        self._ended = True
-        if self._running is not None:
-            self._running.kill()
+    def kill(self) -> None:
+        """Kill the process; whoever waits for its answer gets :class:`WorkerDied`."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()
 
-    def _start(self) -> subprocess.Popen[str]:
-        if self._ended:
-            raise WorkerDied("the workers were closed")
-        log = self._authors.parent.parent / "workers.log"
-        with log.open("a", encoding="utf-8") as errors:
-            return subprocess.Popen(  # noqa: S603 - our own module
-                # -P: nothing in the folder the user happens to be in is taken for a package
-                [sys.executable, "-P", "-m", _WORKER, str(self._authors.absolute())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                encoding="utf-8",
-                env=os.environ | dict.fromkeys(_THREADS_OF, str(self._threads)),
-                start_new_session=True,  # Ctrl-C is for who gives out the jobs
-            )
-
-    def let_go(self) -> int | None:
-        """Reap a process that has closed its side; its exit code."""
-        process, self._running = self._running, None
+    def reap(self) -> int | None:
+        """Close the pipes, wait for the end and return the exit code."""
+        process, self._process = self._process, None
         if process is None:
             return None
-        for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        try:
-            return process.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        process.request_stop()
+        code = process.wait(_EXIT_SECONDS)
+        return process.kill() if code is None else code
 
-
-def _write(process: subprocess.Popen[str], line: str) -> None:
-    if process.stdin is not None:
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-
-
-def _read(process: subprocess.Popen[str]) -> str:
-    return process.stdout.readline() if process.stdout is not None else ""
+    def _start(self) -> ChildProcess:
+        if self._closed:
+            raise WorkerDied("the workers were closed")
+        log = self._authors.parent.parent / "workers.log"
+        threads = dict.fromkeys(_THREAD_VARIABLES, str(self._threads))
+        with log.open("a", encoding="utf-8") as errors:
+            arguments = [str(self._authors.absolute())]
+            return ChildProcess(_WORKER, arguments, errors, talks=True, environment=threads)

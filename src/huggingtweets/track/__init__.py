@@ -1,4 +1,4 @@
-"""Tracking: a process beside the training tells trackio or W&B what is in a run folder."""
+"""Tracking: a separate process logs a run folder to trackio or W&B."""
 
 from huggingtweets.track.process import choose, following
 from huggingtweets.track.sync import PROJECT, checked, discard_unsynced, is_installed, note, send

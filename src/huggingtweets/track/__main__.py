@@ -1,6 +1,6 @@
-"""``python -m huggingtweets.track RUN``: track a run that another process is working on.
+"""``python -m huggingtweets.track RUN``: track a run that another process is training.
 
-That process holds the other end of standard input, which ends when the process does.
+That process holds the other end of standard input, which closes when it exits.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.track.sync import send
 
-_SECONDS_BETWEEN_LOOKS = 2.0
-_SECONDS_TO_END = 600.0
-_SECONDS_FOR_ANOTHER = 60.0
+_POLL_SECONDS = 2.0
+_SECONDS_TO_FINISH = 600.0
+_SECONDS_TO_WAIT_FOR_LOCK = 60.0
 
 
 def main() -> int:
-    """Track until the run has ended; returns the exit code."""
+    """Track until the run has ended, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m huggingtweets.track")
     parser.add_argument("run", type=Path)
     parser.add_argument("--to", required=True)
     parser.add_argument("--raw-artifacts", action=argparse.BooleanOptionalAction)
-    asked = parser.parse_args()
-    with suppress(OSError, AttributeError):  # none on Windows
-        os.nice(19)  # the training goes first
-    ended = _end_of_input()
+    args = parser.parse_args()
+    with suppress(OSError, AttributeError):  # Windows has no nice
+        os.nice(19)  # the training has precedence
+    input_closed = _watch_input()
     try:
         message = send(
-            RunFolder(asked.run),
-            asked.to,
-            lambda: ended.wait(_SECONDS_BETWEEN_LOOKS),
-            raw=asked.raw_artifacts,
-            wait=_SECONDS_FOR_ANOTHER,
+            RunFolder(args.run),
+            args.to,
+            lambda: input_closed.wait(_POLL_SECONDS),
+            raw=args.raw_artifacts,
+            wait=_SECONDS_TO_WAIT_FOR_LOCK,
         )
     except HuggingTweetsError as error:
         print(error, file=sys.stderr)
@@ -46,21 +46,21 @@ def main() -> int:
     return 0
 
 
-def _end_of_input() -> threading.Event:
-    """Is set once standard input has ended; this process then has some minutes left."""
-    ended = threading.Event()
+def _watch_input() -> threading.Event:
+    """Return an event that is set when standard input closes; ten minutes later, exit."""
+    closed = threading.Event()
 
     def watch() -> None:
         with suppress(OSError):
             while os.read(0, 1):
                 pass
-        ended.set()
-        last = threading.Timer(_SECONDS_TO_END, os._exit, [1])
-        last.daemon = True
-        last.start()
+        closed.set()
+        timer = threading.Timer(_SECONDS_TO_FINISH, os._exit, [1])
+        timer.daemon = True
+        timer.start()
 
     threading.Thread(target=watch, daemon=True).start()
-    return ended
+    return closed
 
 
 if __name__ == "__main__":

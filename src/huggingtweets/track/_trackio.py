@@ -1,4 +1,4 @@
-"""trackio: all on this machine, without an account."""
+"""trackio: local tracking without an account."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class TrackioService:
 
     def __init__(self, project: str) -> None:
         for name in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL"):
-            os.environ.pop(name, None)  # meant for other projects: here posts stay on the machine
-        os.environ["HF_HUB_OFFLINE"] = "1"  # it would ask who is logged in
+            os.environ.pop(name, None)  # runs stay on this machine
+        os.environ["HF_HUB_OFFLINE"] = "1"  # trackio would look up the logged-in user
         self.module: Any = importlib.import_module("trackio")
-        self.adding: Mapping[str, Any] = {}
+        self.add_file_options: Mapping[str, Any] = {}
         self._project = project
         self._job: Job | None = None
 
     def begin(self, job: Job) -> Any:  # noqa: ANN401 - a run of trackio
-        """Open a run in place of those of the same job, as trackio can't write over one."""
+        """Open a run and delete earlier runs of the same job, which trackio can't overwrite."""
         for earlier in self._runs_of(job):
             earlier.delete()
         self._job = job
@@ -38,19 +38,19 @@ class TrackioService:
             group=job.group,
             config={**job.config, "id": job.id, "job_type": job.kind},
             embed=False,
-            auto_log_cpu=False,  # of this process, which does nothing worth telling
+            auto_log_cpu=False,  # would measure this process, not the training
             auto_log_gpu=False,
         )
 
-    def use(self, run: Any, made: Any, digest: str) -> None:  # noqa: ANN401 - of trackio
-        """Say that a run works on an artifact."""
-        run.use_artifact(f"{made.name}:{digest}", type=made.type)
+    def use(self, run: Any, artifact: Any, digest: str) -> None:  # noqa: ANN401 - of trackio
+        """Record that a run uses an artifact."""
+        run.use_artifact(f"{artifact.name}:{digest}", type=artifact.type)
 
     def end(self, run: Any, *, ok: bool) -> None:  # noqa: ANN401 - of trackio
-        """Write what is left, and see whether it is there: trackio's own faults are only warnings.
+        """Close a run and check that it was stored, as trackio reports failures only as warnings.
 
         Raises:
-            StorageError: it isn't.
+            StorageError: the run was not stored.
         """
         del ok
         run.finish()
@@ -58,11 +58,11 @@ class TrackioService:
             raise StorageError(f"trackio could not write to {self.module.utils.TRACKIO_DIR}.")
 
     def message(self) -> str:
-        """Nothing: a default that worked is not worth a line."""
+        """Empty: trackio is the default and needs no message."""
         return ""
 
     def _runs_of(self, job: Job) -> Iterator[Any]:
-        with suppress(ValueError):  # there is no such project yet
+        with suppress(ValueError):  # the project doesn't exist yet
             for run in self.module.Api().runs(self._project):
                 if run.name == job.name and (run.config or {}).get("id") == job.id:
                     yield run

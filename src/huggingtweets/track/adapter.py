@@ -1,4 +1,4 @@
-"""One tracker for W&B and trackio, which are much alike; :class:`Service` is how they differ."""
+"""One tracker for W&B and trackio. :class:`Service` covers the differences."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 
 class Service(Protocol):
-    """What W&B and trackio do in ways of their own."""
+    """The operations in which W&B and trackio differ."""
 
     module: Any
     """``wandb`` or ``trackio``."""
-    adding: Mapping[str, Any]
-    """Arguments of ``add_file`` beside path and name."""
+    add_file_options: Mapping[str, Any]
+    """Further arguments of ``add_file``."""
 
     def begin(self, job: Job) -> Any:  # noqa: ANN401 - a run of the module, which has no types
         """Open a run for a job."""
 
-    def use(self, run: Any, made: Any, digest: str) -> None:  # noqa: ANN401 - the module's
-        """Say that a run works on an artifact."""
+    def use(self, run: Any, artifact: Any, digest: str) -> None:  # noqa: ANN401 - the module's
+        """Record that a run uses an artifact."""
 
     def end(self, run: Any, *, ok: bool) -> None:  # noqa: ANN401 - the module's
-        """Write what is left and close a run."""
+        """Close a run."""
 
     def message(self) -> str:
-        """One line for the user, or empty."""
+        """A line for the user, or empty."""
 
 
 class Adapter:
@@ -39,27 +39,27 @@ class Adapter:
         self._run: Any = None
 
     def start(self, job: Job) -> None:
-        """Begin a job."""
+        """Start a job."""
         self._run = self._service.begin(job)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers at a step."""
+        """Log numbers at a step."""
         self._run.log(dict(values), step=step)
 
     def table(
         self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
     ) -> None:
-        """A table as it stands at a step."""
-        made = self._service.module.Table(columns=list(columns), data=[list(row) for row in rows])
-        self._run.log({name: made}, step=step)
+        """Log a table at a step."""
+        table = self._service.module.Table(columns=list(columns), data=[list(row) for row in rows])
+        self._run.log({name: table}, step=step)
 
     def artifact(self, artifact: Artifact) -> None:
-        """The job made this."""
-        self._run.log_artifact(self._made(artifact), aliases=["latest", artifact.digest()])
+        """Log an artifact that the job has created."""
+        self._run.log_artifact(self._convert(artifact), aliases=["latest", artifact.digest()])
 
     def use(self, artifact: Artifact) -> None:
-        """The job works on this."""
-        self._service.use(self._run, self._made(artifact), artifact.digest())
+        """Record that the job uses an artifact."""
+        self._service.use(self._run, self._convert(artifact), artifact.digest())
 
     def finish(self, *, ok: bool) -> None:
         """End the job."""
@@ -67,13 +67,13 @@ class Adapter:
         self._run = None
 
     def message(self) -> str:
-        """One line for the user, or empty."""
+        """A line for the user, or empty."""
         return self._service.message()
 
-    def _made(self, artifact: Artifact) -> Any:  # noqa: ANN401 - the module's
-        made = self._service.module.Artifact(
+    def _convert(self, artifact: Artifact) -> Any:  # noqa: ANN401 - the module's
+        converted = self._service.module.Artifact(
             artifact.name, artifact.kind, metadata=dict(artifact.metadata)
         )
         for name, path in sorted(artifact.files.items()):
-            made.add_file(str(path), name, **self._service.adding)
-        return made
+            converted.add_file(str(path), name, **self._service.add_file_options)
+        return converted

@@ -1,4 +1,4 @@
-"""trackio's dashboard, served to this machine only."""
+"""trackio's dashboard, reachable from this machine only."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Dashboard:
-    """Serves the dashboard while it is entered.
+    """A context manager that serves the dashboard.
 
     Args:
-        project: shown first.
-        port: None takes one that is free.
+        project: the project to show.
+        port: None for a free one.
 
     Raises:
         InputError: trackio isn't installed, or the port is taken.
@@ -40,7 +40,7 @@ class Dashboard:
     def __enter__(self) -> Dashboard:
         trackio: Any = importlib.import_module("trackio")
         try:
-            with redirect_stdout(io.StringIO()):  # what it prints is told in our own words
+            with redirect_stdout(io.StringIO()):  # the command prints its own line
                 self._server, url, _, self._full_address = trackio.show(
                     project=self._project,
                     open_browser=False,
@@ -49,7 +49,7 @@ class Dashboard:
                     share=False,
                 )
         except (OSError, RuntimeError, ValueError) as error:
-            raise InputError(f"trackio's dashboard can't be opened: {error}") from error
+            raise InputError(f"Can't open trackio's dashboard: {error}") from error
         self.address = f"{url.rstrip('/')}/?project={quote(self._project)}"
         return self
 
@@ -63,7 +63,7 @@ class Dashboard:
             self._server.close()
 
     def stay(self, *, browser: bool) -> None:
-        """Serve until Ctrl-C, with the page opened if there is a browser to open it in."""
+        """Serve until Ctrl-C, and open the dashboard in a browser if asked to."""
         if browser:
             webbrowser.open(self._full_address)
         with suppress(KeyboardInterrupt):

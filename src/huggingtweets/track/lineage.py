@@ -1,11 +1,11 @@
-"""What a run was made of and what it made, as artifacts.
+"""The inputs and outputs of a run as artifacts.
 
     download    -> tweets-HANDLE (raw-dataset) and the base (pretrained-model)
     preprocess  uses tweets-HANDLE -> dataset-HANDLE (train-dataset)
     train       uses dataset-HANDLE and the base -> model-HANDLE (finetuned-model)
 
-Where posts are to stay out of the tracker a note of what is in them stands for each dataset, so
-that the lineage and its versions are the same.
+If posts must not be uploaded, each dataset holds only a JSON file with the digest of the posts. The
+lineage and its versions are the same.
 """
 
 from __future__ import annotations
@@ -28,62 +28,62 @@ class Lineage:
     """The artifacts of a run.
 
     Args:
-        run: whose.
-        notes: folder for what is written about it; it must stay.
-        raw: whether posts may be part of an artifact.
+        run: the run.
+        folder: permanent folder for JSON files that describe artifacts.
+        raw: whether artifacts may contain posts.
     """
 
-    def __init__(self, run: RunFolder, notes: Path, *, raw: bool) -> None:
-        self._run, self._notes, self._raw = run, notes, raw
+    def __init__(self, run: RunFolder, folder: Path, *, raw: bool) -> None:
+        self._run, self._folder, self._raw = run, folder, raw
         self._record = run.record()
         self._handle = safe_name("-and-".join(self._record.authors))
 
     @cached_property
     def tweets(self) -> Artifact:
-        """The posts as read."""
+        """The downloaded posts."""
         posts = {"posts": self._record.counts.get("downloaded", 0)}
         return self._dataset(f"tweets-{self._handle}", "raw-dataset", "posts", posts)
 
     @cached_property
     def dataset(self) -> Artifact:
-        """The posts as curated and split."""
+        """The posts after curation and split."""
         posts = {"posts": self._record.counts.get("kept", 0)}
         return self._dataset(f"dataset-{self._handle}", "train-dataset", "kept", posts)
 
     @cached_property
     def base(self) -> Artifact:
-        """What the bot was made from: its name, and the digests of its files or its revision."""
+        """The base: its name, and the digests of its files or its revision on the Hub."""
         source = str(self._record.config["base"])
         built_in = source in bases.BUILT_IN
-        folder = bases.folder_of(source) if built_in else Path(source)
+        folder = bases.model_folder(source) if built_in else Path(source)
         local = folder.is_dir()
         name = folder.name if local and not built_in else source
-        what = {"files": _digests(folder)} if local else {"revision": _revision(source)}
-        note = self._note(f"base-{safe_name(name)}", {"base": name, **what})
-        return Artifact(safe_name(name), "pretrained-model", {"base.json": note})
+        version = {"files": _digests(folder)} if local else {"revision": _revision(source)}
+        description = self._write_json(f"base-{safe_name(name)}", {"base": name, **version})
+        return Artifact(safe_name(name), "pretrained-model", {"base.json": description})
 
     def bot(self) -> Artifact | None:
-        """The bot folder, once there is a bot."""
+        """The files of the bot, or None if there is none yet."""
         if self._run.record().state not in ("trained", "done") or not self._run.bot.is_dir():
             return None
-        found = {file.name: file.absolute() for file in self._run.bot.iterdir() if file.is_file()}
-        return Artifact(f"model-{self._handle}", "finetuned-model", found)
+        bot = {file.name: file.absolute() for file in self._run.bot.iterdir() if file.is_file()}
+        return Artifact(f"model-{self._handle}", "finetuned-model", bot)
 
     def _dataset(self, name: str, kind: str, table: str, metadata: dict[str, Any]) -> Artifact:
         file = (self._run.path / "data" / f"{table}.parquet").absolute()
         if self._raw:
             return Artifact(name, kind, {file.name: file}, metadata)
-        note = self._note(name, {"file": file.name, "sha256": _sha256(file), **metadata})
-        return Artifact(name, kind, {f"{table}.json": note}, metadata)
+        values = {"file": file.name, "sha256": _sha256(file), **metadata}
+        return Artifact(name, kind, {f"{table}.json": self._write_json(name, values)}, metadata)
 
-    def _note(self, name: str, value: dict[str, Any]) -> Path:
-        file = (self._notes / f"{name}.json").absolute()
+    def _write_json(self, name: str, value: dict[str, Any]) -> Path:
+        file = (self._folder / f"{name}.json").absolute()
         files.write_json(file, value)
         return file
 
 
 def safe_name(text: str) -> str:
-    """The text as artifacts may be called; a mark is added where characters had to go."""
+    """A valid artifact name; a hash is appended if characters had to be replaced."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", text)[:100]
     if plain == text and plain.strip("._-"):
         return plain
@@ -91,8 +91,8 @@ def safe_name(text: str) -> str:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    found = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
-    return {file.name: _sha256(file) for file in found}
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".safetensors"))
+    return {file.name: _sha256(file) for file in files}
 
 
 def _sha256(file: Path) -> str:
@@ -101,8 +101,8 @@ def _sha256(file: Path) -> str:
 
 
 def _revision(model: str) -> str | None:
-    """The commit of a model of the Hugging Face Hub that is on this machine."""
+    """The commit of a Hub model in the local cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(model, "config.json")
-    return Path(found).parent.name if isinstance(found, str) else None
+    path = try_to_load_from_cache(model, "config.json")
+    return Path(path).parent.name if isinstance(path, str) else None

@@ -1,4 +1,4 @@
-"""What the story of a run is told to, and the values it is told in."""
+"""The interface of a tracker and its value types."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One tracked run; a run folder makes three of them.
+    """One stage of a run; every run folder is tracked as three jobs.
 
     Attributes:
-        id: the same whenever the same run folder is tracked.
+        id: the same each time the same run folder is tracked.
         kind: ``download``, ``preprocess`` or ``train``.
-        name: shown to people.
-        group: what the jobs of one run folder have in common.
-        config: plain values.
+        name: display name.
+        group: shared by the jobs of one run folder.
+        config: JSON values.
     """
 
     id: str
@@ -32,13 +32,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Files under a name, told apart by what is in them.
+    """A named set of files whose content determines the version.
 
     Attributes:
         name: the same for all versions.
         kind: ``raw-dataset``, ``train-dataset``, ``pretrained-model`` or ``finetuned-model``.
-        files: by their names inside the artifact; they must stay where they are.
-        metadata: plain values.
+        files: paths by name inside the artifact; the files must not move.
+        metadata: JSON values.
     """
 
     name: str
@@ -47,37 +47,37 @@ class Artifact:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """Twelve digits that change with the files' names and content, and with nothing else."""
-        whole = hashlib.sha256()
+        """A hash of the files' names and content, 12 hexadecimal digits long."""
+        digest = hashlib.sha256()
         for name, path in sorted(self.files.items()):
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{name} {content}\n".encode())
-        return whole.hexdigest()[:12]
+            digest.update(f"{name} {content}\n".encode())
+        return digest.hexdigest()[:12]
 
 
 class Tracker(Protocol):
-    """Where runs are tracked. One job at a time, from ``start`` to ``finish``."""
+    """Stores runs. Jobs don't overlap: each goes from ``start`` to ``finish``."""
 
     def start(self, job: Job) -> None:
-        """Begin a job; one that was tracked before is told anew."""
+        """Start a job; an earlier job with the same id is replaced."""
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers at a step; steps never fall."""
+        """Log numbers at a step; steps never decrease."""
 
     def table(
         self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
     ) -> None:
-        """A table as it stands at a step."""
+        """Log a table at a step."""
 
     def artifact(self, artifact: Artifact) -> None:
-        """The job made this; files that are known already make no new version."""
+        """Log an artifact that the job has created; unchanged files make no new version."""
 
     def use(self, artifact: Artifact) -> None:
-        """The job works on this, which an earlier job has made."""
+        """Record that the job uses an artifact of an earlier job."""
 
     def finish(self, *, ok: bool) -> None:
         """End the job."""
 
     def message(self) -> str:
-        """One line for the user on where it all went, or empty."""
+        """A line that tells the user where the run is stored, or empty."""

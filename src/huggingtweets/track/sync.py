@@ -1,12 +1,12 @@
-"""Track one run folder: who it is in the tracker, and what is left beside it.
+"""Track one run folder, and keep the state of its tracking.
 
 .. code-block:: text
 
     RUN/track/
-      track.json    the run's id in the tracker, which tracker, the line for the user
-      track.log     what the tracker printed
-      *.json        notes that stand for posts and for the base
-      wandb/        what W&B has yet to be sent
+      track.json    the run's id, the tracker, the message for the user
+      track.log     the tracker's output
+      *.json        digests of the base, and of posts that are not uploaded
+      wandb/        W&B runs that are not yet synced
 """
 
 from __future__ import annotations
@@ -38,64 +38,71 @@ TRACKERS = ("trackio", "wandb")
 
 
 def folder(run: RunFolder) -> Path:
-    """Where a run keeps what its tracking leaves."""
+    """The folder with the state of a run's tracking."""
     return run.path / "track"
 
 
 def note(run: RunFolder) -> dict[str, Any]:
-    """``track.json``, empty where there is none yet."""
+    """The content of ``track.json``, empty if there is none."""
     try:
-        found = json.loads((folder(run) / "track.json").read_text(encoding="utf-8"))
+        values = json.loads((folder(run) / "track.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def discard_unsynced(run: RunFolder) -> None:
-    """Remove what W&B has yet to be sent: it may quote posts, and tracking writes it anew."""
+    """Delete unsynced W&B runs, which may quote posts; tracking again recreates them."""
     shutil.rmtree(folder(run) / "wandb", ignore_errors=True)
     if values := note(run):
         files.write_json(folder(run) / "track.json", values | {"message": ""})
 
 
 def is_installed(tracker: str) -> bool:
-    """Whether a tracker's package is there; a folder that only has its name is not."""
-    found = importlib.util.find_spec(tracker)
-    return found is not None and found.origin is not None
+    """Whether a tracker's package is installed; a mere folder of that name doesn't count."""
+    spec = importlib.util.find_spec(tracker)
+    return spec is not None and spec.origin is not None
 
 
 def checked(tracker: str) -> str:
-    """The tracker, if it can be used.
+    """Return the tracker's name if it can be used.
 
     Raises:
-        InputError: it isn't known or not installed.
+        InputError: the tracker is unknown or not installed.
     """
     if tracker not in TRACKERS:
         raise InputError(f"There is no tracker {tracker!r}; choose trackio or wandb.")
     if not is_installed(tracker):
         raise InputError(
-            f"{tracker} is not installed; get it with: pip install huggingtweets[{tracker}]"
+            f"{tracker} is not installed. Install it with: pip install 'huggingtweets[{tracker}]'"
         )
     return tracker
 
 
 def send(
-    run: RunFolder, to: str, over: Callable[[], bool], *, raw: bool | None = None, wait: float = 0
+    run: RunFolder,
+    to: str,
+    run_ended: Callable[[], bool],
+    *,
+    raw: bool | None = None,
+    wait: float = 0,
 ) -> str:
-    """Tell a tracker all about a run, from the beginning; returns a line for the user, or "".
+    """Log a run to a tracker from the beginning, and return a message for the user or "".
 
     Args:
-        run: finished, or under way.
+        run: a finished or running run.
         to: ``trackio`` or ``wandb``.
-        over: waits a moment and says whether the run has ended.
-        raw: whether posts go along; None does so with trackio, which keeps them on this machine.
-        wait: seconds to let another process end that tracks this run.
+        run_ended: waits a moment and returns whether the run has ended.
+        raw: whether to include posts; None includes them in trackio, which is local.
+        wait: seconds to wait for another process that tracks this run.
 
     Raises:
-        InputError: the tracker isn't installed, the run is none, or is being tracked already.
+        InputError: the tracker isn't installed.
+        BotError: the folder is not a valid run folder.
+        StorageError: another process tracks this run, or the tracker can't store it.
     """
     checked(to)
-    run.record()  # says what is wrong with it
+    run.record()  # raises if the run folder is damaged
     with files.wrap_os_errors(folder(run)):
         folder(run).mkdir(exist_ok=True)
     lock = files.file_lock(folder(run))
@@ -107,9 +114,9 @@ def send(
         name = str(note(run).get("id") or _new_id(run))
         values = {"id": name, "to": to, "project": PROJECT, "message": ""}
         files.write_json(folder(run) / "track.json", values)
-        tracker = _tracker(to, folder(run))
+        tracker = _open_tracker(to, folder(run))
         lineage = Lineage(run, folder(run), raw=to == "trackio" if raw is None else raw)
-        follow(run, name, tracker, lineage, over)
+        follow(run, name, tracker, lineage, run_ended)
         message = tracker.message()
         files.write_json(folder(run) / "track.json", values | {"message": message})
         return message
@@ -117,7 +124,7 @@ def send(
         lock.release()
 
 
-def _tracker(to: str, at: Path) -> Tracker:
+def _open_tracker(to: str, at: Path) -> Tracker:
     if to == "wandb":
         from huggingtweets.track._wandb import WandbService
 
@@ -128,6 +135,6 @@ def _tracker(to: str, at: Path) -> Tracker:
 
 
 def _new_id(run: RunFolder) -> str:
-    """Eight digits that no other run folder has."""
-    whole = f"{run.path.resolve()} {run.record().created_at}"
-    return hashlib.sha256(whole.encode()).hexdigest()[:8]
+    """A unique id of the run folder, 8 hexadecimal digits long."""
+    key = f"{run.path.resolve()} {run.record().created_at}"
+    return hashlib.sha256(key.encode()).hexdigest()[:8]

@@ -1,7 +1,7 @@
-"""From a run folder to a tracker, while the run goes on or afterwards.
+"""Logging of a run folder to a tracker, during the run or afterwards.
 
-Everything is in the run folder, so the story is always told from the beginning: for a run that
-goes on after a stop, and for one whose tracker died.
+The run folder holds everything, so a run is always logged from the beginning, also after it was
+resumed or after its tracker died.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ NUMBERS = {
     "cores": "system/cores",
     "memory_mb": "system/memory_mb",
 }
-"""Fields of an event and what they are called in a tracker."""
+"""Fields of an event and their names in the tracker."""
 
 _RESULT = ("best", "steps", "tokens", "seconds", "stopped_early")
-_ELSEWHERE = ("out", "track", "raw_artifacts")  # options that say nothing about the bot
+_OMITTED_OPTIONS = ("out", "track", "raw_artifacts")  # without effect on the bot
 
 
 def follow(
-    run: RunFolder, name: str, tracker: Tracker, lineage: Lineage, over: Callable[[], bool]
+    run: RunFolder, name: str, tracker: Tracker, lineage: Lineage, run_ended: Callable[[], bool]
 ) -> None:
-    """Tell a tracker all about a run.
+    """Log a run to a tracker until it has ended.
 
     Args:
-        run: finished, or under way.
-        name: the beginning of the jobs' ids, the same each time.
-        tracker: is told.
+        run: a finished or running run.
+        name: permanent prefix of the jobs' ids.
+        tracker: that stores the run.
         lineage: the run's artifacts.
-        over: waits a moment and says whether the run has ended.
+        run_ended: waits a moment and returns whether the run has ended.
     """
     record = run.record()
     config = _config(record)
@@ -55,7 +55,7 @@ def follow(
         tracker.start(Job(f"{name}-{kind}", kind, f"{record.name}-{kind}", record.name, config))
 
     start("download")
-    tracker.log(_downloaded(record), 0)
+    tracker.log(_download_counts(record), 0)
     tracker.artifact(lineage.tweets)
     tracker.artifact(lineage.base)
     tracker.finish(ok=True)
@@ -69,45 +69,45 @@ def follow(
     start("train")
     tracker.use(lineage.dataset)
     tracker.use(lineage.base)
-    course, events = TrainingLogger(tracker), JsonlTail(run.events_file)
+    training, events = TrainingLogger(tracker), JsonlTail(run.events_file)
     ended = False
     while not ended:
-        ended = over()  # asked first, so that what was written last is still read
-        course.tell(events.read())
+        ended = run_ended()  # before reading, so that the last events are not missed
+        training.log(events.read())
     record = run.record()
-    tracker.log(_result(record), course.step)
+    tracker.log(_result(record), training.step)
     if record.state == "done":
-        _tell_likeness(run, tracker, course.step)
+        _log_likeness(run, tracker, training.step)
     if bot := lineage.bot():
         tracker.artifact(bot)
     tracker.finish(ok=record.state == "done")
 
 
 class TrainingLogger:
-    """The course of training, as numbers and as a growing table of posts."""
+    """Logs training events as numbers, and samples as a growing table."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self.step = 0
         self._posts: list[list[Any]] = []
-        self._begun = False
+        self._started = False
 
-    def tell(self, events: list[dict[str, Any]]) -> None:
-        """Log what has happened since the last call."""
+    def log(self, events: list[dict[str, Any]]) -> None:
+        """Log new events."""
         training = [event for event in events if event.get("stage") == "train"]
-        if not self._begun:  # a run may have started over, and steps can't fall
+        if not self._started:  # skip steps before a run started over: steps can't decrease
             starts = [i for i, event in enumerate(training) if not event.get("done")]
             training = training[starts[-1] if starts else 0 :]
         for event in training:
-            self._begun = True
-            # after a crash some steps come again, just as they were
+            self._started = True
+            # after a crash some steps are repeated with the same numbers
             if event.get("done", 0) >= self.step:
                 self.step = event.get("done", 0)
-                self._tell(event)
+                self._log_event(event)
 
-    def _tell(self, event: Mapping[str, Any]) -> None:
-        found = {NUMBERS[field]: event[field] for field in NUMBERS if field in event}
-        self._tracker.log(_finite(found), self.step)
+    def _log_event(self, event: Mapping[str, Any]) -> None:
+        numbers = {NUMBERS[field]: event[field] for field in NUMBERS if field in event}
+        self._tracker.log(_only_finite(numbers), self.step)
         if samples := event.get("samples"):
             self._posts += [
                 [self.step, sample["prompt"], sample["post"], sample["novelty"]]
@@ -118,31 +118,31 @@ class TrainingLogger:
 
 
 class JsonlTail:
-    """Lines of JSON that are appended to a file."""
+    """Reads a JSON lines file that another process appends to."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._at = path, 0
+        self._path, self._position = path, 0
 
     def read(self) -> list[dict[str, Any]]:
-        """What is new; a line that is still being written waits for the next call."""
+        """New values; an incomplete last line is left for the next call."""
         with suppress(FileNotFoundError), self._path.open("rb") as file:
-            file.seek(self._at)
+            file.seek(self._position)
             lines = file.read().rpartition(b"\n")[0]
             if lines:
-                self._at += len(lines) + 1
-            found = []
+                self._position += len(lines) + 1
+            values = []
             for line in lines.splitlines():
-                with suppress(ValueError):  # cut by a crash
-                    found.append(json.loads(line))
-            return found
+                with suppress(ValueError):  # truncated by a crash
+                    values.append(json.loads(line))
+            return values
         return []
 
 
 def _config(record: RunRecord) -> dict[str, Any]:
-    """Options, versions, seed and machine, without paths: they hold people's names."""
-    config = {key: value for key, value in record.config.items() if key not in _ELSEWHERE}
-    config["sources"] = [_last_part(source) for source in config.get("sources", ())]
-    config["base"] = _last_part(str(config.get("base")))
+    """Options, versions, seed and machine, without folders, which may contain user names."""
+    config = {key: value for key, value in record.config.items() if key not in _OMITTED_OPTIONS}
+    config["sources"] = [_without_folder(source) for source in config.get("sources", ())]
+    config["base"] = _without_folder(str(config.get("base")))
     return {
         **config,
         "authors": record.authors,
@@ -152,11 +152,11 @@ def _config(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _last_part(source: str) -> str:
+def _without_folder(source: str) -> str:
     return Path(source).name if Path(source).is_absolute() else source
 
 
-def _downloaded(record: RunRecord) -> dict[str, float]:
+def _download_counts(record: RunRecord) -> dict[str, float]:
     by_author = {
         f"posts/{author}": counts.get("downloaded", 0)
         for author, counts in record.counts_by_author.items()
@@ -165,37 +165,38 @@ def _downloaded(record: RunRecord) -> dict[str, float]:
 
 
 def _result(record: RunRecord) -> dict[str, float]:
-    """How training came out, and the seconds of each stage."""
+    """The result of training, and the seconds of each stage."""
     result = {f"result/{key}": record.result[key] for key in _RESULT if key in record.result}
-    return _finite(result | {f"seconds/{stage}": took for stage, took in record.seconds.items()})
+    seconds = {f"seconds/{stage}": value for stage, value in record.seconds.items()}
+    return _only_finite(result | seconds)
 
 
-def _tell_likeness(run: RunFolder, tracker: Tracker, step: int) -> None:
-    """The numbers of the likeness report; the texts in it are the author's."""
+def _log_likeness(run: RunFolder, tracker: Tracker, step: int) -> None:
+    """Log the numbers of the likeness report, without its quotes."""
     try:
         report = json.loads(run.report_json.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
     measures = ("bits_per_byte", "copied", "longest_copied_run", "diversity", "taken_for_author")
-    found = _finite(_flat({name: report.get(name) for name in measures}))
-    tracker.log({f"likeness/{name}": value for name, value in found.items()}, step)
-    rows = [[name, float(value)] for name, value in found.items()]
+    numbers = _only_finite(_flatten({name: report.get(name) for name in measures}))
+    tracker.log({f"likeness/{name}": value for name, value in numbers.items()}, step)
+    rows = [[name, float(value)] for name, value in numbers.items()]
     tracker.table("likeness", ("measure", "value"), rows, step)
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings as one, with names like ``bits_per_byte/bot``."""
-    found: dict[str, Any] = {}
+def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten nested mappings, with names like ``bits_per_byte/bot``."""
+    flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            found |= {f"{name}/{key}": of for key, of in _flat(value).items()}
+            flat |= {f"{name}/{key}": nested for key, nested in _flatten(value).items()}
         else:
-            found[name] = value
-    return found
+            flat[name] = value
+    return flat
 
 
-def _finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """Only what is a number."""
+def _only_finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """The values that are finite numbers."""
     return {
         name: value
         for name, value in values.items()

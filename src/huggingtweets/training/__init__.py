@@ -1,4 +1,4 @@
-"""Fine-tuning: a recipe, the loop, and a checkpoint to go on from."""
+"""Fine-tuning: recipes, the training loop and checkpoints."""
 
 from huggingtweets.training.interrupt import Interrupt
 from huggingtweets.training.layers import parse as parse_layers
@@ -11,7 +11,6 @@ __all__ = [
     "Recipe",
     "TrainingResult",
     "TrainingTask",
-    "check_layers",
     "fit",
     "parse_layers",
 ]

@@ -1,9 +1,9 @@
-"""Choosing layers, posts and epochs so that a run ends within the minutes it may take.
+"""Choose layers, posts and epochs so that a run fits into a time limit.
 
-A few real steps tell what a token costs on this machine: in a whole training step, and in reading
-alone. Then the first of these that fits is taken: all weights on all posts; all weights on the
-newest posts; the top third of the layers, or the top sixth, on as many posts. All weights on a few
-hundred posts beat the top layers on all of them (``docs/performance.md``, "Minutes").
+A few real steps measure the cost of a token on this machine, for a training step and for a forward
+pass. The first option that fits is chosen: all weights on all posts; all weights on the newest
+posts; the top third of the layers, then the top sixth, on the newest posts. Training all weights on
+a few hundred posts is better than the top layers on all posts (``docs/performance.md``, "Minutes").
 """
 
 from __future__ import annotations
@@ -28,45 +28,50 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.training.recipe import Recipe
 
-ENOUGH_TOKENS = 12_000
-"""Training tokens from which on all weights are worth more than more posts."""
+MIN_TOKENS = 12_000
+"""Number of training tokens above which training more layers is better than training more posts."""
 
-FEWEST_POSTS = 250
-"""Newest posts of each author that are read however little time there is: with 250 of NASA's, all
-weights go from 2.30 to 1.68 bits per byte; with fewer a bot hardly sounds like anybody."""
+MIN_POSTS = 250
+"""Newest posts of each author used at any time limit. With 250 of NASA's, training all weights
+lowers bits per byte from 2.30 to 1.68; with fewer, a bot hardly resembles its author."""
 
-_STEPS = 3
-"""Real steps that are timed, after one that is not."""
+_TIMED_STEPS = 3
+"""Number of timed training steps, after one untimed step."""
 
-_SPARE = 0.9
-"""Share of the minutes that is planned for: machines slow down when something else runs."""
+_PLANNED_SHARE = 0.9
+"""Share of the time limit that is planned for; the rest is a reserve for a busy machine."""
 
-_HEAD = 0.15
-"""Part of a step of all weights that the frozen part costs in each step: the head's products."""
+_HEAD_COST = 0.15
+"""Cost of the frozen part of a step, mainly the head's matrix products, relative to a step of all
+weights."""
 
-_TOP_RATE = 2.25
-"""Times the learning rate for the top layers alone: 4e-4 suits those of SmolLM2, 1.78e-4 all."""
+_TOP_LAYERS_RATE_FACTOR = 2.25
+"""Factor on the learning rate if only the top layers are trained: the best rate for SmolLM2 is 4e-4
+for its top layers and 1.78e-4 for all weights."""
 
-_OTHER_SECONDS = 10.0
-"""For what doesn't depend on the base: compressor, Markov chain, classifier, plots, picture."""
+_FIXED_SECONDS = 10.0
+"""Time that doesn't depend on the base: compressor, Markov chain, classifier, plots, picture."""
 
-_GENERATED_TOKENS = 200 * 35
-"""Tokens of the posts that the likeness report judges."""
+_GENERATED_TOKENS = (200 + 80) * 35
+"""Tokens of the posts generated for the likeness report, of which 80 measure their sense."""
 
-_GENERATION = 5
-"""Times the cost of reading a token that writing one takes, in a batch of 200 posts."""
+_JUDGED_TOKENS = 4 * 80 * 35
+"""Tokens that SmolLM2 reads to measure sense; a smaller base plans too little for them."""
+
+_GENERATION_COST = 5
+"""Cost of generating a token relative to a forward pass, in a batch of 200 posts."""
 
 _MEASUREMENTS = 6
-"""Times that held-out posts are read: before and after training, twice on the way back to the base,
-and for the report by the bot and by its base."""
+"""Number of passes over the held-out posts: before and after training, two while interpolating to
+the base, and for the report one each by the bot and the base."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a token costs here, in seconds.
+    """Seconds per token on this machine.
 
     Attributes:
-        training: in a step of all weights.
+        training: in a training step of all weights.
         reading: in a forward pass.
     """
 
@@ -76,12 +81,12 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What there is to do.
+    """Size of the base and the posts.
 
     Attributes:
-        depth: layers of the base.
+        depth: number of layers of the base.
         sizes: tokens of each training post of each author, oldest first.
-        held_out: tokens of the posts that are only measured.
+        held_out: tokens of the held-out posts.
     """
 
     depth: int
@@ -89,20 +94,23 @@ class Work:
     held_out: int
 
     def tokens(self, posts: int | None) -> int:
-        """Tokens of an epoch on the newest posts of each author, who all count alike."""
+        """Tokens of an epoch on the newest ``posts`` of each author; None means all posts.
+
+        Authors with less text are repeated, so all of them count equally.
+        """
         newest = [sizes if posts is None else sizes[-posts:] for sizes in self.sizes]
         return max(map(sum, newest)) * len(newest)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was chosen.
+    """The chosen settings.
 
     Attributes:
-        recipe: with its layers and epochs settled.
+        recipe: recipe with its final layers and epochs.
         posts: newest posts of each author to train on; None for all.
-        seconds: that the rest of the run should take.
-        message: one line for people.
+        seconds: estimated seconds for the rest of the run.
+        message: one line for the user.
     """
 
     recipe: Recipe
@@ -114,20 +122,21 @@ class Plan:
 def measure(
     lm: LanguageModel, machine: ComputeDevice, recipe: Recipe, rows: Sequence[Row]
 ) -> Rates:
-    """Time a few steps on rows as long as the posts to come; the model's weights change.
+    """Time a few training steps and a forward pass; this changes the model's weights.
 
     Args:
-        lm: moved to the machine's device and precision.
-        machine: where the training is to run.
-        recipe: settled for the base's width.
-        rows: of posts; a few hundred are enough.
+        lm: model, which is moved to the machine's device and precision.
+        machine: where the training will run.
+        recipe: recipe adjusted to the base's width.
+        rows: rows of the training posts.
     """
     order = range(len(rows))
     size = recipe.batch_tokens or lm.context
     groups = batching.batches_by_length(rows, order, size, seed=0, epoch=0)
     groups = sorted(groups, key=len)[len(groups) // 4 :] or groups
     batches = [
-        batching.to_batch([rows[i] for i in groups[n % len(groups)]]) for n in range(1 + _STEPS)
+        batching.to_batch([rows[i] for i in groups[n % len(groups)]])
+        for n in range(1 + _TIMED_STEPS)
     ]
     weights = Weights(lm.model, machine, replace(recipe, layers=0))
     lm.model.train()
@@ -140,10 +149,10 @@ def measure(
         weights.update(0.0)
         seconds += time.perf_counter() - started if number else 0.0
     training = seconds / sum(batch.tokens for batch in batches[1:])
-    some = list(rows[: max(8, 2048 // max(map(len, rows)))])
+    sample = list(rows[: max(8, 2048 // max(map(len, rows)))])
     started = time.perf_counter()
-    likelihood.summed_nats(lm.model, some)
-    reading = (time.perf_counter() - started) / sum(len(row) - 1 for row in some)
+    likelihood.summed_nats(lm.model, sample)
+    reading = (time.perf_counter() - started) / sum(len(row) - 1 for row in sample)
     return Rates(training, min(reading, training))
 
 
@@ -156,19 +165,19 @@ def plan_run(
     *,
     free_rate: bool,
 ) -> Plan:
-    """Choose layers, posts and epochs that fit into the seconds left.
+    """Measure this machine and choose layers, posts and epochs for the remaining seconds.
 
-    The weights of ``base`` change, as real steps are timed.
+    Timing real steps changes the weights of ``base``.
     """
     authors = kept["author"].unique(maintain_order=True).to_list()
     train = batching.texts_by_author(kept, "train", authors).values()
     held_out = batching.texts_by_author(kept, "held_out", authors).values()
     rows = [batching.make_rows(base.encode_all(t), base.separator, base.context) for t in train]
     tune_allocator()
-    rates = measure(base, where, recipe, [row for some in rows for row in some])
+    rates = measure(base, where, recipe, [row for of_author in rows for row in of_author])
     work = Work(
         depth=depth_of(base),
-        sizes=[[len(row) - 1 for row in some] for some in rows],
+        sizes=[[len(row) - 1 for row in of_author] for of_author in rows],
         held_out=sum(len(ids) + 1 for texts in held_out for ids in base.encode_all(texts)),
     )
     return plan(recipe, rates, work, seconds, free_rate=free_rate)
@@ -180,73 +189,74 @@ def plan(
     """Choose layers, posts and epochs.
 
     Args:
-        recipe: settled for the base's width; explicit layers and epochs stay as they are.
-        rates: of this machine.
-        work: to do.
-        seconds: that the rest of the run may take.
-        free_rate: False keeps the learning rate where only the top layers are trained.
+        recipe: recipe adjusted to the base's width; explicit layers and epochs don't change.
+        rates: cost of a token on this machine.
+        work: size of the base and the posts.
+        seconds: time limit for the rest of the run.
+        free_rate: whether training only the top layers raises the learning rate.
     """
-    fixed = _OTHER_SECONDS + rates.reading * (
-        work.held_out * _MEASUREMENTS + _GENERATED_TOKENS * _GENERATION
+    fixed = _FIXED_SECONDS + rates.reading * (
+        work.held_out * _MEASUREMENTS + _JUDGED_TOKENS + _GENERATED_TOKENS * _GENERATION_COST
     )
-    left = max(0.0, seconds * _SPARE - fixed)
+    available = max(0.0, seconds * _PLANNED_SHARE - fixed)
     depths = [0, work.depth // 3, work.depth // 6] if recipe.layers is None else [recipe.layers]
     choices = [depth for i, depth in enumerate(depths) if depth or not i]
-    settled, posts = recipe, None
+    chosen, posts = recipe, None
     for layers in choices:
-        settled = _settled(recipe, layers, work)
-        posts = _posts_that_fit(settled, rates, work, left)
-        if work.tokens(posts) >= min(work.tokens(None), ENOUGH_TOKENS):
+        chosen = _with_layers(recipe, layers, work)
+        posts = _posts_that_fit(chosen, rates, work, available)
+        if work.tokens(posts) >= min(work.tokens(None), MIN_TOKENS):
             break
-    if settled.layers and free_rate:
-        settled = replace(settled, learning_rate=settled.learning_rate * _TOP_RATE)
-    took = fixed + _seconds(settled, rates, work, posts)
-    need = (fixed + _seconds(_settled(recipe, choices[0], work), rates, work, None)) / _SPARE
-    message = _message(settled, work, posts, took)
-    if took > seconds:
-        message += f"; that is the least, and more than the {_time(seconds)} left"
-    elif settled.layers != choices[0] or posts is not None:
+    if chosen.layers and free_rate:
+        chosen = replace(chosen, learning_rate=chosen.learning_rate * _TOP_LAYERS_RATE_FACTOR)
+    estimate = fixed + _training_seconds(chosen, rates, work, posts)
+    message = _message(chosen, work, posts, estimate)
+    if estimate > seconds:
+        message += f"; this is the minimum and exceeds the {_time(seconds)} left"
+    elif chosen.layers != choices[0] or posts is not None:
+        whole = _with_layers(recipe, choices[0], work)
+        needed = (fixed + _training_seconds(whole, rates, work, None)) / _PLANNED_SHARE
         message += (
-            f"; --minutes {-(-need // 60):.0f} would train {_layers(choices[0])} on all posts"
+            f"; --minutes {-(-needed // 60):.0f} would train {_layers(choices[0])} on all posts"
         )
-    return Plan(settled, posts, took, message)
+    return Plan(chosen, posts, estimate, message)
 
 
 def depth_of(lm: LanguageModel) -> int:
-    """How many layers a model has."""
+    """Number of layers of a model."""
     return len(blocks(lm.model))
 
 
-def _settled(recipe: Recipe, layers: int, work: Work) -> Recipe:
-    """The recipe with its layers and its epochs."""
+def _with_layers(recipe: Recipe, layers: int, work: Work) -> Recipe:
+    """The recipe with trained layers and the final number of epochs."""
     tokens = work.tokens(None)
     return replace(recipe, layers=layers).for_steps(tokens // (recipe.batch_tokens or tokens or 1))
 
 
-def _seconds(recipe: Recipe, rates: Rates, work: Work, posts: int | None) -> float:
-    """How long training on the newest posts takes."""
-    share = recipe.layers / work.depth if recipe.layers else 1.0
-    once = (1 - share) * rates.reading
-    each = rates.training * (share + (1 - share) * _HEAD)
-    return work.tokens(posts) * (once + each * recipe.epochs)
+def _training_seconds(recipe: Recipe, rates: Rates, work: Work, posts: int | None) -> float:
+    """Estimated seconds of training on the newest posts."""
+    trained = recipe.layers / work.depth if recipe.layers else 1.0
+    frozen_outputs = (1 - trained) * rates.reading  # computed once
+    step = rates.training * (trained + (1 - trained) * _HEAD_COST)
+    return work.tokens(posts) * (frozen_outputs + step * recipe.epochs)
 
 
 def _posts_that_fit(recipe: Recipe, rates: Rates, work: Work, seconds: float) -> int | None:
-    """The most newest posts of each author whose training ends in time; None for all."""
-    most = max(map(len, work.sizes))
-    low, high = min(FEWEST_POSTS, most), most
+    """The largest number of newest posts of each author that fits; None for all posts."""
+    largest = max(map(len, work.sizes))
+    low, high = min(MIN_POSTS, largest), largest
     while low < high:
         middle = (low + high + 1) // 2
-        fits = _seconds(recipe, rates, work, middle) <= seconds
+        fits = _training_seconds(recipe, rates, work, middle) <= seconds
         low, high = (middle, high) if fits else (low, middle - 1)
-    return None if low == most else low
+    return None if low == largest else low
 
 
 def _message(recipe: Recipe, work: Work, posts: int | None, seconds: float) -> str:
-    """What was chosen, as one line."""
+    """Describe the plan in one line."""
     total = sum(map(len, work.sizes))
-    read = sum(len(sizes) if posts is None else min(posts, len(sizes)) for sizes in work.sizes)
-    which = f"all {total:,} posts" if read == total else f"the newest {read:,} of {total:,} posts"
+    used = sum(len(sizes) if posts is None else min(posts, len(sizes)) for sizes in work.sizes)
+    which = f"all {total:,} posts" if used == total else f"the newest {used:,} of {total:,} posts"
     times = "once" if recipe.epochs == 1 else f"{recipe.epochs} times"
     layers = _layers(recipe.layers or 0)
     return f"planned: {layers} on {which}, {times}, about {_time(seconds)} with the report"

@@ -1,9 +1,9 @@
 """Whole training steps replayed as CUDA graphs.
 
-A step of GPT-2 small over 512 tokens is some 800 kernels, most of which a GPU finishes sooner than
-Python can launch the next. A graph launches all of them at once, from the loss to the update. It
-holds for one shape of batch, so batches are padded to one of a few. All of a graph's memory but
-what goes in and out is shared with the other graphs, as one runs at a time.
+A step of GPT-2 small over 512 tokens has about 800 kernels, most of which a GPU finishes before
+Python can launch the next one. A graph launches all of them at once, from the loss to the update.
+A graph fits one batch shape, so batches are padded to a few shapes. One graph runs at a time, so
+all graphs share one memory pool; only their inputs and outputs are separate.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int]
 
-_WIDTHS, _ROWS = 16, 4
-"""What a batch's width and, over the usual number, its rows are multiples of."""
+_WIDTH_MULTIPLE, _ROWS_MULTIPLE = 16, 4
+"""A padded batch's width is a multiple of the first. If it has more rows than usual, their number
+is a multiple of the second."""
 
-_WORTH_IT = 3
-"""Times that a shape comes in a training from which on a graph of it pays."""
+_MIN_USES = 3
+"""A shape that occurs less often in a training isn't captured."""
 
 
 def usable(
     machine: ComputeDevice, recipe: Recipe, model: PreTrainedModel, *, compiled: bool
 ) -> bool:
-    """Whether steps can be replayed: on CUDA, with models whose code is known to be fit for it."""
+    """Whether steps can be replayed: on CUDA, with model code that is known to support it."""
     config = model.config
     return (
         machine.device == "cuda"
@@ -51,39 +52,46 @@ def usable(
 
 
 def padded_shape(shape: Sequence[int], budget: int, longest: int) -> Shape:
-    """Rows and width that a batch of a shape is padded to.
+    """Padded (rows, width) of a batch.
 
     Args:
-        shape: of the batch, rows and width.
-        budget: positions in a batch at most, its own padding included.
+        shape: the batch's rows and width.
+        budget: maximum positions in a batch, including padding to its longest row.
         longest: the model's context.
     """
     rows, width = shape
-    wide = max(width, min(-(-width // _WIDTHS) * _WIDTHS, longest))
-    usual = max(1, budget // wide)
-    return (usual if rows <= usual else -(-rows // _ROWS) * _ROWS), wide
+    padded_width = max(width, min(_round_up(width, _WIDTH_MULTIPLE), longest))
+    usual_rows = max(1, budget // padded_width)
+    return (usual_rows if rows <= usual_rows else _round_up(rows, _ROWS_MULTIPLE)), padded_width
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def padded(batch: Batch, budget: int, longest: int) -> Batch:
-    """The batch with positions that don't count on the right and below; see padded_shape."""
+    """Pad a batch on the right and at the bottom with positions that don't count.
+
+    See :func:`padded_shape`.
+    """
     import torch.nn.functional as F  # noqa: N812 - its usual name
 
     rows, width = batch.inputs.shape
-    high, wide = padded_shape((rows, width), budget, longest)
-    room = (0, wide - width, 0, high - rows)
-    inputs, labels = batch.inputs, batch.labels
-    return Batch(F.pad(inputs, room), F.pad(labels, room, value=batching.IGNORED), batch.tokens)
+    padded_rows, padded_width = padded_shape((rows, width), budget, longest)
+    padding = (0, padded_width - width, 0, padded_rows - rows)
+    labels = F.pad(batch.labels, padding, value=batching.IGNORED)
+    return Batch(F.pad(batch.inputs, padding), labels, batch.tokens)
 
 
 class CudaGraphStepper:
-    """Takes training steps, those of shapes that come often as CUDA graphs.
+    """Takes training steps and replays frequent batch shapes as CUDA graphs.
 
     Args:
-        weights: of the model, on a CUDA device.
-        budget: positions in a batch at most.
+        weights: the model's weights, on a CUDA device.
+        budget: maximum positions in a batch.
         longest: the model's context.
-        batches: of the whole training, to tell which shapes pay.
-        say: is told where graphs don't work.
+        batches: batches of the whole training, to count their shapes.
+        say: called with a message if graphs don't work.
     """
 
     def __init__(
@@ -98,37 +106,37 @@ class CudaGraphStepper:
 
         self.weights, self.budget, self.longest, self.say = weights, budget, longest, say
         shapes = ((len(rows), max(map(len, rows)) - 1) for rows in batches)
-        self.expected = Counter(padded_shape(shape, budget, longest) for shape in shapes)
-        self.seen: Counter[Shape] = Counter()
-        self.works = True
+        self.total_uses = Counter(padded_shape(shape, budget, longest) for shape in shapes)
+        self.uses: Counter[Shape] = Counter()
+        self.enabled = True
         self.graphs: dict[Shape, tuple[torch.cuda.CUDAGraph, Batch]] = {}
         self.device = weights.model.device
-        # what is launched anew and what is captured share a stream, as torch's docs want it
+        # launched and captured steps share a stream, as torch's documentation requires
         self.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         self.pool = torch.cuda.graph_pool_handle()
-        # of no graph's memory: others write over that
+        # outside the pool, whose memory other graphs overwrite
         self.tokens = torch.ones((), device=self.device)
         self.loss = torch.zeros((), device=self.device)
 
     def step(self, batch: Batch, learning_rate: float) -> float:
-        """Update the weights; returns the mean loss of the batch before that, in nats."""
+        """Update the weights and return the batch's mean loss before the update, in nats."""
         import torch
 
         batch = padded(batch, self.budget, self.longest)
-        here = torch.cuda.current_stream(self.device)
-        self.stream.wait_stream(here)
+        current = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
             self.tokens.fill_(batch.tokens)
             self.weights.set_rate(learning_rate)
-            self._launch(batch)
-        here.wait_stream(self.stream)
+            self._replay_or_compute(batch)
+        current.wait_stream(self.stream)
         return self.loss.item()
 
-    def _launch(self, batch: Batch) -> None:
+    def _replay_or_compute(self, batch: Batch) -> None:
         rows, width = batch.inputs.shape
         shape = (rows, width)
-        self.seen[shape] += 1
-        if self.works and self.seen[shape] > 1 and self.expected[shape] >= _WORTH_IT:
+        self.uses[shape] += 1
+        if self.enabled and self.uses[shape] > 1 and self.total_uses[shape] >= _MIN_USES:
             if shape not in self.graphs:
                 self._try_to_capture(shape)
             if shape in self.graphs:
@@ -137,10 +145,10 @@ class CudaGraphStepper:
                 static.labels.copy_(batch.labels, non_blocking=True)
                 graph.replay()
                 return
-        self._compute(batch)  # whose tensors are moved where they are used
+        self._compute(batch)  # the model's code moves the tensors to the device
 
     def _compute(self, batch: Batch) -> None:
-        """A whole step, launched or captured; nothing in it may wait for the device."""
+        """Run a whole step, launched or captured; nothing in it may wait for the device."""
         model = self.weights.model
         self.weights.layers.train()
         with attention.use_causal_attention(model, "cuda"):
@@ -156,16 +164,16 @@ class CudaGraphStepper:
         before = generator.clone_state()
         try:
             self.graphs[shape] = self._capture(shape)
-        except Exception as error:  # noqa: BLE001 - whatever it is, steps can be launched anew
-            self.works = False
+        except Exception as error:  # noqa: BLE001 - after any error, steps can be launched
+            self.enabled = False
             self.graphs.clear()
-            generator.graphsafe_set_state(before)  # may have been left in mid-capture
+            generator.graphsafe_set_state(before)  # the capture may have stopped halfway
             self.weights.drop_gradients()
-            why = (str(error).splitlines() or [""])[0]
-            self.say(f"steps aren't replayed as CUDA graphs here: {why or type(error).__name__}")
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            self.say(f"CUDA graphs are disabled because capturing a step failed: {reason}")
 
     def _capture(self, shape: Shape) -> tuple[torch.cuda.CUDAGraph, Batch]:
-        """A graph of a step, which isn't taken, and the tensors that it reads its batch from."""
+        """Capture a step without running it; return the graph and its input tensors."""
         import torch
 
         inputs, labels = torch.zeros(2, *shape, dtype=torch.long, device=self.device).unbind()
@@ -173,7 +181,7 @@ class CudaGraphStepper:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(self.device)
         with self.weights.capturable():
-            # torch.cuda.graph would empty the allocator's cache each time
+            # torch.cuda.graph would empty the allocator's cache for every graph
             graph.capture_begin(pool=self.pool)
             try:
                 self._compute(static)

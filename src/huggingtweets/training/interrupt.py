@@ -1,4 +1,4 @@
-"""Ctrl-C while training: finish the step, save, ask once, stop."""
+"""Ctrl-C during training: finish the step, save, ask for confirmation, stop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Interrupt:
-    """Remembers that the user pressed Ctrl-C, so that the loop can save before it stops.
+    """Records Ctrl-C so that the training loop can save before it stops.
 
     Args:
-        confirm: asked once everything is saved; True stops. A second Ctrl-C while it asks stops
-            as well.
+        confirm: called after saving; True stops the training, as does a second Ctrl-C during the
+            call.
     """
 
     def __init__(self, confirm: Callable[[], bool] = lambda: True) -> None:
@@ -25,7 +25,7 @@ class Interrupt:
         self.requested = False
 
     def confirmed(self) -> bool:
-        """Ask, with Ctrl-C meaning yes; a no clears the request."""
+        """Ask for confirmation and clear the request; Ctrl-C counts as yes."""
         before = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,19 +41,19 @@ class Interrupt:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Catch SIGINT and SIGTERM; only the main thread may, elsewhere nothing changes."""
+        """Handle SIGINT and SIGTERM inside; outside the main thread this does nothing."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
         for number in before:
-            signal.signal(number, self._remember)
+            signal.signal(number, self._request)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.requested = True

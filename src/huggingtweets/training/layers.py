@@ -1,7 +1,8 @@
-"""Training the top layers only; the frozen rest is skipped where its output is known.
+"""Training only the top layers; frozen layers are skipped where their output is cached.
 
-A frozen layer gives the same output for a post in every step, so it has to run once. This is known
-as layer recycling (Saad-Falcon et al. 2022, arXiv 2207.04993; AutoFreeze, arXiv 2102.01386).
+A frozen layer gives the same output for a post in every step, so it needs to run only once. This
+is known as layer recycling (Saad-Falcon et al. 2022, arXiv 2207.04993; AutoFreeze, arXiv
+2102.01386).
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ if TYPE_CHECKING:
 
 
 def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The layers of a transformer: its longest list of modules that is not part of another list."""
+    """The layers of a transformer: its longest module list that isn't inside another list."""
     from torch.nn import ModuleList
 
-    found: dict[str, ModuleList] = {}
+    outer_lists: dict[str, ModuleList] = {}
     for name, module in model.named_modules():  # outer modules come before those inside them
-        inner = any(name.startswith(f"{outer}.") for outer in found)
-        if isinstance(module, ModuleList) and not inner:
-            found[name] = module
-    return list(max(found.values(), key=len, default=[]))
+        nested = any(name.startswith(f"{outer}.") for outer in outer_lists)
+        if isinstance(module, ModuleList) and not nested:
+            outer_lists[name] = module
+    return list(max(outer_lists.values(), key=len, default=[]))
 
 
 def check(model: torch.nn.Module, top: int) -> None:
-    """Refuse more layers than a model has.
+    """Check that a model has at least ``top`` layers.
 
     Raises:
-        InputError: names how many there are.
+        InputError: it has fewer.
     """
     depth = len(blocks(model))
     if top > depth:
@@ -43,10 +44,10 @@ def check(model: torch.nn.Module, top: int) -> None:
 
 
 def parse(given: str) -> int:
-    """The number of trained layers that ``all`` (0) or ``top:K`` stands for.
+    """Parse ``all`` (0) or ``top:K`` into the number of trained layers.
 
     Raises:
-        InputError: it is neither.
+        InputError: the text is neither.
     """
     if given == "all":
         return 0
@@ -59,15 +60,15 @@ def parse(given: str) -> int:
 class Layers:
     """The trained and the frozen layers of a model.
 
-    With ``top`` layers only these and the vectors after them (the final norm) are trained: the
-    lower layers, the embeddings and the head get ``requires_grad=False``.
+    With ``top`` > 0, only the top layers and the vectors after them (the final norm) are trained.
+    The lower layers, the embeddings and the head get ``requires_grad=False``.
 
     Args:
         model: changed in place.
         top: number of trained layers; 0 trains all weights.
 
     Raises:
-        InputError: the model has fewer layers.
+        InputError: the model has fewer than ``top`` layers.
     """
 
     def __init__(self, model: PreTrainedModel, top: int) -> None:
@@ -78,15 +79,16 @@ class Layers:
         """Index of the lowest trained layer."""
         self.trained = self.blocks[self.first :]
         self.partly = bool(top)
-        self._tuples = 0
+        self._tuple_size = 0
+        """Length of the tuples that layers return; 0 if they return hidden states alone."""
         if top:
-            kept = [*self.trained, *self._after_the_blocks()]
+            trained_modules = [*self.trained, *self._vectors_after_blocks()]
             model.requires_grad_(False)
-            for module in kept:
+            for module in trained_modules:
                 module.requires_grad_(True)
 
     def train(self) -> None:
-        """Put trained layers into training mode; dropout does nothing in frozen ones."""
+        """Put the trained layers into training mode; frozen ones don't apply dropout."""
         if not self.partly:
             self.model.train()
             return
@@ -95,46 +97,51 @@ class Layers:
             block.train()
 
     def thaw(self) -> None:
-        """Let all weights require gradients again."""
+        """Make all weights require gradients again."""
         self.model.requires_grad_(True)
 
     def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
-        """What the frozen layers give for token ids; of shape (rows, time, width).
+        """Run the frozen layers on token ids, without gradients or dropout.
 
-        Neither gradients nor dropout.
+        Args:
+            inputs: token ids, (rows, time).
+
+        Returns:
+            Hidden states, (rows, time, width).
         """
         import torch
 
-        found: list[torch.Tensor] = []
+        captured: list[torch.Tensor] = []
 
-        def last(hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:  # noqa: ANN401
-            found.append(hidden_states)
-            return self._as_block(hidden_states)
+        def capture(hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:  # noqa: ANN401
+            captured.append(hidden_states)
+            return self._as_block_output(hidden_states)
 
         self.model.eval()
-        forwards = [last, *[self._as_block_any] * (len(self.trained) - 1)]
-        with torch.no_grad(), _replaced(self.trained, forwards):
+        forwards = [capture, *[self._pass_through] * (len(self.trained) - 1)]
+        with torch.no_grad(), _replaced_forward(self.trained, forwards):
             self.model.base_model(input_ids=inputs, use_cache=False)
-        return found[0]
+        return captured[0]
 
     @contextmanager
-    def skipping(self, outputs: torch.Tensor) -> Iterator[None]:
+    def skip_frozen(self, outputs: torch.Tensor) -> Iterator[None]:
         """Skip the frozen layers inside; the trained ones start from ``outputs``.
 
-        Everything around the layers (masks, positions) is computed by the model as usual.
+        The model computes everything around the layers (masks, positions) as usual.
         """
         frozen = self.blocks[: self.first]
 
-        def last(*_: Any, **__: Any) -> Any:  # noqa: ANN401
-            return self._as_block(outputs)
+        def return_outputs(*_: Any, **__: Any) -> Any:  # noqa: ANN401
+            return self._as_block_output(outputs)
 
-        with _replaced(frozen, [*[self._as_block_any] * (len(frozen) - 1), last]):
+        forwards = [*[self._pass_through] * (len(frozen) - 1), return_outputs]
+        with _replaced_forward(frozen, forwards):
             yield
 
     def can_skip(self, inputs: torch.Tensor) -> bool:
         """Whether the model computes the same when its frozen layers are skipped.
 
-        Layers of some architectures pass on more than hidden states.
+        In some architectures, layers pass on more than hidden states.
         """
         import torch
 
@@ -144,11 +151,11 @@ class Layers:
         with torch.no_grad():
             expected = self._last_hidden(inputs)
             try:
-                with self.skipping(self.outputs(inputs)):
-                    found = self._last_hidden(inputs)
-            except Exception:  # noqa: BLE001 - such a model is run as a whole
+                with self.skip_frozen(self.outputs(inputs)):
+                    skipped = self._last_hidden(inputs)
+            except Exception:  # noqa: BLE001 - such a model runs without skipping
                 return False
-        return found.shape == expected.shape and torch.equal(found, expected)
+        return skipped.shape == expected.shape and torch.equal(skipped, expected)
 
     def _last_hidden(self, inputs: torch.Tensor) -> torch.Tensor:
         hidden: torch.Tensor = self.model.base_model(
@@ -156,35 +163,35 @@ class Layers:
         ).last_hidden_state
         return hidden
 
-    def _as_block(self, hidden_states: torch.Tensor) -> Any:  # noqa: ANN401
-        """Hidden states in the form that the model's layers return them."""
-        if not self._tuples:
+    def _as_block_output(self, hidden_states: torch.Tensor) -> Any:  # noqa: ANN401
+        """Hidden states in the form that the model's layers return."""
+        if not self._tuple_size:
             return hidden_states
-        return (hidden_states, *[None] * (self._tuples - 1))
+        return (hidden_states, *[None] * (self._tuple_size - 1))
 
-    def _as_block_any(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:  # noqa: ANN401
-        return self._as_block(hidden_states)
+    def _pass_through(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:  # noqa: ANN401
+        return self._as_block_output(hidden_states)
 
-    def _after_the_blocks(self) -> list[torch.nn.Module]:
-        """Modules with vectors that run after the last layer, found by a run of two tokens.
+    def _vectors_after_blocks(self) -> list[torch.nn.Module]:
+        """Modules with vectors that run after the last layer.
 
-        The form in which layers return hidden states is noted as well.
+        They are found by running the model on two tokens, which also sets ``_tuple_size``.
         """
         import torch
 
         ran: list[torch.nn.Module] = []
 
-        def note(module: torch.nn.Module, _inputs: object, _output: object) -> None:
+        def record(module: torch.nn.Module, _inputs: object, _output: object) -> None:
             ran.append(module)
 
-        def end_of_last(_module: object, _inputs: object, output: object) -> None:
+        def after_last_block(_module: object, _inputs: object, output: object) -> None:
             ran.clear()
-            self._tuples = len(output) if isinstance(output, tuple) else 0
+            self._tuple_size = len(output) if isinstance(output, tuple) else 0
 
         inside = {id(module) for block in self.blocks for module in block.modules()}
         others = [module for module in self.model.base_model.modules() if id(module) not in inside]
-        hooks = [module.register_forward_hook(note) for module in others if _is_of_vectors(module)]
-        hooks.append(self.blocks[-1].register_forward_hook(end_of_last))
+        hooks = [m.register_forward_hook(record) for m in others if _has_only_vectors(m)]
+        hooks.append(self.blocks[-1].register_forward_hook(after_last_block))
         self.model.eval()
         try:
             with torch.no_grad():
@@ -196,15 +203,17 @@ class Layers:
         return ran
 
 
-def _is_of_vectors(module: torch.nn.Module) -> bool:
-    """Whether all weights of a module itself are vectors, and there are some."""
+def _has_only_vectors(module: torch.nn.Module) -> bool:
+    """Whether a module itself has weights and all of them are vectors."""
     own = list(module.parameters(recurse=False))
     return bool(own) and all(weight.ndim < 2 for weight in own)
 
 
 @contextmanager
-def _replaced(modules: list[torch.nn.Module], forwards: list[Callable[..., Any]]) -> Iterator[None]:
-    """Give modules other ``forward`` functions while inside."""
+def _replaced_forward(
+    modules: list[torch.nn.Module], forwards: list[Callable[..., Any]]
+) -> Iterator[None]:
+    """Replace the ``forward`` functions of modules inside."""
     for module, forward in zip(modules, forwards, strict=True):
         module.forward = forward
     try:

@@ -1,7 +1,7 @@
 """The training loop.
 
-Everything that depends on chance derives from the seed and the epoch, or is in the checkpoint, so
-a run that was killed and resumed ends with the loss it would have had.
+All randomness derives from the seed and the epoch or is stored in the checkpoint. A run that is
+killed and resumed therefore ends with the same loss as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from huggingtweets.nn import dropout, likelihood
 from huggingtweets.nn.devices import ComputeDevice, tune_allocator
 from huggingtweets.storage import checkpoint
 from huggingtweets.training import compiling, graphs
-from huggingtweets.training.clock import ProgressReporter
-from huggingtweets.training.frozen import FrozenOutputs, can_be_kept
+from huggingtweets.training.frozen import FrozenOutputs, can_cache_outputs
 from huggingtweets.training.interrupt import Interrupt
-from huggingtweets.training.progress import Progress
+from huggingtweets.training.progress import Progress, ProgressReporter
 from huggingtweets.training.samples import Sampler
 from huggingtweets.training.weights import Weights
 
@@ -38,31 +37,32 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.training.recipe import Recipe
 
-_WAYS = (0.85, 0.7, 0.55, 0.4, 0.25)
-"""Shares of the way from the base to the end of training that are tried, one after the other."""
+_INTERPOLATION_WEIGHTS = (0.85, 0.7, 0.55, 0.4, 0.25)
+"""Weights of the trained parameters, against those of the base, in the order they are tried."""
 
 _SECONDS_BETWEEN_EVENTS = 0.25
 
-_SHARE_FOR_CHECKPOINTS = 0.05
-"""Of the time at most: GPT-2 small's are 1.5 GB, which some disks take seven seconds for."""
+_MAX_CHECKPOINT_SHARE = 0.05
+"""Largest share of the training time spent writing checkpoints. A checkpoint of GPT-2 small has
+1.5 GB, and some disks need seven seconds to write it."""
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What to train, on what, how.
+    """The model, data and settings of one training.
 
     Attributes:
         base: the model to start from; changed in place, it ends with the best weights.
-        train: posts of each author.
+        train: training posts of each author.
         held_out: posts that are only measured.
         recipe: hyper-parameters.
         machine: device and precision.
-        seed: decides the order of posts and dropout.
-        checkpoint_file: where the resumable state goes, or None for none.
-        checkpoint_seconds: at most so much training is lost when the process dies, or twenty times
-            what it takes to write a checkpoint where that is more.
-        compiled: whether to use ``torch.compile``; None where it pays.
-        interrupt: what Ctrl-C does.
+        seed: determines the order of posts and dropout.
+        checkpoint_file: where checkpoints are written; None writes none.
+        checkpoint_seconds: seconds between checkpoints. Twenty times the duration of writing one
+            if that is longer.
+        compiled: whether to use ``torch.compile``; None decides by the expected gain.
+        interrupt: handles Ctrl-C.
     """
 
     base: LanguageModel
@@ -79,19 +79,19 @@ class TrainingTask:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """How training went.
+    """The outcome of one training; its fields are stored in run.json.
 
     Attributes:
         history: measurements, the first before any step: epoch, step, train_loss,
             held_out_bits_per_byte.
-        best: lowest held-out bits per byte, that of the weights kept.
+        best: lowest held-out bits per byte, that of the final weights.
         steps: optimizer steps taken.
-        tokens: of real text seen.
-        seconds: spent training, measuring included.
-        stopped_early: the held-out loss rose before the last epoch.
-        compiled: the last steps ran compiled.
-        way: of the kept weights from the base's to those at the end of training, from 0 to 1; None
-            where they are those of an epoch, or the base's.
+        tokens: tokens trained on, without padding, over all epochs.
+        seconds: time spent training, including measurements.
+        stopped_early: whether the held-out loss rose before the last epoch.
+        compiled: whether the last steps ran compiled.
+        way: interpolation weight of the trained parameters, 0 to 1, where the final weights were
+            interpolated with the base. None where they are those of an epoch or the base.
     """
 
     history: list[dict[str, float | None]]
@@ -105,15 +105,15 @@ class TrainingResult:
 
 
 def fit(task: TrainingTask, listen: EventHandler = ignore) -> TrainingResult:
-    """Train until the recipe ends or the held-out loss no longer falls; keep the best weights.
+    """Train until the recipe ends or the held-out loss rises, and load the best weights.
 
-    Goes on from ``task.checkpoint_file`` where there is one.
+    Resumes from ``task.checkpoint_file`` if it exists.
 
     Raises:
-        TrainingError: the loss is no longer a number.
-        Interrupted: the user stopped it; the state is saved.
+        TrainingError: the loss is not a finite number.
+        Interrupted: the user stopped the training; its state is saved.
         StorageError: a checkpoint can't be written.
-        BotError: the checkpoint is damaged or of other data, another recipe or seed.
+        BotError: the checkpoint is damaged or has other data, another recipe or another seed.
     """
     import torch
 
@@ -128,170 +128,103 @@ def fit(task: TrainingTask, listen: EventHandler = ignore) -> TrainingResult:
 
 
 class _Loop:
-    """State of one fit; ``run`` is the order of things."""
+    """State of one :func:`fit`; start reading at :meth:`run`."""
 
     def __init__(self, task: TrainingTask, listen: EventHandler) -> None:
         recipe = task.recipe.for_base(task.base.width)
-        self.task, self.data = task, _Data(task, recipe)
+        self.task, self.data = task, _TrainingData(task, recipe)
         self.recipe = recipe.for_steps(len(self.data.epoch(0)))
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
-        file = task.checkpoint_file
-        self.weights = Weights(
-            task.base.model, task.machine, self.recipe, file.parent if file else None
-        )
-        self.state = Progress(plan=self._plan())
+        self.folder = task.checkpoint_file.parent if task.checkpoint_file else None
+        self.weights = Weights(task.base.model, task.machine, self.recipe, self.folder)
+        self.state = Progress(plan=self._fingerprint())
         self.listen = listen
         self._resume()
-        self.clock = ProgressReporter(self.state, self.recipe, self.steps, listen)
+        self.reporter = ProgressReporter(self.state, self.recipe, self.steps, listen)
         self.sampler = Sampler(task.base, task.train, task.seed)
-        self.compiled = self._pick()
-        self.replay = self._replay()
-        self.frozen = self._frozen()
-        self.saved_at, self.saving_takes = time.monotonic(), 0.0
+        self.compiled = self._compile_if_faster()
+        self._announce_settings()
+        self.graph_stepper = self._make_graph_stepper()
+        self.frozen_outputs = self._make_frozen_outputs()
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
     def run(self) -> TrainingResult:
-        """Measure, train an epoch, measure, until there is no more to gain."""
+        """Measure, then alternate an epoch and a measurement; finally load the best weights."""
         state = self.state
-        if self.frozen:
-            self._compute_frozen(self.frozen)
+        if self.frozen_outputs:
+            self._compute_frozen_outputs(self.frozen_outputs)
         if not state.history:
             self._measure(train_loss=None)
-        while state.epoch < self.recipe.epochs and not self._no_longer_falls():
-            self._epoch()
+        while state.epoch < self.recipe.epochs and not self._held_out_loss_rose():
+            self._train_epoch()
             state.epoch, state.in_epoch = state.epoch + 1, 0
             self._measure(train_loss=state.loss_sum / max(1, state.loss_tokens))
             state.loss_sum, state.loss_tokens = 0.0, 0
-        way = self._interpolate_to_base() if self.recipe.way_back else None
+        weight = self._interpolate_to_base() if self.recipe.way_back else None
         self.weights.load_best()
         return TrainingResult(
             history=state.history,
             best=state.best,
             steps=state.step,
             tokens=state.tokens,
-            seconds=self.clock.seconds(),
+            seconds=self.reporter.seconds(),
             stopped_early=state.epoch < self.recipe.epochs,
             compiled=self.compiled,
-            way=way,
+            way=weight,
         )
 
-    def _pick(self) -> bool:
-        """Choose whether to compile, and say in a line what this machine is used for."""
-        task = self.task
-        tokens = sum(map(sum, self.data.sizes)) * self.recipe.epochs
-        wanted, why_not = compiling.should_compile(
-            task.compiled,
-            task.machine,
-            sum(weight.numel() for weight in self.weights.masters.values()),
-            tokens,
-            drops=dropout.is_in(task.base.model),
-        )
-        compiled = wanted and compiling.compile_blocks(task.base.model)
-        if not compiled:  # what is compiled draws its own
-            dropout.replace_dropout(task.base.model)
-        how = "compiled, so the first steps take longer" if compiled else why_not
-        layers = self.weights.layers
-        some = f"the top {len(layers.trained)} of {len(layers.blocks)} layers"
-        parts = (task.machine.describe(), some if layers.partly else "", how)
-        picked = ", ".join(part for part in parts if part)
-        self._say(f"training on {picked}")
-        return compiled
-
-    def _replay(self) -> graphs.CudaGraphStepper | None:
-        """What replays steps as CUDA graphs, where that can be."""
-        base, epochs, budget = self.task.base, self.recipe.epochs, self.recipe.batch_tokens
-        if not graphs.usable(self.task.machine, self.recipe, base.model, compiled=self.compiled):
-            return None
-        batches = (rows for epoch in range(epochs) for rows in self.data.epoch(epoch))
-        return graphs.CudaGraphStepper(self.weights, budget, base.context, batches, self._say)
-
-    def _frozen(self) -> FrozenOutputs | None:
-        """Where outputs of frozen layers are kept; None where there are none, or they can't be."""
-        folder = self.task.checkpoint_file.parent if self.task.checkpoint_file else None
-        layers, rows = self.weights.layers, [*self.data.held_out, *self.data.rows]
-        if self.recipe.rows != "posts" or self.replay or not can_be_kept(layers, rows[0]):
-            return None
-        return FrozenOutputs(layers, rows, folder)
-
-    def _compute_frozen(self, frozen: FrozenOutputs) -> None:
-        """Run the frozen layers over all rows, and tell how far that is."""
-        told_at = 0.0
-        message = f"posts with the {self.weights.layers.first} frozen layers"
-
-        def tell(done: int, total: int) -> None:
-            nonlocal told_at
-            if done < total and time.monotonic() - told_at < _SECONDS_BETWEEN_EVENTS:
-                return
-            told_at = time.monotonic()
-            self.listen(Event("encode", done, total, message))
-            if self.task.interrupt.requested:
-                self._stop_if_confirmed()
-
-        with self.clock.preparing(), self._uncompiled():
-            frozen.compute(tell)
-
-    def _say(self, message: str) -> None:
-        self.listen(Event("train", self.state.step, self.steps, message))
-
-    def _epoch(self) -> None:
+    def _train_epoch(self) -> None:
+        """Train the remaining batches of the current epoch and write checkpoints."""
         state = self.state
         batches = self.data.epoch(state.epoch)
         while state.in_epoch < len(batches):
             self._step(batches[state.in_epoch])
             state.in_epoch += 1
-            self.clock.tell(state)
+            self.reporter.report(state)
             if self.task.interrupt.requested:
                 self._stop_if_confirmed()
-            elif time.monotonic() - self.saved_at >= self._seconds_between_checkpoints():
+            elif time.monotonic() - self.saved_at >= self._checkpoint_interval():
                 self._save()
 
-    def _seconds_between_checkpoints(self) -> float:
-        return max(self.task.checkpoint_seconds, self.saving_takes / _SHARE_FOR_CHECKPOINTS)
-
     def _step(self, rows: list[Row]) -> None:
+        """Take one optimizer step on a batch of rows."""
         state, batch = self.state, batching.to_batch(rows)
         rate = self.recipe.rate(state.step, self.steps)
-        step = self.replay.step if self.replay else self._launch
-        with self.frozen.skipping(rows) if self.frozen else nullcontext():
-            value = step(batch, rate)
-        if not math.isfinite(value):
+        step = self.graph_stepper.step if self.graph_stepper else self._update_weights
+        with self.frozen_outputs.skip_frozen(rows) if self.frozen_outputs else nullcontext():
+            loss = step(batch, rate)
+        if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss is no longer a number at step {state.step + 1}; "
                 "try again with a lower --learning-rate."
             )
         state.step += 1
         state.tokens += batch.tokens
-        state.loss_sum += value * batch.tokens
+        state.loss_sum += loss * batch.tokens
         state.loss_tokens += batch.tokens
 
-    def _launch(self, batch: Batch, rate: float) -> float:
-        """Update the weights; returns the mean loss of the batch before that, in nats."""
+    def _update_weights(self, batch: Batch, rate: float) -> float:
+        """Update the weights and return the batch's mean loss before the update, in nats."""
         self.weights.layers.train()
-        value = self._loss_and_gradients(batch)
+        loss = self._backward(batch)
         self.weights.update(rate)
-        return value
+        return loss
 
-    def _loss_and_gradients(self, batch: Batch) -> float:
-        """Mean loss of a batch in nats, its gradients in the model; uncompiled if need be."""
+    def _backward(self, batch: Batch) -> float:
+        """Compute gradients and return the mean loss in nats; fall back if compiling fails."""
         try:
             loss = likelihood.negative_log_likelihood(self.weights.model, batch) / batch.tokens
             loss.backward()  # type: ignore[no-untyped-call]
         except Exception as error:
-            if not (self.compiled and compiling.is_of_the_compiler(error)):
+            if not (self.compiled and compiling.is_compiler_error(error)):
                 raise
-            self._go_on_uncompiled()
-            return self._loss_and_gradients(batch)
+            self._disable_compiler()
+            return self._backward(batch)
         return loss.item()
 
-    def _go_on_uncompiled(self) -> None:
-        compiling.decompile(self.weights.model)
-        compiling.forget_cache()
-        self.weights.model.zero_grad()
-        self.compiled = False
-        self._say("compiling failed, so training goes on without it")
-
     def _measure(self, train_loss: float | None) -> None:
-        """Held-out bits per byte now; the weights are kept if it is the lowest so far."""
-        value, state = self._held_out(), self.state
+        """Record the held-out bits per byte, and save the weights if they are the best so far."""
+        value, state = self._held_out_bits(), self.state
         state.history.append(
             {
                 "epoch": state.epoch,
@@ -302,111 +235,196 @@ class _Loop:
         )
         if value < state.best:
             state.best = value
-            if state.step:  # the base's are kept already
-                self.weights.keep_best()
-        with self.clock.stopped(), self._uncompiled():
-            samples = self.sampler.draw(state.step, self.clock.seconds())
-        self.clock.tell(state, held_out=value, samples=samples)
+            if state.step:  # those of the base are already stored
+                self.weights.save_best()
+        with self.reporter.paused(), self._eager():
+            samples = self.sampler.sample(state.step, self.reporter.seconds())
+        self.reporter.report(state, held_out=value, samples=samples)
 
-    def _held_out(self) -> float:
-        """Held-out bits per byte of the weights as they are."""
+    def _held_out_bits(self) -> float:
+        """Held-out bits per byte of the current weights."""
         rows = self.data.held_out
-        with self._uncompiled():
+        with self._eager():
             nats = (
-                self.frozen.summed_nats(rows)
-                if self.frozen
+                self.frozen_outputs.summed_nats(rows)
+                if self.frozen_outputs
                 else likelihood.summed_nats(self.weights.model, rows)
             )
         return likelihood.nats_to_bits_per_byte(nats, self.task.held_out)
 
-    def _interpolate_to_base(self) -> float | None:
-        """Keep weights between the base and these where they are better; returns their share.
+    def _held_out_loss_rose(self) -> bool:
+        """Whether the last measurement is higher than an earlier one."""
+        values = [entry["held_out_bits_per_byte"] or 0.0 for entry in self.state.history]
+        # A loss above the base's doesn't stop a training that ends with interpolation to the base.
+        return values[-1] > min(values[1:] or values if self.recipe.way_back else values)
 
-        One rate is too high for one author and right for the next. Between a base and what was
-        made of it the loss has a valley (Wortsman et al. 2022, arXiv:2109.01903), so what was too
-        much is taken back.
+    def _interpolate_to_base(self) -> float | None:
+        """Interpolate towards the base weights to minimise held-out loss.
+
+        No learning rate suits every author. Between the base and its fine-tuned weights the loss
+        often has a minimum (Wortsman et al. 2022, arXiv:2109.01903), so interpolation corrects a
+        rate that was too high.
+
+        Returns:
+            The weight of the trained parameters, or None if no interpolation is better.
         """
-        state, kept = self.state, None
-        end, before, lowest = self.weights.snapshot(), math.inf, state.best
-        for share in _WAYS:
-            self.weights.go(share, end)
-            value = self._held_out()
+        state, best_weight = self.state, None
+        trained, previous, lowest = self.weights.snapshot(), math.inf, state.best
+        for weight in _INTERPOLATION_WEIGHTS:
+            self.weights.set_interpolated(weight, trained)
+            value = self._held_out_bits()
             if self.task.interrupt.requested:
-                self.weights.go(1.0, end)
+                self.weights.set_interpolated(1.0, trained)
                 self._stop_if_confirmed()
             if value < lowest:
-                lowest, kept = value, share
-            if value > before:
+                lowest, best_weight = value, weight
+            if value > previous:
                 break
-            before = value
-        if kept:
+            previous = value
+        if best_weight:
             state.best = lowest
-            self.weights.go(kept, end)
-            self.weights.keep_best()
+            self.weights.set_interpolated(best_weight, trained)
+            self.weights.save_best()
             self._say(
-                f"keeping {kept:.0%} of the way from the base: held-out posts are likelier so"
+                f"interpolated towards the base: {best_weight:.0%} of the weight change kept, "
+                f"held-out {lowest:.3f} bits per byte"
             )
-        return kept
+        return best_weight
 
-    def _uncompiled(self) -> AbstractContextManager[None]:
-        """While measuring and sampling, for which nothing should be compiled anew."""
-        return compiling.paused() if self.compiled else nullcontext()
+    def _compile_if_faster(self) -> bool:
+        """Compile the model's blocks if that is requested or pays; return whether it was done."""
+        task, model = self.task, self.task.base.model
+        tokens = sum(map(sum, self.data.sizes)) * self.recipe.epochs
+        wanted, self.compile_note = compiling.should_compile(
+            task.compiled,
+            task.machine,
+            sum(weight.numel() for weight in self.weights.master_params.values()),
+            tokens,
+            drops=dropout.has_dropout(model),
+        )
+        compiled = wanted and compiling.compile_blocks(model)
+        if compiled:
+            self.compile_note = "compiled, so the first steps take longer"
+        else:  # compiled code generates its own dropout masks
+            dropout.replace_dropout(model)
+        return compiled
 
-    def _no_longer_falls(self) -> bool:
-        values = [entry["held_out_bits_per_byte"] or 0.0 for entry in self.state.history]
-        # the base is no reason to stop where the way back to it follows
-        return values[-1] > min(values[1:] or values if self.recipe.way_back else values)
+    def _announce_settings(self) -> None:
+        """Report device, trained layers and compilation in one line."""
+        layers = self.weights.layers
+        trained = f"the top {len(layers.trained)} of {len(layers.blocks)} layers"
+        parts = (self.task.machine.describe(), trained if layers.partly else "", self.compile_note)
+        self._say(f"training on {', '.join(part for part in parts if part)}")
+
+    def _make_graph_stepper(self) -> graphs.CudaGraphStepper | None:
+        """Create the CUDA graph stepper, or None where graphs can't be used."""
+        base, epochs, budget = self.task.base, self.recipe.epochs, self.recipe.batch_tokens
+        if not graphs.usable(self.task.machine, self.recipe, base.model, compiled=self.compiled):
+            return None
+        batches = (rows for epoch in range(epochs) for rows in self.data.epoch(epoch))
+        return graphs.CudaGraphStepper(self.weights, budget, base.context, batches, self._say)
+
+    def _make_frozen_outputs(self) -> FrozenOutputs | None:
+        """Create the cache of frozen layers' outputs, or None where it can't be used."""
+        layers, rows = self.weights.layers, [*self.data.held_out, *self.data.rows]
+        if self.recipe.rows != "posts" or self.graph_stepper:
+            return None
+        if not can_cache_outputs(layers, rows[0]):
+            return None
+        return FrozenOutputs(layers, rows, self.folder)
+
+    def _compute_frozen_outputs(self, frozen: FrozenOutputs) -> None:
+        """Run the frozen layers over all rows and report progress."""
+        reported_at = 0.0
+        message = f"posts with the {self.weights.layers.first} frozen layers"
+
+        def report(done: int, total: int) -> None:
+            nonlocal reported_at
+            if done < total and time.monotonic() - reported_at < _SECONDS_BETWEEN_EVENTS:
+                return
+            reported_at = time.monotonic()
+            self.listen(Event("encode", done, total, message))
+            if self.task.interrupt.requested:
+                self._stop_if_confirmed()
+
+        with self.reporter.excluded_from_speed(), self._eager():
+            frozen.compute(report)
+
+    def _eager(self) -> AbstractContextManager[None]:
+        """Run uncompiled inside, so that measuring and sampling compile nothing."""
+        return compiling.eager() if self.compiled else nullcontext()
+
+    def _disable_compiler(self) -> None:
+        compiling.decompile(self.weights.model)
+        compiling.delete_cache()
+        self.weights.model.zero_grad()
+        self.compiled = False
+        self._say("compiling failed; training continues without it")
+
+    def _say(self, message: str) -> None:
+        self.listen(Event("train", self.state.step, self.steps, message))
 
     def _stop_if_confirmed(self) -> None:
         self._save()
         if self.task.interrupt.confirmed():
             raise Interrupted(f"Stopped at step {self.state.step} of {self.steps}.")
 
-    def _plan(self) -> str:
-        """Fingerprint of all that decides the course of training."""
-        weights = [(name, list(w.shape)) for name, w in self.weights.computing.items()]
-        recipe = asdict(self.recipe)
-        for newer in ("way_back", "base_width", "batch_width", "enough_steps", "layers"):
-            if not recipe[newer]:
-                del recipe[newer]  # runs from before there was one can be resumed
-        how = [recipe, self.task.seed, self.task.machine.precision]
-        parts = [self.data.rows, self.data.held_out, weights, how]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    def _checkpoint_interval(self) -> float:
+        """Seconds between checkpoints; longer where the disk is slow."""
+        return max(self.task.checkpoint_seconds, self.save_seconds / _MAX_CHECKPOINT_SHARE)
 
     def _save(self) -> None:
+        """Write a checkpoint."""
         started = time.monotonic()
         if self.task.checkpoint_file is not None:
-            self.state.seconds = self.clock.seconds()
+            self.state.seconds = self.reporter.seconds()
             self.state.best_weights = self.weights.best
             checkpoint.save(self.task.checkpoint_file, self.state, self.weights.tensors())
         self.saved_at = time.monotonic()
-        self.saving_takes = self.saved_at - started
+        self.save_seconds = self.saved_at - started
 
     def _resume(self) -> None:
+        """Restore the state from the checkpoint, if there is one.
+
+        Raises:
+            BotError: the checkpoint is damaged or doesn't match this training.
+        """
         file = self.task.checkpoint_file
-        found = checkpoint.load(file, Progress) if file else None
-        if found is None:
+        loaded = checkpoint.load(file, Progress) if file else None
+        if loaded is None:
             return
-        progress, tensors = found
+        progress, tensors = loaded
         if progress.plan != self.state.plan:
             raise BotError(
-                f"{file} belongs to other posts, another base, recipe or seed; "
-                "train the bot anew under another --name."
+                f"The checkpoint {file} belongs to other posts, another base, recipe or seed; "
+                "start a new training under another --name."
             )
         self.state = progress
         self.weights.restore(tensors, progress.best_weights)
 
+    def _fingerprint(self) -> str:
+        """Hash of everything that determines the result of training."""
+        weights = [(name, list(w.shape)) for name, w in self.weights.model_params.items()]
+        recipe = asdict(self.recipe)
+        for added_later in ("way_back", "base_width", "batch_width", "enough_steps", "layers"):
+            if not recipe[added_later]:
+                del recipe[added_later]  # so checkpoints from before the field can be resumed
+        settings = [recipe, self.task.seed, self.task.machine.precision]
+        parts = [self.data.rows, self.data.held_out, weights, settings]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-class _Data:
-    """Rows of a fit and the batches of its epochs."""
+
+class _TrainingData:
+    """Encoded rows and the batches of each epoch."""
 
     def __init__(self, task: TrainingTask, recipe: Recipe) -> None:
         lm = task.base
         self.recipe, self.seed, self.lm = recipe, task.seed, lm
-        # blocks are cut after shuffling, so there a long post stays in one piece until then
-        longest = lm.context if self.recipe.rows == "posts" else sys.maxsize
+        # blocks are cut after shuffling, so a long post stays whole until then
+        max_length = lm.context if self.recipe.rows == "posts" else sys.maxsize
         by_author = [
-            batching.make_rows(lm.encode_all(posts), lm.separator, longest) for posts in task.train
+            batching.make_rows(lm.encode_all(posts), lm.separator, max_length)
+            for posts in task.train
         ]
         self.sizes = [[len(row) - 1 for row in rows] for rows in by_author]
         self.rows = [row for rows in by_author for row in rows]
@@ -414,7 +432,7 @@ class _Data:
         self.held_out = batching.make_rows(held_out, lm.separator, lm.context)
 
     def epoch(self, number: int) -> list[list[Row]]:
-        """The batches of an epoch, each a list of rows; the same for the same seed."""
+        """Batches of an epoch, each a list of rows; the same seed gives the same batches."""
         order = batching.epoch_order(self.sizes, self.seed, number)
         if self.recipe.rows == "blocks":
             blocks = batching.pack_blocks(self.rows, order, self.lm.separator, self.lm.context)

@@ -1,4 +1,4 @@
-"""Hyper-parameters as plain, checked values, and the two named sets of them."""
+"""Training hyper-parameters and the two named recipes."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from huggingtweets.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a bot is trained.
+    """Hyper-parameters of a training, validated on construction.
 
-    All faults of a recipe are told at once when it is built.
+    The field names are stored in run.json and used in sweeps and benchmarks.
 
     Attributes:
-        name: ``fast``, ``classic``.
-        epochs: passes over the posts at most; fewer when the held-out loss no longer falls.
-        learning_rate: at its peak, of a base as wide as ``base_width``.
+        name: ``fast`` or ``classic``.
+        epochs: maximum passes over the posts; training stops early if the held-out loss rises.
+        learning_rate: peak rate, for a base of width ``base_width``.
         warmup: share of the steps over which the learning rate rises from 0.
-        batch_tokens: positions in a batch at most, padding included (0: one block).
-        rows: ``posts``, one post a row, or ``blocks``, posts joined and cut into full blocks.
-        weight_decay: of AdamW, for matrices only.
-        beta2: of AdamW.
-        clip: the gradient's norm at most.
-        precision: None takes what the machine is fastest with.
-        way_back: at the end, go back towards the base as far as held-out posts get likelier.
-        base_width: the width that the learning rate is for, as :meth:`for_base` needs it; 0 where
-            it is to be taken as it is.
+        batch_tokens: maximum positions in a batch, including padding; 0 means one block.
+        rows: ``posts`` for one post per row, ``blocks`` for posts joined and cut into full blocks.
+        weight_decay: AdamW weight decay, for matrices only.
+        beta2: AdamW beta2.
+        clip: maximum gradient norm.
+        precision: ``bf16`` or ``fp32``; None chooses the machine's fastest.
+        way_back: whether to interpolate the trained weights towards the base at the end, to
+            minimise held-out loss.
+        base_width: width of the base for which ``learning_rate`` was tuned; :meth:`for_base` scales
+            the rate to other widths. 0 disables scaling.
         batch_width: the same for ``batch_tokens``.
-        enough_steps: an epoch of so many steps is the only one; 0 for never.
-        layers: number of layers at the top that are trained, with the final norm; 0 trains all
-            weights. None leaves the choice to a time budget, and trains all without one.
+        enough_steps: train only one epoch if it has at least this many steps; 0 disables this.
+        layers: number of top layers to train, with the final norm; 0 trains all weights. None lets
+            a time budget choose, and trains all weights without one.
     """
 
     name: str
@@ -53,8 +54,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         faults = [
-            f"{name} must be {wanted}, not {getattr(self, name)!r}"
-            for name, wanted, fine in (
+            f"{name} must be {expected}, not {getattr(self, name)!r}"
+            for name, expected, valid in (
                 ("epochs", "a whole number from 1 to 1,000", 1 <= self.epochs <= 1000),
                 ("learning_rate", "over 0 and under 1", 0 < self.learning_rate < 1),
                 ("warmup", "from 0 to 1", 0 <= self.warmup <= 1),
@@ -67,19 +68,26 @@ class Recipe:
                 ("enough_steps", "0 or more", self.enough_steps >= 0),
                 ("layers", "0 or more", (self.layers or 0) >= 0),
             )
-            if not fine
+            if not valid
         ]
         if faults:
-            raise InputError("This recipe can't be used: " + "; ".join(faults) + ".")
+            raise InputError("This recipe is invalid: " + "; ".join(faults) + ".")
 
     def changed(self, **values: Any) -> Recipe:  # noqa: ANN401 - checked by the dataclass
-        """The recipe with the values that are not None put in."""
+        """Return a copy with the given values; None leaves a field unchanged.
+
+        An explicit learning rate, batch size or number of epochs is not adjusted to the base or the
+        number of posts later.
+
+        Raises:
+            InputError: there is no such field, or a value is invalid.
+        """
         known = {f.name for f in fields(self)}
         given = {key: value for key, value in values.items() if value is not None}
         if unknown := sorted(given.keys() - known):
             raise InputError(f"A recipe has no {', '.join(unknown)}.")
         if "learning_rate" in given:
-            given = {"base_width": 0} | given  # who names a rate means it
+            given = {"base_width": 0} | given
         if "batch_tokens" in given:
             given = {"batch_width": 0} | given
         if "epochs" in given:
@@ -87,15 +95,16 @@ class Recipe:
         return replace(self, **given)
 
     def for_base(self, width: int) -> Recipe:
-        """The recipe for a base of a width: the wider, the lower the rate, in proportion.
+        """Scale learning rate and batch size to the width of a base.
 
-        Under AdamW the best rate of a matrix falls with its inputs (Yang et al. 2022, arXiv
-        2203.03466, table 8). What suits the embedded base, 512 wide, becomes 1.33e-4 for GPT-2
-        small; the published sweep found 1.37e-4 there. A wider base takes more tokens in a step as
-        well, since a step costs what its weights are, however few: 384 for GPT-2 small.
+        With AdamW the best learning rate of a matrix is inversely proportional to its number of
+        inputs (Yang et al. 2022, arXiv 2203.03466, table 8). The rate of the embedded base, which
+        has width 512, becomes 1.33e-4 for GPT-2 small; the published sweep found 1.37e-4. A wider
+        base also takes more tokens per step, because the update costs the same however few they
+        are: 384 for GPT-2 small.
 
         Args:
-            width: of the base's hidden states.
+            width: width of the base's hidden states.
         """
         rate, tokens = self.learning_rate, self.batch_tokens
         if self.base_width:
@@ -105,10 +114,10 @@ class Recipe:
         return replace(self, learning_rate=rate, batch_tokens=tokens, base_width=0, batch_width=0)
 
     def for_steps(self, steps: int) -> Recipe:
-        """The recipe for posts that are so many steps in each epoch.
+        """Set the number of epochs for an epoch of ``steps`` steps.
 
-        A base that has read much learns a few thousand posts by heart when it reads them twice; of
-        a few hundred it learns more the second time (docs/sweeps.md).
+        A well pre-trained base overfits a few thousand posts in a second epoch, but still improves
+        on a few hundred (docs/lab/recipe.md).
         """
         if not self.enough_steps:
             return self
@@ -116,19 +125,19 @@ class Recipe:
         return replace(self, epochs=epochs, enough_steps=0)
 
     def attention(self, device: str) -> str | None:
-        """The implementation to train with on a device; None for transformers' default.
+        """Attention implementation for training on a device; None for transformers' default.
 
-        Plain products beat the fused kernel on a CPU when rows are as short as posts: its backward
-        pass takes a quarter of a training step with rows of 30 tokens.
+        On a CPU, plain matrix products are faster than the fused kernel for rows as short as posts:
+        with rows of 30 tokens, the kernel's backward pass takes a quarter of a training step.
         """
         return "eager" if device == "cpu" and self.rows == "posts" else None
 
     def rate(self, step: int, steps: int) -> float:
-        """Learning rate of a step (from 0) of ``steps``: a linear rise, then a cosine to zero."""
-        rise = round(self.warmup * steps)
-        if step < rise:
-            return self.learning_rate * (step + 1) / (rise + 1)
-        progress = (step - rise) / max(1, steps - rise)
+        """Learning rate at a step, from 0 to ``steps``: linear warm-up, then cosine decay to 0."""
+        warmup_steps = round(self.warmup * steps)
+        if step < warmup_steps:
+            return self.learning_rate * (step + 1) / (warmup_steps + 1)
+        progress = (step - warmup_steps) / max(1, steps - warmup_steps)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -141,8 +150,8 @@ CLASSIC = Recipe(
     rows="blocks",
     precision="fp32",
 )
-"""The published recipe to the letter: 4 epochs, 1.37e-4, cosine, no warm-up, no accumulation, one
-block of the model's context a step (HuggingTweets report, Dayma 2020; found by 260 sweep runs on 15
+"""The published recipe: 4 epochs, 1.37e-4, cosine, no warm-up, no gradient accumulation, one block
+of the model's context per step (HuggingTweets report, Dayma 2020; found by 260 sweep runs on 15
 handles)."""
 
 FAST = Recipe(
@@ -159,6 +168,7 @@ FAST = Recipe(
     batch_width=512,
     enough_steps=150,
 )
-"""Ours; docs/sweeps.md tells how it was found and what it gives."""
+"""The default recipe; docs/lab/recipe.md describes how it was found and its results."""
 
 RECIPES = {"fast": FAST, "classic": CLASSIC}
+"""The built-in recipes by name."""

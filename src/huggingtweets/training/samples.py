@@ -1,4 +1,4 @@
-"""A few posts at each measurement, so that one can watch a bot learn."""
+"""Sample posts at each measurement, which show how a bot learns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Sample
 from huggingtweets.generation.copy_index import CopyIndex, words
-from huggingtweets.generation.writer import GeneratedPost, Sampling, Writer
+from huggingtweets.generation.sampling import GeneratedPost, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,58 +16,60 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 COPY_PLACEHOLDER = "(a copy of a training post)"
-"""Stands for such a post, so that events, and all that is made of them, quote none."""
+"""Replaces such a post in events, so that they quote no training post."""
 
 _PROMPT = "My dream is"
 _POSTS = 3
 _MAX_CHARS = 60
-_SHARE = 0.02  # of the training's seconds
-_SECONDS = 0.4  # that may be taken of any training, however short
+_MAX_TIME_SHARE = 0.02  # of the training time
+_MIN_SECONDS = 0.4  # allowed in any training, however short
 
 
 class Sampler:
-    """Draws posts from the bot while it is trained; training goes the same way without it.
+    """Samples posts from the bot during training without affecting training.
 
-    Random numbers are the sampler's own, so those of dropout stay as they are.
+    It has its own random generator, so dropout masks don't depend on it.
 
     Args:
-        lm: the model under training.
-        train: posts of each author, to tell how new a post is.
-        seed: of the draws.
+        lm: the model being trained.
+        train: training posts of each author, to measure novelty.
+        seed: seed of the samples.
     """
 
     def __init__(self, lm: LanguageModel, train: Sequence[Sequence[str]], seed: int) -> None:
         self.lm, self.train, self.seed = lm, train, seed
-        self.spent = 0.0
+        self.seconds_spent = 0.0
         self._index: CopyIndex | None = None
 
-    def draw(self, step: int, seconds: float) -> tuple[Sample, ...] | None:
-        """Posts as the bot writes them at a step, copies included; None where time is short.
+    def sample(self, step: int, seconds: float) -> tuple[Sample, ...] | None:
+        """Sample three posts, or return None if sampling has used up its share of the time.
 
         Args:
             step: steps taken so far.
-            seconds: spent training so far.
+            seconds: seconds spent training so far.
         """
-        if self.spent > max(_SECONDS, _SHARE * seconds):
+        if self.seconds_spent > max(_MIN_SECONDS, _MAX_TIME_SHARE * seconds):
             return None
         started = time.monotonic()
         try:
-            return self._draw(step)
-        except (InputError, BotError):  # no room for the prompt; weights that are no numbers
+            return self._sample(step)
+        except (InputError, BotError):  # the prompt doesn't fit, or weights are not finite
             return None
         finally:
-            self.spent += time.monotonic() - started
+            self.seconds_spent += time.monotonic() - started
 
-    def _draw(self, step: int) -> tuple[Sample, ...]:
+    def _sample(self, step: int) -> tuple[Sample, ...]:
         if self._index is None:
             self._index = CopyIndex(post for posts in self.train for post in posts)
         self.lm.model.eval()
+        from huggingtweets.generation.writer import Writer
+
         sampling = Sampling(max_chars=_MAX_CHARS, seed=(self.seed + step) % 2**63)
         writer = Writer(self.lm, sampling, self._index, allow_copies=True, allow_loops=True)
-        return tuple(map(_sample, writer.write(_PROMPT, _POSTS)))
+        return tuple(map(_to_sample, writer.write(_PROMPT, _POSTS)))
 
 
-def _sample(post: GeneratedPost) -> Sample:
+def _to_sample(post: GeneratedPost) -> Sample:
     count = len(words(post.text))
     novelty = 1 - (post.copied_words or 0) / count if count else 1.0
     return Sample(post.prompt, COPY_PLACEHOLDER if post.copied else post.text, round(novelty, 3))

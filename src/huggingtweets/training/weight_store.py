@@ -1,4 +1,4 @@
-"""Sets of weights that a run holds on to: the base's, and the best so far."""
+"""Storage for sets of weights: those of the base and the best so far."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
 
 class WeightStore:
-    """Named sets of weights, as files where there is a folder for them.
+    """Named sets of weights, stored as files or in memory.
 
-    In memory each takes as much as the model, a quarter of all that training GPT-2 small needs.
+    In memory each set is as large as the model: a quarter of the memory that training GPT-2 small
+    needs.
 
     Args:
-        folder: where the files go; None keeps the sets in memory.
+        folder: folder for the files; None stores the sets in memory.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._in_memory: dict[str, dict[str, torch.Tensor]] = {}
 
-    def put(self, name: str, weights: Mapping[str, torch.Tensor]) -> None:
-        """Keep a copy of ``weights``, in place of the one of that name.
+    def save(self, name: str, weights: Mapping[str, torch.Tensor]) -> None:
+        """Store a copy of ``weights``, replacing an earlier set of the same name.
 
         Raises:
-            StorageError: the disk is full or can't be written; the one before is kept.
+            StorageError: the disk is full or can't be written; the earlier set remains.
         """
         from safetensors import SafetensorError
         from safetensors.torch import save_file
@@ -45,8 +46,8 @@ class WeightStore:
             except SafetensorError as error:
                 raise files.to_os_error(error) from error
 
-    def take(self, name: str) -> dict[str, torch.Tensor]:
-        """The set of that name, read as its weights are used.
+    def load(self, name: str) -> dict[str, torch.Tensor]:
+        """Load the set of that name; files are memory-mapped.
 
         Raises:
             BotError: the file is missing or damaged.
@@ -60,7 +61,7 @@ class WeightStore:
         try:
             return load_file(file)
         except (OSError, SafetensorError) as error:
-            raise BotError(f"{file} is damaged ({error}); train the bot anew.") from error
+            raise BotError(f"{file} is damaged ({error}); train the bot again.") from error
 
     @staticmethod
     def _file(folder: Path, name: str) -> Path:

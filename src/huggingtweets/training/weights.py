@@ -1,11 +1,11 @@
-"""The weights of a run: those computed with, those updated, and the best so far.
+"""The weights of a run: model parameters, master parameters and the best weights so far.
 
-In ``bf16`` the model itself is bfloat16 and the optimizer works on fp32 copies ("master weights",
+In ``bf16`` the model is bfloat16 and the optimizer updates fp32 copies ("master weights",
 Micikevicius et al. 2018, arXiv 1710.03740, section 3.1; bfloat16 needs no loss scaling). Without a
 compiler this is 1.6 times as fast on a CPU as autocast, which casts every weight at every step. In
-``fp32`` the two are the same tensors.
+``fp32`` both are the same tensors.
 
-Where only the top layers are trained, all of this is done for their weights alone.
+If only the top layers are trained, all of this applies to their weights alone.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Weights:
     Args:
         model: moved to the machine's device and precision, in place.
         machine: device and precision.
-        recipe: the optimizer's settings, and how many layers are trained.
-        folder: where the base's and the best weights are kept; None keeps them in memory.
+        recipe: settings of the optimizer and the number of trained layers.
+        folder: where the base's and the best weights are stored; None stores them in memory.
 
     Raises:
-        InputError: the model has fewer layers than are to be trained.
+        InputError: the recipe trains more layers than the model has.
         StorageError: the folder can't be written.
     """
 
@@ -55,43 +55,45 @@ class Weights:
 
         self.model = model
         self.stored_dtype = model.dtype
-        """Precision the bot is saved in: that of its base."""
+        """Precision of the saved bot: that of its base."""
         self.layers = Layers(model, recipe.layers or 0)
         device = torch.device(machine.device)
-        full = {
+        fp32_params = {
             n: p.detach().to(device, torch.float32)
             for n, p in model.named_parameters()
             if p.requires_grad
         }
-        halved = machine.precision == "bf16"
-        self.kept = WeightStore(folder)
-        self.rounds_frozen = halved and self.layers.partly and self.stored_dtype != torch.bfloat16
+        self.bf16 = machine.precision == "bf16"
+        self.store = WeightStore(folder)
+        self.rounds_frozen = (
+            self.bf16 and self.layers.partly and self.stored_dtype != torch.bfloat16
+        )
+        """Whether frozen weights are stored, as converting the model rounds them."""
         if self.rounds_frozen:
-            self.kept.put(
+            self.store.save(
                 _FROZEN,
                 {n: p.detach().cpu() for n, p in model.named_parameters() if not p.requires_grad},
             )
-        language_model.convert(model, device, torch.bfloat16 if halved else torch.float32)
-        self.computing = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.masters: dict[str, torch.Tensor] = (
-            {name: weight.requires_grad_() for name, weight in full.items()}
-            if halved
-            else dict(self.computing)
+        language_model.convert(model, device, torch.bfloat16 if self.bf16 else torch.float32)
+        self.model_params = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.master_params: dict[str, torch.Tensor] = (
+            {name: weight.requires_grad_() for name, weight in fp32_params.items()}
+            if self.bf16
+            else dict(self.model_params)
         )
-        self.separate = halved
         self.clip = recipe.clip
-        self.optimizer = _adamw(self.masters, machine, recipe)
-        self.kept.put(_BASE, self._stored())
+        self.optimizer = _adamw(self.master_params, machine, recipe)
+        self.store.save(_BASE, self._to_stored_dtype())
         self.best = _BASE
-        """Name of the best set of weights among those kept."""
+        """Name of the best set of weights in the store."""
 
     def update(self, learning_rate: float) -> None:
-        """One optimizer step from the gradients of the model, which are then cleared."""
+        """Take one optimizer step and clear the gradients."""
         self.set_rate(learning_rate)
         self.apply()
 
     def set_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of the next steps; on CUDA where captured steps read it."""
+        """Set the learning rate; on CUDA it is a tensor that captured steps read."""
         import torch
 
         for group in self.optimizer.param_groups:
@@ -101,22 +103,22 @@ class Weights:
                 group["lr"] = learning_rate
 
     def apply(self) -> None:
-        """:meth:`update` at the rate set; on CUDA nothing in it waits for the device."""
+        """Take one optimizer step at the current rate; on CUDA nothing waits for the device."""
         import torch
 
-        if self.separate and self.model.device.type == "cpu":
-            adamw_bf16.step(self.optimizer, self.masters, self.computing, self.clip)
+        if self.bf16 and self.model.device.type == "cpu":
+            adamw_bf16.step(self.optimizer, self.master_params, self.model_params, self.clip)
             return
-        if self.separate:
-            self._take_gradients()
-        torch.nn.utils.clip_grad_norm_(list(self.masters.values()), self.clip)
+        if self.bf16:
+            self._move_gradients_to_masters()
+        torch.nn.utils.clip_grad_norm_(list(self.master_params.values()), self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._copy_to_model()
 
     @contextmanager
     def capturable(self) -> Iterator[None]:
-        """Let steps be captured; only then, as the optimizer warns of it otherwise."""
+        """Mark the optimizer as capturable inside; outside of a capture it would warn."""
         for group in self.optimizer.param_groups:
             group["capturable"] = True
         try:
@@ -126,41 +128,41 @@ class Weights:
                 group["capturable"] = False
 
     def drop_gradients(self) -> None:
-        """Forget gradients of a step that isn't taken."""
-        for weight in (*self.computing.values(), *self.masters.values()):
+        """Discard the gradients of a step that isn't taken."""
+        for weight in (*self.model_params.values(), *self.master_params.values()):
             weight.grad = None
 
-    def keep_best(self) -> None:
-        """Remember the weights as they are now."""
-        self.kept.put(_BEST, self._stored())
+    def save_best(self) -> None:
+        """Store the current weights as the best."""
+        self.store.save(_BEST, self._to_stored_dtype())
         self.best = _BEST
 
     def snapshot(self) -> dict[str, torch.Tensor]:
-        """A copy of the weights as they are now; no step can follow, the moments are gone."""
-        self._drop_moments()
-        return {name: weight.detach().clone() for name, weight in self.masters.items()}
+        """Copy the current weights and drop the optimizer's state; no step can follow."""
+        self._drop_optimizer_state()
+        return {name: weight.detach().clone() for name, weight in self.master_params.items()}
 
-    def go(self, share: float, end: dict[str, torch.Tensor]) -> None:
-        """Take the weights that lie so far on the straight way from the base to others."""
+    def set_interpolated(self, weight: float, trained: dict[str, torch.Tensor]) -> None:
+        """Set the parameters to ``base + weight * (trained - base)``."""
         import torch
 
-        base = self.kept.take(_BASE)
+        base = self.store.load(_BASE)
         with torch.no_grad():
-            for name, weight in self.masters.items():
-                begin = base[name].to(weight.device, torch.float32)
-                weight.copy_(torch.lerp(begin, end[name], share))
+            for name, param in self.master_params.items():
+                base_param = base[name].to(param.device, torch.float32)
+                param.copy_(torch.lerp(base_param, trained[name], weight))
         self._copy_to_model()
 
     def load_best(self) -> None:
-        """Put the best weights into the model, in the precision they will be saved in.
+        """Load the best weights into the model, in the precision of the saved bot.
 
         No step can follow.
         """
         import torch
 
-        self._drop_moments()
-        best = self.kept.take(self.best)
-        frozen = self.kept.take(_FROZEN) if self.rounds_frozen else {}
+        self._drop_optimizer_state()
+        best = self.store.load(self.best)
+        frozen = self.store.load(_FROZEN) if self.rounds_frozen else {}
         language_model.convert(self.model, self.model.device, self.stored_dtype)
         weights = dict(self.model.named_parameters())
         with torch.no_grad():
@@ -170,20 +172,27 @@ class Weights:
         self.model.eval()
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All that is needed to go on but the weights kept: weights, moments, the generator."""
+        """Tensors of a checkpoint: weights, optimizer state and random generators.
+
+        Sets of weights in the store are not included.
+        """
         import torch
 
-        found = {"rng": torch.get_rng_state()}
+        tensors = {"rng": torch.get_rng_state()}
         if (device := self.model.device).type != "cpu":
-            found["device_rng"] = torch.get_device_module(device).get_rng_state()
-        for name, weight in self.masters.items():
-            found[f"weight.{name}"] = weight.detach()
+            tensors["device_rng"] = torch.get_device_module(device).get_rng_state()
+        for name, weight in self.master_params.items():
+            tensors[f"weight.{name}"] = weight.detach()
             for key, value in self.optimizer.state[weight].items():
-                found[f"{key}.{name}"] = value
-        return found
+                tensors[f"{key}.{name}"] = value
+        return tensors
 
     def restore(self, tensors: dict[str, torch.Tensor], best: str) -> None:
-        """Take back what :meth:`tensors` gave, and which of the weights kept were the best.
+        """Restore the state from a checkpoint.
+
+        Args:
+            tensors: what :meth:`tensors` returned.
+            best: name of the best set of weights in the store.
 
         Raises:
             KeyError: a weight is missing.
@@ -192,12 +201,12 @@ class Weights:
 
         torch.set_rng_state(tensors["rng"])
         self.best = best
-        if before := {n: tensors[f"best.{n}"] for n in self.masters if f"best.{n}" in tensors}:
-            self.kept.put(_BEST, before)  # checkpoints once held them
+        if old := {n: tensors[f"best.{n}"] for n in self.master_params if f"best.{n}" in tensors}:
+            self.store.save(_BEST, old)  # older checkpoints include the best weights
             self.best = _BEST
         if (device := self.model.device).type != "cpu" and "device_rng" in tensors:
             torch.get_device_module(device).set_rng_state(tensors["device_rng"])
-        for name, weight in self.masters.items():
+        for name, weight in self.master_params.items():
             with torch.no_grad():
                 weight.copy_(tensors[f"weight.{name}"])
             if f"exp_avg.{name}" in tensors:
@@ -207,49 +216,50 @@ class Weights:
                 }
         self._copy_to_model()
 
-    def _drop_moments(self) -> None:
-        """Make room for a set of weights kept, so that it isn't the end that takes most memory."""
+    def _drop_optimizer_state(self) -> None:
+        """Free memory for a stored set of weights, so that memory doesn't peak after training."""
         self.optimizer.state.clear()
         devices.trim_heap()
 
-    def _take_gradients(self) -> None:
-        """Move the model's gradients to the masters, in fp32."""
+    def _move_gradients_to_masters(self) -> None:
+        """Move the model's gradients to the master parameters, in fp32."""
         import torch
 
-        found = {n: w.grad for n, w in self.computing.items() if w.grad is not None}
-        gradients = list(found.values())
-        taken = [torch.empty_like(self.masters[name]) for name in found]
-        torch._foreach_copy_(taken, gradients)  # few kernels for all weights
-        for weight in self.computing.values():
+        gradients = {n: w.grad for n, w in self.model_params.items() if w.grad is not None}
+        fp32_gradients = [torch.empty_like(self.master_params[name]) for name in gradients]
+        torch._foreach_copy_(fp32_gradients, list(gradients.values()))  # few kernels for all
+        for weight in self.model_params.values():
             weight.grad = None
-        for name, gradient in zip(found, taken, strict=True):
-            self.masters[name].grad = gradient
+        for name, gradient in zip(gradients, fp32_gradients, strict=True):
+            self.master_params[name].grad = gradient
 
     def _copy_to_model(self) -> None:
+        """Round the master parameters into the model."""
         import torch
 
-        if self.separate:
-            masters = [self.masters[name] for name in self.computing]
+        if self.bf16:
+            masters = [self.master_params[name] for name in self.model_params]
             with torch.no_grad():
-                torch._foreach_copy_(list(self.computing.values()), masters)
+                torch._foreach_copy_(list(self.model_params.values()), masters)
 
-    def _stored(self) -> dict[str, torch.Tensor]:
+    def _to_stored_dtype(self) -> dict[str, torch.Tensor]:
+        """The current weights on the CPU, in the precision of the saved bot."""
         return {
             name: weight.detach().to("cpu", self.stored_dtype)
-            for name, weight in self.masters.items()
+            for name, weight in self.master_params.items()
         }
 
 
 def _adamw(
     weights: dict[str, torch.Tensor], machine: ComputeDevice, recipe: Recipe
 ) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only."""
+    """Create AdamW with weight decay on matrices only."""
     import torch
 
     matrices = [weight for weight in weights.values() if weight.ndim >= 2]
     vectors = [weight for weight in weights.values() if weight.ndim < 2]
     rate = recipe.learning_rate
-    on_cuda = machine.device == "cuda"  # there captured steps read it from memory
+    on_cuda = machine.device == "cuda"  # captured steps read the rate from a tensor
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": recipe.weight_decay},

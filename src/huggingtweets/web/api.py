@@ -1,4 +1,4 @@
-"""The endpoints for programs: the same service as the pages, plain values in and out.
+"""HTTP endpoints for programs. They use the same service as the pages and return plain JSON.
 
 .. code-block:: python
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 
 def add(context: PageContext) -> None:
-    """Add them to the page under construction."""
+    """Add the endpoints to the Gradio app that is being built."""
     service, visitor = context.service, context.visitor
 
     def upload(request: gr.Request, file: gr.FileData) -> str:
-        """Send a file with posts; what comes back is a source for the others."""
-        return _told(lambda: _kept(context, request, file))
+        """Upload a file with posts. Returns a source for the other endpoints."""
+        return _call(lambda: _keep_upload(context, request, file))
 
     def inspect(request: gr.Request, sources: list[str], author: str = "") -> dict[str, Any]:
-        """What is in sources: counts, ten kept posts, what is left out, how long it would take."""
+        """Preview sources: counts, example posts, dropped posts, expected training time."""
         order = TrainingRequest(sources=tuple(sources), author=author or None)
-        return _told(lambda: asdict(service.inspect(visitor(request), order)))
+        return _call(lambda: asdict(service.inspect(visitor(request), order)))
 
     def submit(  # noqa: PLR0917 - Gradio calls by position
         request: gr.Request,
@@ -51,7 +51,7 @@ def add(context: PageContext) -> None:
         name: str = "",
         author: str = "",
     ) -> str:
-        """Queue a training; the name it has is told at once."""
+        """Queue a training. Returns the name of the run."""
         order = TrainingRequest(
             sources=tuple(sources),
             base=base,
@@ -60,11 +60,11 @@ def add(context: PageContext) -> None:
             name=name or None,
             author=author or None,
         )
-        return _told(lambda: service.submit(visitor(request), order))
+        return _call(lambda: service.submit(visitor(request), order))
 
     def status(request: gr.Request, name: str) -> dict[str, Any]:
-        """How far a run is."""
-        return _told(lambda: asdict(service.status(visitor(request), name)))
+        """The status of a run."""
+        return _call(lambda: asdict(service.status(visitor(request), name)))
 
     def write(  # noqa: PLR0917
         request: gr.Request,
@@ -75,12 +75,12 @@ def add(context: PageContext) -> None:
         max_chars: int = 280,
         seed: int = -1,
     ) -> Iterator[list[dict[str, Any]]]:
-        """New posts, all so far each time one is finished; a seed of -1 draws anew."""
+        """Generate posts; yields all posts so far after each one. -1 is a random seed."""
         posts: list[dict[str, Any]] = []
-        wanted = seed if seed >= 0 else None
+        fixed_seed = seed if seed >= 0 else None
         try:
             for post in service.write(
-                visitor(request), name, prompt, n, temperature, max_chars, wanted
+                visitor(request), name, prompt, n, temperature, max_chars, fixed_seed
             ):
                 posts = [*posts, asdict(post)]
                 yield posts
@@ -89,21 +89,21 @@ def add(context: PageContext) -> None:
 
     def gallery(request: gr.Request) -> list[dict[str, Any]]:
         """All bots, newest first."""
-        return _told(lambda: [asdict(bot) for bot in service.gallery(visitor(request))])
+        return _call(lambda: [asdict(bot) for bot in service.gallery(visitor(request))])
 
     for function in (upload, inspect, submit, status, write, gallery):
         api(function, api_name=function.__name__, concurrency_limit=None)
 
 
-def _kept(context: PageContext, request: gr.Request, file: Any) -> str:  # noqa: ANN401 - a dict
-    path = context.uploaded_file(file["path"])  # whatever the annotation above promises
+def _keep_upload(context: PageContext, request: gr.Request, file: Any) -> str:  # noqa: ANN401
+    path = context.uploaded_file(file["path"])  # Gradio passes a dict, despite the annotation
     name = Path(file.get("orig_name") or path.name).name
     return str(context.service.keep_upload(context.visitor(request), path, name))
 
 
-def _told(ask: Callable[[], T]) -> T:
-    """The answer, or the one sentence that says why there is none."""
+def _call(endpoint: Callable[[], T]) -> T:
+    """Call the service and turn its errors into Gradio's."""
     try:
-        return ask()
+        return endpoint()
     except HuggingTweetsError as error:
         raise gr.Error(str(error), print_exception=False) from error

@@ -1,9 +1,11 @@
-"""Posts as cards, and the small pieces of pages that several of them show."""
+"""Components that several pages share: post cards, messages, the bot picker, form fields."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
 
 from huggingtweets.errors import InputError
 from huggingtweets.web.templating import render
@@ -14,28 +16,34 @@ if TYPE_CHECKING:
     from huggingtweets.serving.schemas import BotPage, BotSummary, SourcePreview, WrittenPost
     from huggingtweets.serving.service import Service
 
-_FRESH = 0.6  # share of new words from which a post counts as the bot's own on its badge
-_CHIPS = 24
+WITH_PROGRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+"""Event listener options that show Gradio's progress indicator."""
+
+NO_PROGRESS: dict[str, Any] = {**WITH_PROGRESS, "show_progress": "hidden"}
+"""Event listener options without Gradio's progress indicator."""
+
+_FRESH = 0.6  # share of new words from which a post gets the best novelty badge
+_MAX_PICKER_BOTS = 24
 _REASONS = {
-    "retweets": "reposts are somebody else’s words.",
-    "short": "fewer than three words besides links and names say little.",
-    "duplicates": "the same words stand in an earlier post.",
+    "retweets": "reposts are someone else’s words.",
+    "short": "posts with fewer than three words, not counting links and names, say little.",
+    "duplicates": "an earlier post has the same words.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A post as it is shown.
+    """The card of a generated post.
 
     Attributes:
-        text: as the bot wrote it.
-        prompt: what it was to begin with.
+        text: of the post.
+        prompt: the text it had to begin with.
         novelty: share of new words, or None.
-        level: ``fresh``, ``some`` or ``copy``; the colour of its badge.
-        nearest: the real post it shares most with, or None.
-        copied_words: how many in a row.
-        links: network and address to share it.
-        is_favourite: whether it is marked.
+        level: colour of the novelty badge: ``fresh``, ``some`` or ``copy``.
+        nearest: the real post that shares the longest run of words, or None.
+        copied_words: length of that run.
+        links: pairs of network name and share link.
+        is_favourite: whether it is a favourite.
     """
 
     text: str
@@ -49,22 +57,22 @@ class Card:
 
 
 class PostList:
-    """The cards of one bot's new posts, drawn anew as they come.
+    """A growing list of cards for one bot's new posts.
 
     Args:
-        service: makes the links.
-        visitor: who looks.
-        page: the bot.
-        wanted: posts that are to come.
+        service: makes the share links.
+        visitor: who views the list.
+        page: of the bot.
+        expected: number of posts that were requested.
     """
 
-    def __init__(self, service: Service, visitor: str, page: BotPage, wanted: int) -> None:
+    def __init__(self, service: Service, visitor: str, page: BotPage, expected: int) -> None:
         self._service, self._visitor, self._page = service, visitor, page
-        self._wanted = wanted
+        self._expected = expected
         self._cards: list[Card] = []
 
     def add(self, post: WrittenPost) -> None:
-        """One more post."""
+        """Add a post."""
         self._cards.append(
             Card(
                 text=post.text,
@@ -79,7 +87,7 @@ class PostList:
         )
 
     def html(self, *, done: bool = False) -> str:
-        """All cards so far, and places for those that are still to come."""
+        """All cards so far, and placeholders for posts that are still missing."""
         bot, count = self._page.summary, len(self._cards)
         return render(
             "posts",
@@ -88,26 +96,58 @@ class PostList:
             authors=bot.authors or (bot.name,),
             mine=bot.mine,
             label="New posts by the " + bot.title,
-            label_of=bot.title,
-            missing=0 if done else self._wanted - count,
-            say=f"{count} posts written." if done else "",
+            bot_title=bot.title,
+            missing=0 if done else self._expected - count,
+            announcement=f"{count} posts written." if done else "",
         )
 
     def _links(self, text: str) -> tuple[tuple[str, str], ...]:
         try:
             return tuple(self._service.share_links(self._visitor, self._page.summary.name, text))
-        except InputError:  # nothing is left of it that could be shared
+        except InputError:  # nothing of the post can be shared
             return ()
 
 
-def message(text: str, *, error: bool = False, go: str = "", link: str = "Go on") -> str:
-    """One sentence, and where it leads."""
-    return render("message", text=text, kind="error" if error else "", go=go, link=link)
+def html_slot(elem_id: str | None = None, html: str = "") -> gr.HTML:
+    """A container for our own HTML, without Gradio's styles and scripts."""
+    return gr.HTML(html, elem_id=elem_id, apply_default_css=False, js_on_load=None)
 
 
-def found(value: SourcePreview) -> str:
-    """What the sources hold."""
-    return render("found", found=value, reasons=_REASONS)
+def prompt_box() -> gr.Textbox:
+    """The field for a prompt."""
+    return gr.Textbox(
+        label="Beginning", placeholder="My dream is", max_length=200, elem_id="prompt"
+    )
+
+
+def sampling_sliders() -> tuple[gr.Slider, gr.Slider]:
+    """Sliders for temperature and length."""
+    with gr.Row():
+        temperature = gr.Slider(
+            0.2, 1.5, 0.7, step=0.1, label="Temperature",
+            info="low is predictable, high is surprising", elem_id="temperature",
+        )  # fmt: skip
+        length = gr.Slider(
+            40, 500, 280, step=10, label="Length", info="in characters, at most", elem_id="length"
+        )
+    return temperature, length
+
+
+def message(text: str, *, error: bool = False, go_to: str = "", link: str = "Continue") -> str:
+    """A sentence for the visitor.
+
+    Args:
+        text: the sentence.
+        error: whether to style it as an error.
+        go_to: address that the browser opens right away.
+        link: text of the link to that address.
+    """
+    return render("message", text=text, kind="error" if error else "", go_to=go_to, link=link)
+
+
+def source_preview(preview: SourcePreview) -> str:
+    """The content of a request's sources."""
+    return render("preview", preview=preview, reasons=_REASONS)
 
 
 def bot_picker(
@@ -116,21 +156,21 @@ def bot_picker(
     address: Callable[[str], str],
     label: str = "",
 ) -> str:
-    """Links to the same page with each of the bots, newest first.
+    """Links that open the same page with another bot, newest first.
 
     Args:
         bots: to choose from.
-        chosen: the name of the one that is.
-        address: of the page with another bot.
-        label: what is chosen, shown where a page has two of these.
+        chosen: name of the current bot.
+        address: returns the address of the page with a given bot.
+        label: heading, for a page with two pickers.
     """
     return render(
-        "chips",
-        bots=[(bot, address(bot.name)) for bot in bots[:_CHIPS]],
+        "bot_picker",
+        bots=[(bot, address(bot.name)) for bot in bots[:_MAX_PICKER_BOTS]],
         chosen=chosen,
-        more=len(bots) if len(bots) > _CHIPS else 0,
-        label=label or "Which bot",
-        is_told=bool(label),
+        total=len(bots) if len(bots) > _MAX_PICKER_BOTS else 0,
+        label=label or "Choose a bot",
+        has_heading=bool(label),
     )
 
 

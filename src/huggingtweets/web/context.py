@@ -1,4 +1,4 @@
-"""What all pages share: the service, who asks, what their address says."""
+"""What all pages share: the service, the visitor of a request and its query parameters."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """Behind every page.
+    """The context of every page.
 
     Attributes:
-        service: does all that is to be done.
+        service: does the work.
         settings: of the server.
     """
 
@@ -31,29 +31,44 @@ class PageContext:
     settings: Settings
 
     def visitor(self, request: gr.Request) -> str:
-        """Who asks; the guard has put it there and let nobody through who may not."""
-        visitor: Visitor = _inner(request).state.visitor
+        """Id of the visitor, as set by the security middleware."""
+        visitor: Visitor = _http_request(request).state.visitor
         return visitor.id
 
     def uploaded_file(self, path: str) -> Path:
-        """A file that was sent just now.
+        """A file that the browser has just uploaded.
 
         Raises:
-            InputError: it is any other file of this machine, whatever the request says.
+            InputError: the path is not an uploaded file.
         """
         file = Path(path).resolve()
-        if not file.is_relative_to(arriving(self.settings).resolve()) or not file.is_file():
-            raise InputError("That file didn't arrive; send it again.")
+        if not file.is_relative_to(incoming_uploads(self.settings).resolve()) or not file.is_file():
+            raise InputError("The file was not uploaded; add it again.")
         return file
 
     def query_param(self, request: gr.Request, key: str) -> str:
-        """A part of the page's address, empty where it isn't there."""
-        return str(_inner(request).query_params.get(key, ""))
+        """A query parameter of the page's address, empty if missing."""
+        return str(_http_request(request).query_params.get(key, ""))
 
     def finished_bots(self, request: gr.Request) -> list[BotSummary]:
-        """Bots that are done, newest first."""
+        """All finished bots, newest first."""
         bots = self.service.gallery(self.visitor(request))
         return [bot for bot in bots if bot.state == "done"]
+
+    def selected_bot(
+        self, request: gr.Request, key: str = "bot", *, own: bool = False, other_than: str = ""
+    ) -> str:
+        """Name of the bot in the page's address, or of the newest finished bot.
+
+        Args:
+            request: of the page.
+            key: query parameter that names the bot.
+            own: whether to consider only the visitor's own bots.
+            other_than: bot to skip, if there is another one.
+        """
+        if name := self.query_param(request, key):
+            return name
+        return self.service.newest_bot(self.visitor(request), own=own, other_than=other_than)
 
     def header(self, here: str, title: str, lead: str, step: int = 0) -> str:
         """The top of a page."""
@@ -61,13 +76,13 @@ class PageContext:
         return render("header", here=here, title=title, lead=lead, step=step, shared=shared)
 
 
-def arriving(settings: Settings) -> Path:
-    """Where uploads wait until they are kept."""
+def incoming_uploads(settings: Settings) -> Path:
+    """The folder where Gradio puts files before the service accepts them."""
     return settings.out.absolute() / ".app" / "arriving"
 
 
-def _inner(request: gr.Request) -> Request:
-    inner = request.request
-    if inner is None:  # Gradio's promise for whatever comes over HTTP
+def _http_request(request: gr.Request) -> Request:
+    http_request = request.request
+    if http_request is None:  # Gradio sets it for every request over HTTP
         raise RuntimeError("This request didn't come over HTTP.")
-    return inner
+    return http_request

@@ -1,7 +1,7 @@
-"""The loss curve as a small SVG of our own: no script, no library, readable in light and dark.
+"""The loss curve as an SVG without scripts, readable in light and dark themes.
 
-Training loss is in nats a token, the held-out measure in bits per byte, so each has its own axis;
-what they share is the steps below.
+Training loss is in nats per token (left axis), held-out loss in bits per byte (right axis). Both
+are plotted over the training steps.
 """
 
 from __future__ import annotations
@@ -18,71 +18,73 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 14, 34
 _TICKS = 4
 
 
-def draw(
+def loss_curve(
     training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], last_step: int
 ) -> Markup:
-    """The curve, empty where there is no point yet.
+    """The curve as HTML, empty if there are no points.
 
     Args:
-        training: step and mean training loss, nats a token.
-        held_out: step and held-out bits per byte.
-        last_step: the training's last step, the right end.
+        training: pairs of step and mean training loss in nats per token.
+        held_out: pairs of step and held-out bits per byte.
+        last_step: of the whole training; the right end of the axis.
     """
     if not training and not held_out:
         return Markup()
     right = max([last_step, 1, *(step for step, _ in (*training, *held_out))])
-    parts = [_steps(right)]
+    parts = [_step_axis(right)]
     for values, side, name in ((training, "left", "train"), (held_out, "right", "held")):
         if values:
-            low, high = _span([value for _, value in values])
-            parts.append(_axis(low, high, side))
+            low, high = _value_range([value for _, value in values])
+            parts.append(_value_axis(low, high, side))
             parts.append(_line(values, low, high, right, name))
     return Markup(
-        '<figure class="curve"><svg viewBox="0 0 {w} {h}" role="img" aria-label="{label}">{all}'
+        '<figure class="curve"><svg viewBox="0 0 {w} {h}" role="img" aria-label="{label}">{shapes}'
         "</svg><figcaption>{legend}</figcaption></figure>"
     ).format(
         w=_WIDTH,
         h=_HEIGHT,
-        label=_told(training, held_out),
-        all=Markup().join(parts),
+        label=_description(training, held_out),
+        shapes=Markup().join(parts),
         legend=Markup(
-            '<span class="key train">training loss, nats a token (left)</span>'
-            '<span class="key held">held-out, bits per byte (right), lower is better</span>'
+            '<span class="key train">training loss, nats per token (left)</span>'
+            '<span class="key held">held-out loss, bits per byte (right); lower is better</span>'
         ),
     )
 
 
-def _told(training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]]) -> str:
-    """The curve in words."""
-    said = []
+def _description(
+    training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]]
+) -> str:
+    """The curve in words, for screen readers."""
+    sentences = []
     if training:
-        said.append(
-            f"Training loss went from {training[0][1]:.2f} to {training[-1][1]:.2f} nats a token"
+        sentences.append(
+            f"Training loss went from {training[0][1]:.2f} to {training[-1][1]:.2f} nats per token"
             f" by step {training[-1][0]:.0f}."
         )
     if held_out:
         values = ", ".join(f"{value:.3f} at step {step:.0f}" for step, value in held_out[-8:])
-        said.append(f"Held-out bits per byte: {values}.")
-    return " ".join(said)
+        sentences.append(f"Held-out bits per byte: {values}.")
+    return " ".join(sentences)
 
 
 def _line(
     values: Sequence[tuple[float, float]], low: float, high: float, right: float, name: str
 ) -> Markup:
-    spots = [(_x(step, right), _y(value, low, high)) for step, value in values]
-    drawn = Markup('<polyline class="{}" points="{}"/>').format(
-        name, " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+    points = [(_x(step, right), _y(value, low, high)) for step, value in values]
+    shapes = Markup('<polyline class="{}" points="{}"/>').format(
+        name, " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     )
     if name == "held":
-        for x, y in spots:
-            drawn += Markup('<circle class="held" cx="{}" cy="{}" r="4"/>').format(
+        for x, y in points:
+            shapes += Markup('<circle class="held" cx="{}" cy="{}" r="4"/>').format(
                 f"{x:.1f}", f"{y:.1f}"
             )
-    return drawn
+    return shapes
 
 
-def _axis(low: float, high: float, side: str) -> Markup:
-    """Numbers at the side, and lines across for the left one."""
+def _value_axis(low: float, high: float, side: str) -> Markup:
+    """The numbers of a vertical axis; the left one also has grid lines."""
     parts = []
     for i in range(_TICKS):
         value = low + (high - low) * i / (_TICKS - 1)
@@ -93,17 +95,17 @@ def _axis(low: float, high: float, side: str) -> Markup:
                     _LEFT, _WIDTH - _RIGHT, y=f"{y:.1f}"
                 )
             )
-        at, anchor = (_LEFT - 8, "end") if side == "left" else (_WIDTH - _RIGHT + 8, "start")
+        x, anchor = (_LEFT - 8, "end") if side == "left" else (_WIDTH - _RIGHT + 8, "start")
         parts.append(
             Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-                side, at, f"{y + 4:.1f}", anchor, f"{value:.2f}"
+                side, x, f"{y + 4:.1f}", anchor, f"{value:.2f}"
             )
         )
     return Markup().join(parts)
 
 
-def _steps(right: float) -> Markup:
-    """Numbers below."""
+def _step_axis(right: float) -> Markup:
+    """The numbers of the horizontal axis."""
     texts = []
     for i in range(_TICKS + 1):
         step = right * i / _TICKS
@@ -115,11 +117,11 @@ def _steps(right: float) -> Markup:
     return Markup().join(texts)
 
 
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    """The range shown, with a little air; never empty."""
+def _value_range(values: Sequence[float]) -> tuple[float, float]:
+    """The range of an axis, with a margin of 6 %; never empty."""
     low, high = min(values), max(values)
-    air = (high - low) * 0.06 or 0.1
-    return low - air, high + air
+    margin = (high - low) * 0.06 or 0.1
+    return low - margin, high + margin
 
 
 def _x(step: float, right: float) -> float:

@@ -1,6 +1,6 @@
-"""What isn't Gradio's: login, links that find a run again, downloads, and what cards do.
+"""Routes beside Gradio's: static files, login, short links, downloads, actions of post cards.
 
-Whose something is, the service says: a name that isn't the visitor's is answered as one that
+The service decides who may access what: another visitor's private run is answered like one that
 doesn't exist.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Body, Form, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -32,21 +32,21 @@ _FILES = {
     "Inter-SemiBold.otf": (_FONTS / "Inter-SemiBold.otf", "font/otf"),
 }
 _PRIVATE = {"cache-control": "private, no-store"}
-_Post = Annotated[str, Body(max_length=5_000)]  # as a card sends it back
+_Post = Annotated[str, Body(max_length=5_000)]
 
 
-def routes(service: Service, door: SessionAuth) -> APIRouter:
-    """All of them."""
+def routes(service: Service, auth: SessionAuth) -> APIRouter:
+    """All routes."""
     router = APIRouter()
-    _files(router)
-    _login(router, door)
-    _links(router)
-    _downloads(router, service)
-    _acts(router, service)
+    _add_files(router)
+    _add_login(router, auth)
+    _add_links(router)
+    _add_downloads(router, service)
+    _add_actions(router, service)
     return router
 
 
-def _files(router: APIRouter) -> None:
+def _add_files(router: APIRouter) -> None:
     @router.get("/ui/alive")
     def alive() -> dict[str, bool]:
         return {"alive": True}
@@ -59,46 +59,47 @@ def _files(router: APIRouter) -> None:
         return FileResponse(path, media_type=kind, headers={"cache-control": "max-age=600"})
 
 
-def _login(router: APIRouter, door: SessionAuth) -> None:
-    attempts = LoginThrottle()
+def _add_login(router: APIRouter, auth: SessionAuth) -> None:
+    throttle = LoginThrottle()
 
     def form(next_page: str, message: str = "", status: int = 200) -> HTMLResponse:
         return HTMLResponse(render("login", next=next_page, message=message), status)
 
     @router.get("/login")
-    def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - stands in the address
-        return _redirect("/") if _visitor(request).may_enter else form(_local(next))
+    def login_form(request: Request, next: str = "/") -> Response:  # noqa: A002 - query parameter
+        return _redirect("/") if _visitor(request).may_enter else form(_local_path(next))
 
     @router.post("/login")
-    def enter(
+    def login(
         request: Request,
         password: Annotated[str, Form(max_length=1000)] = "",
         next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
     ) -> Response:
         address = request.client.host if request.client else ""
         is_page = "text/html" in request.headers.get("accept", "")
-        fault, status = "", 200
-        if not door.is_shared:
+        error, status = "", 200
+        if not auth.is_shared:
             return _redirect("/") if is_page else JSONResponse({"success": True})
-        if attempts.too_many(address):
-            fault, status = "Too many wrong passwords; wait a minute.", 429
-        elif not door.is_password(password):
-            attempts.failed(address)
-            fault, status = "That is not the password.", 401
-        if fault:
-            return form(_local(next), fault, status) if is_page else _refused(fault, status)
-        answer = _redirect(_local(next)) if is_page else JSONResponse({"success": True})
-        answer.headers["set-cookie"] = door.header(_visitor(request).id, entered=True)
-        return answer
+        if throttle.is_blocked(address):
+            error, status = "Too many wrong passwords; wait a minute.", 429
+        elif not auth.is_password(password):
+            throttle.record_failure(address)
+            error, status = "Wrong password.", 401
+        if error:
+            path = _local_path(next)
+            return form(path, error, status) if is_page else _error(error, status)
+        response = _redirect(_local_path(next)) if is_page else JSONResponse({"success": True})
+        response.headers["set-cookie"] = auth.header(_visitor(request).id, logged_in=True)
+        return response
 
     @router.post("/leave")
-    def leave(request: Request) -> Response:
-        answer = _redirect("/login")
-        answer.headers["set-cookie"] = door.header(_visitor(request).id, entered=False)
-        return answer
+    def logout(request: Request) -> Response:
+        response = _redirect("/login")
+        response.headers["set-cookie"] = auth.header(_visitor(request).id, logged_in=False)
+        return response
 
 
-def _links(router: APIRouter) -> None:
+def _add_links(router: APIRouter) -> None:
     @router.get("/run/{name}")
     def run(name: str) -> Response:
         return _redirect(link_to("train", run=name))
@@ -108,22 +109,20 @@ def _links(router: APIRouter) -> None:
         return _redirect(link_to("bot", name=name))
 
 
-def _downloads(router: APIRouter, service: Service) -> None:
+def _add_downloads(router: APIRouter, service: Service) -> None:
     @router.get("/picture/{name}")
     def picture(request: Request, name: str) -> Response:
-        def found() -> Response:
+        def respond() -> Response:
             path = service.picture(_visitor(request).id, name)
-            return (
-                _not_found()
-                if path is None
-                else FileResponse(path, media_type="image/png", headers=_PRIVATE)
-            )
+            if path is None:
+                return _not_found()
+            return FileResponse(path, media_type="image/png", headers=_PRIVATE)
 
-        return _answered(found)
+        return _handle_errors(respond)
 
     @router.get("/download/{name}")
     def download(request: Request, name: str) -> Response:
-        def found() -> Response:
+        def respond() -> Response:
             path = service.export(_visitor(request).id, name)
             return FileResponse(
                 path,
@@ -133,11 +132,11 @@ def _downloads(router: APIRouter, service: Service) -> None:
                 background=BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True),
             )
 
-        return _answered(found)
+        return _handle_errors(respond)
 
     @router.get("/report/{name}")
     def report(request: Request, name: str) -> Response:
-        def found() -> Response:
+        def respond() -> Response:
             path = service.report_page(_visitor(request).id, name)
             if path is None:
                 return _not_found()
@@ -145,38 +144,39 @@ def _downloads(router: APIRouter, service: Service) -> None:
             headers = {**_PRIVATE, "content-security-policy": policy}
             return HTMLResponse(path.read_text("utf-8"), headers=headers)
 
-        return _answered(found)
+        return _handle_errors(respond)
 
 
-def _acts(router: APIRouter, service: Service) -> None:
+def _add_actions(router: APIRouter, service: Service) -> None:
     @router.post("/do/favourite")
     def favourite(
         request: Request, bot: Annotated[str, Body()], text: _Post, on: Annotated[bool, Body()]
     ) -> Response:
-        def done() -> Response:
+        def respond() -> Response:
             service.favourite(_visitor(request).id, bot, text, on)
             return JSONResponse({"on": on})
 
-        return _answered(done)
+        return _handle_errors(respond)
 
     @router.post("/do/picture")
     def picture(
         request: Request, bot: Annotated[str, Body()], text: _Post, prompt: _Post = ""
     ) -> Response:
-        def done() -> Response:
+        def respond() -> Response:
             service.set_picture(_visitor(request).id, bot, text, prompt)
             return JSONResponse({"done": True})
 
-        return _answered(done)
+        return _handle_errors(respond)
 
 
-def _answered(ask: Callable[[], Response]) -> Response:
+def _handle_errors(respond: Callable[[], Response]) -> Response:
+    """Turn the service's errors into JSON responses."""
     try:
-        return ask()
+        return respond()
     except BotError as error:
-        return _refused(str(error), 404)
+        return _error(str(error), 404)
     except HuggingTweetsError as error:
-        return _refused(str(error), 400)
+        return _error(str(error), 400)
 
 
 def _visitor(request: Request) -> Visitor:
@@ -184,10 +184,10 @@ def _visitor(request: Request) -> Visitor:
     return visitor
 
 
-def _local(address: str) -> str:
-    """The address if it is a page of ours, else the first page."""
-    fine = address.startswith("/") and address[1:2] not in ("/", "\\") and address.isprintable()
-    return address if fine else "/"
+def _local_path(address: str) -> str:
+    """The address if it is a path on this server, else the first page."""
+    is_local = address.startswith("/") and address[1:2] not in ("/", "\\")
+    return address if is_local and address.isprintable() else "/"
 
 
 def _redirect(address: str) -> Response:
@@ -195,9 +195,8 @@ def _redirect(address: str) -> Response:
 
 
 def _not_found() -> Response:
-    return _refused("There is nothing here.", 404)
+    return _error("Not found.", 404)
 
 
-def _refused(sentence: str, status: int) -> Response:
-    content: dict[str, Any] = {"error": sentence}
-    return JSONResponse(content, status)
+def _error(message: str, status: int) -> Response:
+    return JSONResponse({"error": message}, status)

@@ -1,14 +1,15 @@
-"""What stands before every request: the right host and origin, a visitor, and what pages may load.
+"""Security checks on every request: host, origin, login, size, and what a page may load.
 
-- **Host**: alone, only names of this machine are answered, so that no site can point its own name
-  here and read the answers (DNS rebinding). A shared server is protected by its password.
-- **Origin**: whatever changes something must come from a page of ours (CSRF). Browsers always say
-  where a ``POST`` comes from; programs such as ``gradio_client`` say nothing, and have no cookies
-  of others to misuse.
-- **Gradio's own file routes** are closed: they don't know whose a file is. Ours do (``routes.py``).
-- **Content security policy**: nothing from another host, no script but files of ours and the
-  inline ones of Gradio's page, which get a nonce. ``unsafe-eval`` is there because Gradio compiles
-  its components' templates in the browser; handlers in attributes (``onerror=``) stay forbidden.
+- **Host**: a server without a password answers only to names of this machine. Otherwise another
+  site could point its own name here and read the responses (DNS rebinding).
+- **Origin**: a request that changes something must come from our own pages (CSRF). Browsers always
+  send the origin of a ``POST``. Programs such as ``gradio_client`` send none, but they hold no
+  cookies of other people either.
+- **Gradio's own file routes** are closed, because they don't check who owns a file. Our routes do
+  (``routes.py``).
+- **Content security policy**: nothing from other hosts, and no scripts but our files and the inline
+  scripts of Gradio's page, which get a nonce. Gradio compiles templates in the browser, which needs
+  ``unsafe-eval``. Event handler attributes (``onerror=``) stay forbidden.
 """
 
 from __future__ import annotations
@@ -30,90 +31,92 @@ if TYPE_CHECKING:
     App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
-_SAFE = ("GET", "HEAD", "OPTIONS")
+_READ_METHODS = ("GET", "HEAD", "OPTIONS")
 _CLOSED = re.compile(
     r"/+(gradio_api/+)?"
     r"(file|proxy|stream|monitoring|runs|component_server|custom_component|deep_link|reload"
     r"|dev|vibe|process_recording|app_id|logout|docs|redoc|openapi\.json)(?![^=/?-])",
     re.IGNORECASE,
 )
-_OPEN = re.compile(r"/(login|ui/[\w.-]+|favicon\.ico)")
+_PUBLIC = re.compile(r"/(login|ui/[\w.-]+|favicon\.ico)")
 UPLOADS = re.compile(r"/+gradio_api/+upload/*")
-_SMALL = 4_000_000  # bytes of any request but an upload
+_MAX_BYTES = 4_000_000  # of a request that is not an upload
 _SCRIPT = re.compile(rb"<script(?=[\s>])")
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityPolicy:
-    """What is allowed.
+    """What requests and pages may do.
 
     Attributes:
-        hosts: names that are answered; None for all. ``*.example.org`` means any name below it.
-        origins: hosts of pages that may send requests, beside those that come from the same host.
-        frames: what may show the pages in a frame, as a CSP source, such as
+        hosts: host names the server answers to; None for all. ``*.example.org`` matches every name
+            below it.
+        origins: hosts of pages that may send requests, in addition to the server's own.
+        frames: sites that may show the pages in a frame, as a CSP source such as
             ``https://huggingface.co``.
-        most_bytes: of an upload.
+        max_upload_bytes: limit of an upload.
     """
 
     hosts: tuple[str, ...] | None
     origins: tuple[str, ...] = ()
     frames: str = "'none'"
-    most_bytes: int = 500_000_000
+    max_upload_bytes: int = 500_000_000
 
 
 class SecurityMiddleware:
-    """ASGI middleware around everything.
+    """Outermost ASGI middleware.
 
     Args:
-        app: what is guarded.
-        door: knows visitors.
-        rules: what is allowed.
+        app: the protected app.
+        auth: identifies visitors.
+        policy: what is allowed.
     """
 
-    def __init__(self, app: App, door: SessionAuth, rules: SecurityPolicy) -> None:
-        self._app, self._door, self._rules = app, door, rules
+    def __init__(self, app: App, auth: SessionAuth, policy: SecurityPolicy) -> None:
+        self._app, self._auth, self._policy = app, auth, policy
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it through."""
+        """Reject a request, or pass it on and add security headers to the response."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":  # Gradio 6 needs no web sockets
+        if scope["type"] != "http":  # Gradio 6 uses no web sockets
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = {key.decode("latin1"): value.decode("latin1") for key, value in scope["headers"]}
-        visitor = self._door.visitor(
-            _cookies(headers.get("cookie", "")).get(self._door.cookie_name)
+        visitor = self._auth.visitor(
+            _cookies(headers.get("cookie", "")).get(self._auth.cookie_name)
         )
         scope.setdefault("state", {})["visitor"] = visitor
-        answer = _ResponseWriter(send, self._rules.frames)
+        response = _ResponseWriter(send, self._policy.frames)
         if visitor.is_new:
-            answer.cookie = self._door.header(visitor.id, entered=False)
-        fault = self._fault(scope, headers) or _not_entered(scope, headers, visitor)
-        if fault is not None:
-            await answer.refuse(*fault)
+            response.cookie = self._auth.header(visitor.id, logged_in=False)
+        rejection = self._check(scope, headers) or _check_login(scope, headers, visitor)
+        if rejection is not None:
+            await response.reject(*rejection)
             return
-        if _is_page(headers):  # compressed, its scripts couldn't be given their nonce
+        if _wants_page(headers):  # a nonce can't be added to a compressed page
             scope["headers"] = [h for h in scope["headers"] if h[0] != b"accept-encoding"]
-        await self._app(scope, receive, answer.send)
+        await self._app(scope, receive, response.send)
 
-    def _fault(self, scope: Message, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _check(self, scope: Message, headers: dict[str, str]) -> tuple[int, str] | None:
+        """Status and message if the request must be rejected."""
         host, path = headers.get("host", "").lower(), scope["path"]
-        if self._rules.hosts is not None and not _matches(_name(host), self._rules.hosts):
-            return 421, "This server doesn't answer to that name."
-        if scope["method"] not in _SAFE and not self._may_change(host, headers):
+        if self._policy.hosts is not None and not _matches(_host_name(host), self._policy.hosts):
+            return 421, "This server doesn't answer to that host name."
+        if scope["method"] not in _READ_METHODS and not self._is_same_site(host, headers):
             return 403, "This request came from another site."
         if _CLOSED.match(path):
-            return 404, "There is nothing here."
-        limit = self._rules.most_bytes if UPLOADS.fullmatch(path) else _SMALL
+            return 404, "Not found."
+        limit = self._policy.max_upload_bytes if UPLOADS.fullmatch(path) else _MAX_BYTES
         if "transfer-encoding" in headers:
-            return 411, "Say how long the request is."
+            return 411, "The request needs a Content-Length header."
         size = headers.get("content-length", "0")
         if not size.isdecimal() or int(size) > limit:
-            return 413, f"That is too large; at most {limit / 1e6:,.0f} MB can be sent."
+            return 413, f"The request is too large; the limit is {limit / 1e6:,.0f} MB."
         return None
 
-    def _may_change(self, host: str, headers: dict[str, str]) -> bool:
+    def _is_same_site(self, host: str, headers: dict[str, str]) -> bool:
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return self._is_trusted(headers.get("origin", ""))
         origin = headers.get("origin")
@@ -122,30 +125,30 @@ class SecurityMiddleware:
         return urlsplit(origin).netloc.lower() == host or self._is_trusted(origin)
 
     def _is_trusted(self, origin: str) -> bool:
-        return _matches(_name(urlsplit(origin).netloc.lower()), self._rules.origins)
+        return _matches(_host_name(urlsplit(origin).netloc.lower()), self._policy.origins)
 
 
-def _not_entered(
+def _check_login(
     scope: Message, headers: dict[str, str], visitor: Visitor
 ) -> tuple[int, str] | None:
-    """Ask for the password; a page is asked for by leading to the form."""
-    if visitor.may_enter or _OPEN.fullmatch(scope["path"]):
+    """Redirect a page request without login to the login form; reject any other with 401."""
+    if visitor.may_enter or _PUBLIC.fullmatch(scope["path"]):
         return None
-    if scope["method"] == "GET" and _is_page(headers):
+    if scope["method"] == "GET" and _wants_page(headers):
         query = scope["query_string"].decode("latin1")
-        wanted = scope["path"] + (f"?{query}" if query else "")
-        return 303, f"/login?next={quote(wanted, safe='')}"
-    return 401, "Log in first: this server asks for a password."
+        target = scope["path"] + (f"?{query}" if query else "")
+        return 303, f"/login?next={quote(target, safe='')}"
+    return 401, "Log in first: this server needs a password."
 
 
 class _ResponseWriter:
-    """Puts the headers on an answer, and the nonce into a page."""
+    """Adds security headers to a response, and a nonce to the scripts of a page."""
 
     def __init__(self, send: Send, frames: str) -> None:
         self._send, self._frames = send, frames
         self.cookie: str | None = None
         self._nonce = secrets.token_urlsafe(16)
-        self._start: Message | None = None  # of a page that is held back until it is whole
+        self._start: Message | None = None  # of a page, held back until its body is complete
         self._body = b""
 
     async def send(self, message: Message) -> None:
@@ -164,8 +167,8 @@ class _ResponseWriter:
             return
         await self._send(message)
 
-    async def refuse(self, status: int, text: str) -> None:
-        """Answer with one sentence, or lead to another page."""
+    async def reject(self, status: int, text: str) -> None:
+        """Send a one-sentence response, or a redirect to ``text``."""
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         if status == 303:
             headers.append((b"location", text.encode("latin1", "ignore")))
@@ -180,7 +183,7 @@ class _ResponseWriter:
         await self._send({"type": "http.response.body", "body": body})
 
     def _with_headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        mine = {
+        own = {
             b"x-content-type-options": b"nosniff",
             b"referrer-policy": b"same-origin",
             b"cross-origin-opener-policy": b"same-origin",
@@ -188,17 +191,17 @@ class _ResponseWriter:
             b"permissions-policy": b"camera=(), microphone=(), geolocation=(), payment=()",
         }
         if self._frames == "'none'":
-            mine[b"x-frame-options"] = b"DENY"
-        there = {key.lower() for key, _ in headers}
-        if b"content-security-policy" not in there:
-            mine[b"content-security-policy"] = self._policy().encode()
-        kept = [h for h in headers if h[0].lower() not in mine and not h[0].startswith(b"access-")]
-        kept += mine.items()
-        if self.cookie is not None and b"set-cookie" not in there:
-            kept.append((b"set-cookie", self.cookie.encode()))
-        return kept
+            own[b"x-frame-options"] = b"DENY"
+        present = {key.lower() for key, _ in headers}
+        if b"content-security-policy" not in present:
+            own[b"content-security-policy"] = self._content_policy().encode()
+        result = [h for h in headers if h[0].lower() not in own and not h[0].startswith(b"access-")]
+        result += own.items()
+        if self.cookie is not None and b"set-cookie" not in present:
+            result.append((b"set-cookie", self.cookie.encode()))
+        return result
 
-    def _policy(self) -> str:
+    def _content_policy(self) -> str:
         return "; ".join(
             (
                 "default-src 'self'",
@@ -216,7 +219,7 @@ class _ResponseWriter:
         )
 
 
-def _is_page(headers: dict[str, str]) -> bool:
+def _wants_page(headers: dict[str, str]) -> bool:
     return "text/html" in headers.get("accept", "")
 
 
@@ -225,10 +228,10 @@ def _cookies(header: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _name(host: str) -> str:
-    """A host without its port."""
+def _host_name(host: str) -> str:
+    """A ``Host`` header without the port."""
     return re.sub(r":\d+$", "", host)
 
 
 def _matches(name: str, allowed: tuple[str, ...]) -> bool:
-    return any(name.endswith(one[1:]) if one.startswith("*.") else name == one for one in allowed)
+    return any(name.endswith(a[1:]) if a.startswith("*.") else name == a for a in allowed)

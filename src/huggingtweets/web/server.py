@@ -1,4 +1,4 @@
-"""The server: pages, routes and the guard around them, run by uvicorn until Ctrl-C."""
+"""The web server: pages, routes and middleware, run by uvicorn until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
 from huggingtweets.serving.schemas import Settings
-from huggingtweets.web.context import PageContext, arriving
+from huggingtweets.web.context import PageContext, incoming_uploads
 from huggingtweets.web.security import OWN_NAMES, SecurityMiddleware, SecurityPolicy
 from huggingtweets.web.sessions import SessionAuth
 from huggingtweets.web.upload_guard import UploadPathMiddleware
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from huggingtweets.serving.service import Service
 
 PORT = 7860
-"""Gradio's, which Spaces and Colab look for."""
+"""Gradio's port, which Spaces and Colab expect."""
 
-_SHORTEST_PASSWORD = 8
+_MIN_PASSWORD_LENGTH = 8
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the app is served; all faults are told at once.
+    """How the app is served. Invalid values raise one error that lists all problems.
 
     Attributes:
         settings: of the service.
-        host: the address it listens on; any but this machine's own takes a password.
-        port: 0 takes one that is free.
-        password: what visitors are asked for; None for one person alone.
+        host: address to listen on; any but this machine's own needs a password.
+        port: 0 for a free one.
+        password: that visitors must enter; None for one person alone.
         origins: hosts of proxies that show the page under their own name, such as Colab's.
-        frames: who may show it in a frame, as a CSP source; None for nobody.
+        frames: sites that may show the page in a frame, as a CSP source; None for no site.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -49,57 +49,57 @@ class Options:
     frames: str | None = None
 
     def __post_init__(self) -> None:
-        faults = []
+        problems = []
         if not 0 <= self.port <= 65535:
-            faults.append(f"--port must be from 0 to 65535, not {self.port}")
+            problems.append(f"--port must be from 0 to 65535, not {self.port}")
         if self.settings.max_upload_mb <= 0:
-            faults.append(f"--max-upload-mb must be over 0, not {self.settings.max_upload_mb:g}")
+            problems.append(f"--max-upload-mb must be over 0, not {self.settings.max_upload_mb:g}")
         if self.password is None and self.host not in ("127.0.0.1", "localhost", "::1"):
-            faults.append(
-                f"with --host {self.host} others can reach it, so it needs a password: give "
-                "--password, or put one into $HUGGINGTWEETS_PASSWORD"
+            problems.append(
+                f"with --host {self.host} others can reach the app, so it needs a password: give "
+                "--password or set $HUGGINGTWEETS_PASSWORD"
             )
-        if self.password is not None and len(self.password) < _SHORTEST_PASSWORD:
-            faults.append(f"the password must have at least {_SHORTEST_PASSWORD} characters")
+        if self.password is not None and len(self.password) < _MIN_PASSWORD_LENGTH:
+            problems.append(f"the password must have at least {_MIN_PASSWORD_LENGTH} characters")
         if self.settings.share_gallery and self.password is None:
-            faults.append("--share-gallery is for servers with a password")
-        if faults:
-            text = "; ".join(faults) + "."
+            problems.append("--share-gallery needs a password")
+        if problems:
+            text = "; ".join(problems) + "."
             raise InputError(text[0].upper() + text[1:] if text[0] != "-" else text)
 
 
 def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an ASGI app
-    """The whole app: guard, routes, pages.
+    """Build the ASGI app: middleware, routes and pages.
 
     Args:
         options: how it is served.
-        service: is to be started and stopped by the caller.
+        service: started and stopped by the caller.
 
     Raises:
         InputError: the extra ``app`` isn't installed.
     """
     _check_packages()
-    _quieten(options)
+    _configure_gradio(options)
     import gradio as gr
     from fastapi import FastAPI
 
     from huggingtweets.web.pages.site import build
     from huggingtweets.web.routes import routes
 
-    door = SessionAuth(service.secret(), options.password, framed=options.frames is not None)
+    auth = SessionAuth(service.secret(), options.password, framed=options.frames is not None)
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(routes(service, door))
-    with warnings.catch_warnings():  # that it does without the server-side rendering we don't want
+    app.include_router(routes(service, auth))
+    with warnings.catch_warnings():  # Gradio warns that server-side rendering is off, as intended
         warnings.simplefilter("ignore", UserWarning)
         _mount(gr, app, build(PageContext(service, options.settings)), options)
     return SecurityMiddleware(
-        UploadPathMiddleware(app, arriving(options.settings)), door, _rules(options)
+        UploadPathMiddleware(app, incoming_uploads(options.settings)), auth, _policy(options)
     )
 
 
 def _mount(gr: Any, app: Any, site: Any, options: Options) -> None:  # noqa: ANN401 - heavy packages
-    from huggingtweets.web.pages.theme import theme
+    from huggingtweets.web.pages.site import theme
 
     gr.mount_gradio_app(
         app,
@@ -118,58 +118,57 @@ def _mount(gr: Any, app: Any, site: Any, options: Options) -> None:  # noqa: ANN
     )
 
 
-def serve(options: Options, tell: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C.
+def serve(options: Options, on_ready: Callable[[str], None]) -> None:
+    """Serve the app until Ctrl-C.
 
     Args:
-        options: how.
-        tell: is given the address once it can be opened.
+        options: how it is served.
+        on_ready: called with the app's address as soon as it can be opened.
 
     Raises:
-        InputError: the address can't be listened on, or a package is missing.
+        InputError: the port can't be used, or a package is missing.
     """
     _check_packages()
-    listening = _listen(options.host, options.port)
+    listener = _listen(options.host, options.port)
     import uvicorn
 
     from huggingtweets.serving.service import Service
 
     service = Service(options.settings)
-    with listening:
+    with listener:
         app = make_app(options, service)
         config = uvicorn.Config(
             app,
             log_level="warning",
-            access_log=False,  # addresses hold the names of people's bots
+            access_log=False,  # addresses contain the names of visitors' bots
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=3,
             ws="none",
         )
-        port = listening.getsockname()[1]
+        port = listener.getsockname()[1]
         host = f"[{options.host}]" if ":" in options.host else options.host
         service.start()
         try:
-            tell(f"http://{host}:{port}")
+            on_ready(f"http://{host}:{port}")
             with suppress(KeyboardInterrupt):
-                uvicorn.Server(config).run(sockets=[listening])
+                uvicorn.Server(config).run(sockets=[listener])
         finally:
             service.stop()
 
 
-def _rules(options: Options) -> SecurityPolicy:
-    alone = options.password is None
+def _policy(options: Options) -> SecurityPolicy:
     return SecurityPolicy(
-        hosts=(*OWN_NAMES, *options.origins) if alone else None,
+        hosts=(*OWN_NAMES, *options.origins) if options.password is None else None,
         origins=options.origins,
         frames=options.frames or "'none'",
-        most_bytes=int(options.settings.max_upload_mb * 1e6) + 1_000_000,
+        max_upload_bytes=int(options.settings.max_upload_mb * 1e6) + 1_000_000,
     )
 
 
 def _check_packages() -> None:
-    wanted = ("gradio", "fastapi", "uvicorn", "huey")
-    if missing := [name for name in wanted if importlib.util.find_spec(name) is None]:
+    packages = ("gradio", "fastapi", "uvicorn", "itsdangerous")
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise InputError(
             f"The app needs packages that are not installed ({', '.join(missing)}): "
             "pip install 'huggingtweets[app]'"
@@ -177,26 +176,26 @@ def _check_packages() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that a port which is taken is told before anything is loaded."""
-    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(kind, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Open the listening socket, before the slow imports, so that a taken port fails at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
-        made.listen(128)
+        listener.bind((host, port))
+        listener.listen(128)
     except OSError as error:
-        made.close()
+        listener.close()
         raise InputError(
-            f"Can't listen on {host}, port {port}: {error.strerror or error}; "
-            "choose another --port, or 0 for any that is free."
+            f"Can't listen on {host}, port {port}: {error.strerror or error}. "
+            "Choose another --port, or 0 for a free one."
         ) from error
-    return made
+    return listener
 
 
-def _quieten(options: Options) -> None:
-    """Gradio asks for its newest version and counts its users unless it is told not to."""
+def _configure_gradio(options: Options) -> None:
+    """Turn off Gradio's telemetry and version check, and set its upload folder."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
-    folder = arriving(options.settings)
+    folder = incoming_uploads(options.settings)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # where uploads wait until they are kept
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)

@@ -1,34 +1,36 @@
-"""Who is there: a signed cookie for every browser, and the password of a shared server.
+"""Visitors' sessions: a signed cookie for every browser, and the password of a shared server.
 
-A cookie holds a random id and two signatures of it, one that this server gave it out and one, with
-the password in it, that its browser has logged in. So ids can't be guessed or made up, nothing has
-to be stored, and a new password logs everybody out without taking their bots away.
+A cookie holds a random visitor id and two signatures: one shows that this server issued the id, the
+other, which depends on the password, that the browser has logged in. So ids can't be forged, the
+server stores no sessions, and a new password logs everyone out without taking their bots away.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 import threading
-import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from huggingtweets.serving.rate_limit import SlidingWindow
 from huggingtweets.serving.schemas import LOCAL_USER
 
-_FORM = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})(?:\.([0-9a-f]{64}))?")
-_SECONDS = 180 * 24 * 3600
+if TYPE_CHECKING:
+    from itsdangerous import Signer
+
+_COOKIE_SECONDS = 180 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who asks for something.
+    """The sender of a request.
 
     Attributes:
-        id: what the service knows them by.
-        may_enter: whether they have given the password, or none is needed.
-        is_new: whether their browser must be given its cookie yet.
+        id: identifies the visitor to the service.
+        may_enter: whether the visitor has given the password, or none is needed.
+        is_new: whether the browser needs a cookie.
     """
 
     id: str
@@ -37,80 +39,84 @@ class Visitor:
 
 
 class SessionAuth:
-    """Knows visitors by their cookies and lets in those who know the password.
+    """Identifies visitors by their cookies and checks the password.
 
     Args:
-        secret: of this server, at least 32 bytes.
+        secret: key of this server, at least 32 bytes.
         password: None for a server that one person uses alone.
-        framed: whether the page stands in a frame of another site, as on Hugging Face Spaces, where
-            browsers send a cookie only if it says so.
+        framed: whether the page is in a frame of another site, as on Hugging Face Spaces; browsers
+            then need further attributes to accept the cookie.
     """
 
     def __init__(self, secret: bytes, password: str | None, *, framed: bool = False) -> None:
-        self._secret, self._password = secret, password
-        self._framed = framed
-        # browsers keep one jar for all ports of a host, so each server has a name of its own
-        self.cookie_name = f"huggingtweets_{self._sign('name')[:8]}"
+        self._password, self._framed = password, framed
+        self._id_signer = _signer(secret, "visitor")
+        self._login_signer = _signer(secret, f"login {password}")
+        # browsers share cookies between all ports of a host, so each server needs its own name
+        self.cookie_name = f"huggingtweets_{hashlib.sha256(b'name' + secret).hexdigest()[:8]}"
 
     @property
     def is_shared(self) -> bool:
-        """Whether there is a password, and so more than one visitor."""
+        """Whether the server has a password, and so several visitors."""
         return self._password is not None
 
     def visitor(self, cookie: str | None) -> Visitor:
-        """Who has this cookie; somebody new where it is missing or not ours."""
+        """The visitor with this cookie; a new one if it is missing or its signature is invalid."""
         if not self.is_shared:
             return Visitor(LOCAL_USER, may_enter=True)
-        match = _FORM.fullmatch(cookie or "")
-        if match is None or not hmac.compare_digest(match[2], self._sign(match[1])):
+        visitor_id, _, signatures = (cookie or "").partition(".")
+        id_signature, _, _ = signatures.partition(".")
+        if not self._id_signer.validate(f"{visitor_id}.{id_signature}"):
             return Visitor(secrets.token_hex(16), may_enter=False, is_new=True)
-        entered = match[3] is not None and hmac.compare_digest(match[3], self._pass(match[1]))
-        return Visitor(match[1], may_enter=entered)
+        return Visitor(visitor_id, may_enter=self._login_signer.validate(cookie or ""))
 
-    def is_password(self, given: str) -> bool:
-        """Whether it is the password; how long that takes tells nothing about it."""
-        wanted = (self._password or "").encode()
+    def is_password(self, attempt: str) -> bool:
+        """Whether this is the password, compared in constant time."""
+        password = (self._password or "").encode()
         return self.is_shared and hmac.compare_digest(
-            hashlib.sha256(given.encode()).digest(), hashlib.sha256(wanted).digest()
+            hashlib.sha256(attempt.encode()).digest(), hashlib.sha256(password).digest()
         )
 
-    def header(self, visitor_id: str, *, entered: bool) -> str:
-        """The ``Set-Cookie`` that makes a browser come back as this visitor."""
-        value = f"{visitor_id}.{self._sign(visitor_id)}"
-        if entered:
-            value += f".{self._pass(visitor_id)}"
+    def header(self, visitor_id: str, *, logged_in: bool) -> str:
+        """The ``Set-Cookie`` header for a visitor."""
+        cookie = self._id_signer.sign(visitor_id)
+        if logged_in:
+            cookie = self._login_signer.sign(cookie)
         site = "SameSite=None; Secure; Partitioned" if self._framed else "SameSite=Lax"
-        return f"{self.cookie_name}={value}; Path=/; Max-Age={_SECONDS}; HttpOnly; {site}"
+        return (
+            f"{self.cookie_name}={cookie.decode()}; Path=/; Max-Age={_COOKIE_SECONDS}; HttpOnly; "
+            f"{site}"
+        )
 
-    def _sign(self, text: str) -> str:
-        return hmac.new(self._secret, text.encode(), "sha256").hexdigest()
 
-    def _pass(self, visitor_id: str) -> str:
-        return self._sign(f"entered {visitor_id} {self._password}")
+def _signer(secret: bytes, salt: str) -> Signer:
+    from itsdangerous import Signer
+
+    return Signer(secret, salt.encode(), key_derivation="hmac", digest_method=hashlib.sha256)
 
 
 class LoginThrottle:
-    """Counts wrong passwords, of each address and of all, so that guessing takes for ever.
+    """Limits wrong passwords per address and in total.
 
     Args:
-        most: within the window, from one address; ten times as many from all together.
-        window: seconds.
+        limit: wrong passwords per window from one address; ten times as many from all together.
+        window: in seconds.
     """
 
-    def __init__(self, most: int = 8, window: float = 60.0) -> None:
-        self._most, self._window = most, window
-        self._failed: list[tuple[float, str]] = []
+    def __init__(self, limit: int = 8, window: float = 60.0) -> None:
+        self._per_address = SlidingWindow(limit, window)
+        self._total = SlidingWindow(10 * limit, window)
         self._lock = threading.Lock()
 
-    def too_many(self, address: str) -> bool:
-        """Whether this address has to wait."""
+    def is_blocked(self, address: str) -> bool:
+        """Whether this address has to wait before it may try again."""
         with self._lock:
-            since = time.monotonic() - self._window
-            self._failed = [(at, who) for at, who in self._failed if at > since]
-            own = sum(who == address for _, who in self._failed)
-            return own >= self._most or len(self._failed) >= 10 * self._most
+            return bool(
+                self._per_address.seconds_to_wait(address) or self._total.seconds_to_wait("")
+            )
 
-    def failed(self, address: str) -> None:
-        """Remember a wrong password."""
+    def record_failure(self, address: str) -> None:
+        """Count a wrong password."""
         with self._lock:
-            self._failed.append((time.monotonic(), address))
+            self._per_address.record(address)
+            self._total.record("")

@@ -1,32 +1,29 @@
-"""HTML of our own, made from templates that escape whatever is put into them.
+"""HTML from templates that escape every value.
 
-Nothing a person or a bot wrote gets into a page on any other way. Besides, what isn't seen or would
-turn the direction of the text around it is taken out (:func:`huggingtweets.publish.clean`).
+All texts of people and bots reach a page through these templates. The filters also remove invisible
+characters and those that change the text direction (:func:`huggingtweets.publish.clean`).
 """
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from huggingtweets import publish
+from huggingtweets import publish, templating
 from huggingtweets.evaluation.report import percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_TEMPLATES = Path(__file__).parent / "templates"
-
 
 def render(template: str, **values: object) -> str:
-    """One of the templates, filled in."""
+    """Render a template to HTML."""
     return _environment().get_template(f"{template}.html.j2").render(values)
 
 
 def duration(seconds: float | None) -> str:
-    """A time for people: ``45 seconds``, ``3 minutes``, ``1 h 20 min``."""
+    """Format a duration: ``45 seconds``, ``3 minutes``, ``1 h 20 min``."""
     if seconds is None:
         return "unknown"
     if seconds < 90:
@@ -36,23 +33,15 @@ def duration(seconds: float | None) -> str:
 
 
 def link_to(page: str, **query: str) -> str:
-    """The address of a page of ours."""
+    """The address of a page with query parameters."""
     pairs = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
     return f"/{page}?{pairs}" if pairs else f"/{page}"
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    made = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
+    environment = templating.environment("huggingtweets.web")
+    environment.filters |= {
         "shown": lambda text: publish.clean(text, lines=True),
         "one_line": publish.clean,
         "initial": publish.initial,
@@ -61,5 +50,5 @@ def _environment() -> Environment:
         "duration": duration,
         "number": lambda value: f"{value:,}",
     }
-    made.globals["link_to"] = link_to
-    return made
+    environment.globals["link_to"] = link_to
+    return environment

@@ -1,9 +1,8 @@
-"""Files that a request names must be ones that were sent.
+"""A check that requests name no files but uploads.
 
-Gradio copies whatever file a request names into its own folder, and from there it would be read as
-an upload: in an app that is mounted, as ours is, it checks nothing first (``_check_allowed`` in
-gradio 6.31 returns at once unless ``launch()`` was called). So each request is looked through
-before Gradio sees it.
+Gradio copies any file that a request names into its own folder and treats the copy as an upload. In
+a mounted app like ours it doesn't check the path (``_check_allowed`` in gradio 6.31 returns at once
+unless ``launch()`` was called). So this middleware checks every request before Gradio sees it.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from huggingtweets.web.security import UPLOADS
 if TYPE_CHECKING:
     from huggingtweets.web.security import App, Message, Receive, Send
 
-_SENTENCE = {"error": "That file didn't arrive; send it again.", "detail": "no such upload"}
+_REJECTION = {"error": "The file was not uploaded; add it again.", "detail": "no such upload"}
 
 
 class UploadPathMiddleware:
-    """ASGI middleware inside the guard, which limits how long a body may be.
+    """ASGI middleware inside :class:`SecurityMiddleware`, which limits the size of a body.
 
     Args:
-        app: what is guarded.
-        folder: where uploads wait.
+        app: the protected app.
+        folder: Gradio's upload folder.
     """
 
     def __init__(self, app: App, folder: Path) -> None:
         self._app, self._folder = app, folder.resolve()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Refuse a request that names any other file, or an address to fetch one from."""
+        """Reject a request that names a file outside the upload folder, or a URL."""
         if scope["type"] != "http" or scope["method"] != "POST" or _is_form(scope):
             await self._app(scope, receive, send)
             return
@@ -41,47 +40,47 @@ class UploadPathMiddleware:
         while message.get("more_body", False):
             message = await receive()
             body += message.get("body", b"")
-        if not self._is_fine(body):
+        if not self._is_allowed(body):
             headers = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 400, "headers": headers})
-            await send({"type": "http.response.body", "body": json.dumps(_SENTENCE).encode()})
+            await send({"type": "http.response.body", "body": json.dumps(_REJECTION).encode()})
             return
-        await self._app(scope, _again(body, receive), send)
+        await self._app(scope, _replay(body, receive), send)
 
-    def _is_fine(self, body: bytes) -> bool:
+    def _is_allowed(self, body: bytes) -> bool:
         try:
-            return all(map(self._has_arrived, _paths(json.loads(body))))
-        except (ValueError, RecursionError):  # not for Gradio, then, which reads it the same way
+            return all(map(self._is_upload, _paths(json.loads(body))))
+        except (ValueError, RecursionError):  # Gradio couldn't parse it either
             return not body
 
-    def _has_arrived(self, path: object) -> bool:
+    def _is_upload(self, path: object) -> bool:
         if not isinstance(path, str) or "\0" in path:
             return False
         return Path(path).resolve().is_relative_to(self._folder)
 
 
 def _is_form(scope: Message) -> bool:
-    """Uploads and logins, which are no JSON; what a request says that it is doesn't count."""
+    """Whether the body is a form. Decided by path: a request may lie about its content type."""
     return scope["path"] in ("/login", "/leave") or bool(UPLOADS.fullmatch(scope["path"]))
 
 
 def _paths(value: Any) -> list[object]:  # noqa: ANN401 - JSON
-    """Whatever is called a path, however deep."""
+    """All values with the key ``path``, at any depth."""
     if isinstance(value, dict):
         own = [value["path"]] if "path" in value else []
-        return own + [path for one in value.values() for path in _paths(one)]
-    return [path for one in value for path in _paths(one)] if isinstance(value, list) else []
+        return own + [path for item in value.values() for path in _paths(item)]
+    return [path for item in value for path in _paths(item)] if isinstance(value, list) else []
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then whatever comes after it."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Receive the body again, then the messages after it."""
     sent = False
 
-    async def first_the_body() -> Message:
+    async def receive_body_first() -> Message:
         nonlocal sent
         if sent:
             return await receive()
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return first_the_body
+    return receive_body_first

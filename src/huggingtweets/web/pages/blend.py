@@ -1,4 +1,4 @@
-"""Blend: two bots side by side, the same beginning for both."""
+"""Blend: two bots side by side, with the same prompt."""
 
 from __future__ import annotations
 
@@ -10,29 +10,33 @@ import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
-from huggingtweets.web.components import PostList
-from huggingtweets.web.pages.parts import NO_PROGRESS, chosen, html_slot, prompt_box, settings
+from huggingtweets.web.components import (
+    NO_PROGRESS,
+    PostList,
+    html_slot,
+    prompt_box,
+    sampling_sliders,
+)
 from huggingtweets.web.templating import link_to
 
 if TYPE_CHECKING:
-    from huggingtweets.serving.schemas import BotSummary
     from huggingtweets.web.context import PageContext
 
-_POSTS = 5
+_N = 5  # posts per bot and click
 
 
 def build(context: PageContext, page: gr.Blocks) -> None:
-    """Lay the page out."""
+    """Build the page."""
     html_slot(
         html=context.header(
             "blend",
             "Two bots, one beginning",
-            "Pick two and see what each makes of the same words.",
+            "Choose two bots and compare their posts.",
         )
     )
     bots = html_slot("bots")
     prompt = prompt_box()
-    temperature, length = settings()
+    temperature, length = sampling_sliders()
     button = gr.Button("Let both write", variant="primary", elem_id="write")
     note = html_slot("note")
     with gr.Row(elem_id="pair"):
@@ -42,46 +46,44 @@ def build(context: PageContext, page: gr.Blocks) -> None:
             right = html_slot("right")
 
     def show(request: gr.Request) -> str:
-        found = context.finished_bots(request)
-        first, second = _pair(context, found, request)
-        one = components.bot_picker(found, first, lambda name: _address(name, second), "First bot")
-        two = components.bot_picker(found, second, lambda name: _address(first, name), "Second bot")
-        return one + two if found else one
+        bots = context.finished_bots(request)
+        first, second = _selected_pair(context, request)
+        pick = components.bot_picker
+        first_picker = pick(bots, first, lambda name: _address(name, second), "First bot")
+        second_picker = pick(bots, second, lambda name: _address(first, name), "Second bot")
+        return first_picker + second_picker if bots else first_picker
 
     def write(
         request: gr.Request, prompt: str, temperature: float, length: float
     ) -> Iterator[tuple[str, str, str]]:
         visitor = context.visitor(request)
         try:
-            lists, coming = [], []
-            for name in _pair(context, context.finished_bots(request), request):
-                found = context.service.bot(visitor, name)
-                lists.append(PostList(context.service, visitor, found, _POSTS))
-                coming.append(
-                    context.service.write(
-                        visitor, name, prompt or "", _POSTS, temperature, int(length)
-                    )
+            lists, streams = [], []
+            for name in _selected_pair(context, request):
+                bot = context.service.bot(visitor, name)
+                lists.append(PostList(context.service, visitor, bot, _N))
+                streams.append(
+                    context.service.write(visitor, name, prompt or "", _N, temperature, int(length))
                 )
             yield "", lists[0].html(), lists[1].html()
-            for pair in zip_longest(*coming):
-                for list_, post in zip(lists, pair, strict=True):
+            for posts in zip_longest(*streams):
+                for post_list, post in zip(lists, posts, strict=True):
                     if post is not None:
-                        list_.add(post)
+                        post_list.add(post)
                 yield "", lists[0].html(), lists[1].html()
             yield "", lists[0].html(done=True), lists[1].html(done=True)
         except HuggingTweetsError as error:
             yield components.message(str(error), error=True), "", ""
 
     page.load(show, None, bots, **NO_PROGRESS)
-    given = [prompt, temperature, length]
-    gr.on([button.click, prompt.submit], write, given, [note, left, right], **NO_PROGRESS)
+    inputs = [prompt, temperature, length]
+    gr.on([button.click, prompt.submit], write, inputs, [note, left, right], **NO_PROGRESS)
 
 
-def _pair(context: PageContext, bots: list[BotSummary], request: gr.Request) -> tuple[str, str]:
-    """Both bots: those the address names, else the two newest."""
-    first = chosen(bots, context.query_param(request, "bot"))
-    others = [bot for bot in bots if bot.name != first] or bots
-    return first, chosen(others, context.query_param(request, "with"))
+def _selected_pair(context: PageContext, request: gr.Request) -> tuple[str, str]:
+    """The bots in the page's address, or the two newest."""
+    first = context.selected_bot(request)
+    return first, context.selected_bot(request, "with", other_than=first)
 
 
 def _address(first: str, second: str) -> str:

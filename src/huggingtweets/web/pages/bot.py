@@ -1,4 +1,4 @@
-"""A bot's own page: card, report, curve, lineage; download, publish, delete."""
+"""The page of a bot: likeness, loss curve, lineage, card; download, publish, delete."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
-from huggingtweets.web.loss_curve import draw
-from huggingtweets.web.pages.parts import NO_PROGRESS, WITH_PROGRESS, html_slot
+from huggingtweets.web.components import NO_PROGRESS, WITH_PROGRESS, html_slot
+from huggingtweets.web.loss_curve import loss_curve
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
 def build(context: PageContext, page: gr.Blocks) -> None:
-    """Lay the page out."""
+    """Build the page."""
     html_slot(
-        html=context.header("bot", "One bot", "What it is, how alike, and what it was made from.")
+        html=context.header("bot", "One bot", "What it is, how well it does, and how it was made.")
     )
     about = html_slot("about")
     note = html_slot("note")
@@ -35,35 +35,35 @@ def build(context: PageContext, page: gr.Blocks) -> None:
     def show(request: gr.Request) -> tuple[str, Any]:
         visitor, name = context.visitor(request), context.query_param(request, "name")
         try:
-            return described(context, visitor, name)
+            return bot_page(context, visitor, name)
         except HuggingTweetsError as error:
             return components.message(str(error), error=True), gr.update(visible=False)
 
     page.load(show, None, [about, tools], **NO_PROGRESS)
 
 
-def described(context: PageContext, visitor: str, name: str) -> tuple[str, Any]:
-    """All about it, and whether the visitor may publish and delete it."""
+def bot_page(context: PageContext, visitor: str, name: str) -> tuple[str, Any]:
+    """The page's HTML, and whether to show the tools that only the owner may use."""
     page = context.service.bot(visitor, name)
     done = page.summary.state == "done"
     html = render(
         "bot",
         page=page,
-        curve=draw(
-            [(one.step, one.train_loss) for one in page.history if one.train_loss is not None],
-            [(one.step, one.held_out_bits_per_byte) for one in page.history],
+        curve=loss_curve(
+            [(p.step, p.train_loss) for p in page.history if p.train_loss is not None],
+            [(p.step, p.held_out_bits_per_byte) for p in page.history],
             0,
         ),
-        card=card(context.service.card(visitor, name)) if done else "",
+        card=card_html(context.service.card(visitor, name)) if done else "",
         has_report=page.report is not None and page.summary.mine,
-        stamp=int(time.time()),  # so that a picture that was just changed is not the old one
-        picture_text=f"New posts of the {page.summary.title}, as a picture.",
+        picture_version=int(time.time()),  # so that browsers don't show an old picture
+        picture_alt=f"New posts of the {page.summary.title}, as a picture.",
     )
     return html, gr.update(visible=page.summary.mine)
 
 
-def card(markdown: str) -> Markup:
-    """The card as HTML: no markup of its own gets through, no picture, headings two levels down."""
+def card_html(markdown: str) -> Markup:
+    """Render a card without its raw HTML and pictures, with headings two levels lower."""
     from markdown_it import MarkdownIt
 
     reader = (
@@ -75,18 +75,19 @@ def card(markdown: str) -> Markup:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-    # a renderer that escapes all text; links to scripts are refused by its validator
+    # the renderer escapes all text, and its validator rejects javascript: links
     return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
 
 
 def _publish(context: PageContext, note: gr.HTML) -> None:
     with gr.Accordion("Publish on the Hugging Face Hub", open=False):
         html_slot(
-            html="<p>The bot and its card go up, never the posts. It says that it is an AI bot.</p>"
+            html="<p>Uploads the bot and its card, never the posts. The card says that it is an AI "
+            "bot.</p>"
         )
         repo = gr.Textbox(label="Repository", placeholder="you/nasa-bot", max_length=200)
         token = gr.Textbox(
-            label="Your access token", type="password", info="It is used once and kept nowhere."
+            label="Your access token", type="password", info="Used once and never stored."
         )
         private = gr.Checkbox(value=True, label="Private")
         consent = gr.Checkbox(label="I am the author, or the author agrees that I publish this bot")
@@ -106,7 +107,7 @@ def _publish(context: PageContext, note: gr.HTML) -> None:
             )
         except HuggingTweetsError as error:
             return components.message(str(error), error=True), ""
-        return components.message(f"It is at {address}"), ""
+        return components.message(f"Published at {address}"), ""
 
     button.click(
         publish,
@@ -119,21 +120,19 @@ def _publish(context: PageContext, note: gr.HTML) -> None:
 def _delete(context: PageContext, note: gr.HTML, about: gr.HTML) -> None:
     with gr.Accordion("Delete", open=False):
         html_slot(
-            html="<p>Everything of it goes: the posts it was made from, the bot, its report, its "
-            "picture. There is no way back.</p>"
+            html="<p>Deletes the bot, the posts it was trained on, its report and its picture. "
+            "This can’t be undone.</p>"
         )
-        sure = gr.Checkbox(label="Yes, delete all of it", elem_id="sure")
+        sure = gr.Checkbox(label="Yes, delete everything", elem_id="sure")
         button = gr.Button("Delete this bot", variant="stop", elem_id="delete")
 
     def delete(request: gr.Request, sure: bool) -> tuple[str, Any]:
         if not sure:
-            return components.message(
-                "Say yes first, by the box above the button.", error=True
-            ), gr.skip()
+            return components.message("Tick the box above the button first.", error=True), gr.skip()
         try:
             context.service.delete(context.visitor(request), context.query_param(request, "name"))
         except HuggingTweetsError as error:
             return components.message(str(error), error=True), gr.skip()
-        return components.message("It is deleted.", go="/gallery", link="To the gallery"), ""
+        return components.message("Deleted.", go_to="/gallery", link="To the gallery"), ""
 
     button.click(delete, sure, [note, about], **WITH_PROGRESS)

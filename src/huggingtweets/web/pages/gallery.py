@@ -1,4 +1,4 @@
-"""All bots, with their pictures, likeness and base."""
+"""The gallery: all bots with their picture, likeness and base."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr  # noqa: TC002 - Gradio reads annotations
 
-from huggingtweets.web.pages.parts import NO_PROGRESS, html_slot
+from huggingtweets.web.components import NO_PROGRESS, html_slot
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _STATES = {
     "waiting": "waiting",
     "reading": "reading",
-    "training": "learning",
-    "judging": "being judged",
+    "training": "training",
+    "judging": "evaluating",
     "done": "ready",
     "stopped": "stopped",
     "failed": "failed",
@@ -24,22 +24,22 @@ _STATES = {
 
 
 def build(context: PageContext, page: gr.Blocks) -> None:
-    """Lay the page out."""
+    """Build the page."""
     html_slot(
         html=context.header(
             "gallery",
             "Gallery",
-            "Every bot that was made here, the newest first. Likeness is held-out bits per byte: "
-            "the lower, the better the bot guesses posts it never saw.",
+            "All bots on this server, newest first. Likeness is held-out bits per byte: the lower, "
+            "the better the bot predicts posts it has never seen.",
         )
     )
     bots = html_slot("gallery")
 
     def show(request: gr.Request) -> str:
         visitor = context.visitor(request)
-        under_way = context.service.trainings(visitor)
-        names = [one.name for one in under_way]
-        bots = [one for one in context.service.gallery(visitor) if one.name not in names]
-        return render("gallery", bots=bots, under_way=under_way, states=_STATES)
+        trainings = context.service.trainings(visitor)
+        names = [training.name for training in trainings]
+        bots = [bot for bot in context.service.gallery(visitor) if bot.name not in names]
+        return render("gallery", bots=bots, trainings=trainings, states=_STATES)
 
     page.load(show, None, bots, **NO_PROGRESS)

@@ -1,4 +1,4 @@
-"""Step 3: a beginning, and ten posts that begin with it."""
+"""Step 3: generate ten posts from a prompt."""
 
 from __future__ import annotations
 
@@ -9,56 +9,60 @@ import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
-from huggingtweets.web.components import PostList
-from huggingtweets.web.pages.parts import NO_PROGRESS, chosen, html_slot, prompt_box, settings
+from huggingtweets.web.components import (
+    NO_PROGRESS,
+    PostList,
+    html_slot,
+    prompt_box,
+    sampling_sliders,
+)
 from huggingtweets.web.templating import link_to
 
 if TYPE_CHECKING:
     from huggingtweets.web.context import PageContext
 
-POSTS = 10
+_N = 10  # posts per click
 
 
 def build(context: PageContext, page: gr.Blocks) -> None:
-    """Lay the page out."""
+    """Build the page."""
     html_slot(
         html=context.header(
             "play",
             "Let it write",
-            "Type a beginning, or none. What comes is made up by a machine: nobody ever said it.",
+            "Type the beginning of a post, or leave it empty. A machine makes the posts up: nobody "
+            "ever said them.",
             step=3,
         )
     )
     bots = html_slot("bots")
     prompt = prompt_box()
-    temperature, length = settings()
+    temperature, length = sampling_sliders()
     button = gr.Button("Write ten posts", variant="primary", elem_id="write")
     note = html_slot("note")
     posts = html_slot("posts")
 
     def show(request: gr.Request) -> str:
-        found = context.finished_bots(request)
-        mine = chosen(found, context.query_param(request, "bot"))
-        return components.bot_picker(found, mine, lambda name: link_to("play", bot=name))
+        bots = context.finished_bots(request)
+        chosen = context.selected_bot(request)
+        return components.bot_picker(bots, chosen, lambda name: link_to("play", bot=name))
 
     def write(
         request: gr.Request, prompt: str, temperature: float, length: float
     ) -> Iterator[tuple[str, str]]:
         visitor = context.visitor(request)
         try:
-            name = chosen(context.finished_bots(request), context.query_param(request, "bot"))
-            list_ = PostList(context.service, visitor, context.service.bot(visitor, name), POSTS)
-            coming = context.service.write(
-                visitor, name, prompt or "", POSTS, temperature, int(length)
-            )
-            yield "", list_.html()
-            for post in coming:
-                list_.add(post)
-                yield "", list_.html()
-            yield "", list_.html(done=True)
+            name = context.selected_bot(request)
+            post_list = PostList(context.service, visitor, context.service.bot(visitor, name), _N)
+            posts = context.service.write(visitor, name, prompt or "", _N, temperature, int(length))
+            yield "", post_list.html()
+            for post in posts:
+                post_list.add(post)
+                yield "", post_list.html()
+            yield "", post_list.html(done=True)
         except HuggingTweetsError as error:
             yield components.message(str(error), error=True), ""
 
     page.load(show, None, bots, **NO_PROGRESS)
-    given = [prompt, temperature, length]
-    gr.on([button.click, prompt.submit], write, given, [note, posts], **NO_PROGRESS)
+    inputs = [prompt, temperature, length]
+    gr.on([button.click, prompt.submit], write, inputs, [note, posts], **NO_PROGRESS)

@@ -1,4 +1,4 @@
-"""Step 1: whose words. One field for a handle or a file, and at once what was found there."""
+"""Step 1: choose the sources, and preview the posts in them."""
 
 from __future__ import annotations
 
@@ -14,84 +14,100 @@ from huggingtweets.nn.bases import POCKET, missing_weights
 from huggingtweets.serving.schemas import MOST_SOURCES, SAMPLE, TrainingRequest
 from huggingtweets.training import RECIPES
 from huggingtweets.web import components
-from huggingtweets.web.pages.parts import NO_PROGRESS, WITH_PROGRESS, html_slot
+from huggingtweets.web.components import NO_PROGRESS, WITH_PROGRESS, html_slot
 from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
     from huggingtweets.web.context import PageContext
 
 _PLACEHOLDER = "@name, bsky:name.bsky.social, mastodon:@name@server, or drop a file"
-_FIRST = "A handle, or an archive or file dropped here"
-_MORE = "Add another for a cyborg"
+_FIRST_SOURCE = "A handle, or an archive or file dropped here"
+_NEXT_SOURCE = "Add another author (optional)"
 Value = str | float | bool | None
-"""What Gradio hands over of an option."""
+"""The value of an option, as Gradio passes it."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Sources so far: what people are shown, and what the service takes."""
+    """The chosen sources.
+
+    Attributes:
+        labels: as the page shows them.
+        specs: as the service takes them.
+    """
 
     labels: tuple[str, ...] = ()
     specs: tuple[str, ...] = ()
 
-    def with_one(self, label: str, spec: str) -> Chosen:
-        """One more."""
+    def add(self, label: str, spec: str) -> Chosen:
+        """A copy with one more source."""
         return Chosen((*self.labels, label), (*self.specs, spec))
 
 
 @dataclass
 class Fields:
-    """Everything the page changes."""
+    """The components that the page updates."""
 
     box: gr.MultimodalTextbox
     chosen: gr.State
     note: gr.HTML
     sources: gr.HTML
-    found: gr.HTML
-    go: gr.Column
-    again: gr.Button
+    preview: gr.HTML
+    make_column: gr.Column
+    start_over: gr.Button
     options: list[Any]
 
     @property
     def all(self) -> list[Any]:
-        """In the order of :func:`_shown`."""
-        return [self.box, self.chosen, self.note, self.sources, self.found, self.go, self.again]
+        """All but the options, in the order of :func:`_update`."""
+        return [
+            self.box,
+            self.chosen,
+            self.note,
+            self.sources,
+            self.preview,
+            self.make_column,
+            self.start_over,
+        ]
 
 
-def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - as all pages
-    """Lay the page out."""
+def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - same signature as other pages
+    """Build the page."""
     html_slot(
         html=context.header(
             "",
-            "Whose words should it learn?",
-            "Give a handle, or drop an archive of posts. Everything happens on this machine; the "
+            "Whose posts should it learn from?",
+            "Enter a handle, or drop an archive of posts. Everything runs on this machine; the "
             "posts never leave it.",
             step=1,
         )
     )
     box = gr.MultimodalTextbox(
-        label=_FIRST, placeholder=_PLACEHOLDER, file_count="single", sources=["upload"],
-        submit_btn="Look", max_lines=1, elem_id="source",
+        label=_FIRST_SOURCE, placeholder=_PLACEHOLDER, file_count="single", sources=["upload"],
+        submit_btn="Preview", max_lines=1, elem_id="source",
     )  # fmt: skip
     with gr.Row():
-        sample = gr.Button("Use NASA’s posts, which come with this", elem_id="sample")
-        again = gr.Button("Start over", visible=False, elem_id="again")
+        sample = gr.Button("Try it with NASA’s posts", elem_id="sample")
+        start_over = gr.Button("Start over", visible=False, elem_id="again")
     note = html_slot("note")
     sources = html_slot()
-    with gr.Column(visible=False) as go:
+    with gr.Column(visible=False) as make_column:
         make = gr.Button("Make the bot", variant="primary", elem_id="make")
         options = _options(context)
-    found = html_slot("found")
-    fields = Fields(box, gr.State(Chosen()), note, sources, found, go, again, options)
-    _wire(context, fields, sample, make)
+    preview = html_slot("found")
+    fields = Fields(
+        box, gr.State(Chosen()), note, sources, preview, make_column, start_over, options
+    )
+    _add_listeners(context, fields, sample, make)
 
 
 def _options(context: PageContext) -> list[Any]:
-    """What few will change, in the order of :func:`_order`."""
+    """Options that are rarely changed, in the order of :func:`_request`."""
     settings = context.settings
     with gr.Accordion("More", open=False):
         bases = list(dict.fromkeys((settings.base, *settings.bases)))
-        info = "What it starts from. pocket is small and quick; gpt2 is fetched."
+        info = "The language model that training starts from. pocket is small and fast; gpt2 is "
+        info += "downloaded."
         if settings.base == POCKET and (missing := missing_weights()):
             info = f"{info} {missing}"
         labels = [(Path(base).name, base) for base in bases]
@@ -101,109 +117,111 @@ def _options(context: PageContext) -> list[Any]:
         )  # fmt: skip
         recipe = gr.Radio(
             list(RECIPES), value="fast", label="Recipe",
-            info="classic is the published one of 2020: four epochs, as slow as it is faithful.",
+            info="classic is the original recipe of 2020: four epochs, slower.",
         )  # fmt: skip
         epochs = gr.Slider(
-            0, settings.most_epochs, 0, step=1, label="Epochs", info="0 takes the recipe’s."
+            0, settings.most_epochs, 0, step=1, label="Epochs", info="0 uses the recipe’s."
         )
         name = gr.Textbox(label="Name of the bot", placeholder="the author’s")
-        author = gr.Textbox(
-            label="All are posts of one person, called", placeholder="each source’s own"
+        author = gr.Textbox(label="Author of all posts", placeholder="each source’s own")
+        speaker = gr.Textbox(
+            label="Whose messages to use from a Telegram export", placeholder="yours"
         )
-        speaker = gr.Textbox(label="Whose messages, in a Telegram export", placeholder="yours")
-        own = gr.Checkbox(label="These are my own accounts, though they ask not to be read")
+        own = gr.Checkbox(label="These accounts are mine; read them although they opted out")
     return [base, recipe, epochs, name, author, speaker, own]
 
 
 class _SourcePageHandlers:
-    """What the page does; Gradio calls these with the values of its fields."""
+    """Event handlers of the page; Gradio calls them with the values of its fields."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
 
-    def look(
+    def add(
         self, request: gr.Request, box: dict[str, Any] | None, chosen: Chosen, *options: Value
     ) -> Iterator[list[Any]]:
-        """Take what was typed and dropped, and show what is in it."""
+        """Add the typed or dropped sources and preview them."""
         text, files = (box or {}).get("text") or "", (box or {}).get("files") or []
         specs = [text.strip()] if text.strip() else []
         if not specs and not files:
-            yield _faulty(chosen, "Give a handle or a file first.")
+            yield _error(chosen, "Enter a handle or drop a file first.")
         elif len(chosen.specs) + len(files) + len(specs) > MOST_SOURCES:
-            yield _faulty(chosen, f"A cyborg is made of at most {MOST_SOURCES}.")
+            yield _error(chosen, f"A bot can have at most {MOST_SOURCES} sources.")
         else:
             try:
-                more = self._kept(request, chosen, files)
+                extended = self._add_files(request, chosen, files)
             except HuggingTweetsError as error:
-                yield _faulty(chosen, str(error))
+                yield _error(chosen, str(error))
                 return
             for spec in specs:
-                more = more.with_one(spec, spec)
-            yield from self._inspect(request, chosen, more, options)
+                extended = extended.add(spec, spec)
+            yield from self._inspect(request, chosen, extended, options)
 
-    def take_sample(
+    def add_sample(
         self, request: gr.Request, chosen: Chosen, *options: Value
     ) -> Iterator[list[Any]]:
-        """NASA's posts, in one click."""
+        """Add the bundled posts of NASA and preview them."""
         if SAMPLE in chosen.specs or len(chosen.specs) >= MOST_SOURCES:
-            yield _shown(chosen, keep=True)
+            yield _update(chosen, keep=True)
         else:
-            more = chosen.with_one("NASA’s posts of 2015", SAMPLE)
-            yield from self._inspect(request, chosen, more, options)
+            extended = chosen.add("NASA’s posts of 2015", SAMPLE)
+            yield from self._inspect(request, chosen, extended, options)
 
-    def change(self, request: gr.Request, chosen: Chosen, *options: Value) -> Iterator[list[Any]]:
-        """Look again with other options."""
+    def refresh(self, request: gr.Request, chosen: Chosen, *options: Value) -> Iterator[list[Any]]:
+        """Preview the sources again with other options."""
         if chosen.specs:
             yield from self._inspect(request, chosen, chosen, options)
         else:
-            yield _shown(chosen, keep=True)
+            yield _update(chosen, keep=True)
 
     def train(self, request: gr.Request, chosen: Chosen, *options: Value) -> str:
-        """Order the bot, and lead to where one can watch it learn."""
+        """Queue the training and open its page."""
         try:
             visitor = self._context.visitor(request)
-            name = self._context.service.submit(visitor, _order(chosen, options))
+            name = self._context.service.submit(visitor, _request(chosen, options))
         except HuggingTweetsError as error:
             return components.message(str(error), error=True)
         return components.message(
-            "It is on its way.", go=link_to("train", run=name), link="Watch it"
+            "The training is queued.", go_to=link_to("train", run=name), link="Watch it"
         )
 
-    def _kept(self, request: gr.Request, chosen: Chosen, files: list[str]) -> Chosen:
+    def _add_files(self, request: gr.Request, chosen: Chosen, files: list[str]) -> Chosen:
         visitor = self._context.visitor(request)
         for path in map(self._context.uploaded_file, files):
-            kept = self._context.service.keep_upload(visitor, path, path.name)
-            chosen = chosen.with_one(path.name, str(kept))
+            upload = self._context.service.keep_upload(visitor, path, path.name)
+            chosen = chosen.add(path.name, str(upload))
         return chosen
 
     def _inspect(
         self, request: gr.Request, before: Chosen, chosen: Chosen, options: tuple[Value, ...]
     ) -> Iterator[list[Any]]:
-        """Say that it reads, then what was found; on a fault all stays as it was before."""
-        yield _shown(chosen, note=components.message("Reading the posts…"), keep=True)
+        """Preview the chosen sources; on an error go back to those chosen before."""
+        yield _update(chosen, note=components.message("Reading the posts…"), keep=True)
         try:
             visitor = self._context.visitor(request)
-            found = self._context.service.inspect(visitor, _order(chosen, options))
+            preview = self._context.service.inspect(visitor, _request(chosen, options))
         except HuggingTweetsError as error:
-            yield _faulty(before, str(error))
+            yield _error(before, str(error))
         else:
-            yield _shown(chosen, found=components.found(found))
+            yield _update(chosen, preview=components.source_preview(preview))
 
 
-def _wire(context: PageContext, fields: Fields, sample: gr.Button, make: gr.Button) -> None:
-    acts = _SourcePageHandlers(context)
-    given = [fields.chosen, *fields.options]
-    fields.box.submit(acts.look, [fields.box, *given], fields.all, **NO_PROGRESS)
-    sample.click(acts.take_sample, given, fields.all, **NO_PROGRESS)
-    fields.again.click(lambda: _shown(Chosen()), None, fields.all, **NO_PROGRESS)
-    make.click(acts.train, given, fields.note, **WITH_PROGRESS)
+def _add_listeners(
+    context: PageContext, fields: Fields, sample: gr.Button, make: gr.Button
+) -> None:
+    handlers = _SourcePageHandlers(context)
+    inputs = [fields.chosen, *fields.options]
+    fields.box.submit(handlers.add, [fields.box, *inputs], fields.all, **NO_PROGRESS)
+    sample.click(handlers.add_sample, inputs, fields.all, **NO_PROGRESS)
+    fields.start_over.click(lambda: _update(Chosen()), None, fields.all, **NO_PROGRESS)
+    make.click(handlers.train, inputs, fields.note, **WITH_PROGRESS)
     for option in fields.options[:3] + fields.options[6:]:
-        option.input(acts.change, given, fields.all, **NO_PROGRESS)
+        option.input(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
     for option in fields.options[4:6]:
-        option.submit(acts.change, given, fields.all, **NO_PROGRESS)
+        option.submit(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
 
 
-def _order(chosen: Chosen, options: tuple[Value, ...]) -> TrainingRequest:
+def _request(chosen: Chosen, options: tuple[Value, ...]) -> TrainingRequest:
     base, recipe, epochs, name, author, speaker, own = options
     return TrainingRequest(
         sources=chosen.specs,
@@ -217,22 +235,23 @@ def _order(chosen: Chosen, options: tuple[Value, ...]) -> TrainingRequest:
     )
 
 
-def _faulty(chosen: Chosen, sentence: str) -> list[Any]:
-    """What is wrong; all else stays."""
-    return _shown(chosen, note=components.message(sentence, error=True), keep=True)
+def _error(chosen: Chosen, text: str) -> list[Any]:
+    """Show an error and keep the rest of the page."""
+    return _update(chosen, note=components.message(text, error=True), keep=True)
 
 
-def _shown(chosen: Chosen, *, note: str = "", found: str = "", keep: bool = False) -> list[Any]:
-    """The page's fields anew.
+def _update(chosen: Chosen, *, note: str = "", preview: str = "", keep: bool = False) -> list[Any]:
+    """New values for the page's components.
 
     Args:
         chosen: the sources.
-        note: a sentence above them.
-        found: what was found.
-        keep: leave the field and what was found before as they are.
+        note: HTML of a message above them.
+        preview: HTML of the preview.
+        keep: whether to leave the input field and the previous preview unchanged.
     """
-    some, full = bool(chosen.specs), len(chosen.specs) >= MOST_SOURCES
-    box = gr.update(label=_MORE if some else _FIRST, interactive=not full)
+    has_sources, is_full = bool(chosen.specs), len(chosen.specs) >= MOST_SOURCES
+    label = _NEXT_SOURCE if has_sources else _FIRST_SOURCE
+    box = gr.update(label=label, interactive=not is_full)
     if not keep:
         box["value"] = None
     return [
@@ -240,7 +259,7 @@ def _shown(chosen: Chosen, *, note: str = "", found: str = "", keep: bool = Fals
         chosen,
         note,
         render("sources", sources=chosen.labels),
-        gr.skip() if keep else found,
-        gr.skip() if keep else gr.update(visible=bool(found)),
-        gr.update(visible=some),
+        gr.skip() if keep else preview,
+        gr.skip() if keep else gr.update(visible=bool(preview)),
+        gr.update(visible=has_sources),
     ]

@@ -1,0 +1,227 @@
+"""Requests for posts of one model, served by one batch.
+
+A post that is a copy, a loop or empty is not handed over; another row takes its place at once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from itertools import count, islice
+from typing import TYPE_CHECKING
+
+from huggingtweets.data import batching
+from huggingtweets.errors import InputError
+from huggingtweets.generation import batch_engine, copy_index
+from huggingtweets.generation.batch_engine import BatchEngine, Row, row_rng
+from huggingtweets.generation.sampling import GeneratedPost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from huggingtweets.generation.copy_index import CopyIndex
+    from huggingtweets.generation.sampling import Sampling
+    from huggingtweets.nn.language_model import LanguageModel
+
+_TRIES_PER_POST = 20
+"""Give up after so many rows a post whose texts were all copies, loops or empty."""
+_JOINING_SHARE = 1 / 16
+"""Of the batch's rows. Joining copies the cache, so waiting rows join in groups of this size."""
+
+
+class PostRequest:
+    """Posts that somebody wants.
+
+    Args:
+        lm: the model.
+        prompt: what each post begins with.
+        n: how many posts.
+        sampling: settings; without a seed a random one is taken.
+        index: posts of which no copy is wanted; None checks nothing.
+        context: posts as tokens that the model reads before each new one, oldest first. As many of
+            the newest as leave room for a new post are read.
+        allow_copies: hand over copies too, marked.
+        allow_loops: hand over loops too.
+        numbers: of its rows; seed and number decide a row's random numbers. Default: from 0.
+
+    Attributes:
+        missing: posts not handed over yet.
+        copies: copies that were rejected.
+        loops: loops that were rejected.
+        running: rows that have not ended.
+
+    Raises:
+        InputError: the prompt is longer than a post or the model's context, or it leaves no room
+            for a single post of the context.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        prompt: str,
+        n: int,
+        sampling: Sampling,
+        index: CopyIndex | None = None,
+        *,
+        context: Sequence[batching.Row] = (),
+        allow_copies: bool = False,
+        allow_loops: bool = False,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
+        self.prompt, self.sampling, self.index = prompt, sampling, index
+        self.allow_copies, self.allow_loops = allow_copies, allow_loops
+        self.start = encode_prompt(lm, prompt, sampling)
+        self.fitting = fit_context(lm, self.start, context)
+        self._context = tuple(batching.concat_with_separators(self.fitting, lm.separator))
+        seed = sampling.seed
+        self.seed = random.SystemRandom().getrandbits(62) if seed is None else seed
+        self.missing, self._tries = n, n * _TRIES_PER_POST
+        self.running = 0
+        self._numbers = count() if numbers is None else numbers
+        self.copies = self.loops = 0
+
+    def rows(self, most: int) -> list[Row]:
+        """Return new rows; fewer than ``most`` when the tries run out."""
+        number = min(most, self._tries)
+        self._tries -= number
+        self.running += number
+        return [
+            Row(self.start, self.sampling, row_rng(self.seed, i), self, self._context)
+            for i in islice(self._numbers, number)
+        ]
+
+    def accept(self, text: str) -> GeneratedPost | None:
+        """Return a finished row's text as a post, or None when another row must replace it."""
+        self.running -= 1
+        post = to_generated_post(text, self.prompt, self.index)
+        if post is None:
+            return None
+        if not self.allow_loops and is_new_loop(post):
+            self.loops += 1
+            return None
+        if post.copied and not self.allow_copies:
+            self.copies += 1
+            return None
+        self.missing -= 1
+        return post
+
+
+class RequestBatch:
+    """All requests for one model.
+
+    Args:
+        lm: the model.
+    """
+
+    def __init__(self, lm: LanguageModel) -> None:
+        self.engine = BatchEngine(lm)
+        self.max_rows = batch_engine.rows_at_once(lm)
+        self.waiting: deque[Row] = deque()
+        self.requests: dict[PostRequest, None] = {}  # ordered, unlike a set
+
+    def add(self, request: PostRequest) -> None:
+        """Take a request; its rows join at the next step."""
+        self.requests[request] = None
+        self.waiting.extend(request.rows(request.missing))
+
+    def remove(self, request: PostRequest) -> None:
+        """Forget a request and its rows."""
+        self.requests.pop(request, None)
+        self.waiting = deque(row for row in self.waiting if row.owner is not request)
+        self.engine.drop(lambda row: row.owner is request)
+
+    def step(self) -> Iterable[tuple[PostRequest, GeneratedPost | None]]:
+        """Sample one token for every row.
+
+        Returns:
+            New posts with their requests, in the order in which they ended; None after a request's
+            last post. A request may end before it has all its posts, when the tries ran out.
+        """
+        self._join()
+        results: list[tuple[PostRequest, GeneratedPost | None]] = []
+        for row, text in self.engine.step() if self.engine.rows else ():
+            request: PostRequest = row.owner
+            if request not in self.requests:
+                continue
+            post = request.accept(text)
+            if post is not None:
+                results.append((request, post))
+            else:
+                # goes first, as its caller waits already
+                self.waiting.extendleft(request.rows(1))
+        for request in [r for r in self.requests if not r.running]:
+            results.append((request, None))
+            self.remove(request)
+        return results
+
+    def _join(self) -> None:
+        free = self.max_rows - len(self.engine.rows)
+        enough = min(len(self.waiting), max(1, int(self.max_rows * _JOINING_SHARE)))
+        if free < enough:
+            return
+        candidates = [self.waiting[i] for i in range(min(free, len(self.waiting)))]
+        count = self.engine.count_joinable(candidates)
+        self.engine.add([self.waiting.popleft() for _ in range(count)])
+
+
+def encode_prompt(lm: LanguageModel, prompt: str, sampling: Sampling) -> batching.Row:
+    """Return the tokens that a post with this prompt begins with, the separator first.
+
+    Raises:
+        InputError: the prompt is longer than a post or the model's context.
+    """
+    if len(prompt) >= sampling.max_chars:
+        raise InputError(
+            f"The prompt has {len(prompt)} characters and a post at most "
+            f"{sampling.max_chars}; shorten it or raise --max-chars."
+        )
+    # the space before the next word belongs to that word's token
+    ids = lm.encode(prompt.rstrip())
+    if len(ids) + 2 > lm.context:
+        raise InputError(
+            f"The prompt has {len(ids)} tokens and the model reads at most "
+            f"{lm.context}; shorten it."
+        )
+    return [lm.separator, *ids]
+
+
+def fit_context(
+    lm: LanguageModel, start: batching.Row, context: Sequence[batching.Row]
+) -> list[batching.Row]:
+    """Return the newest posts of the context that leave room for a new post after ``start``.
+
+    Raises:
+        InputError: there are posts and none of them fits.
+    """
+    room = lm.context - len(start) - lm.max_post_tokens
+    fitting = list(batching.fit_recent_posts(context, room))
+    if context and not fitting:
+        raise InputError(
+            f"None of the {len(context)} posts to imitate fits into the {lm.context} tokens that "
+            "the model reads, beside the prompt and a new post; shorten the prompt, or take more "
+            "or shorter posts."
+        )
+    return fitting
+
+
+def to_generated_post(text: str, prompt: str, index: CopyIndex | None) -> GeneratedPost | None:
+    """Return a text as a post, compared with the training posts; None when it is empty.
+
+    Args:
+        text: prompt included.
+        prompt: what it had to begin with.
+        index: the training posts; None compares with nothing.
+    """
+    if "\ufffd" not in prompt:  # tokens are bytes: some stand for half a character
+        text = text.replace("\ufffd", "").strip()
+    if not text.strip() or text.strip() == prompt.strip():
+        return None
+    if index is None:
+        return GeneratedPost(text, prompt)
+    run = index.longest_run(text)
+    return GeneratedPost(text, prompt, run.words, index.is_copy(text))
+
+
+def is_new_loop(post: GeneratedPost) -> bool:
+    """Whether a post repeats itself and its prompt doesn't."""
+    return copy_index.is_loop(post.text) and not copy_index.is_loop(post.prompt)
