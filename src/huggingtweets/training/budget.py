@@ -52,10 +52,10 @@ for its top layers and 1.78e-4 for all weights."""
 _FIXED_SECONDS = 10.0
 """Time that doesn't depend on the base: compressor, Markov chain, classifier, plots, picture."""
 
-_GENERATED_TOKENS = (200 + 80) * 35
-"""Tokens of the posts generated for the likeness report, of which 80 measure their sense."""
+_GENERATED_TOKENS = (200 + 60) * 35
+"""Tokens of the posts generated for the likeness report, of which 60 measure sense."""
 
-_JUDGED_TOKENS = 4 * 80 * 35
+_JUDGED_TOKENS = 4 * 60 * 35
 """Tokens that SmolLM2 reads to measure sense; a smaller base plans too little for them."""
 
 _GENERATION_COST = 5
