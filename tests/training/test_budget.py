@@ -38,18 +38,18 @@ def test_a_slower_machine_trains_the_newest_posts_and_names_the_minutes_for_all(
     assert 250 < chosen.posts < 2000
     assert chosen.seconds <= 240
     assert f"the newest {chosen.posts:,} of 2,000 posts" in chosen.message
-    assert "--minutes 7 would train all layers on all posts" in chosen.message
-    assert plan(RECIPE, MIDDLE, WORK, 7 * 60).posts is None
+    assert "--minutes 6 would train all layers on all posts" in chosen.message
+    assert plan(RECIPE, MIDDLE, WORK, 6 * 60).posts is None
 
 
 def test_a_slow_machine_trains_the_top_layers_at_a_higher_rate() -> None:
-    chosen = plan(RECIPE, SLOW, WORK, 550)
+    chosen = plan(RECIPE, SLOW, WORK, 470)
     assert chosen.recipe.layers == 10
     assert chosen.posts is not None
     assert chosen.posts * 30 >= budget.MIN_TOKENS
     assert "the top 10 layers" in chosen.message
     assert chosen.recipe.learning_rate == 2.25 * RECIPE.learning_rate
-    fixed_rate = plan(RECIPE, SLOW, WORK, 550, free_rate=False)
+    fixed_rate = plan(RECIPE, SLOW, WORK, 470, free_rate=False)
     assert fixed_rate.recipe.learning_rate == RECIPE.learning_rate
 
 
