@@ -46,7 +46,7 @@ def folders(config: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_opt_out_adds_and_lists(cli: CommandLine, folders: Path) -> None:
-    assert "0 asked not to be imitated" in cli("opt-out").out
+    assert "0 opted out" in cli("opt-out").out
     assert not folders.exists()
     outcome = cli("opt-out", "@Ann", "bob.example", "@ann")
     assert outcome.code == 0, outcome.err

@@ -47,7 +47,7 @@ def opt_out(
     if handles:
         screen.say(f"{len(added):,} added, {len(entries):,} in all: {optout.list_file()}")
         return
-    screen.say(f"{len(entries):,} asked not to be imitated: {optout.list_file()}")
+    screen.say(f"{len(entries):,} opted out: {optout.list_file()}")
     for entry in entries:
         screen.say(f"  {entry}")
 

@@ -142,8 +142,8 @@ def find_run_folder(spec: str | Path) -> RunFolder:
     run = _find_run(spec)
     if run is None:
         raise BotError(
-            f"{spec} is not a run folder. Evaluating and publishing a bot need the run folder it "
-            "was trained in. huggingtweets runs lists your run folders."
+            f"{spec} is not a run folder, which this command needs: the folder in which a bot was "
+            "trained. huggingtweets runs lists yours."
         )
     return run
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from huggingtweets.training.recipe import Recipe
 
+_BATCHES_FOR_MEAN = 10
+"""Batches of a later epoch whose mean loss is reported; one alone may be half the mean or twice."""
 _SECONDS_BETWEEN_EVENTS = 0.25
 
 
@@ -111,7 +113,7 @@ class ProgressReporter:
                 done=state.step,
                 total=self.steps,
                 epoch=min(state.epoch + 1, self.recipe.epochs),
-                loss=state.loss_sum / state.loss_tokens if state.loss_tokens else None,
+                loss=_mean_loss(state),
                 learning_rate=self.recipe.rate(state.step - 1, self.steps) if state.step else None,
                 tokens_per_second=tokens / spent if tokens else None,
                 seconds_left=spent / steps * (self.steps - state.step) if steps else None,
@@ -127,3 +129,10 @@ class ProgressReporter:
         before, self.cpu_seconds = self.cpu_seconds, time.process_time()
         seconds = now - self.reported_at
         return round((self.cpu_seconds - before) / seconds, 2) if seconds > 0 else None
+
+
+def _mean_loss(state: Progress) -> float | None:
+    """Mean training loss of this epoch in nats; None while too few batches of a new epoch count."""
+    if not state.loss_tokens or (state.epoch and state.in_epoch < _BATCHES_FOR_MEAN):
+        return None
+    return state.loss_sum / state.loss_tokens
