@@ -19,6 +19,10 @@ HEAVY = ["torch", "transformers", "polars", "numpy", "sklearn", "typer.testing"]
     [
         "import huggingtweets",
         "import huggingtweets.cli\n"
+        "sys.argv = ['huggingtweets', 'train', '--help']\n"
+        "try: huggingtweets.cli.main()\n"
+        "except SystemExit as stop: assert not stop.code",
+        "import huggingtweets.cli\n"
         "sys.argv = ['huggingtweets', '--help']\n"
         "try: huggingtweets.cli.main()\n"
         "except SystemExit as stop: assert not stop.code",

@@ -36,7 +36,7 @@ from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.sources import ReadOptions
 from huggingtweets.storage import files, run_folder
 from huggingtweets.storage.run_folder import RunFolder, RunRecord
-from huggingtweets.training import RECIPES, Interrupt, Recipe, TrainingTask, budget, fit, layers
+from huggingtweets.training import RECIPES, Interrupt, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,6 +309,8 @@ def _prepare(
     started = time.monotonic()
     device = devices.select_device(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
+    from huggingtweets.training import budget, layers
+
     with _timed(seconds, "read and curate"):
         posts = _read(specs, _reading(options, confirm), listen)
         curated = _curate(posts, options.curation, listen)
@@ -400,6 +402,8 @@ def _run_remaining_stages(
 
 def _train(run: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
     """Fine-tune and save the bot, then delete the checkpoint."""
+    from huggingtweets.training import TrainingTask, fit
+
     record = run.record()
     config, kept = record.config, run.table("kept")
     recipe = Recipe(**config["recipe"])

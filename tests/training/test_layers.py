@@ -15,7 +15,7 @@ from huggingtweets.nn import language_model, likelihood
 from huggingtweets.training import TrainingTask, fit, frozen, layers
 from huggingtweets.training.frozen import FrozenOutputs, can_cache_outputs
 from huggingtweets.training.layers import Layers
-from huggingtweets.training.recipe import CLASSIC, FAST
+from huggingtweets.training.recipe import CLASSIC, FAST, parse_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,13 +196,13 @@ def test_layers_that_pass_on_more_than_hidden_states_are_not_skipped(
 
 @pytest.mark.parametrize(("given", "expected"), [("all", 0), ("top:1", 1), ("top:12", 12)])
 def test_layers_option_is_parsed(given: str, expected: int) -> None:
-    assert layers.parse(given) == expected
+    assert parse_layers(given) == expected
 
 
 @pytest.mark.parametrize("given", ["top:0", "top:-1", "top:", "top:x", "top:1.5", "foo", "", "10"])
 def test_an_invalid_layers_option_is_refused(given: str) -> None:
     with pytest.raises(InputError, match=r"^--layers must be all or top:K with K from 1, not "):
-        layers.parse(given)
+        parse_layers(given)
 
 
 def test_more_layers_than_the_model_has_are_refused(tiny_base: Path) -> None:

@@ -24,7 +24,6 @@ from huggingtweets.evaluation.report import (
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.generation.copy_index import CopyIndex, SharedSpan, is_loop
 from huggingtweets.generation.sampling import Sampling
-from huggingtweets.nn import likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -130,6 +129,8 @@ def _count_bytes(posts: Sequence[str]) -> int:
 def _bits_by_author(
     bot: LanguageModel, base: LanguageModel, held_out: Mapping[str, Sequence[str]]
 ) -> dict[str, BotAndBase]:
+    from huggingtweets.nn import likelihood
+
     return {
         author: BotAndBase(
             likelihood.bits_per_byte(bot, posts), likelihood.bits_per_byte(base, posts)

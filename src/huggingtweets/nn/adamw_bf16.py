@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch.optim.adamw import adamw
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import torch
 
 _CHUNK_SIZE = 1 << 21
 """Numbers in a chunk: 8 MB in fp32."""
@@ -33,8 +34,6 @@ def step(
         bf16_params: the model's bfloat16 weights, with the same names.
         max_norm: maximum norm of the gradient over all weights.
     """
-    import torch
-
     gradients = {n: w.grad.reshape(-1) for n, w in bf16_params.items() if w.grad is not None}
     divisor = _clipping_divisor(list(gradients.values()), max_norm)
     groups = {id(w): group for group in optimizer.param_groups for w in group["params"]}
@@ -56,8 +55,6 @@ def _clipping_divisor(gradients: list[torch.Tensor], max_norm: float) -> torch.T
     The norm of each chunk is rounded to bfloat16. Over many chunks the errors average out, and
     converting the gradients to fp32 for the norm would take as long as the update.
     """
-    import torch
-
     norms = [torch.linalg.vector_norm(c) for g in gradients for c in torch.split(g, _CHUNK_SIZE)]
     norm = torch.linalg.vector_norm(torch.stack(norms).float())
     divisor: torch.Tensor = ((norm + 1e-6) / max_norm).clamp_min(1.0)
@@ -65,8 +62,6 @@ def _clipping_divisor(gradients: list[torch.Tensor], max_norm: float) -> torch.T
 
 
 def _init_state(state: dict[str, Any], master: torch.Tensor) -> dict[str, Any]:
-    import torch
-
     state["step"] = torch.zeros((), dtype=torch.float32)
     state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(master), torch.zeros_like(master)
     return state
@@ -86,8 +81,6 @@ def _update(
         group: the optimizer's settings.
         divisor: what the gradient is divided by.
     """
-    from torch.optim.adamw import adamw
-
     gradient, master, mean, mean_square, param = chunks
     beta1, beta2 = group["betas"]
     adamw(

@@ -14,12 +14,13 @@ Otherwise it checks whether a row packs several texts, which waits for the GPU.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
     from transformers import PreTrainedModel
 
 _NAME = "huggingtweets_{}"
@@ -57,7 +58,7 @@ def use_causal_attention(
         model.set_attn_implementation(previous)
 
 
-def _no_mask(*_: Any, **__: Any) -> None:  # noqa: ANN401 - transformers' interface
+def _no_mask(*_: object, **__: object) -> None:
     """Return no mask: positions alone decide what is visible."""
 
 
@@ -68,11 +69,9 @@ def _blockwise_attention(
     value: torch.Tensor,
     _mask: torch.Tensor | None,
     scaling: float,
-    **_: Any,  # noqa: ANN401
+    **_: object,
 ) -> tuple[torch.Tensor, None]:
     """Attention over (rows, heads, time, width) tensors; returns (rows, time, heads, width)."""
-    import torch
-
     if (queries_per_key := query.shape[1] // key.shape[1]) > 1:  # grouped-query attention
         key, value = (tensor.repeat_interleave(queries_per_key, 1) for tensor in (key, value))
     time = query.shape[2]

@@ -8,11 +8,11 @@ section 3, with plain matrix products).
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 LOGITS_AT_ONCE = 1 << 23
@@ -31,8 +31,6 @@ logits, so their own code computes them."""
 
 def has_plain_head(model: PreTrainedModel) -> bool:
     """Whether a model's logits are its last hidden state times one matrix."""
-    import torch
-
     head = model.get_output_embeddings()
     plain = getattr(model.config, "model_type", None) in _PLAIN_HEADS
     return plain and type(head) is torch.nn.Linear and head.bias is None
@@ -48,65 +46,57 @@ def summed_cross_entropy(
         inputs: token ids, (rows, time), on the model's device.
         labels: the next token of each position, (rows, time); negative labels are ignored.
     """
-    import torch
-
     hidden = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
     weight = model.get_output_embeddings().weight
     with_grad = torch.is_grad_enabled()
-    function = _autograd_function()
-    total: torch.Tensor = function.apply(hidden.flatten(0, 1), weight, labels.flatten(), with_grad)
+    total: torch.Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden.flatten(0, 1), weight, labels.flatten(), with_grad
+    )
     return total
 
 
-@cache
-def _autograd_function() -> Any:  # noqa: ANN401 - an autograd function
-    """Create the function on first use, because this module doesn't load torch."""
-    import torch
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Computes the gradients in the forward pass, where each chunk's logits exist."""
 
-    class ChunkedCrossEntropy(torch.autograd.Function):
-        """Computes the gradients in the forward pass, where each chunk's logits exist."""
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        labels: torch.Tensor,
+        with_grad: bool,
+    ) -> torch.Tensor:
+        logits_size, chunk_size = _chunk_sizes(weight)
+        grad_hidden = torch.empty_like(hidden) if with_grad else None
+        dtype = weight.dtype if chunk_size >= len(hidden) else torch.float32
+        head_trains = with_grad and ctx.needs_input_grad[1]
+        grad_weight = torch.empty_like(weight, dtype=dtype) if head_trains else None
+        total = hidden.new_zeros((), dtype=torch.float32)
+        for start in range(0, len(hidden), chunk_size):
+            chunk = hidden[start : start + chunk_size]
+            loss, grad_logits = _loss_and_grad_chunk(
+                chunk,
+                weight,
+                labels[start : start + chunk_size],
+                logits_size,
+                with_grad=with_grad,
+            )
+            total += loss
+            if grad_hidden is not None and grad_logits is not None:
+                torch.mm(grad_logits, weight, out=grad_hidden[start : start + chunk_size])
+                if grad_weight is not None:
+                    _add_product(grad_weight, grad_logits.T, chunk, first=start == 0)
+        if grad_weight is not None:
+            grad_weight = grad_weight.to(weight.dtype)
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        return total
 
-        @staticmethod
-        def forward(
-            ctx: Any,  # noqa: ANN401 - torch's context
-            hidden: torch.Tensor,
-            weight: torch.Tensor,
-            labels: torch.Tensor,
-            with_grad: bool,
-        ) -> torch.Tensor:
-            logits_size, chunk_size = _chunk_sizes(weight)
-            grad_hidden = torch.empty_like(hidden) if with_grad else None
-            dtype = weight.dtype if chunk_size >= len(hidden) else torch.float32
-            head_trains = with_grad and ctx.needs_input_grad[1]
-            grad_weight = torch.empty_like(weight, dtype=dtype) if head_trains else None
-            total = hidden.new_zeros((), dtype=torch.float32)
-            for start in range(0, len(hidden), chunk_size):
-                chunk = hidden[start : start + chunk_size]
-                loss, grad_logits = _loss_and_grad_chunk(
-                    chunk,
-                    weight,
-                    labels[start : start + chunk_size],
-                    logits_size,
-                    with_grad=with_grad,
-                )
-                total += loss
-                if grad_hidden is not None and grad_logits is not None:
-                    torch.mm(grad_logits, weight, out=grad_hidden[start : start + chunk_size])
-                    if grad_weight is not None:
-                        _add_product(grad_weight, grad_logits.T, chunk, first=start == 0)
-            if grad_weight is not None:
-                grad_weight = grad_weight.to(weight.dtype)
-            ctx.save_for_backward(grad_hidden, grad_weight)
-            return total
-
-        @staticmethod
-        def backward(ctx: Any, grad_output: torch.Tensor) -> Any:  # noqa: ANN401 - torch's context
-            grad_hidden, grad_weight = ctx.saved_tensors
-            # in place: a copy of the head's gradient takes 154 MB with GPT-2 small
-            grad_weight = None if grad_weight is None else grad_weight.mul_(grad_output)
-            return grad_hidden.mul_(grad_output), grad_weight, None, None
-
-    return ChunkedCrossEntropy
+    @staticmethod
+    def backward(ctx: Any, grad_output: torch.Tensor) -> Any:  # noqa: ANN401 - torch's context
+        grad_hidden, grad_weight = ctx.saved_tensors
+        # in place: a copy of the head's gradient takes 154 MB with GPT-2 small
+        grad_weight = None if grad_weight is None else grad_weight.mul_(grad_output)
+        return grad_hidden.mul_(grad_output), grad_weight, None, None
 
 
 def _chunk_sizes(weight: torch.Tensor) -> tuple[int, int]:
@@ -165,8 +155,6 @@ def _loss_and_gradient(
     logits: torch.Tensor, labels: torch.Tensor, *, with_grad: bool
 ) -> torch.Tensor:
     """Return the summed loss of logits; ``with_grad`` overwrites them with their gradient."""
-    import torch
-
     mask = labels >= 0
     targets = labels.clamp_min(0)[:, None]
     # one pass over the logits, where logsumexp takes several

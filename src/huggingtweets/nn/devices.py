@@ -10,9 +10,12 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from huggingtweets.errors import InputError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 # The threads of torch's libgomp spin at every barrier. When another process needs a core, that is
 # very slow: two trainings at once on two cores ran at 100 tokens/s each. With a bounded spin they
@@ -146,11 +149,11 @@ def trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _has_mps(torch_: Any) -> bool:  # noqa: ANN401 - a module
+def _has_mps(torch_: ModuleType) -> bool:
     return bool(torch_.backends.mps.is_available())
 
 
-def _computes_bf16(torch_: Any, device: str) -> bool:  # noqa: ANN401 - a module
+def _computes_bf16(torch_: ModuleType, device: str) -> bool:
     """Whether the hardware computes bfloat16 products; emulated ones are slower than fp32."""
     if device == "cuda":
         return bool(torch_.cuda.is_bf16_supported(including_emulation=False))
@@ -160,7 +163,7 @@ def _computes_bf16(torch_: Any, device: str) -> bool:  # noqa: ANN401 - a module
     return False
 
 
-def _processor(torch_: Any, device: str) -> str:  # noqa: ANN401 - a module
+def _processor(torch_: ModuleType, device: str) -> str:
     if device == "cuda":
         return str(torch_.cuda.get_device_name())
     return str(torch_.cpu.get_capabilities().get("cpu_name") or platform.processor() or "unknown")

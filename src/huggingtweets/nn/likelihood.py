@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+
 from huggingtweets.data import batching
 from huggingtweets.nn import cross_entropy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from transformers import PreTrainedModel
 
     from huggingtweets.data.batching import Batch, Row
@@ -36,8 +38,6 @@ def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> torch.Tenso
     inputs, labels = batch.inputs.to(device), batch.labels.to(device)
     if cross_entropy.has_plain_head(model):
         return cross_entropy.summed_cross_entropy(model, inputs, labels)
-    import torch.nn.functional as F  # noqa: N812 - its usual name
-
     logits = model(input_ids=inputs, use_cache=False).logits
     return F.cross_entropy(
         logits.float().flatten(0, 1),
@@ -54,8 +54,6 @@ def summed_nats(
 
     ``read`` is the number of tokens at the start of each row that are context and don't count.
     """
-    import torch
-
     model.eval()
     with torch.inference_mode():
         batches = batching.evaluation_batches(rows, read)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
+
 from huggingtweets.nn import language_model, likelihood
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ def held_out_bits(
         posts: held-out posts of each corpus.
         precision: precision of matrix products, ``fp32`` or ``bf16``.
     """
-    import torch
-
     from huggingtweets.data import batching
 
     with torch.autocast(lm.device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -74,8 +74,6 @@ def average_with(
     Raises:
         BotError: the initial weights can't be read.
     """
-    import torch
-
     initial_model = language_model.load(before).model
     initial = {name: param.detach().float() for name, param in initial_model.named_parameters()}
     trained = {name: param.detach().clone() for name, param in lm.model.named_parameters()}

@@ -6,7 +6,10 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.nn import attention, int8_training
@@ -17,9 +20,9 @@ from huggingtweets.pretraining.tokens import CorpusMixture
 from huggingtweets.storage import checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    import torch
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
@@ -180,8 +183,6 @@ class _Loop:
 
     def _backward(self, rows: torch.Tensor) -> torch.Tensor:
         """Accumulate gradients over parts of the rows; return the mean loss of all processes."""
-        import torch
-
         accelerator = self.task.accelerator
         self.task.lm.model.train()
         parts = torch.split(rows, max(1, self.task.device_tokens // self.task.preset.row))
@@ -229,8 +230,6 @@ class _Loop:
 
     def _resume(self) -> None:
         """Restore the state from the checkpoint, if there is one."""
-        import torch
-
         loaded = checkpoint.load(self.task.state_file, Progress)
         if loaded is None:
             return
@@ -254,11 +253,10 @@ def _rows_per_step(task: PretrainTask) -> int:
     return max(1, per_process) * processes
 
 
-def _make_loss(model: PreTrainedModel, task: PretrainTask) -> Any:  # noqa: ANN401
+def _make_loss(
+    model: PreTrainedModel, task: PretrainTask
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Create the function for a batch's mean cross entropy, compiled if requested."""
-    import torch
-    import torch.nn.functional as F  # noqa: N812 - its usual name
-
     bf16, device = task.machine.precision == "bf16", task.machine.device
 
     def loss(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from huggingtweets.nn.muon import Muon
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
     from huggingtweets.nn.devices import ComputeDevice
@@ -18,8 +19,6 @@ class Optimizers:
     """Muon for matrices and AdamW for embeddings and norms, or AdamW for all weights."""
 
     def __init__(self, model: PreTrainedModel, preset: Preset, machine: ComputeDevice) -> None:
-        import torch
-
         embeddings = {id(model.get_input_embeddings().weight), id(model.lm_head.weight)}
         weights = dict(model.named_parameters())
         use_muon = preset.optimizer == "muon"
@@ -46,8 +45,6 @@ class Optimizers:
 
     def step(self, rate: float) -> None:
         """Update all weights and clear their gradients."""
-        import torch
-
         torch.nn.utils.clip_grad_norm_(self.params, self.clip)
         self.muon.step(rate)
         for group in self.adamw.param_groups:

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.nn import devices, int8_training, language_model
@@ -243,8 +245,6 @@ class _PretrainRun:
             record: record of the finished base to train further, or None.
             source_model: the model that ``--from`` names, or None.
         """
-        import torch
-
         data = self._prepare_data()
         if self.options.encode_only:
             return data.folder
@@ -276,8 +276,6 @@ class _PretrainRun:
 
     def _initial_model(self, data: Prepared, record: dict[str, Any] | None) -> LanguageModel:
         """Load the finished base in ``out``, or create a model with random weights."""
-        import torch
-
         if record is not None:
             return language_model.load(self.options.out)
         torch.manual_seed(self.options.seed)
@@ -335,8 +333,6 @@ class _PretrainRun:
 
     def _save(self, lm: LanguageModel, sessions: list[dict[str, Any]], state: Path) -> None:
         """Write the base in bfloat16, its card and its record, then delete the checkpoint."""
-        import torch
-
         card = render_base_card(sessions, len(lm.tokenizer), self.options.about)
         curve = render_curve(sessions)
         language_model.convert(lm.model, torch.device("cpu"), torch.bfloat16)

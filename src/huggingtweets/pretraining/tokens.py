@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import polars as pl
+import torch
 
 from huggingtweets.errors import InputError
 from huggingtweets.pretraining.tokenizer import parts
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
 
@@ -169,7 +169,6 @@ class CorpusMixture:
     def batch(self, rows: int) -> torch.Tensor:
         """The next rows as int64, (rows, length + 1)."""
         import numpy as np
-        import torch
 
         return torch.from_numpy(np.stack([self._next() for _ in range(rows)]).astype(np.int64))
 

@@ -1,9 +1,17 @@
-"""Fine-tuning: recipes, the training loop and checkpoints."""
+"""Fine-tuning: recipes, the training loop and checkpoints.
+
+The training loop is loaded on first use, because it loads torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from huggingtweets.training.interrupt import Interrupt
-from huggingtweets.training.layers import parse as parse_layers
-from huggingtweets.training.loop import TrainingResult, TrainingTask, fit
-from huggingtweets.training.recipe import RECIPES, Recipe
+from huggingtweets.training.recipe import RECIPES, Recipe, parse_layers
+
+if TYPE_CHECKING:
+    from huggingtweets.training.loop import TrainingResult, TrainingTask, fit
 
 __all__ = [
     "RECIPES",
@@ -14,3 +22,12 @@ __all__ = [
     "fit",
     "parse_layers",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of the training loop."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from huggingtweets.training import loop
+
+    return getattr(loop, name)

@@ -12,6 +12,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import torch
+
 from huggingtweets.nn.devices import has_compiler
 from huggingtweets.storage import user_dirs
 from huggingtweets.training import layers
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import torch
     from transformers import PreTrainedModel
 
     from huggingtweets.nn.devices import ComputeDevice
@@ -78,8 +79,6 @@ def decompile(model: PreTrainedModel) -> None:
 @contextmanager
 def eager() -> Iterator[None]:
     """Run everything inside uncompiled, and compile nothing for it."""
-    import torch
-
     with torch.compiler.set_stance("force_eager"):
         yield
 

@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from huggingtweets.data import batching
 from huggingtweets.nn import likelihood
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    import torch
 
     from huggingtweets.data.batching import Row
     from huggingtweets.training.layers import Layers
@@ -52,8 +52,6 @@ class FrozenOutputs:
     """
 
     def __init__(self, layers: Layers, rows: Iterable[Row], folder: Path | None) -> None:
-        import torch
-
         self.layers = layers
         self.rows = list({tuple(row): row for row in rows}.values())
         self.starts: dict[tuple[int, ...], int] = {}
@@ -102,8 +100,6 @@ class FrozenOutputs:
 
     def summed_nats(self, rows: Sequence[Row]) -> float:
         """Like :func:`huggingtweets.nn.likelihood.summed_nats`, but skip the frozen layers."""
-        import torch
-
         model, total = self.layers.model.eval(), 0.0
         order = range(len(rows))
         with torch.inference_mode():
@@ -117,8 +113,6 @@ class FrozenOutputs:
 
 def can_cache_outputs(layers: Layers, row: Row) -> bool:
     """Whether a model has frozen layers and computes the same when they are skipped."""
-    import torch
-
     return layers.can_skip(torch.tensor([row[:_PROBE_TOKENS]], device=layers.model.device))
 
 
@@ -128,8 +122,6 @@ def _memory_mapped(folder: Path, shape: tuple[int, int], dtype: torch.dtype) -> 
     Raises:
         StorageError: the disk is full.
     """
-    import torch
-
     size = math.prod(shape)
     with files.wrap_os_errors(folder / "frozen"):
         folder.mkdir(parents=True, exist_ok=True)

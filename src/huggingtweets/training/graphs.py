@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+
 from huggingtweets.data import batching
 from huggingtweets.data.batching import Batch
 from huggingtweets.nn import attention, cross_entropy, likelihood
@@ -18,7 +21,6 @@ from huggingtweets.nn import attention, cross_entropy, likelihood
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import torch
     from transformers import PreTrainedModel
 
     from huggingtweets.data.batching import Row
@@ -74,8 +76,6 @@ def padded(batch: Batch, budget: int, longest: int) -> Batch:
 
     See :func:`padded_shape`.
     """
-    import torch.nn.functional as F  # noqa: N812 - its usual name
-
     rows, width = batch.inputs.shape
     padded_rows, padded_width = padded_shape((rows, width), budget, longest)
     padding = (0, padded_width - width, 0, padded_rows - rows)
@@ -102,8 +102,6 @@ class CudaGraphStepper:
         batches: Iterator[list[Row]],
         say: Callable[[str], None],
     ) -> None:
-        import torch
-
         self.weights, self.budget, self.longest, self.say = weights, budget, longest, say
         shapes = ((len(rows), max(map(len, rows)) - 1) for rows in batches)
         self.total_uses = Counter(padded_shape(shape, budget, longest) for shape in shapes)
@@ -120,8 +118,6 @@ class CudaGraphStepper:
 
     def step(self, batch: Batch, learning_rate: float) -> float:
         """Update the weights and return the batch's mean loss before the update, in nats."""
-        import torch
-
         batch = padded(batch, self.budget, self.longest)
         current = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(current)
@@ -158,8 +154,6 @@ class CudaGraphStepper:
         self.weights.apply()
 
     def _try_to_capture(self, shape: Shape) -> None:
-        import torch
-
         generator = torch.cuda.default_generators[self.device.index or 0]
         before = generator.clone_state()
         try:
@@ -174,8 +168,6 @@ class CudaGraphStepper:
 
     def _capture(self, shape: Shape) -> tuple[torch.cuda.CUDAGraph, Batch]:
         """Capture a step without running it; return the graph and its input tensors."""
-        import torch
-
         inputs, labels = torch.zeros(2, *shape, dtype=torch.long, device=self.device).unbind()
         static = Batch(inputs, labels, 0)
         graph = torch.cuda.CUDAGraph()

@@ -8,25 +8,26 @@ is known as layer recycling (Saad-Falcon et al. 2022, arXiv 2207.04993; AutoFree
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import torch
 
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import torch
     from transformers import PreTrainedModel
+
+_BlockOutput = torch.Tensor | tuple[torch.Tensor | None, ...]
 
 
 def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The layers of a transformer: its longest module list that isn't inside another list."""
-    from torch.nn import ModuleList
-
-    outer_lists: dict[str, ModuleList] = {}
+    outer_lists: dict[str, torch.nn.ModuleList] = {}
     for name, module in model.named_modules():  # outer modules come before those inside them
         nested = any(name.startswith(f"{outer}.") for outer in outer_lists)
-        if isinstance(module, ModuleList) and not nested:
+        if isinstance(module, torch.nn.ModuleList) and not nested:
             outer_lists[name] = module
     return list(max(outer_lists.values(), key=len, default=[]))
 
@@ -41,20 +42,6 @@ def check(model: torch.nn.Module, top: int) -> None:
     if top > depth:
         choice = f"choose all or top:1 to top:{depth}" if depth else "choose all"
         raise InputError(f"--layers top:{top} is too many: this base has {depth} layers; {choice}.")
-
-
-def parse(given: str) -> int:
-    """Parse ``all`` (0) or ``top:K`` into the number of trained layers.
-
-    Raises:
-        InputError: the text is neither.
-    """
-    if given == "all":
-        return 0
-    kind, _, number = given.partition(":")
-    if kind == "top" and number.isascii() and number.isdecimal() and int(number) > 0:
-        return int(number)
-    raise InputError(f"--layers must be all or top:K with K from 1, not {given!r}.")
 
 
 class Layers:
@@ -109,11 +96,9 @@ class Layers:
         Returns:
             Hidden states, (rows, time, width).
         """
-        import torch
-
         captured: list[torch.Tensor] = []
 
-        def capture(hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:  # noqa: ANN401
+        def capture(hidden_states: torch.Tensor, *_: object, **__: object) -> _BlockOutput:
             captured.append(hidden_states)
             return self._as_block_output(hidden_states)
 
@@ -131,7 +116,7 @@ class Layers:
         """
         frozen = self.blocks[: self.first]
 
-        def return_outputs(*_: Any, **__: Any) -> Any:  # noqa: ANN401
+        def return_outputs(*_: object, **__: object) -> _BlockOutput:
             return self._as_block_output(outputs)
 
         forwards = [*[self._pass_through] * (len(frozen) - 1), return_outputs]
@@ -143,8 +128,6 @@ class Layers:
 
         In some architectures, layers pass on more than hidden states.
         """
-        import torch
-
         if not self.partly or not self.first:
             return False
         self.model.eval()
@@ -163,13 +146,13 @@ class Layers:
         ).last_hidden_state
         return hidden
 
-    def _as_block_output(self, hidden_states: torch.Tensor) -> Any:  # noqa: ANN401
+    def _as_block_output(self, hidden_states: torch.Tensor) -> _BlockOutput:
         """Hidden states in the form that the model's layers return."""
         if not self._tuple_size:
             return hidden_states
         return (hidden_states, *[None] * (self._tuple_size - 1))
 
-    def _pass_through(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:  # noqa: ANN401
+    def _pass_through(self, hidden_states: torch.Tensor, *_: object, **__: object) -> _BlockOutput:
         return self._as_block_output(hidden_states)
 
     def _vectors_after_blocks(self) -> list[torch.nn.Module]:
@@ -177,8 +160,6 @@ class Layers:
 
         They are found by running the model on two tokens, which also sets ``_tuple_size``.
         """
-        import torch
-
         ran: list[torch.nn.Module] = []
 
         def record(module: torch.nn.Module, _inputs: object, _output: object) -> None:
@@ -211,7 +192,7 @@ def _has_only_vectors(module: torch.nn.Module) -> bool:
 
 @contextmanager
 def _replaced_forward(
-    modules: list[torch.nn.Module], forwards: list[Callable[..., Any]]
+    modules: list[torch.nn.Module], forwards: list[Callable[..., _BlockOutput]]
 ) -> Iterator[None]:
     """Replace the ``forward`` functions of modules inside."""
     for module, forward in zip(modules, forwards, strict=True):

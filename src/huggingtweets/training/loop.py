@@ -15,6 +15,8 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
+
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.events import Event, EventHandler, ignore
@@ -115,8 +117,6 @@ def fit(task: TrainingTask, listen: EventHandler = ignore) -> TrainingResult:
         StorageError: a checkpoint can't be written.
         BotError: the checkpoint is damaged or has other data, another recipe or another seed.
     """
-    import torch
-
     tune_allocator()
     torch.manual_seed(task.seed)
     loop = _Loop(task, listen)

@@ -172,3 +172,17 @@ FAST = Recipe(
 
 RECIPES = {"fast": FAST, "classic": CLASSIC}
 """The built-in recipes by name."""
+
+
+def parse_layers(given: str) -> int:
+    """Parse ``all`` (0) or ``top:K`` into the number of trained layers.
+
+    Raises:
+        InputError: the text is neither.
+    """
+    if given == "all":
+        return 0
+    kind, _, number = given.partition(":")
+    if kind == "top" and number.isascii() and number.isdecimal() and int(number) > 0:
+        return int(number)
+    raise InputError(f"--layers must be all or top:K with K from 1, not {given!r}.")

@@ -13,6 +13,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import torch
+
 from huggingtweets.nn import adamw_bf16, devices, language_model
 from huggingtweets.training.layers import Layers
 from huggingtweets.training.weight_store import WeightStore
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import torch
     from transformers import PreTrainedModel
 
     from huggingtweets.nn.devices import ComputeDevice
@@ -51,8 +52,6 @@ class Weights:
         recipe: Recipe,
         folder: Path | None = None,
     ) -> None:
-        import torch
-
         self.model = model
         self.stored_dtype = model.dtype
         """Precision of the saved bot: that of its base."""
@@ -94,8 +93,6 @@ class Weights:
 
     def set_rate(self, learning_rate: float) -> None:
         """Set the learning rate; on CUDA it is a tensor that captured steps read."""
-        import torch
-
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(learning_rate)
@@ -104,8 +101,6 @@ class Weights:
 
     def apply(self) -> None:
         """Take one optimizer step at the current rate; on CUDA nothing waits for the device."""
-        import torch
-
         if self.bf16 and self.model.device.type == "cpu":
             adamw_bf16.step(self.optimizer, self.master_params, self.model_params, self.clip)
             return
@@ -144,8 +139,6 @@ class Weights:
 
     def set_interpolated(self, weight: float, trained: dict[str, torch.Tensor]) -> None:
         """Set the parameters to ``base + weight * (trained - base)``."""
-        import torch
-
         base = self.store.load(_BASE)
         with torch.no_grad():
             for name, param in self.master_params.items():
@@ -158,8 +151,6 @@ class Weights:
 
         No step can follow.
         """
-        import torch
-
         self._drop_optimizer_state()
         best = self.store.load(self.best)
         frozen = self.store.load(_FROZEN) if self.rounds_frozen else {}
@@ -176,8 +167,6 @@ class Weights:
 
         Sets of weights in the store are not included.
         """
-        import torch
-
         tensors = {"rng": torch.get_rng_state()}
         if (device := self.model.device).type != "cpu":
             tensors["device_rng"] = torch.get_device_module(device).get_rng_state()
@@ -197,8 +186,6 @@ class Weights:
         Raises:
             KeyError: a weight is missing.
         """
-        import torch
-
         torch.set_rng_state(tensors["rng"])
         self.best = best
         if old := {n: tensors[f"best.{n}"] for n in self.master_params if f"best.{n}" in tensors}:
@@ -223,8 +210,6 @@ class Weights:
 
     def _move_gradients_to_masters(self) -> None:
         """Move the model's gradients to the master parameters, in fp32."""
-        import torch
-
         gradients = {n: w.grad for n, w in self.model_params.items() if w.grad is not None}
         fp32_gradients = [torch.empty_like(self.master_params[name]) for name in gradients]
         torch._foreach_copy_(fp32_gradients, list(gradients.values()))  # few kernels for all
@@ -235,8 +220,6 @@ class Weights:
 
     def _copy_to_model(self) -> None:
         """Round the master parameters into the model."""
-        import torch
-
         if self.bf16:
             masters = [self.master_params[name] for name in self.model_params]
             with torch.no_grad():
@@ -254,8 +237,6 @@ def _adamw(
     weights: dict[str, torch.Tensor], machine: ComputeDevice, recipe: Recipe
 ) -> torch.optim.AdamW:
     """Create AdamW with weight decay on matrices only."""
-    import torch
-
     matrices = [weight for weight in weights.values() if weight.ndim >= 2]
     vectors = [weight for weight in weights.values() if weight.ndim < 2]
     rate = recipe.learning_rate
