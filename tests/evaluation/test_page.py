@@ -122,8 +122,8 @@ def test_quiz_results_are_shown_if_there_are_any() -> None:
 
 
 def test_length_bins_are_contiguous() -> None:
-    from huggingtweets.plots.report_charts import _bins
+    from huggingtweets.plots.charts import _bins
 
-    bins = _bins(["x" * n for n in (0, 19, 20, 299, 300, 5_000)])
+    bins = _bins("real", ["x" * n for n in (0, 19, 20, 299, 300, 5_000)])
     assert [row["share"] * 6 for row in bins if row["share"]] == pytest.approx([2, 1, 1, 2])
     assert all(left["end"] == right["start"] for left, right in pairwise(bins))

@@ -24,6 +24,7 @@ def test_lengths_are_counted_before_and_after() -> None:
         (20, 1),
         (280, 1),
         (300, 2),
+        (320, 2),  # the line ends at the last bar's end
     ]
 
 

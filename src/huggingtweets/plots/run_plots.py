@@ -8,15 +8,15 @@ position distinguishes series as well as colour.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError
-from huggingtweets.plots import style
+from huggingtweets.plots import charts, style
 from huggingtweets.plots.style import ON_WHITE
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import altair as alt
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.storage.run_folder import RunFolder
 
-BOT, PPMD, BASE, EQUAL = "#0a6ebd", "#d9822b", "#8a8f98", "#6a3fb5"
+BOT, BASE = ON_WHITE.bot, ON_WHITE.anchor
+PPMD, EQUAL = "#d9822b", "#6a3fb5"
 _WIDTH = 480
-_BIN = 20  # characters
-_LAST_BIN = 300  # posts of this length and more share a bin
 
 
 @dataclass(frozen=True)
@@ -77,29 +76,10 @@ def check_name(path: Path) -> None:
         raise InputError(f"A plot's file name must end in .svg or .png, not be {path.name!r}.")
 
 
-def lengths(before: Iterable[str], after: Iterable[str]) -> Plot:
+def lengths(before: Sequence[str], after: Sequence[str]) -> Plot:
     """Plot the lengths of posts in characters: as read (line) and after curation (bars)."""
-    import altair as alt
-
-    kinds = ["as read", "after curation"]
-    colours = alt.Color("kind:N", title=None, scale=alt.Scale(domain=kinds, range=[BASE, BOT]))
-    x = alt.X(
-        "start:Q",
-        title=f"characters (last bar: {_LAST_BIN} or more)",
-        scale=alt.Scale(domain=[0, _LAST_BIN + _BIN], nice=False),
-        axis=alt.Axis(values=list(range(0, _LAST_BIN + 1, 100)), grid=False),
-    )
-    y = alt.Y("posts:Q", title="posts")
-    bars = alt.Chart({"values": _bins(after, kinds[1])}).mark_bar(opacity=0.75)
-    line = alt.Chart({"values": _bins(before, kinds[0])}).mark_line(
-        interpolate="step-after", strokeWidth=2.5
-    )
-    return Plot(
-        alt.layer(
-            bars.encode(x=x, x2="end:Q", y=y, y2=alt.datum(0), color=colours),
-            line.encode(x=x, y=y, color=colours),
-        ).properties(title="Length of posts", width=_WIDTH, height=180)
-    )
+    chart = charts.lengths(("after curation", after), ("as read", before), ON_WHITE, counted=True)
+    return Plot(chart.properties(title="Length of posts", width=_WIDTH, height=180))
 
 
 def dropped(curated: Curated) -> Plot:
@@ -122,21 +102,20 @@ def training(run: RunFolder) -> Plot:
 
     events = [event for event in run.events() if event["stage"] == "train"]
     steps = [
-        {"step": event["done"], "loss": event["loss"]}
+        {"along": event["done"], "loss": event["loss"]}
         for event in events
         if event.get("loss") is not None
     ]
     points = [
-        {"step": event["done"], "held-out": event["held_out_bits_per_byte"]}
+        (event["done"], event["held_out_bits_per_byte"])
         for event in events
         if event.get("held_out_bits_per_byte") is not None
     ]
-    x = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1))
     line = (
         alt.Chart({"values": steps})
         .mark_line(color=BASE)
         .encode(
-            x=x,
+            x=alt.X("along:Q"),
             y=alt.Y(
                 "loss:Q",
                 title="training loss, nats per token",
@@ -145,21 +124,8 @@ def training(run: RunFolder) -> Plot:
             ),
         )
     )
-    held_out = (
-        alt.Chart({"values": points})
-        .mark_line(color=BOT, point=alt.OverlayMarkDef(color=BOT, size=70))
-        .encode(
-            x=x,
-            y=alt.Y(
-                "held-out:Q",
-                title="held-out bits per byte",
-                scale=alt.Scale(zero=False),
-                axis=alt.Axis(titleColor=BOT),
-            ),
-        )
-    )
     return Plot(
-        alt.layer(line, held_out)
+        alt.layer(line, charts.held_out_loss(points, "step", ON_WHITE, titleColor=BOT))
         .resolve_scale(y="independent")
         .properties(title="Training", width=_WIDTH, height=200)
     )
@@ -221,29 +187,5 @@ def _bars(values: Mapping[str, float], title: str, form: str) -> Plot:
     """Plot horizontal bars with their numbers, the first in the bot's colour."""
     import altair as alt
 
-    rows = [
-        {"label": label, "value": value, "color": BASE if i else BOT}
-        for i, (label, value) in enumerate(values.items())
-    ]
-    end = 1.2 * max(values.values(), default=0) or 1.0  # space for the number of the longest bar
-    base = alt.Chart({"values": rows}).encode(
-        x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, end])),
-        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False)),
-    )
-    marks = base.mark_bar().encode(color=alt.Color("color:N", scale=None))
-    numbers = base.mark_text(align="left", dx=6, color=ON_WHITE.ink, fontSize=12).encode(
-        text=alt.Text("value:Q", format=form)
-    )
-    return Plot(
-        alt.layer(marks, numbers).properties(title=title, width=_WIDTH, height=alt.Step(32))
-    )
-
-
-def _bins(posts: Iterable[str], kind: str) -> list[dict[str, Any]]:
-    counts = dict.fromkeys(range(0, _LAST_BIN + _BIN, _BIN), 0)
-    for post in posts:
-        counts[min(len(post), _LAST_BIN) // _BIN * _BIN] += 1
-    return [
-        {"start": start, "end": start + _BIN, "posts": count, "kind": kind}
-        for start, count in counts.items()
-    ]
+    chart = charts.bars(values, form, ON_WHITE)
+    return Plot(chart.properties(title=title, width=_WIDTH, height=alt.Step(32)))

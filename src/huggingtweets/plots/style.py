@@ -18,6 +18,8 @@ class ChartTheme:
 
     Attributes:
         ink: colour of labels and titles.
+        bot: colour of the bot's numbers.
+        anchor: colour of what the bot is compared with.
         grid: colour of grid, axes and ticks.
         background: background colour.
         font: CSS font family.
@@ -25,16 +27,34 @@ class ChartTheme:
     """
 
     ink: str
+    bot: str
+    anchor: str
     grid: str
     background: str
     font: str
     padding: int
 
 
-ON_A_PAGE = ChartTheme("var(--ink)", "var(--grid)", "transparent", "system-ui, sans-serif", 4)
+ON_A_PAGE = ChartTheme(
+    ink="var(--ink)",
+    bot="var(--bot)",
+    anchor="var(--anchor)",
+    grid="var(--grid)",
+    background="transparent",
+    font="system-ui, sans-serif",
+    padding=4,
+)
 """Inline in one of our pages: CSS variables, so that colours follow its light or dark scheme."""
 
-ON_WHITE = ChartTheme("#24292f", "#e3e6ea", "white", "Inter, system-ui, sans-serif", 12)
+ON_WHITE = ChartTheme(
+    ink="#24292f",
+    bot="#0a6ebd",
+    anchor="#8a8f98",
+    grid="#e3e6ea",
+    background="white",
+    font="Inter, system-ui, sans-serif",
+    padding=12,
+)
 """Standalone, for any background."""
 
 
