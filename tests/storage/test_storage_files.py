@@ -41,11 +41,11 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_text_is_utf_8_and_world_readable(tmp_path: Path) -> None:
+def test_text_is_utf_8_and_private(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "down" / "file.json"
     files.write_json(file, {"text": "é🚀"})
     assert file.read_bytes() == '{\n  "text": "é🚀"\n}\n'.encode()
-    assert file.stat().st_mode & 0o777 == 0o644
+    assert file.stat().st_mode & 0o777 == 0o600
     assert names(file.parent) == ["file.json"]
 
 
@@ -122,7 +122,7 @@ def test_folder_is_replaced_completely(tmp_path: Path) -> None:
         _ = 1 / 0
     assert names(folder / "sub") == ["second"]
     assert names(tmp_path) == ["folder"]
-    assert folder.stat().st_mode & 0o777 == 0o755
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(

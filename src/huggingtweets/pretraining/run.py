@@ -420,7 +420,7 @@ def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
     work = out / "work"
     new_folders = [folder for folder in (work, *work.parents) if not folder.exists()]
     with files.wrap_os_errors(out):
-        work.mkdir(parents=True, exist_ok=True)
+        files.make_folder(work)
     try:
         with files.locked(work):
             yield

@@ -131,7 +131,7 @@ def add(handles: Sequence[str], *, hashed: bool = False) -> list[str]:
         new = [entry for entry in dict.fromkeys(entries) if not remaining.contains(entry)]
         if new or remaining != before:
             text = "".join(f"{line}\n" for line in [*lines, *map(_format, new)])
-            files.write_text(list_file(), text)
+            files.write_text(list_file(), text, files.mode_of(list_file()))
     return new
 
 

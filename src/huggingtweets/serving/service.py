@@ -82,7 +82,8 @@ class Service:
         """
         home = self._workspaces.home
         with files.wrap_os_errors(home):
-            home.mkdir(parents=True, exist_ok=True)
+            files.make_folder(home)
+            files.make_private(home)
         self._home_lock = files.locked(home)
         self._home_lock.__enter__()
         self._trainings.requeue_unfinished()

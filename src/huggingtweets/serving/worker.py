@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=0, help="index of this worker, from 0")
     args = parser.parse_args()
     settings = Settings(out=args.out, shared=args.shared, base=args.base)
+    os.umask(0o077)  # the packages that it uses write files with posts
     _lower_priority()
     worker = Worker(settings)
     threading.Thread(target=_exit_with_server, args=(worker,), daemon=True).start()

@@ -76,7 +76,7 @@ class WorkerPool:
         options = ["--number", str(number), "--base", settings.base]
         options += ["--shared"] if settings.shared else []
         log = self._home / "worker.log"
-        with files.wrap_os_errors(log), log.open("ab") as opened:
+        with files.wrap_os_errors(log), open(log, "ab", opener=files.private_opener) as opened:
             log.chmod(0o600)
             arguments = [str(settings.out.absolute()), *options]
             return ChildProcess("huggingtweets.serving.worker", arguments, opened)

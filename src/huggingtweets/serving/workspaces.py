@@ -162,7 +162,7 @@ class Workspaces:
         file = self.home / "secret"
         if not file.is_file():
             with files.wrap_os_errors(file):
-                self.home.mkdir(parents=True, exist_ok=True)
+                files.make_folder(self.home)
                 temporary = file.with_name(f"secret.{os.getpid()}.new")
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
                 with os.fdopen(handle, "wb") as opened:
@@ -216,7 +216,7 @@ class Workspaces:
             size = file.stat().st_size
             self._check_size(safe, size)
             folder = self.uploads(visitor) / secrets.token_hex(8)
-            folder.mkdir(parents=True)
+            files.make_folder(folder)
             upload = folder / safe
             shutil.move(file, upload)
             upload.chmod(0o600)

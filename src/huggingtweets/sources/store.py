@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import StorageError
@@ -143,9 +143,9 @@ class Store:
             StorageError: another process holds the lock, or the folder can't be written.
         """
         with files.wrap_os_errors(self.path):
-            for folder in (self.path.parent.parent, self.path.parent, self.path):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", blocking=False)
+            files.make_folder(self.path)
+            files.make_private(self.path)
+            lock = files.file_lock(self.path)
             try:
                 lock.acquire()
             except Timeout as error:
@@ -193,7 +193,10 @@ class Store:
         if not new:
             return
         text = "".join(_to_line(post) for post in new)
-        with files.wrap_os_errors(self.posts_file), self.posts_file.open("ab") as file:
+        with (
+            files.wrap_os_errors(self.posts_file),
+            open(self.posts_file, "ab", opener=files.private_opener) as file,
+        ):
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

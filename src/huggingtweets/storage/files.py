@@ -1,6 +1,8 @@
-"""Atomic writes and file locks. A reader sees the old file or the new one, never half of one.
+"""Atomic writes, private files and file locks.
 
-Every file of a run is written here: temporary file in the same folder, fsync, rename.
+A reader sees the old file or the new one, never half of one: every file of a run is written to a
+temporary file in the same folder, flushed to disk and renamed. Files may hold posts, so only this
+user may read them, whatever the umask: folders have the mode 0700 and files 0600.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from filelock import FileLock
 
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and try again",
     errno.EDQUOT: "the disk quota is used up; free some space and try again",
@@ -47,20 +51,67 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"Can't write {path}: {reason}.") from error
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder and its missing parents for this user alone; existing ones don't change.
+
+    Raises:
+        OSError: it can't be created.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(_FOLDER_MODE, exist_ok=True)
+        folder.chmod(_FOLDER_MODE)  # the umask may have taken more away
+
+
+def make_private(folder: Path) -> None:
+    """Take a folder and all it contains away from other users; links don't change.
+
+    Earlier versions left files readable to others. What belongs to another user stays as it is.
+    """
+    _restrict(folder)
+    for parent, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            _restrict(Path(parent, name))
+
+
+def _restrict(path: Path) -> None:
+    with suppress(FileNotFoundError, PermissionError):
+        mode = path.lstat().st_mode
+        if mode & 0o077 and not stat.S_ISLNK(mode):
+            path.chmod(_FOLDER_MODE if stat.S_ISDIR(mode) else _FILE_MODE)
+
+
+def mode_of(path: Path) -> int:
+    """Return the permissions of a file that the user may have opened to others, else 0600."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return _FILE_MODE
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Create files for this user alone, as the ``opener`` of :func:`open`."""
+    return os.open(path, flags, _FILE_MODE)
+
+
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, mode: int = _FILE_MODE) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` once its contents are on disk.
 
     On any error the temporary file is removed and ``path`` doesn't change.
+
+    Args:
+        path: the file to write.
+        mode: its permissions.
     """
     with wrap_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
         temporary = Path(name)
         try:
             yield temporary
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             sync(temporary)
             temporary.replace(path)
         except BaseException:
@@ -77,11 +128,11 @@ def atomic_write_dir(path: Path) -> Iterator[Path]:
     An existing folder at ``path`` is removed just before the rename.
     """
     with wrap_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
         try:
             yield temporary
-            temporary.chmod(0o755)
+            make_private(temporary)
             for file in temporary.rglob("*"):
                 sync(file)
             shutil.rmtree(path, ignore_errors=True)
@@ -122,7 +173,7 @@ def waiting_for(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock
 
-    with wrap_os_errors(folder), FileLock(folder / ".lock"):
+    with wrap_os_errors(folder), FileLock(folder / ".lock", mode=_FILE_MODE):
         yield
 
 
@@ -130,7 +181,7 @@ def file_lock(folder: Path) -> FileLock:
     """Return the lock that :func:`locked` takes; it never waits."""
     from filelock import FileLock
 
-    return FileLock(folder / ".lock", blocking=False)
+    return FileLock(folder / ".lock", mode=_FILE_MODE, blocking=False)
 
 
 def sync(path: Path) -> None:
@@ -142,9 +193,9 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = _FILE_MODE) -> None:
     """Write ``text`` as UTF-8, atomically."""
-    with atomic_write(path) as temporary:
+    with atomic_write(path, mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

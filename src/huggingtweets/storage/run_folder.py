@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,7 +33,7 @@ from huggingtweets.errors import BotError, StorageError
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
     from pathlib import Path
 
     import polars as pl
@@ -196,7 +196,10 @@ class RunFolder:
     def append_event(self, event: dict[str, Any]) -> None:
         """Append one line to ``events.jsonl``."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
-        with files.wrap_os_errors(self.events_file), self.events_file.open("ab+") as file:
+        with (
+            files.wrap_os_errors(self.events_file),
+            open(self.events_file, "ab+", opener=files.private_opener) as file,
+        ):
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 is_truncated = file.read() != b"\n"  # after a crash: start a new line
@@ -212,13 +215,16 @@ class RunFolder:
                     events.append(json.loads(line))
         return events
 
-    def locked(self) -> AbstractContextManager[None]:
-        """Lock the run against other processes.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the run against other processes, and make it private if it isn't.
 
         Raises:
             StorageError: another process holds the lock.
         """
-        return files.locked(self.path)
+        with files.locked(self.path):
+            files.make_private(self.path)
+            yield
 
     def is_live(self) -> bool:
         """Whether a process is working on this run."""
@@ -259,13 +265,13 @@ def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> Run
     new_parents = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         with files.wrap_os_errors(final):
-            (building / "data").mkdir(parents=True)
+            files.make_folder(building / "data")
             run = RunFolder(building)
             for name, table in tables.items():
                 with files.atomic_write(building / "data" / f"{name}.parquet") as temporary:
                     _write_table(table, temporary)
             run.save(record)
-            run.events_file.touch()
+            run.events_file.touch(0o600)
             _publish_folder(building, final)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)

@@ -62,6 +62,6 @@ def locked_config_dir() -> Iterator[None]:
     """
     folder = config_folder()
     with files.wrap_os_errors(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may name people
+        files.make_folder(folder)  # it may name people
     with files.locked(folder):
         yield

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.processes import ChildProcess
+from huggingtweets.storage import files
 from huggingtweets.sweep.trial import Outcome
 
 if TYPE_CHECKING:
@@ -193,6 +194,6 @@ class _Worker:
             raise WorkerDied("the workers were closed")
         log = self._authors.parent.parent / "workers.log"
         threads = dict.fromkeys(_THREAD_VARIABLES, str(self._threads))
-        with log.open("a", encoding="utf-8") as errors:
+        with open(log, "a", encoding="utf-8", opener=files.private_opener) as errors:
             arguments = [str(self._authors.absolute())]
             return ChildProcess(_WORKER, arguments, errors, talks=True, environment=threads)

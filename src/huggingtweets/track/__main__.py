@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--to", required=True)
     parser.add_argument("--raw-artifacts", action=argparse.BooleanOptionalAction)
     args = parser.parse_args()
+    os.umask(0o077)  # the trackers' packages write files with posts
     with suppress(OSError, AttributeError):  # Windows has no nice
         os.nice(19)  # the training has precedence
     input_closed = _watch_input()

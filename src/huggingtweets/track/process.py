@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import InputError
 from huggingtweets.events import Event, EventHandler
 from huggingtweets.processes import ChildProcess
+from huggingtweets.storage import files
 from huggingtweets.track.sync import checked, folder, is_installed, note
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def _start(run: RunFolder, to: str, raw: bool | None) -> ChildProcess | None:
     posts = [] if raw is None else ["--raw-artifacts" if raw else "--no-raw-artifacts"]
     arguments = [str(run.path), "--to", to, *posts]
     with suppress(OSError):
-        folder(run).mkdir(exist_ok=True)
-        with (folder(run) / "track.log").open("wb") as log:
+        files.make_folder(folder(run))
+        with open(folder(run) / "track.log", "wb", opener=files.private_opener) as log:
             one_thread = {"OMP_NUM_THREADS": "1"}
             return ChildProcess("huggingtweets.track", arguments, log, environment=one_thread)
     return None

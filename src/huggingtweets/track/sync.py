@@ -104,7 +104,7 @@ def send(
     checked(to)
     run.record()  # raises if the run folder is damaged
     with files.wrap_os_errors(folder(run)):
-        folder(run).mkdir(exist_ok=True)
+        files.make_folder(folder(run))
     lock = files.file_lock(folder(run))
     try:
         lock.acquire(timeout=wait, blocking=wait > 0)

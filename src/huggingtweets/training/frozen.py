@@ -124,7 +124,7 @@ def _memory_mapped(folder: Path, shape: tuple[int, int], dtype: torch.dtype) -> 
     """
     size = math.prod(shape)
     with files.wrap_os_errors(folder / "frozen"):
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".frozen.", suffix=".tmp")
         try:
             _reserve(handle, size * dtype.itemsize)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
 from huggingtweets.serving.schemas import Settings
+from huggingtweets.storage import files
 from huggingtweets.web.context import PageContext, incoming_uploads
 from huggingtweets.web.security import OWN_NAMES, SecurityMiddleware, SecurityPolicy
 from huggingtweets.web.sessions import SessionAuth
@@ -134,6 +135,7 @@ def serve(options: Options, on_ready: Callable[[str], None]) -> None:
 
     from huggingtweets.serving.service import Service
 
+    os.umask(0o077)  # Gradio writes the visitors' files
     service = Service(options.settings)
     with listener:
         app = make_app(options, service)
@@ -197,5 +199,5 @@ def _configure_gradio(options: Options) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
     folder = incoming_uploads(options.settings)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.make_folder(folder)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
