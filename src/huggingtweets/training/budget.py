@@ -213,7 +213,7 @@ def plan(
     estimate = fixed + _training_seconds(chosen, rates, work, posts)
     message = _message(chosen, work, posts, estimate)
     if estimate > seconds:
-        message += f"; this is the minimum and exceeds the {_time(seconds)} left"
+        message += f"; this is the minimum and exceeds the {_time(max(0.0, seconds))} left"
     elif chosen.layers != choices[0] or posts is not None:
         whole = _with_layers(recipe, choices[0], work)
         needed = (fixed + _training_seconds(whole, rates, work, None)) / _PLANNED_SHARE
