@@ -33,6 +33,7 @@ from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.generation import bots
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.privacy import opt_out
 from huggingtweets.sources import ReadOptions
 from huggingtweets.storage import files, run_folder
 from huggingtweets.storage.run_folder import RunFolder, RunRecord
@@ -160,9 +161,11 @@ def resume(
 
     Raises:
         BotError: there is no such run, or it is finished.
+        OptedOutError: an author asked not to be imitated.
     """
     run = RunFolder(Path(path))
     record = run.record()
+    opt_out.check_run(record)
     if record.state == "done" and not record.forgotten:
         raise BotError(f"{path} is finished; there is nothing to resume.")
     return _run_remaining_stages(run, listen, interrupt)

@@ -120,8 +120,6 @@ def _show(screen: ConsoleOutput, planned: "Plan") -> None:
         screen.say(f"{'deleted':>20}  {name}")
     kept = ", ".join(["all posts", *unpublished_files(planned.run.bot)])
     screen.say(f"Not uploaded: {kept}", "dim")
-    if warning := planned.run.staleness_warning():
-        screen.say(f"warning: the bot is {warning}", "yellow")
 
 
 def _ask_consent(screen: ConsoleOutput, run: "RunFolder", *, agreed: bool) -> None:

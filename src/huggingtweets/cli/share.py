@@ -38,6 +38,7 @@ def share(
     from huggingtweets.generation import bots
 
     run = bots.find_run_folder(bot)
+    run.check_up_to_date()
     sharing = publish.Sharing(instance, link)
     screen = ConsoleOutput(quiet=as_json)
     text, _ = chosen_post(run, screen, None, post, pick)

@@ -11,6 +11,7 @@ from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import GeneratedPost, Sampling
 from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.privacy import opt_out
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -92,11 +93,13 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
 
     Raises:
         BotError: there is no such bot.
+        OptedOutError: an author asked not to be imitated.
         InputError: the device is not available or doesn't support the precision.
     """
     machine = devices.select_device(device, None if precision == "int8" else precision)
     run = _find_run(spec)
     if run is None:
+        opt_out.check_card(Path(spec))
         bot = Bot(_load(spec).to(machine), None)
     else:
         bot = with_copy_index(load_from_run(run).to(machine), run)
@@ -124,7 +127,9 @@ def load_from_run(run: RunFolder) -> LanguageModel:
 
     Raises:
         BotError: the run has no bot yet.
+        OptedOutError: an author asked not to be imitated.
     """
+    opt_out.check_run(run.record())
     if not (run.bot / "config.json").is_file():
         raise BotError(
             f"{run.path} has no bot yet ({run.display_state()}). "
@@ -134,9 +139,10 @@ def load_from_run(run: RunFolder) -> LanguageModel:
 
 
 def find_run_folder(spec: str | Path) -> RunFolder:
-    """Return the run folder of a bot.
+    """Return the run folder of a bot that may be used.
 
     Raises:
+        OptedOutError: an author asked not to be imitated.
         BotError: there is none. A bot folder alone lacks the held-out posts to evaluate it on.
     """
     run = _find_run(spec)
@@ -145,6 +151,7 @@ def find_run_folder(spec: str | Path) -> RunFolder:
             f"{spec} is not a run folder, which this command needs: the folder in which a bot was "
             "trained. huggingtweets runs lists yours."
         )
+    opt_out.check_run(run.record())
     return run
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,14 +23,17 @@ from huggingtweets.storage import files
 from huggingtweets.storage.user_dirs import config_folder, locked_config_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from huggingtweets.storage.run_folder import RunRecord
 
 _NETWORK = re.compile(r"^(?:bsky|bluesky|x|twitter|mastodon):", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:^|\s)#")
 _PART = "[^\\s,;:@/\ud800-\udfff]{1,253}"  # no lone surrogates, as in names that aren't UTF-8
 _HANDLE = re.compile(rf"{_PART}(?:@{_PART}(?::\d{{1,5}})?)?|did(?::{_PART})+")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
+_CARD_AUTHORS = re.compile(r"^.*held-out posts of (@.+)$", re.MULTILINE)
 _EXAMPLES = "@name, name.bsky.social, @user@instance or sha256:HASH"
 
 
@@ -51,8 +55,12 @@ class OptOut:
         name = _normalize_handle(handle)
         return bool(self.entries) and (name in self.entries or _hash(name) in self.entries)
 
-    def check(self, handles: Iterable[str]) -> None:
+    def check(self, handles: Iterable[str], what: str = "these posts are") -> None:
         """Check that none of the handles is on the list.
+
+        Args:
+            handles: of authors.
+            what: is not used if one is; for the message.
 
         Raises:
             OptedOutError: one is.
@@ -60,9 +68,13 @@ class OptOut:
         for handle in handles:
             if self.contains(handle):
                 raise OptedOutError(
-                    f"@{handle[:100].removeprefix('@')} asked not to be imitated (see the opt-out "
-                    f"list {list_file()}), so these posts are not used."
+                    f"@{_NETWORK.sub('', handle)[:100].removeprefix('@')} asked not to be imitated "
+                    f"(see the opt-out list {list_file()}), so {what} not used."
                 )
+
+    def names_in(self, record: RunRecord) -> list[str]:
+        """Return the authors and accounts of a run that are on the list."""
+        return [handle for handle in _handles_of(record) if self.contains(handle)]
 
     def fingerprint(self) -> str:
         """Return a hash that changes with the list and reveals none of its entries."""
@@ -104,6 +116,42 @@ def check(handles: Iterable[str]) -> None:
         InputError: the list can't be read.
     """
     load().check(handles)
+
+
+def check_run(record: RunRecord) -> None:
+    """Check that nobody whose posts an existing bot has learnt is on the list.
+
+    Raises:
+        OptedOutError: somebody is.
+        InputError: the list can't be read.
+    """
+    load().check(_handles_of(record), "this bot is")
+
+
+def check_card(bot: Path) -> None:
+    """Check a bot folder without its run: nobody whom its card names is on the list.
+
+    Raises:
+        OptedOutError: somebody is.
+        InputError: the list can't be read.
+    """
+    with suppress(OSError, UnicodeDecodeError):
+        card = (bot / "README.md").read_text("utf-8")
+        for authors in _CARD_AUTHORS.findall(card):
+            load().check(re.findall(r"@([^\s'\"&]+)", authors), "this bot is")
+
+
+def _handles_of(record: RunRecord) -> Iterator[str]:
+    """Yield the handles of a run's authors, and of its accounts, as ``--as`` renames an author."""
+    yield from record.authors
+    for source in map(str, record.config.get("sources", ())):
+        _, is_page, address = source.partition("://")
+        if is_page:
+            host, *parts = address.split("/")
+            for name in (part.lstrip("@") for part in parts if part not in ("", "profile")):
+                yield from (name, f"{name}@{host}")
+        elif source.startswith("@") or _NETWORK.match(source):
+            yield source
 
 
 def add(handles: Sequence[str], *, hashed: bool = False) -> list[str]:

@@ -76,7 +76,7 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
     Raises:
         OptedOutError: an author asked not to be imitated.
         InputError: too many of its posts are copies.
-        BotError: the run is not finished.
+        BotError: the run is not finished, or its bot is out of date.
     """
     record = run.record()
     if record.state != "done":
@@ -84,7 +84,8 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
             f"{run.path} is not finished ({run.display_state()}). "
             f"Resume it with: huggingtweets train --resume {run.path}"
         )
-    opt_out.check(record.authors)
+    opt_out.check_run(record)
+    run.check_up_to_date()
     copied = read_report(run).copied.bot
     if copied <= COPIES_ALLOWED:
         return None

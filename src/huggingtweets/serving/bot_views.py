@@ -15,6 +15,7 @@ from huggingtweets.data import batching
 from huggingtweets.errors import BotError
 from huggingtweets.evaluation.report import LossPoint
 from huggingtweets.generation.copy_index import CopyIndex
+from huggingtweets.privacy import opt_out
 from huggingtweets.publish.files import parts_of
 from huggingtweets.publish.publication import Publication
 from huggingtweets.serving.schemas import BotPage, BotSummary, RunState
@@ -56,10 +57,21 @@ def summary(name: str, access: RunAccess) -> BotSummary:
         state=state_of(run),
         bits_per_byte=report.bits_per_byte.bot if report else None,
         copied_share=report.copied.bot if report else None,
-        has_picture=run.picture.is_file(),
+        has_picture=run.picture.is_file() and not is_opted_out(record),
         mine=access.mine,
-        out_of_date=run.staleness_warning(),
+        out_of_date=_warning(run, record),
     )
+
+
+def is_opted_out(record: RunRecord) -> bool:
+    """Whether an author of a bot asked not to be imitated: then its owner can only delete it."""
+    return bool(opt_out.load().names_in(record))
+
+
+def _warning(run: RunFolder, record: RunRecord) -> str | None:
+    if is_opted_out(record):
+        return "blocked: an author asked not to be imitated; please delete it"
+    return run.staleness_warning()
 
 
 def page(name: str, access: RunAccess) -> BotPage:
@@ -69,7 +81,7 @@ def page(name: str, access: RunAccess) -> BotPage:
         BotError: the run is damaged.
     """
     run, record = access.run, access.run.record()
-    report = report_of(access)
+    report = None if is_opted_out(record) else report_of(access)
     published = None
     with suppress(BotError):
         published = Publication.of(run)
@@ -81,7 +93,7 @@ def page(name: str, access: RunAccess) -> BotPage:
         history=_history(record),
         seconds=record.seconds,
         lineage=_lineage(access, record),
-        favourites=tuple(favourites(run)) if access.mine else (),
+        favourites=tuple(favourites(run)) if access.mine and not is_opted_out(record) else (),
         published=published.url if published and (published.public or access.mine) else None,
     )
 
@@ -163,8 +175,11 @@ def export(run: RunFolder, folder: Path) -> Path:
         folder: parent of a new folder for the zip.
 
     Raises:
-        BotError: the bot is missing or incomplete.
+        BotError: the bot is missing, incomplete or out of date.
+        OptedOutError: an author asked not to be imitated.
     """
+    opt_out.check_run(run.record())
+    run.check_up_to_date()
     bot_files = parts_of(run.bot)
     report, page = _report_without_posts(run)
     path = folder / secrets.token_hex(8) / f"{run.path.name}.zip"

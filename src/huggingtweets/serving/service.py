@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from huggingtweets import pipeline, publish
-from huggingtweets.errors import BotError, HuggingTweetsError, InputError
+from huggingtweets.errors import BotError, HuggingTweetsError, InputError, OptedOutError
 from huggingtweets.generation.copy_index import words
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn.language_model import TEMPERATURE
+from huggingtweets.privacy import opt_out
 from huggingtweets.serving import bot_views, preview, publishing
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         Status,
         TrainingRequest,
     )
+    from huggingtweets.serving.workspaces import RunAccess
 
 _MOST_FAVOURITES = 1_000
 _MOST_PREVIEWS = 100
@@ -202,7 +204,7 @@ class Service:
         if not 1 <= n <= self.settings.most_posts:
             raise InputError(f"Ask for 1 to {self.settings.most_posts} posts, not {n}.")
         sampling = Sampling(temperature=temperature, max_chars=max_chars, seed=seed)
-        access = self._workspaces.visible_run(visitor, name)
+        access = self._usable_run(visitor, name)
         with self._redact_paths(visitor):
             opened = self.open_bots.open(access.run)
             posts = self._scheduler.write(opened, prompt, n, sampling)
@@ -210,14 +212,14 @@ class Service:
 
     def favourite(self, visitor: str, name: str, text: str, on: bool = True) -> None:
         """Add a post to the favourites of the visitor's own bot, or remove it."""
-        run = self._workspaces.own_run(visitor, name)
+        run = self._own_bot(visitor, name)
         with self._favourites_lock:
             bot_views.set_favourite(run, _check_post(text), _MOST_FAVOURITES, on=on)
 
     def set_picture(self, visitor: str, name: str, text: str, prompt: str = "") -> None:
         """Make the picture of the visitor's own bot from one of its posts."""
         self._rate.check(visitor)
-        run = self._workspaces.own_run(visitor, name)
+        run = self._own_bot(visitor, name)
         if not run.bot.is_dir():
             raise BotError(f"{name} is not trained yet.")
         prefix = prompt if text.startswith(prompt) else ""
@@ -225,7 +227,9 @@ class Service:
 
     def share_links(self, visitor: str, name: str, text: str) -> list[tuple[str, str]]:
         """Pairs of network name and a link that opens its editor with the post filled in."""
-        run = self._workspaces.visible_run(visitor, name).run
+        run = self._usable_run(visitor, name).run
+        with self._redact_paths(visitor):
+            run.check_up_to_date()
         drafts = publish.drafts(_check_post(text), run.record().authors, publish.Sharing())
         return [(draft.network, draft.url) for draft in drafts]
 
@@ -238,7 +242,7 @@ class Service:
         """
         if not SMALLEST <= size <= LARGEST:
             raise InputError(f"A quiz has {SMALLEST} to {LARGEST} questions, not {size}.")
-        run = self._workspaces.own_run(visitor, name)
+        run = self._own_bot(visitor, name)
         if run.record().state != "done":
             raise BotError(f"{name} isn't done yet.")
         posts = [post.text for post in self.write(visitor, name, n=size // 2)]
@@ -263,7 +267,7 @@ class Service:
         for name, access in self._workspaces.visible_runs(visitor):
             with suppress(BotError, OSError):  # damaged, or deleted meanwhile
                 bot = bot_views.summary(name, access)
-                if access.mine or bot.state == "done":
+                if access.mine or (bot.state == "done" and bot.out_of_date is None):
                     bots.append(bot)
         return bots
 
@@ -279,7 +283,9 @@ class Service:
         for name, access in self._workspaces.visible_runs(visitor):
             if own and not access.mine:
                 break  # own bots come first
-            with suppress(BotError, OSError):  # damaged, or deleted meanwhile
+            # damaged, deleted meanwhile, or blocked
+            with suppress(BotError, OptedOutError, OSError):
+                opt_out.check_run(access.run.record())
                 if bot_views.state_of(access.run) == "done":
                     if name != other_than:
                         return name
@@ -288,26 +294,25 @@ class Service:
 
     def bot(self, visitor: str, name: str) -> BotPage:
         """The data of a bot's page."""
-        return bot_views.page(name, self._workspaces.visible_run(visitor, name))
+        access = self._workspaces.visible_run(visitor, name)
+        return bot_views.page(name, access if access.mine else self._usable_run(visitor, name))
 
     def picture(self, visitor: str, name: str) -> Path | None:
         """The picture of a bot, or None."""
-        picture = self._workspaces.visible_run(visitor, name).run.picture
+        picture = self._usable_run(visitor, name).run.picture
         return picture if picture.is_file() else None
 
     def report_page(self, visitor: str, name: str) -> Path | None:
         """The likeness report as HTML. None for another visitor's bot: it quotes a real post."""
-        access = self._workspaces.visible_run(visitor, name)
+        access = self._usable_run(visitor, name)
         page = access.run.report_page
         return page if access.mine and page.is_file() else None
 
     def card(self, visitor: str, name: str) -> str:
-        """The card as Markdown, empty if the bot has none yet."""
+        """The card as Markdown, empty if the bot has none yet or may not be used."""
         try:
-            return (self._workspaces.visible_run(visitor, name).run.bot / "README.md").read_text(
-                "utf-8"
-            )
-        except OSError:
+            return (self._usable_run(visitor, name).run.bot / "README.md").read_text("utf-8")
+        except (OSError, OptedOutError):
             return ""
 
     def export(self, visitor: str, name: str) -> Path:
@@ -368,6 +373,25 @@ class Service:
         self._trainings.remove(visitor, name)
 
     # -- helpers -------------------------------------------------------------------------------
+
+    def _usable_run(self, visitor: str, name: str) -> RunAccess:
+        """A run that a visitor may use: opted-out authors are blocked, and out of date for others.
+
+        Raises:
+            BotError: there is no such run, or it is another visitor's and out of date.
+            OptedOutError: an author asked not to be imitated.
+        """
+        access = self._workspaces.visible_run(visitor, name)
+        with self._redact_paths(visitor):
+            opt_out.check_run(access.run.record())
+            if not access.mine:
+                access.run.check_up_to_date()
+        return access
+
+    def _own_bot(self, visitor: str, name: str) -> RunFolder:
+        """A run of the visitor's own whose authors didn't opt out."""
+        self._workspaces.own_run(visitor, name)
+        return self._usable_run(visitor, name).run
 
     def _validate(self, visitor: str, order: TrainingRequest) -> list[str | Path]:
         """Check a request and return its sources as the pipeline reads them."""

@@ -253,6 +253,18 @@ class RunFolder:
         posts = "1 post was" if forgotten == 1 else f"{forgotten:,} posts were"
         return f"out of date: {posts} deleted by their author since; train it again"
 
+    def check_up_to_date(self) -> None:
+        """Check that the bot may be passed on: it may repeat posts that were deleted since.
+
+        Raises:
+            BotError: it is out of date.
+        """
+        if outdated := self.staleness_warning():
+            raise BotError(
+                f"The bot {self.path.name} is {outdated} before you pass it on "
+                "(train --resume RUN)."
+            )
+
 
 def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> RunFolder:
     """Create the run folder ``out/record.name`` with its tables, or nothing.

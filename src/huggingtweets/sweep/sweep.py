@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from huggingtweets.errors import InputError
 from huggingtweets.events import EventHandler, ignore
 from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.privacy import opt_out
 from huggingtweets.storage import files
 from huggingtweets.sweep import objective, search_space, workers
 from huggingtweets.sweep import study as sweep_study
@@ -145,6 +146,7 @@ def sweep(
     folder = SweepFolder(options.out)
     if folder.settings_file.is_file():
         settings = folder.settings()
+        opt_out.check(settings.authors)
         if settings.forgotten:
             raise InputError(
                 f"{settings.forgotten:,} posts of {options.out} were deleted by their authors "
