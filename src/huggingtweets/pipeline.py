@@ -35,6 +35,7 @@ from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.privacy import opt_out
 from huggingtweets.sources import ReadOptions
+from huggingtweets.sources.reading import DownloadLimits
 from huggingtweets.storage import files, run_folder
 from huggingtweets.storage.run_folder import RunFolder, RunRecord
 from huggingtweets.training import RECIPES, Interrupt, Recipe
@@ -129,6 +130,8 @@ def train(
     listen: EventHandler = ignore,
     interrupt: Interrupt | None = None,
     confirm: Confirm = sources.decline,
+    *,
+    limits: DownloadLimits | None = None,
 ) -> RunFolder:
     """Make a bot from one or several sources.
 
@@ -138,6 +141,7 @@ def train(
         listen: called with every event.
         interrupt: handler of Ctrl-C.
         confirm: called before a source costs money.
+        limits: of what accounts may reach and cost; None for those of the machine's owner.
 
     Raises:
         InputError: a source, the base or an option can't be used; no run folder is created.
@@ -148,7 +152,8 @@ def train(
     options = replace(options, track=track.choose(options.track))
     if options.base == bases.POCKET and (message := bases.missing_weights()):
         listen(Event(stage="read", message=message))
-    run = _prepare(_as_list(specs), options, listen, confirm)
+    reading = replace(_reading(options, confirm), limits=limits or DownloadLimits())
+    run = _prepare(_as_list(specs), options, listen, reading)
     return _run_remaining_stages(run, listen, interrupt)
 
 
@@ -306,7 +311,7 @@ def _prepare(
     specs: Sequence[str | Path],
     options: TrainOptions,
     listen: EventHandler,
-    confirm: Confirm = sources.decline,
+    reading: ReadOptions | None = None,
 ) -> RunFolder:
     """Read, curate and split the posts, check the options, then create the run folder."""
     if options.name:
@@ -317,7 +322,7 @@ def _prepare(
     from huggingtweets.training import budget, layers
 
     with _timed(seconds, "read and curate"):
-        posts = _read(specs, _reading(options, confirm), listen)
+        posts = _read(specs, reading or _reading(options, sources.decline), listen)
         curated = _curate(posts, options.curation, listen)
         if warning := batching.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))
@@ -328,7 +333,7 @@ def _prepare(
     layers.check(base.model, options.recipe.layers or 0)
     free_rate = options.recipe.base_width > 0  # the recipe's learning rate, not the user's
     options = replace(options, recipe=options.recipe.for_base(base.width))
-    _check_space(options.out, base.parameters)
+    run_folder.check_space(options.out, base.parameters)
     minutes, planned = _minutes(options), None
     if minutes is not None:
         listen(Event(stage="read", message="timing a few training steps"))
@@ -477,25 +482,6 @@ def _config(
     if options.base not in bases.BUILT_IN and Path(options.base).expanduser().exists():
         values["base"] = str(Path(options.base).expanduser().absolute())
     return values
-
-
-def _check_space(out: Path, parameters: int) -> None:
-    """Raise an error if the disk has too little space for a run, before anything is written.
-
-    A checkpoint holds fp32 weights and two moments, 12 bytes per parameter, and the best weights
-    take up to 4; both exist twice while they are replaced. Base and bot take up to 4 each.
-    """
-    needed = parameters * (2 * (12 + 4) + 4 + 4)
-    existing = next(
-        folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
-    )
-    with files.wrap_os_errors(out):
-        free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise StorageError(
-            f"Can't write to {out}: the disk has {free / 1e6:,.0f} MB left and this run needs "
-            f"{needed / 1e6:,.0f} MB. Free some space or choose another --out."
-        )
 
 
 def _folder_name(authors: Sequence[str]) -> str:

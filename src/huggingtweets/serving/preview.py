@@ -14,9 +14,10 @@ import polars as pl
 from huggingtweets import curation, sources
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, HuggingTweetsError, InsufficientTextError
+from huggingtweets.events import ignore
 from huggingtweets.nn import bases, devices
 from huggingtweets.serving.schemas import Dropped, SourcePreview
-from huggingtweets.sources.reading import ReadOptions
+from huggingtweets.sources.reading import DownloadLimits, ReadOptions
 from huggingtweets.storage import run_folder
 from huggingtweets.training import RECIPES
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from huggingtweets.curation import Curated
+    from huggingtweets.events import EventHandler
     from huggingtweets.serving.schemas import TrainingRequest
 
 _EXAMPLES = 10
@@ -40,7 +42,13 @@ _LAST_RUNS = 3
 
 
 def preview_sources(
-    specs: Sequence[str | Path], order: TrainingRequest, base: str, runs: Sequence[Path]
+    specs: Sequence[str | Path],
+    order: TrainingRequest,
+    base: str,
+    runs: Sequence[Path],
+    *,
+    limits: DownloadLimits | None = None,
+    listen: EventHandler = ignore,
 ) -> SourcePreview:
     """Read and curate the sources as a training would.
 
@@ -49,6 +57,8 @@ def preview_sources(
         order: the request, for its recipe and reading options.
         base: that the bot will be trained from.
         runs: runs folders that show how fast this machine is.
+        limits: of a download; None for those of the machine's owner.
+        listen: called while an account is read; an error that it raises ends the preview.
 
     Raises:
         SourceError: a source can't be read.
@@ -58,6 +68,8 @@ def preview_sources(
         author=order.author or None,
         speaker=order.speaker or None,
         i_am_the_author=order.i_am_the_author,
+        limits=limits or DownloadLimits(),
+        listen=listen,
     )
     posts = sources.read_posts(specs, reading)
     curated = curation.curate(posts)

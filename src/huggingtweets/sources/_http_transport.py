@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import requests
 
     from huggingtweets.sources._guard import Guard
+    from huggingtweets.sources.reading import DownloadLimits
 
 _CONNECT_SECONDS = 15.0
 _CHUNK = 64 * 1024
@@ -59,6 +60,40 @@ class ResponseLimits:
         return time.monotonic() >= self.deadline
 
 
+@dataclass(slots=True)
+class Allowance:
+    """What the responses of one host may still cost together.
+
+    Attributes:
+        bytes_left: of bodies, after decompression.
+        deadline: on the monotonic clock.
+        limits: for messages.
+    """
+
+    bytes_left: float
+    deadline: float
+    limits: DownloadLimits
+
+    @classmethod
+    def of(cls, limits: DownloadLimits) -> Allowance:
+        """Return the whole allowance, from now on."""
+        return cls(limits.megabytes * 1e6, time.monotonic() + limits.seconds, limits)
+
+    def check(self, host: str) -> None:
+        """Refuse to go on when it is used up.
+
+        Raises:
+            SourceError: it names the limit.
+        """
+        if self.bytes_left < 0:
+            text = f"sent over {self.limits.megabytes:,.0f} MB"
+        elif time.monotonic() > self.deadline:
+            text = f"took over {self.limits.seconds / 60:,.3g} minutes"
+        else:
+            return
+        raise SourceError(f"{host} {text} for one account, which is the limit.")
+
+
 @dataclass(frozen=True, slots=True)
 class HttpTransport:
     """Sends one request at a time.
@@ -67,11 +102,17 @@ class HttpTransport:
         host: for messages.
         session: a guarded session.
         guard: its guard, which can close connections.
+        allowance: of all responses together.
     """
 
     host: str
     session: requests.Session
     guard: Guard
+    allowance: Allowance
+
+    def check_allowance(self) -> None:
+        """Refuse another request when the allowance is used up."""
+        self.allowance.check(self.host)
 
     def get(
         self, url: str, params: Mapping[str, str] | None, limits: ResponseLimits
@@ -124,6 +165,8 @@ class HttpTransport:
         chunks, size = [], 0
         for chunk in response.raw.stream(_CHUNK, decode_content=True):
             size += len(chunk)
+            self.allowance.bytes_left -= len(chunk)
+            self.check_allowance()
             if size > limits.max_bytes:
                 raise SourceError(
                     f"{self.host} sent over {limits.max_bytes / 1024**2:,.0f} MB, far more than "

@@ -57,8 +57,15 @@ class NetworkSource:
 
     def posts(self) -> Iterator[Post]:
         """Yield the posts, newest first."""
-        since, limit, author = self.reading.since, self.reading.limit, self.reading.author
-        store = fetch(self.account, since=since, limit=limit, listen=self.reading.listen)
+        since, author, limits = self.reading.since, self.reading.author, self.reading.limits
+        limit = min((n for n in (self.reading.limit, limits.posts) if n is not None), default=None)
+        store = fetch(
+            self.account,
+            since=since,
+            limit=limit,
+            listen=self.reading.listen,
+            limits=limits,
+        )
         found = False
         for post in select_posts(store.posts(), since, limit):
             found = True
@@ -90,7 +97,9 @@ def open_account(spec: str, reading: ReadOptions | None = None) -> NetworkSource
         )
     elif found := _BLUESKY.fullmatch(spec):
         handle = bluesky_handle(found["spec"] or found["did"] or found["page"] or "")
-        account = Bluesky(handle, reading.full, reading.i_am_the_author, reading.listen)
+        account = Bluesky(
+            handle, reading.full, reading.i_am_the_author, reading.listen, reading.limits
+        )
     elif found := _MASTODON.fullmatch(spec):
         user = found["user"] or found["page_user"] or ""
         host = found["host"] or found["home"] or found["page_host"] or ""
@@ -98,7 +107,9 @@ def open_account(spec: str, reading: ReadOptions | None = None) -> NetworkSource
             raise SourceError(
                 f"{spec[:200]} is not a Mastodon account like mastodon:@name@mastodon.social."
             )
-        account = Mastodon(user, host.lower(), reading.i_am_the_author, reading.listen)
+        account = Mastodon(
+            user, host.lower(), reading.i_am_the_author, reading.listen, reading.limits
+        )
     else:
         return None
     if reading.full and not isinstance(account, Bluesky):

@@ -20,6 +20,7 @@ from huggingtweets.sources._address import is_loopback
 from huggingtweets.sources._bluesky_record import NETWORK, asks_to_be_hidden, parse_post
 from huggingtweets.sources._fields import as_dict, as_list, parse_name, parse_time
 from huggingtweets.sources.http import Client
+from huggingtweets.sources.reading import OWNERS, DownloadLimits
 from huggingtweets.sources.store import Page
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from huggingtweets.data.posts import Post
 
 _APPVIEW = "https://public.api.bsky.app"
+_DIRECTORY = "https://plc.directory"
 _HANDLE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|did:(plc:[a-z2-7]{8,32}|web:[\w.%-]{3,200})")
 _MAX_EMPTY_PAGES = 5  # in a row, before the feed counts as finished
 _PROXY_HINT = "A proxy or login page may be in between; try again later."
@@ -55,20 +57,23 @@ class Bluesky:
         full: read the whole repository, which lacks the texts of reposts.
         i_am_the_author: read it even if it asks to be hidden from people without an account.
         listen: receives the countdown of rate limits.
+        limits: of the download. The owner of the machine names the AppView and the directory, so
+            ``public_only`` concerns the hosts that their answers name.
     """
 
     handle: str
     full: bool = False
     i_am_the_author: bool = False
     listen: EventHandler = ignore
+    limits: DownloadLimits = OWNERS
     name: ClassVar[str] = NETWORK
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
         """Yield pages of the author's feed, from the newest post or from ``cursor`` on."""
-        appview = os.environ.get("HUGGINGTWEETS_BSKY_APPVIEW") or _APPVIEW
-        with Client(appview, listen=self.listen) as client:
+        with self._owners_client("HUGGINGTWEETS_BSKY_APPVIEW", _APPVIEW) as client:
             if self.full:
-                yield self._repository(client, loopback=is_loopback(client.host))
+                local = is_loopback(client.host) and not self.limits.public_only
+                yield self._repository(client, loopback=local)
                 return
             empty = 0
             while empty < _MAX_EMPTY_PAGES:
@@ -143,6 +148,12 @@ class Bluesky:
             return f"@{self.handle} is not on Bluesky; check the handle."
         return None
 
+    def _owners_client(self, variable: str, public: str) -> Client:
+        """Return a client of a public server, or of the one that the machine's owner named."""
+        named = os.environ.get(variable)
+        limits = replace(self.limits, public_only=self.limits.public_only and not named)
+        return Client(named or public, listen=self.listen, limits=limits)
+
     # -- the whole repository --------------------------------------------------------------------
 
     def _repository(self, client: Client, *, loopback: bool) -> Page:
@@ -162,7 +173,7 @@ class Bluesky:
         server = _server_url(document)
         if server is None:
             raise SourceError(f"The DID document of @{self.handle} names no server with its posts.")
-        with Client(server, listen=self.listen, loopback=loopback) as host:
+        with Client(server, listen=self.listen, loopback=loopback, limits=self.limits) as host:
             car = host.get(
                 "/xrpc/com.atproto.sync.getRepo",
                 {"did": did},
@@ -177,12 +188,13 @@ class Bluesky:
 
     def _did_document(self, did: str, *, loopback: bool) -> dict[str, object]:
         """Request the document of a DID from the directory or from its own host."""
-        base, path = os.environ.get("HUGGINGTWEETS_PLC") or "https://plc.directory", f"/{did}"
+        client, path = self._owners_client("HUGGINGTWEETS_PLC", _DIRECTORY), f"/{did}"
         if did.startswith("did:web:"):
             host = did.removeprefix("did:web:").replace("%3A", ":").replace("%3a", ":")
             local = loopback and is_loopback(urlsplit(f"//{host}").hostname or "")
             base, path = f"{'http' if local else 'https'}://{host}", "/.well-known/did.json"
-        with Client(base, listen=self.listen, loopback=loopback) as client:
+            client = Client(base, listen=self.listen, loopback=loopback, limits=self.limits)
+        with client:
             answer, _ = client.json(path, explain=self.explain, not_json_hint=_PROXY_HINT)
         return as_dict(answer)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.sources._fields import parse_time
+from huggingtweets.sources.reading import DownloadLimits
 from huggingtweets.sources.store import Store
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def fetch(
     since: datetime | None = None,
     limit: int | None = None,
     listen: EventHandler = ignore,
+    limits: DownloadLimits | None = None,
 ) -> Store:
     """Download the posts that are not on disk yet.
 
@@ -36,18 +38,20 @@ def fetch(
         account: the account.
         since: skip older posts.
         limit: download at most about this many of the newest posts.
-        listen: receives an event for each page.
+        listen: receives an event for each page; an error that it raises ends the download.
+        limits: of the download.
 
     Raises:
-        SourceError: the account can't be read; posts downloaded so far are kept.
+        SourceError: the account can't be read, or a limit was reached; posts downloaded so far are
+            kept.
         StorageError: another process is downloading it, or the disk is full.
     """
-    store = Store.of(account)
+    store, limits = Store.of(account), limits or DownloadLimits()
     with store.locked():
         try:
-            _Download(account, store, since, limit, listen).run()
+            _Download(account, store, since, limit, listen, limits.pages).run()
         except SourceError as error:
-            if not len(store):
+            if not len(store) or limits.public_only:  # visitors learn no path of the server
                 raise
             raise SourceError(
                 f"{error} The {len(store):,} posts downloaded so far are in {store.posts_file}, "
@@ -71,6 +75,7 @@ class _Download:
     since: datetime | None
     limit: int | None
     listen: EventHandler
+    max_pages: int
     _contiguous: set[str] = field(default_factory=set)  # ids from the newest post on without a gap
     _pages: int = 0
 
@@ -123,6 +128,12 @@ class _Download:
         """Yield pages, each written to disk first."""
         state = self.store.state
         for page in self.account.pages(cursor):
+            self._pages += 1
+            if self._pages > self.max_pages:
+                raise SourceError(
+                    f"{self.account.name} sent over {self.max_pages:,} pages of "
+                    f"{self.account.handle}, which is the limit."
+                )
             self.store.add(page.posts)
             self._contiguous.update(post.id for post in page.posts)
             if cursor is None:
@@ -133,7 +144,6 @@ class _Download:
                     "try again later."
                 )
             cursor = page.cursor
-            self._pages += 1
             self._report(page)
             yield page
 

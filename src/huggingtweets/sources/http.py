@@ -23,11 +23,13 @@ from huggingtweets.sources._address import check_address, is_loopback, origin, s
 from huggingtweets.sources._fields import parse_time
 from huggingtweets.sources._guard import Guard, guarded_session
 from huggingtweets.sources._http_transport import (
+    Allowance,
     HttpResponse,
     HttpTransport,
     ResponseLimits,
     RetryableError,
 )
+from huggingtweets.sources.reading import DownloadLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,6 +101,7 @@ class Client:
         token: bearer token for the host of ``base``; it is never logged or sent elsewhere.
         loopback: whether to allow addresses of this machine. None decides by ``base``; set it for a
             base that another server named.
+        limits: of everything that this client receives.
     """
 
     def __init__(
@@ -108,19 +111,23 @@ class Client:
         listen: EventHandler = ignore,
         token: str | None = None,
         loopback: bool | None = None,
+        limits: DownloadLimits | None = None,
     ) -> None:
+        limits = limits or DownloadLimits()
         self._base = base.rstrip("/")
         self._listen = listen
         self._token = token
         host = split_url(base).hostname or ""
         self.host = host
-        self._guard = Guard(is_loopback(host) if loopback is None else loopback)
+        local = is_loopback(host) if loopback is None else loopback
+        self._guard = Guard(local and not limits.public_only, limits.public_only)
         check_address(base, self._guard)
         self._session = guarded_session(self._guard)
-        self._session.trust_env = not self._guard.loopback  # no proxy for this machine
+        # no proxy for this machine, and none that would connect for us to what is refused
+        self._session.trust_env = not (self._guard.loopback or limits.public_only)
         # An explicit `auth` also keeps `requests` from sending a login from ~/.netrc.
         self._session.auth = self._sign
-        self._transport = HttpTransport(host, self._session, self._guard)
+        self._transport = HttpTransport(host, self._session, self._guard, Allowance.of(limits))
 
     def __enter__(self) -> Client:
         return self
@@ -198,6 +205,7 @@ class Client:
     ) -> HttpResponse:
         """Send the request and follow allowed redirects."""
         limits = ResponseLimits(max_bytes, seconds, time.monotonic() + seconds)
+        self._transport.check_allowance()
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._transport.get(url, params, limits)
             target = response.headers.get("location")
@@ -242,6 +250,7 @@ class Client:
                 "(rate limit); try again after that."
             )
         for left in range(math.ceil(seconds), 0, -1):
+            self._transport.check_allowance()
             self._listen(
                 Event(stage="read", message=f"{self.host}: waiting (rate limit)", seconds_left=left)
             )

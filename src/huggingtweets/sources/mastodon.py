@@ -18,6 +18,7 @@ from huggingtweets.sources._address import is_loopback
 from huggingtweets.sources._fields import parse_id, parse_name, parse_text, parse_time
 from huggingtweets.sources._html import html_to_text
 from huggingtweets.sources.http import Client
+from huggingtweets.sources.reading import OWNERS, DownloadLimits
 from huggingtweets.sources.store import Page
 
 if TYPE_CHECKING:
@@ -38,12 +39,14 @@ class Mastodon:
         instance: the server's host name, with its port if any.
         i_am_the_author: read it even if it asks not to be indexed.
         listen: receives the countdown of rate limits.
+        limits: of the download.
     """
 
     user: str
     instance: str
     i_am_the_author: bool = False
     listen: EventHandler = ignore
+    limits: DownloadLimits = OWNERS
     name: ClassVar[str] = "mastodon"
 
     @property
@@ -54,8 +57,9 @@ class Mastodon:
     def pages(self, cursor: str | None) -> Iterator[Page]:
         """Yield pages of statuses, from the newest or from below the id ``cursor`` on."""
         host = urlsplit(f"//{self.instance}").hostname or ""
-        scheme = "http" if is_loopback(host) else "https"
-        with Client(f"{scheme}://{self.instance}", listen=self.listen) as client:
+        scheme = "http" if is_loopback(host) and not self.limits.public_only else "https"
+        base = f"{scheme}://{self.instance}"
+        with Client(base, listen=self.listen, limits=self.limits) as client:
             account_id = self._account_id(client)
             while True:
                 page = self._page(client, account_id, cursor)

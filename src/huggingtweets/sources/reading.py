@@ -22,6 +22,30 @@ def decline(question: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class DownloadLimits:
+    """What one download of an account may reach and cost. The defaults are those of the owner.
+
+    Attributes:
+        public_only: whether all addresses of this machine and of private networks are refused, and
+            no proxy is used, because it would connect where this program can't check.
+        posts: the newest posts that are read of one account; None for all.
+        pages: most pages of one download.
+        megabytes: most megabytes that one host may send, counted after decompression.
+        seconds: most seconds that one host may take, waiting for rate limits included.
+    """
+
+    public_only: bool = False
+    posts: int | None = None
+    pages: int = 10_000
+    megabytes: float = 4_000.0
+    seconds: float = 24 * 3600.0
+
+
+OWNERS = DownloadLimits()
+"""The limits of the machine's owner, which only stop what never ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How to read sources; every option has a default.
 
@@ -35,6 +59,7 @@ class ReadOptions:
         limit: read at most this many of an account's newest posts.
         listen: receives an event for each page and each second of waiting.
         confirm: asks the user before money is spent.
+        limits: of a download.
         forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
         refuse_opted_out: False only if the caller leaves out the posts of those authors itself.
     """
@@ -48,5 +73,6 @@ class ReadOptions:
     limit: int | None = None
     listen: EventHandler = ignore
     confirm: Confirm = decline
+    limits: DownloadLimits = OWNERS
     forget: frozenset[str] = frozenset()
     refuse_opted_out: bool = True

@@ -321,3 +321,29 @@ def list_runs(out: Path) -> list[RunFolder]:
         return []
     runs = [RunFolder(p) for p in out.iterdir() if (p / "run.json").is_file() and p.name[0] != "."]
     return sorted(runs, key=lambda run: (run.record_file.stat().st_mtime, run.path.name))
+
+
+def check_space(out: Path, parameters: int) -> None:
+    """Raise an error if the disk has too little space for a run, before anything is written.
+
+    A checkpoint holds fp32 weights and two moments, 12 bytes per parameter, and the best weights
+    take up to 4; both exist twice while they are replaced. Base and bot take up to 4 each.
+
+    Args:
+        out: folder of the run's folder; it may not exist yet.
+        parameters: of the base.
+
+    Raises:
+        StorageError: it says how much is needed.
+    """
+    needed = parameters * (2 * (12 + 4) + 4 + 4)
+    existing = next(
+        folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
+    )
+    with files.wrap_os_errors(out):
+        free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise StorageError(
+            f"Can't write to {out}: the disk has {free / 1e6:,.0f} MB left and this run needs "
+            f"{needed / 1e6:,.0f} MB. Free some space or choose another --out."
+        )
