@@ -6,10 +6,56 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+_HARMLESS = (
+    # the system and the user
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM"),
+    *("TMPDIR", "TEMP", "TMP", "XDG_*", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_*"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "HOMEDRIVE"),
+    *("HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "NUMBER_OF_PROCESSORS"),
+    # Python and its packages
+    *("PYTHON*", "VIRTUAL_ENV", "CONDA_PREFIX", "COVERAGE_*", "CC", "CXX", "MALLOC_*"),
+    *("OMP_*", "GOMP_*", "KMP_*", "MKL_*", "OPENBLAS_*", "NUMEXPR_*", "ATEN_*", "DNNL_*"),
+    *("ONEDNN_*", "POLARS_*", "RAYON_*", "TOKENIZERS_*"),
+    *(
+        "TORCH*",
+        "PYTORCH_*",
+        "TRITON_*",
+        "CUDA_*",
+        "CUBLAS_*",
+        "NVIDIA_*",
+        "HIP_*",
+        "HSA_*",
+        "ROC*",
+    ),
+    # the network; a proxy's address may hold its password, without which nothing is reached
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy"),
+    *("all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    "CURL_CA_BUNDLE",
+    # folders and switches of Hugging Face's packages, and ours
+    *("HF_HOME", "HF_HUB_*", "HF_ENDPOINT", "HF_DATASETS_*", "HF_ASSETS_CACHE"),
+    *("HUGGINGFACE_HUB_CACHE", "HUGGINGFACE_ASSETS_CACHE", "TRANSFORMERS_*", "TRACKIO_DIR"),
+    *("HUGGINGTWEETS_BASE", "HUGGINGTWEETS_BSKY_APPVIEW", "HUGGINGTWEETS_CACHE"),
+    *("HUGGINGTWEETS_CONFIG", "HUGGINGTWEETS_DOWNLOADS", "HUGGINGTWEETS_PLC"),
+    *("HUGGINGTWEETS_TRACK", "HUGGINGTWEETS_X_API"),
+)
+"""Patterns of the variables that every child inherits. Passwords and tokens are in none of them."""
+
+
+def _inherited(more: Sequence[str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if any(fnmatchcase(name, pattern) for pattern in (*_HARMLESS, *more))
+    }
 
 
 class ChildProcess:
@@ -23,7 +69,9 @@ class ChildProcess:
         arguments: its command line.
         log: open file for its standard error, and for its standard output unless ``talks``.
         talks: whether its standard output is a pipe for :meth:`ask`.
-        environment: variables that are added to this process's.
+        environment: variables that are added to the inherited ones.
+        inherit: patterns of further variables of this process that the child needs, such as
+            ``HF_TOKEN``. Without one it inherits only what is known to hold no secret.
 
     Raises:
         OSError: the process can't be started.
@@ -37,6 +85,7 @@ class ChildProcess:
         *,
         talks: bool = False,
         environment: Mapping[str, str] | None = None,
+        inherit: Sequence[str] = (),
     ) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             # -P keeps the current folder off the import path
@@ -46,7 +95,7 @@ class ChildProcess:
             stderr=log,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **(environment or {})},
+            env={**_inherited(inherit), **(environment or {})},
             start_new_session=True,
         )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.generation import batch_engine, bots
 from huggingtweets.generation.batch_engine import BatchEngine
 from huggingtweets.generation.copy_index import CopyIndex
+from huggingtweets.generation.requests import PostRequest, RequestBatch
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache, CachedBot
@@ -154,3 +156,35 @@ def test_models_without_padding_serve_requests_one_by_one(
     assert found == plain
     asked = [scheduler.write(opened, prompt, 3, Sampling(seed=4)) for prompt in ("We", "I")]
     assert [len(list(posts)) for posts in asked] == [3, 3]
+
+
+def test_clients_take_turns(opened: CachedBot) -> None:
+    """Somebody's 300 posts, whatever their cookies, don't delay another's two."""
+    batch = RequestBatch(opened.bot.model)
+    batch.max_rows = 10
+
+    def request(n: int, client: str) -> PostRequest:
+        made = PostRequest(
+            opened.bot.model, "", n, Sampling(seed=1), allow_loops=True, client=client
+        )
+        batch.add(made)
+        return made
+
+    many = [request(100, "crowd") for _ in range(3)]
+    batch.step()
+    few = request(2, "alone")
+    assert [row.owner.client for row in batch.waiting][:4] == ["alone", "crowd"] * 2
+    while few in batch.requests:
+        batch.step()
+    assert sum(one.missing for one in many) > 250
+
+
+def test_one_client_cannot_fill_the_waiting_list(
+    scheduler: BatchScheduler, opened: CachedBot
+) -> None:
+    held = [scheduler.write(opened, "", 50, Sampling(), "crowd") for _ in range(2)]
+    with pytest.raises(InputError, match="posts of yours are waiting"):
+        for _ in range(60):
+            held.append(scheduler.write(opened, "", 50, Sampling(), "crowd"))
+            time.sleep(0.02)
+    assert len(list(scheduler.write(opened, "", 1, Sampling(), "alone"))) <= 1

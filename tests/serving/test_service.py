@@ -182,7 +182,13 @@ def test_symlinks_in_uploads_are_rejected(start_service: Start, csv: Path) -> No
         service.inspect(LOCAL_USER, TrainingRequest((str(link),)))
 
 
-@pytest.mark.parametrize("source", ["x:@someone", "hf:someone/posts", "https://x.com/someone"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("x:@someone", "hf:someone/posts", "https://x.com/someone"),
+        *("https://huggingface.co/datasets/someone/posts", "https://hf.co/datasets/someone/posts"),
+    ],
+)
 def test_visitors_cannot_use_the_owners_tokens(shared: Service, source: str) -> None:
     with pytest.raises(SourceError, match="owner's token"):
         shared.inspect(ANN, TrainingRequest((source,)))

@@ -47,6 +47,7 @@ def command(
         (("--password", "short"), "at least 8 characters"),
         (("--port", "70000"), "from 0 to 65535"),
         (("--max-upload-mb", "0"), "over 0"),
+        (("--trusted-proxy", "proxy.example"), "an IP address or a network"),
         (("--share-gallery",), "--share-gallery needs a password"),
     ],
 )

@@ -41,6 +41,17 @@ def serve(
         bool,
         typer.Option("--share-gallery", help="Let visitors write with each other's bots."),
     ] = False,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="ADDRESS",
+            help="Address or network of a proxy in front of the app, whose X-Forwarded-For or "
+            "Forwarded names the visitor's address. Limits then count by visitor, not by proxy. "
+            "Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     out: options.Out = Path("runs"),
     max_upload_mb: Annotated[
         float, typer.Option("--max-upload-mb", help="Largest upload in megabytes.")
@@ -66,4 +77,5 @@ def serve(
         if should_open and has_display():
             webbrowser.open(address)
 
-    web.serve(web.Options(settings, host, port, password), on_start)
+    served = web.Options(settings, host, port, password, trusted_proxies=tuple(trusted_proxy or ()))
+    web.serve(served, on_start)

@@ -6,8 +6,8 @@ A post that is a copy, a loop or empty is not handed over; another row takes its
 from __future__ import annotations
 
 import random
-from collections import deque
-from itertools import count, islice
+from collections import Counter, deque
+from itertools import count, islice, zip_longest
 from typing import TYPE_CHECKING
 
 from huggingtweets.data import batching
@@ -43,6 +43,7 @@ class PostRequest:
         allow_copies: hand over copies too, marked.
         allow_loops: hand over loops too.
         numbers: of its rows; seed and number decide a row's random numbers. Default: from 0.
+        client: who wants them; clients take turns.
 
     Attributes:
         missing: posts not handed over yet.
@@ -67,8 +68,9 @@ class PostRequest:
         allow_copies: bool = False,
         allow_loops: bool = False,
         numbers: Iterator[int] | None = None,
+        client: str = "",
     ) -> None:
-        self.prompt, self.sampling, self.index = prompt, sampling, index
+        self.prompt, self.sampling, self.index, self.client = prompt, sampling, index, client
         self.allow_copies, self.allow_loops = allow_copies, allow_loops
         self.start = encode_prompt(lm, prompt, sampling)
         self.fitting = fit_context(lm, self.start, context)
@@ -123,6 +125,18 @@ class RequestBatch:
         """Take a request; its rows join at the next step."""
         self.requests[request] = None
         self.waiting.extend(request.rows(request.missing))
+        self._take_turns()
+
+    def _take_turns(self) -> None:
+        """Order the waiting rows by turns of their clients; who has fewest rows at work begins."""
+        by_client: dict[str, deque[Row]] = {}
+        for row in self.waiting:
+            by_client.setdefault(row.owner.client, deque()).append(row)
+        if len(by_client) > 1 and self.engine.supports_padding:  # else equal beginnings go together
+            running = Counter(row.owner.client for row in self.engine.rows)
+            clients = sorted(by_client, key=lambda client: running[client])
+            turns = zip_longest(*(by_client[client] for client in clients))
+            self.waiting = deque(row for turn in turns for row in turn if row is not None)
 
     def remove(self, request: PostRequest) -> None:
         """Forget a request and its rows."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from huggingtweets.serving.bot_cache import CachedBot, Key
 
 _MAX_WAITING_POSTS = 5_000
+_MAX_WAITING_POSTS_OF_A_CLIENT = 1_000
 _STOPPING = "The server is stopping; try again in a moment."
 
 
@@ -33,8 +34,10 @@ class _QueuedRequest(PostRequest):
         abandoned: whether the caller has stopped reading.
     """
 
-    def __init__(self, bot: CachedBot, prompt: str, n: int, sampling: Sampling) -> None:
-        super().__init__(bot.bot.model, prompt, n, sampling, bot.bot.index)
+    def __init__(
+        self, bot: CachedBot, prompt: str, n: int, sampling: Sampling, client: str
+    ) -> None:
+        super().__init__(bot.bot.model, prompt, n, sampling, bot.bot.index, client=client)
         self.bot = bot
         self.posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = (
             queue.SimpleQueue()
@@ -63,7 +66,7 @@ class BatchScheduler:
         self._thread = None
 
     def write(
-        self, opened: CachedBot, prompt: str, n: int, sampling: Sampling
+        self, opened: CachedBot, prompt: str, n: int, sampling: Sampling, client: str = ""
     ) -> Iterator[GeneratedPost]:
         """Generate posts and yield each one when it is finished.
 
@@ -74,16 +77,20 @@ class BatchScheduler:
             prompt: text that each post begins with.
             n: number of posts.
             sampling: sampling settings.
+            client: who requests them; clients take turns.
 
         Raises:
             InputError: the prompt is too long or the server is busy; raised before the first post
                 is requested.
         """
-        request = _QueuedRequest(opened, prompt, n, sampling)
+        request = _QueuedRequest(opened, prompt, n, sampling, client)
         if self._thread is None:
             raise InputError(_STOPPING)
-        waiting = sum(len(batch.waiting) for batch in list(self._batches.values()))
-        if waiting + n > _MAX_WAITING_POSTS:
+        rows = [row for batch in list(self._batches.values()) for row in list(batch.waiting)]
+        own = sum(row.owner.client == client for row in rows)
+        if own + n > _MAX_WAITING_POSTS_OF_A_CLIENT:
+            raise InputError(f"{own} posts of yours are waiting; try again when they are written.")
+        if len(rows) + n > _MAX_WAITING_POSTS:
             raise InputError("The server is busy; try again in a minute.")
         self._incoming.put(request)
         return self._results(request)

@@ -45,10 +45,12 @@ class Job:
         order: the request; None resumes an existing run.
         wanted: desired state, ``run`` or ``stop``.
         turn: how often the job was queued, from 1.
-        priority: 0 or less: minus the number of unfinished trainings its visitor already had.
+        priority: 0 or less: minus the number of unfinished trainings that its client already had,
+            so that clients take turns.
         number: decides the order within a priority, lowest first.
         deaths: workers that died while running it since a visitor or the server queued it.
         submitted_at: UTC, ISO 8601.
+        client: who sent the request, however many cookies they have; empty for the visitor.
     """
 
     visitor: str
@@ -62,6 +64,7 @@ class Job:
     submitted_at: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
+    client: str = ""
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from huggingtweets.nn.bases import BUILT_IN, default, is_available
+from huggingtweets.sources.reading import DownloadLimits
 
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
@@ -19,6 +20,9 @@ LOCAL_USER = "me"
 """Id of the only visitor of a server without a password."""
 
 MOST_SOURCES = 3
+
+_MOST_POSTS_OF_AN_ACCOUNT = 20_000
+"""500 full pages of Mastodon, several times what a bot needs."""
 
 RunState = Literal["waiting", "reading", "training", "judging", "done", "stopped", "failed"]
 
@@ -37,12 +41,15 @@ class Settings:
         max_upload_mb: limit of one upload.
         total_uploads_mb: limit of all stored uploads together.
         most_waiting: limit of unfinished trainings per visitor.
+        most_waiting_per_client: limit of unfinished trainings of all visitors at one address.
         most_waiting_in_all: limit of unfinished trainings on the server.
         requests_a_minute: limit per visitor of previews, trainings, generations, quizzes and so on.
         most_epochs: limit per training on a shared server.
         most_posts: limit per request for posts.
         memory_gb: memory for the weights and copy indices of cached bots.
         workers: number of training processes.
+        local_accounts: whether visitors of a shared server may also name accounts on this machine
+            and in its private networks. Its owner alone may always.
     """
 
     out: Path = Path("runs")
@@ -55,12 +62,27 @@ class Settings:
     max_upload_mb: float = 500.0
     total_uploads_mb: float = 4000.0
     most_waiting: int = 3
+    most_waiting_per_client: int = 9
     most_waiting_in_all: int = 30
     requests_a_minute: int = 60
     most_epochs: int = 10
     most_posts: int = 50
     memory_gb: float = 2.0
     workers: int = 1
+    local_accounts: bool = False
+
+    @property
+    def download_limits(self) -> DownloadLimits:
+        """What an account that a visitor names may reach and cost."""
+        if not self.shared:
+            return DownloadLimits()
+        return DownloadLimits(
+            public_only=not self.local_accounts,
+            posts=_MOST_POSTS_OF_AN_ACCOUNT,
+            pages=1_000,
+            megabytes=200.0,
+            seconds=600.0,
+        )
 
 
 @dataclass(frozen=True, slots=True)

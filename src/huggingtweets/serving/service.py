@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 import time
@@ -99,6 +100,11 @@ class Service:
         self._scheduler.stop()
         self._home_lock.__exit__(None, None, None)
 
+    @property
+    def home(self) -> Path:
+        """``OUT/.app``, with the server's own files."""
+        return self._workspaces.home
+
     def secret(self) -> bytes:
         """The server's permanent 32-byte key for signing cookies."""
         return self._workspaces.secret()
@@ -130,7 +136,9 @@ class Service:
             with self._preview_slots:
                 runs = dict.fromkeys((self._workspaces.runs(visitor), self._workspaces.out))
                 base = order.base or self.settings.base
-                found = preview.preview_sources(specs, order, base, list(runs))
+                found = preview.preview_sources(
+                    specs, order, base, list(runs), limits=self.settings.download_limits
+                )
             self._previews[visitor, order] = found
             while len(self._previews) > _MOST_PREVIEWS:
                 self._previews.popitem(last=False)
@@ -138,8 +146,13 @@ class Service:
 
     # -- train ---------------------------------------------------------------------------------
 
-    def submit(self, visitor: str, order: TrainingRequest) -> str:
+    def submit(self, visitor: str, order: TrainingRequest, client: str = "") -> str:
         """Queue a training and return the run's name.
+
+        Args:
+            visitor: who requests it.
+            order: what to train.
+            client: from where, so that clients take turns; empty counts each visitor as one.
 
         Raises:
             InputError: the request is invalid, or too many trainings are unfinished.
@@ -149,7 +162,8 @@ class Service:
         with self._redact_paths(visitor):
             specs = self._validate(visitor, order)
             found = self._previews.get((visitor, order))
-            return self._trainings.submit(visitor, order, specs, found.authors if found else ())
+            authors = found.authors if found else ()
+            return self._trainings.submit(visitor, order, specs, authors, self._tag(client))
 
     def status(self, visitor: str, name: str) -> Status:
         """The status of one of the visitor's runs.
@@ -172,7 +186,7 @@ class Service:
         """
         self._trainings.stop_run(visitor, name)
 
-    def resume_run(self, visitor: str, name: str) -> None:
+    def resume_run(self, visitor: str, name: str, client: str = "") -> None:
         """Queue a stopped or failed run, which continues from its checkpoint.
 
         Raises:
@@ -180,7 +194,7 @@ class Service:
             InputError: too many trainings are unfinished.
         """
         self._rate.check(visitor)
-        self._trainings.resume(visitor, name)
+        self._trainings.resume(visitor, name, self._tag(client))
 
     # -- play ----------------------------------------------------------------------------------
 
@@ -193,8 +207,11 @@ class Service:
         temperature: float = TEMPERATURE,
         max_chars: int = 280,
         seed: int | None = None,
+        client: str = "",
     ) -> Iterator[WrittenPost]:
         """Generate posts and yield each one when it is finished. Copies are sampled again.
+
+        Clients take turns: one who requests many posts doesn't delay another who requests few.
 
         Raises:
             BotError: there is no such bot, or it isn't done.
@@ -207,7 +224,7 @@ class Service:
         access = self._usable_run(visitor, name)
         with self._redact_paths(visitor):
             opened = self.open_bots.open(access.run)
-            posts = self._scheduler.write(opened, prompt, n, sampling)
+            posts = self._scheduler.write(opened, prompt, n, sampling, client or visitor)
         return (_to_written_post(post, opened, quoting=access.mine) for post in posts)
 
     def favourite(self, visitor: str, name: str, text: str, on: bool = True) -> None:
@@ -371,6 +388,12 @@ class Service:
                 shutil.rmtree(trash)
         shutil.rmtree(self._workspaces.exports(visitor, name), ignore_errors=True)
         self._trainings.remove(visitor, name)
+
+    def _tag(self, client: str) -> str:
+        """What the queue stores of a client's address."""
+        if not client:
+            return ""
+        return hashlib.blake2b(client.encode(), key=self.secret(), digest_size=8).hexdigest()
 
     # -- helpers -------------------------------------------------------------------------------
 

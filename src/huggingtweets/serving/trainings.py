@@ -63,6 +63,7 @@ class Trainings:
         order: TrainingRequest,
         specs: Sequence[str | Path],
         authors: Sequence[str],
+        client: str = "",
     ) -> str:
         """Queue a training and return the run's name.
 
@@ -71,13 +72,14 @@ class Trainings:
             order: a validated request.
             specs: its sources as the pipeline reads them.
             authors: of the posts, if the sources were previewed.
+            client: from where; empty if that is the same as who.
 
         Raises:
-            InputError: the visitor or the server has too many unfinished trainings.
+            InputError: the visitor, the client or the server has too many unfinished trainings.
             StorageError: the name is taken.
         """
         with self._lock:
-            unfinished = self._check_capacity(visitor)
+            unfinished = self._check_capacity(visitor, client)
             name = self._choose_name(visitor, order, specs, authors)
             previous = self._find(visitor, name)
             job = Job(
@@ -88,6 +90,7 @@ class Trainings:
                 turn=previous.turn + 1 if previous else 1,
                 priority=-unfinished,
                 number=self._jobs.next_number(),
+                client=client,
             )
             self._jobs.save(job)
             return name
@@ -142,7 +145,7 @@ class Trainings:
                 raise BotError(f"No training called {name[:100]!r} is waiting or running.")
             self._jobs.save(replace(job, wanted="stop"))
 
-    def resume(self, visitor: str, name: str) -> None:
+    def resume(self, visitor: str, name: str, client: str = "") -> None:
         """Queue a stopped or failed run, which continues from its checkpoint.
 
         Raises:
@@ -159,10 +162,11 @@ class Trainings:
                 raise BotError(f"{name} is done; there is nothing to resume.")
             if (job and self._jobs.is_unfinished(job)) or (exists and run.is_live()):
                 raise BotError(f"{name} is already waiting or running.")
-            priority, number = -self._check_capacity(visitor), self._jobs.next_number()
+            priority = -self._check_capacity(visitor, client)
+            number = self._jobs.next_number()
             if job is None:
                 job = Job(visitor, name, None, turn=0)
-            self._jobs.requeue(job, priority=priority, number=number, deaths=0)
+            self._jobs.requeue(job, priority=priority, number=number, deaths=0, client=client)
 
     def stop_and_wait(self, visitor: str, name: str) -> list[Path]:
         """Stop a training, wait until it has stopped, and return its source files.
@@ -194,8 +198,8 @@ class Trainings:
     def _find(self, visitor: str, name: str) -> Job | None:
         return self._jobs.find(Job(visitor, name, None).id)
 
-    def _check_capacity(self, visitor: str) -> int:
-        """Return the visitor's number of unfinished trainings, if one more is allowed."""
+    def _check_capacity(self, visitor: str, client: str) -> int:
+        """Return the client's number of unfinished trainings, if one more is allowed."""
         unfinished = self._jobs.unfinished()
         own = sum(job.visitor == visitor for job in unfinished)
         if own >= self._settings.most_waiting:
@@ -203,9 +207,15 @@ class Trainings:
                 f"You have {own} unfinished trainings, which is the limit. Stop one, or wait until "
                 "one is done."
             )
+        of_client = sum((job.client or job.visitor) == (client or visitor) for job in unfinished)
+        if client and of_client >= self._settings.most_waiting_per_client:
+            raise InputError(
+                f"{of_client} trainings from your network address are unfinished, which is the "
+                "limit; try again when one is done."
+            )
         if len(unfinished) >= self._settings.most_waiting_in_all:
             raise InputError("The server's training queue is full; try again later.")
-        return own
+        return of_client
 
     def _choose_name(
         self,

@@ -112,7 +112,8 @@ class Training:
         else:
             specs = self.workspaces.sources(job.visitor, job.order.sources)
             options = options_of(job.order, self.worker.settings, run.path.parent, job.name)
-            pipeline.train(specs, options, self._on_event, self.interrupt)
+            limits = self.worker.settings.download_limits
+            pipeline.train(specs, options, self._on_event, self.interrupt, limits=limits)
         self._remove_uploads()
 
     def _watch_for_stop(self, finished: threading.Event) -> None:
@@ -185,10 +186,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="huggingtweets.serving.worker", description=__doc__)
     parser.add_argument("out", type=Path, help="runs folder of the server")
     parser.add_argument("--shared", action="store_true", help="give each visitor a folder")
+    parser.add_argument("--local-accounts", action="store_true", help="allow private addresses")
     parser.add_argument("--base", default=bases.default(), help="base of requests that name none")
     parser.add_argument("--number", type=int, default=0, help="index of this worker, from 0")
     args = parser.parse_args()
-    settings = Settings(out=args.out, shared=args.shared, base=args.base)
+    settings = Settings(
+        out=args.out, shared=args.shared, base=args.base, local_accounts=args.local_accounts
+    )
     os.umask(0o077)  # the packages that it uses write files with posts
     _lower_priority()
     worker = Worker(settings)

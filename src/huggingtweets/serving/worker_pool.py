@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets.processes import ChildProcess
+from huggingtweets.nn import bases
+from huggingtweets.processes import HUB_TOKENS, ChildProcess
+from huggingtweets.sources.api_tokens import X_VARIABLES
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from huggingtweets.serving.schemas import Settings
 
@@ -75,8 +77,24 @@ class WorkerPool:
         settings = self._settings
         options = ["--number", str(number), "--base", settings.base]
         options += ["--shared"] if settings.shared else []
+        options += ["--local-accounts"] if settings.local_accounts else []
         log = self._home / "worker.log"
         with files.wrap_os_errors(log), open(log, "ab", opener=files.private_opener) as opened:
             log.chmod(0o600)
             arguments = [str(settings.out.absolute()), *options]
-            return ChildProcess("huggingtweets.serving.worker", arguments, opened)
+            return ChildProcess(
+                "huggingtweets.serving.worker", arguments, opened, inherit=_secrets(settings)
+            )
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """The variables with secrets that a training of this server may need.
+
+    Visitors name only accounts that need no token. A server that its owner uses alone reads from X
+    and tracks, as the command line does.
+    """
+    alone = () if settings.shared else (*X_VARIABLES, "WANDB_*", "DBUS_SESSION_BUS_ADDRESS")
+    open_bases = (*bases.BUILT_IN, "gpt2")  # other bases may be private ones on the Hub
+    given = (settings.base, *settings.bases)
+    from_hub = any(base not in open_bases and not Path(base).exists() for base in given)
+    return [*alone, *(HUB_TOKENS if from_hub or not settings.shared else ())]

@@ -20,7 +20,9 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,11 +43,13 @@ _VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _FOREIGN = re.compile(r"(?P<name>[\w][\w.+-]{0,99})~(?P<tag>[0-9a-f]{12})")
 _ACCOUNT = re.compile(r"(@|did:|(x|twitter|bsky|bluesky|mastodon|hf|https?):).+", re.IGNORECASE)
 _PUBLIC = re.compile(
-    r"(@|did:|(bsky|bluesky|mastodon):|https://(?!(www\.|mobile\.)?(x|twitter)\.com\b)).+",
+    r"(@|did:|(bsky|bluesky|mastodon):"
+    r"|https://(?!(www\.|mobile\.)?(x|twitter)\.com\b|(www\.)?(huggingface|hf)\.co\b)).+",
     re.IGNORECASE,
 )
 _EXTENSIONS = (".zip", ".js", ".tar.gz", ".tgz", ".csv", ".json", ".jsonl", ".parquet", ".txt")
 _SERVER = "server"  # owner of the runs in OUT itself
+_SECRET_BYTES = 32
 _RETENTION_HOURS = 24.0
 """How long an unused upload or an export is kept."""
 
@@ -158,22 +162,30 @@ class Workspaces:
         return hashlib.sha256(self.secret() + owner.encode()).hexdigest()[:12]
 
     def secret(self) -> bytes:
-        """The server's 32-byte secret key, created on first use."""
+        """The server's 32-byte secret key, created on first use.
+
+        A file that is too short, as after a full disk, would let everybody sign cookies; it is
+        replaced, which logs all visitors out.
+        """
         file = self.home / "secret"
-        if not file.is_file():
-            with files.wrap_os_errors(file):
+        with files.wrap_os_errors(file):
+            if (found := _read_secret(file)) is None:
                 files.make_folder(self.home)
-                temporary = file.with_name(f"secret.{os.getpid()}.new")
-                handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(handle, "wb") as opened:
-                    opened.write(secrets.token_bytes(32))
+                handle, temporary = tempfile.mkstemp(dir=self.home, prefix=".secret.")  # as 0600
                 try:
-                    os.link(temporary, file)  # of two servers starting at once, the first one wins
-                except FileExistsError:
-                    pass
+                    with os.fdopen(handle, "wb") as opened:
+                        opened.write(secrets.token_bytes(_SECRET_BYTES))
+                        opened.flush()
+                        os.fsync(opened.fileno())
+                    if file.is_file():
+                        Path(temporary).replace(file)
+                    else:
+                        with suppress(FileExistsError):  # of two servers the first one wins
+                            os.link(temporary, file)
+                    found = file.read_bytes()
                 finally:
-                    temporary.unlink()
-        return file.read_bytes()
+                    Path(temporary).unlink(missing_ok=True)
+        return found
 
     # -- sources -------------------------------------------------------------------------------
 
@@ -256,6 +268,16 @@ class Workspaces:
     def without_paths(self, text: str) -> str:
         """Remove the server's folders from a text, keeping file names."""
         return re.sub(rf"{re.escape(str(self.out))}(/[^\s:;,'\"]+/|/)?", "", text)
+
+
+def _read_secret(file: Path) -> bytes | None:
+    """The secret in a file, which only its owner may read; None if it is missing or too short."""
+    try:
+        file.chmod(0o600)
+        found = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    return found if len(found) >= _SECRET_BYTES else None
 
 
 _SUPPORTED = "an archive (.zip, .tar.gz, tweets.js), .csv, .json, .jsonl, .parquet or .txt"

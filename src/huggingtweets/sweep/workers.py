@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from huggingtweets.errors import InputError, TrainingError
-from huggingtweets.processes import ChildProcess
+from huggingtweets.processes import HUB_TOKENS, ChildProcess
 from huggingtweets.storage import files
 from huggingtweets.sweep.trial import Outcome
 
@@ -196,4 +196,6 @@ class _Worker:
         threads = dict.fromkeys(_THREAD_VARIABLES, str(self._threads))
         with open(log, "a", encoding="utf-8", opener=files.private_opener) as errors:
             arguments = [str(self._authors.absolute())]
-            return ChildProcess(_WORKER, arguments, errors, talks=True, environment=threads)
+            return ChildProcess(
+                _WORKER, arguments, errors, talks=True, environment=threads, inherit=HUB_TOKENS
+            )

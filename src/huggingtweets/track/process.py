@@ -79,7 +79,10 @@ def _start(run: RunFolder, to: str, raw: bool | None) -> ChildProcess | None:
         files.make_folder(folder(run))
         with open(folder(run) / "track.log", "wb", opener=files.private_opener) as log:
             one_thread = {"OMP_NUM_THREADS": "1"}
-            return ChildProcess("huggingtweets.track", arguments, log, environment=one_thread)
+            keys = ["WANDB_*"] if to == "wandb" else []
+            return ChildProcess(
+                "huggingtweets.track", arguments, log, environment=one_thread, inherit=keys
+            )
     return None
 
 

@@ -60,7 +60,7 @@ def add(context: PageContext) -> None:
             name=name or None,
             author=author or None,
         )
-        return _call(lambda: service.submit(visitor(request), order))
+        return _call(lambda: service.submit(visitor(request), order, context.client(request)))
 
     def status(request: gr.Request, name: str) -> dict[str, Any]:
         """The status of a run."""
@@ -80,7 +80,14 @@ def add(context: PageContext) -> None:
         fixed_seed = seed if seed >= 0 else None
         try:
             for post in service.write(
-                visitor(request), name, prompt, n, temperature, max_chars, fixed_seed
+                visitor(request),
+                name,
+                prompt,
+                n,
+                temperature,
+                max_chars,
+                fixed_seed,
+                client=context.client(request),
             ):
                 posts = [*posts, asdict(post)]
                 yield posts

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from huggingtweets.serving.schemas import BotSummary, Settings
     from huggingtweets.serving.service import Service
+    from huggingtweets.web.clients import Client
     from huggingtweets.web.sessions import Visitor
 
 
@@ -34,6 +35,11 @@ class PageContext:
         """Id of the visitor, as set by the security middleware."""
         visitor: Visitor = _http_request(request).state.visitor
         return visitor.id
+
+    def client(self, request: gr.Request) -> str:
+        """Address that the visitor's limits count by, as set by the security middleware."""
+        client: Client = _http_request(request).state.client
+        return client.address if self.settings.shared else ""
 
     def uploaded_file(self, path: str) -> Path:
         """A file that the browser has just uploaded.

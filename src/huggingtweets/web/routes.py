@@ -6,6 +6,7 @@ doesn't exist.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,13 +16,14 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from starlette.background import BackgroundTask
 
 from huggingtweets.errors import BotError, HuggingTweetsError
-from huggingtweets.web.sessions import LoginThrottle, SessionAuth, Visitor
+from huggingtweets.web.sessions import LoginDelays, SessionAuth, Visitor
 from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from huggingtweets.serving.service import Service
+    from huggingtweets.web.clients import Client
 
 _STATIC = Path(__file__).parent / "static"
 _FONTS = Path(__file__).parent.parent / "fonts"
@@ -60,7 +62,7 @@ def _add_files(router: APIRouter) -> None:
 
 
 def _add_login(router: APIRouter, auth: SessionAuth) -> None:
-    throttle = LoginThrottle()
+    delays = LoginDelays()
 
     def form(next_page: str, message: str = "", status: int = 200) -> HTMLResponse:
         return HTMLResponse(render("login", next=next_page, message=message), status)
@@ -70,32 +72,45 @@ def _add_login(router: APIRouter, auth: SessionAuth) -> None:
         return _redirect("/") if _visitor(request).may_enter else form(_local_path(next))
 
     @router.post("/login")
-    def login(
+    async def login(
         request: Request,
         password: Annotated[str, Form(max_length=1000)] = "",
         next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
     ) -> Response:
-        address = request.client.host if request.client else ""
+        client = _client(request)
         is_page = "text/html" in request.headers.get("accept", "")
-        error, status = "", 200
         if not auth.is_shared:
-            return _redirect("/") if is_page else JSONResponse({"success": True})
-        if throttle.is_blocked(address):
-            error, status = "Too many wrong passwords; wait a minute.", 429
-        elif not auth.is_password(password):
-            throttle.record_failure(address)
-            error, status = "Wrong password.", 401
-        if error:
-            path = _local_path(next)
-            return form(path, error, status) if is_page else _error(error, status)
-        response = _redirect(_local_path(next)) if is_page else JSONResponse({"success": True})
-        response.headers["set-cookie"] = auth.header(_visitor(request).id, logged_in=True)
+            return _redirect("/") if is_page else _success()
+        wait = delays.take_turn(client.address)
+        error, status = "Wrong password.", 401
+        if wait > delays.LONGEST_WAIT:
+            error, status = f"Too many wrong passwords; try again in {wait:.0f} seconds.", 429
+        else:
+            await asyncio.sleep(wait)  # holds no thread
+            if auth.is_password(password):
+                delays.succeeded(client.address)
+                response = _redirect(_local_path(next)) if is_page else _success()
+                response.headers["set-cookie"] = auth.header(
+                    _visitor(request).id, logged_in=True, encrypted=client.is_encrypted
+                )
+                return response
+        path = _local_path(next)
+        response = form(path, error, status) if is_page else _error(error, status)
+        if status == 429:
+            response.headers["retry-after"] = f"{wait:.0f}"
         return response
 
     @router.post("/leave")
     def logout(request: Request) -> Response:
-        response = _redirect("/login")
-        response.headers["set-cookie"] = auth.header(_visitor(request).id, logged_in=False)
+        def respond() -> Response:
+            auth.log_out(visitor)
+            return _redirect("/login")
+
+        visitor, client = _visitor(request), _client(request)
+        response = _handle_errors(respond)
+        response.headers["set-cookie"] = auth.header(
+            visitor.id, logged_in=False, encrypted=client.is_encrypted
+        )
         return response
 
 
@@ -182,6 +197,15 @@ def _handle_errors(respond: Callable[[], Response]) -> Response:
 def _visitor(request: Request) -> Visitor:
     visitor: Visitor = request.state.visitor
     return visitor
+
+
+def _client(request: Request) -> Client:
+    client: Client = request.state.client
+    return client
+
+
+def _success() -> Response:
+    return JSONResponse({"success": True})
 
 
 def _local_path(address: str) -> str:

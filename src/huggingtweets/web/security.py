@@ -14,11 +14,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+
+from huggingtweets.web.clients import TrustedProxies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[Message, Receive, Send], Awaitable[None]]
 
+_log = logging.getLogger("uvicorn.error")
 OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _READ_METHODS = ("GET", "HEAD", "OPTIONS")
 _CLOSED = re.compile(
@@ -55,12 +59,14 @@ class SecurityPolicy:
         frames: sites that may show the pages in a frame, as a CSP source such as
             ``https://huggingface.co``.
         max_upload_bytes: limit of an upload.
+        proxies: that may name the client of a request.
     """
 
     hosts: tuple[str, ...] | None
     origins: tuple[str, ...] = ()
     frames: str = "'none'"
     max_upload_bytes: int = 500_000_000
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
 
 class SecurityMiddleware:
@@ -74,6 +80,7 @@ class SecurityMiddleware:
 
     def __init__(self, app: App, auth: SessionAuth, policy: SecurityPolicy) -> None:
         self._app, self._auth, self._policy = app, auth, policy
+        self._reported_proxy = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Reject a request, or pass it on and add security headers to the response."""
@@ -87,10 +94,15 @@ class SecurityMiddleware:
         visitor = self._auth.visitor(
             _cookies(headers.get("cookie", "")).get(self._auth.cookie_name)
         )
-        scope.setdefault("state", {})["visitor"] = visitor
+        peer = (scope.get("client") or ("",))[0]
+        client = self._policy.proxies.client(peer, scope.get("scheme", "http"), scope["headers"])
+        self._report_proxy(client.proxy)
+        scope.setdefault("state", {}).update(visitor=visitor, client=client)
         response = _ResponseWriter(send, self._policy.frames)
         if visitor.is_new:
-            response.cookie = self._auth.header(visitor.id, logged_in=False)
+            response.cookie = self._auth.header(
+                visitor.id, logged_in=False, encrypted=client.is_encrypted
+            )
         rejection = self._check(scope, headers) or _check_login(scope, headers, visitor)
         if rejection is not None:
             await response.reject(*rejection)
@@ -98,6 +110,17 @@ class SecurityMiddleware:
         if _wants_page(headers):  # a nonce can't be added to a compressed page
             scope["headers"] = [h for h in scope["headers"] if h[0] != b"accept-encoding"]
         await self._app(scope, receive, response.send)
+
+    def _report_proxy(self, address: str) -> None:
+        """Warn once of a proxy that isn't declared: all who come through it share their limits."""
+        if address and self._auth.is_shared and not self._reported_proxy:
+            self._reported_proxy = True
+            _log.warning(
+                "Requests are forwarded by %s; if that is your proxy, declare it: "
+                "--trusted-proxy %s. Until then all visitors behind it share one client's limits.",
+                address,
+                address,
+            )
 
     def _check(self, scope: Message, headers: dict[str, str]) -> tuple[int, str] | None:
         """Status and message if the request must be rejected."""

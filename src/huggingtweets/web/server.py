@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from huggingtweets.errors import InputError
 from huggingtweets.serving.schemas import Settings
 from huggingtweets.storage import files
+from huggingtweets.web.clients import TrustedProxies
 from huggingtweets.web.context import PageContext, incoming_uploads
 from huggingtweets.web.security import OWN_NAMES, SecurityMiddleware, SecurityPolicy
-from huggingtweets.web.sessions import SessionAuth
+from huggingtweets.web.sessions import RevokedSessions, SessionAuth
 from huggingtweets.web.upload_guard import UploadPathMiddleware
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Options:
         password: that visitors must enter; None for one person alone.
         origins: hosts of proxies that show the page under their own name, such as Colab's.
         frames: sites that may show the page in a frame, as a CSP source; None for no site.
+        trusted_proxies: addresses or networks of proxies that name the client of a request.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -48,6 +50,7 @@ class Options:
     password: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
     frames: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = []
@@ -62,6 +65,14 @@ class Options:
             )
         if self.password is not None and len(self.password) < _MIN_PASSWORD_LENGTH:
             problems.append(f"the password must have at least {_MIN_PASSWORD_LENGTH} characters")
+        for address in self.trusted_proxies:
+            try:
+                TrustedProxies((address,))
+            except ValueError:
+                problems.append(
+                    "--trusted-proxy must be an IP address or a network like 10.0.0.0/8, not "
+                    f"{address[:80]!r}"
+                )
         if self.settings.share_gallery and self.password is None:
             problems.append("--share-gallery needs a password")
         if problems:
@@ -87,7 +98,12 @@ def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an AS
     from huggingtweets.web.pages.site import build
     from huggingtweets.web.routes import routes
 
-    auth = SessionAuth(service.secret(), options.password, framed=options.frames is not None)
+    auth = SessionAuth(
+        service.secret(),
+        options.password,
+        framed=options.frames is not None,
+        revoked=RevokedSessions(service.home / "revoked"),
+    )
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes(service, auth))
@@ -165,6 +181,7 @@ def _policy(options: Options) -> SecurityPolicy:
         origins=options.origins,
         frames=options.frames or "'none'",
         max_upload_bytes=int(options.settings.max_upload_mb * 1e6) + 1_000_000,
+        proxies=TrustedProxies(options.trusted_proxies),
     )
 
 

@@ -63,7 +63,15 @@ def build(context: PageContext, page: gr.Blocks) -> None:
                 bot = context.service.bot(visitor, name)
                 lists.append(PostList(context.service, visitor, bot, _N))
                 streams.append(
-                    context.service.write(visitor, name, prompt or "", _N, temperature, int(length))
+                    context.service.write(
+                        visitor,
+                        name,
+                        prompt or "",
+                        _N,
+                        temperature,
+                        int(length),
+                        client=context.client(request),
+                    )
                 )
             yield "", lists[0].html(), lists[1].html()
             for posts in zip_longest(*streams):

@@ -54,7 +54,15 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         try:
             name = context.selected_bot(request)
             post_list = PostList(context.service, visitor, context.service.bot(visitor, name), _N)
-            posts = context.service.write(visitor, name, prompt or "", _N, temperature, int(length))
+            posts = context.service.write(
+                visitor,
+                name,
+                prompt or "",
+                _N,
+                temperature,
+                int(length),
+                client=context.client(request),
+            )
             yield "", post_list.html()
             for post in posts:
                 post_list.add(post)

@@ -178,7 +178,8 @@ class _SourcePageHandlers:
         """Queue the training and open its page."""
         try:
             visitor = self._context.visitor(request)
-            name = self._context.service.submit(visitor, _request(chosen, options))
+            client = self._context.client(request)
+            name = self._context.service.submit(visitor, _request(chosen, options), client)
         except HuggingTweetsError as error:
             return components.message(str(error), error=True)
         return components.message(

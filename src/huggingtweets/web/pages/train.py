@@ -69,9 +69,9 @@ def build(context: PageContext, page: gr.Blocks) -> None:
             gr.Timer(active=unfinished),
         ]
 
-    def call(method: Callable[[str, str], None], request: gr.Request, success: str) -> str:
+    def call(method: Callable[..., None], request: gr.Request, success: str, *more: str) -> str:
         try:
-            method(context.visitor(request), context.query_param(request, "run"))
+            method(context.visitor(request), context.query_param(request, "run"), *more)
         except HuggingTweetsError as error:
             return components.message(str(error), error=True)
         return components.message(success)
@@ -81,7 +81,8 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         return call(context.service.stop_run, request, success)
 
     def resume_run(request: gr.Request) -> list[Any]:
-        return [call(context.service.resume_run, request, ""), gr.Timer(active=True)]
+        message = call(context.service.resume_run, request, "", context.client(request))
+        return [message, gr.Timer(active=True)]
 
     outputs = [live, stop, resume, timer]
     gr.on([page.load, timer.tick], show, None, outputs, **NO_PROGRESS)
