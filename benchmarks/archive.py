@@ -4,9 +4,9 @@
 
 The goal is under 60 s and 1.5 GB on two cores. The archive is synthetic (see ``archive_made``) and
 is written once to the cache folder, by default in the system's temporary folder. A child process
-reads and curates it. Measured are wall-clock time, CPU time, which depends less on other work on
-the machine, and peak resident memory, including interpreter and libraries. With --profile, the time
-of each function is printed.
+reads and curates it. The benchmark measures wall-clock time, CPU time (which depends less on other
+work on the machine) and peak resident memory, including interpreter and libraries. With --profile,
+it prints the time of each function.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from huggingtweets.sources import read_posts
 GOAL_SECONDS = 60.0
 GOAL_GB = 1.5
 CACHE = Path(tempfile.gettempdir()) / "huggingtweets-archive"
-SHOWN = 40  # functions in a profile
+PROFILE_LINES = 40
 
 
 class Stage(TypedDict):
-    """What a stage took."""
+    """Cost of one stage."""
 
     seconds: float
     cpu: float
@@ -47,7 +47,7 @@ class Stage(TypedDict):
 
 
 class Measurement(TypedDict):
-    """What a child process reports."""
+    """Report of a child process."""
 
     archive_mb: float
     unpacked_mb: float
@@ -59,10 +59,12 @@ class Measurement(TypedDict):
 
 
 def main() -> int:
-    """Make the archive where it isn't there, measure, print; the status tells of the goal."""
+    """Create the archive if needed, measure and print; return 0 if the goal is met."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--posts", type=int, default=1_000_000)
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder for the made-up archive")
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder for the synthetic archive"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true", help="measure functions instead")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
@@ -70,7 +72,7 @@ def main() -> int:
     if arguments.child:
         print(json.dumps(measure(arguments.child)))
         return 0
-    path = made(arguments.cache, arguments.posts)
+    path = cached_archive(arguments.cache, arguments.posts)
     if arguments.profile:
         profile(path)
         return 0
@@ -78,16 +80,16 @@ def main() -> int:
     child = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     result: Measurement = json.loads(child.stdout)
     report(result, as_json=arguments.json)
-    return 0 if met(result) else 1
+    return 0 if goal_met(result) else 1
 
 
-def made(cache: Path, posts: int) -> Path:
-    """Return the archive, written now where it isn't there yet."""
+def cached_archive(cache: Path, posts: int) -> Path:
+    """Return the archive's path; write the archive if it doesn't exist yet."""
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"{posts}.zip"
     if not path.exists():
         print(f"writing {path}, once", file=sys.stderr)
-        # In a process of its own: Linux starts a child's peak memory at its parent's.
+        # In a separate process: Linux starts a child's peak memory at its parent's.
         maker = multiprocessing.get_context("spawn").Process(
             target=make_archive, args=(path, posts)
         )
@@ -98,12 +100,12 @@ def made(cache: Path, posts: int) -> Path:
 
 def measure(path: Path) -> Measurement:
     """Read and curate the archive in this process."""
-    opened = _note_opened()
-    start = _now()
+    opened = _record_opened_members()
+    start = _usage()
     posts = read_posts([path])
-    read = _now()
+    read = _usage()
     curated = curate(posts)
-    done = _now()
+    done = _usage()
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(info.file_size for info in archive.infolist() if info.filename in opened)
     return {
@@ -118,22 +120,22 @@ def measure(path: Path) -> Measurement:
 
 
 def profile(path: Path) -> None:
-    """Print the functions that take longest."""
+    """Print the slowest functions."""
     profiler = cProfile.Profile()
     posts = profiler.runcall(read_posts, [path])
     profiler.runcall(curate, posts)
-    pstats.Stats(profiler).sort_stats("tottime").print_stats(SHOWN)
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(PROFILE_LINES)
 
 
-def met(result: Measurement) -> bool:
-    """Tell whether the goal was met, and nothing private was opened."""
+def goal_met(result: Measurement) -> bool:
+    """Return whether the goal was met and no private message was opened."""
     in_all = result["in_all"]
-    quick = in_all["seconds"] < GOAL_SECONDS and in_all["peak_gb"] < GOAL_GB
-    return quick and MESSAGES not in result["opened"]
+    within_goal = in_all["seconds"] < GOAL_SECONDS and in_all["peak_gb"] < GOAL_GB
+    return within_goal and MESSAGES not in result["opened"]
 
 
 def report(result: Measurement, *, as_json: bool) -> None:
-    """Print the measurement beside its goal."""
+    """Print the measurement and the goal."""
     if as_json:
         print(json.dumps(result))
         return
@@ -152,20 +154,21 @@ def report(result: Measurement, *, as_json: bool) -> None:
     print(f"| goal | {GOAL_SECONDS:.0f} | | {GOAL_GB:.1f} |")
 
 
-def _note_opened() -> set[str]:
-    """Note the name of each member that is opened from now on."""
+def _record_opened_members() -> set[str]:
+    """Return a set that collects the name of each member opened from now on."""
     opened: set[str] = set()
-    before = zipfile.ZipFile.open
+    original_open = zipfile.ZipFile.open
 
-    def noting(self: zipfile.ZipFile, name: zipfile.ZipInfo) -> object:
+    def recording_open(self: zipfile.ZipFile, name: zipfile.ZipInfo) -> object:
         opened.add(name.filename)
-        return before(self, name)
+        return original_open(self, name)
 
-    zipfile.ZipFile.open = noting  # type: ignore[method-assign, assignment]
+    zipfile.ZipFile.open = recording_open  # type: ignore[method-assign, assignment]
     return opened
 
 
-def _now() -> Stage:
+def _usage() -> Stage:
+    """Return time and memory used by this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     # Linux counts in KiB, macOS in bytes.
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,6 +1,6 @@
 """A synthetic X archive of any size, made from the words of the bundled NASA posts.
 
-It has everything that archives have: several parts, indented JSON with all fields of X, links,
+It contains what real archives contain: several parts, indented JSON with all fields of X, links,
 replies, retweets, damaged and repeated posts, truncated long posts with the file of their full
 text, the account, and private messages, which must not be opened.
 """
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PART = 100_000
-"""Tweets of a part, some 200 MB."""
+"""Tweets per part, about 200 MB."""
 
 NOTE_EVERY = 300
 MESSAGES = "data/direct-messages.js"
 MESSAGES_MB = 300
 _FIRST = datetime(2009, 3, 1, tzinfo=UTC)
-_EARLIER = 5_000  # texts that may come again
+_RECENT = 5_000  # texts that may be repeated
 _EMOJI = ("😀", "🚀", "👩🏽‍🚀", "🇳🇱", "❤️")
 _KIND = (
     '"in_reply_to_status_id_str" : "{0}",\n      "in_reply_to_user_id" : "7{1}",\n      '
@@ -95,11 +95,11 @@ _TWEET = """  {{
 
 @dataclass
 class _Writer:
-    """Writes texts as somebody might who has little else to do."""
+    """Generates random texts from the words of the bundled posts."""
 
     random: Random = field(default_factory=lambda: Random(1))
     notes: list[tuple[str, str]] = field(default_factory=list)  # time and text
-    _earlier: list[str] = field(default_factory=list)
+    _recent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         texts = read_posts([sample_path()])["text"]
@@ -109,11 +109,11 @@ class _Writer:
         self._weights = [total := total + count for count in counted.values()]
 
     def words(self, count: int) -> str:
-        """Draw words, common ones more often."""
+        """Return random words, common ones more often."""
         return " ".join(self.random.choices(self._words, cum_weights=self._weights, k=count))
 
     def tweet(self, number: int) -> str:
-        """Return the item of a tweet."""
+        """Return the JSON of a tweet."""
         moment = _FIRST + timedelta(seconds=500 * number)
         link = f"https://t.co/{self.random.getrandbits(50):010x}" if number % 5 < 2 else ""
         reply = self.random.random() < 0.25
@@ -134,32 +134,32 @@ class _Writer:
         )
 
     def _text(self, number: int, moment: datetime) -> str:
-        """Draw a text; some repeat another, some are cut from a long one."""
-        draw = self.random.random()
+        """Return a random text; some repeat an earlier one, some are a truncated long one."""
+        chance = self.random.random()
         if number % NOTE_EVERY == 0:
             long = f"{self.words(120)} {number}"
             self.notes.append((f"{moment:%Y-%m-%dT%H:%M:%S}.000Z", long))
             return f"{long[:270]}… https://t.co/{number:010x}"
-        if self._earlier and draw < 0.05:
-            return self.random.choice(self._earlier) + ("" if draw < 0.03 else " indeed")
+        if self._recent and chance < 0.05:
+            return self.random.choice(self._recent) + ("" if chance < 0.03 else " indeed")
         text = self.words(
-            self.random.randrange(1, 5) if draw < 0.10 else self.random.randint(5, 35)
+            self.random.randrange(1, 5) if chance < 0.10 else self.random.randint(5, 35)
         )
-        if draw > 0.98:
+        if chance > 0.98:
             text = text.replace("&amp;", "&").encode().decode("cp1252", errors="ignore")
-        elif draw > 0.93:
+        elif chance > 0.93:
             text = f"{text} {self.random.choice(_EMOJI)}"
-        elif draw > 0.81:
+        elif chance > 0.81:
             text = f"RT @someone: {text}"
-        if len(self._earlier) < _EARLIER:
-            self._earlier.append(text)
+        if len(self._recent) < _RECENT:
+            self._recent.append(text)
         else:
-            self._earlier[number % _EARLIER] = text
+            self._recent[number % _RECENT] = text
         return text
 
 
 def make_archive(path: Path, posts: int) -> None:
-    """Write the zip; it appears when it is whole."""
+    """Write the zip to a temporary file, then rename it."""
     writer = _Writer()
     unfinished = path.with_suffix(".part")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
@@ -187,7 +187,7 @@ def _add(archive: zipfile.ZipFile, name: str, head: str, items: Iterator[str]) -
 
 
 def _note(moment: str, text: str) -> str:
-    """Return the item of a long post, as most archives have it: no id leads to its tweet."""
+    """Return the JSON of a long post. As in most archives, no id links it to its tweet."""
     core = {"styletags": [], "urls": [], "text": text, "mentions": [], "hashtags": []}
     note = {
         "noteTweetId": "1",

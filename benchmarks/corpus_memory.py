@@ -2,10 +2,10 @@
 
     python benchmarks/corpus_memory.py --gigabytes 10 [--folder /some/disk]
 
-Synthetic posts, made from the words of real ones so that few are similar, are written as Parquet
-files of a million characters each. ``huggingtweets pretrain`` curates and encodes them and trains
-for a few steps in its own process, whose peak memory is measured. The folder needs about three
-times the size of the corpus.
+The corpus is made of synthetic posts, in Parquet files of 100,000 posts each. They combine words of
+real posts at random, so few are similar. ``huggingtweets pretrain`` curates and encodes them and
+trains for a few steps in its own process, whose peak memory is measured. The folder needs about
+three times the size of the corpus.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ import polars as pl
 from huggingtweets import sources
 from huggingtweets.sample import sample_path
 
-_POSTS_A_FILE = 100_000
+_POSTS_PER_FILE = 100_000
 _AUTHORS = 1_000
-_WORDS = 60  # in a post: 350 bytes, so that ten gigabytes are 30 million posts
+_WORDS = 60  # per post, about 350 bytes: ten gigabytes are 30 million posts
 
 
 def main() -> None:
-    """Write the corpus, prepare and train on it, print the table."""
+    """Write the corpus, encode it and train on it; print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=10)
-    parser.add_argument("--folder", type=Path, help="where the corpus goes, removed afterwards")
-    parser.add_argument("--json", type=Path, help="write the numbers there as well")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the corpus, which is deleted afterwards"
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         corpus = Path(folder) / "corpus"
@@ -48,27 +50,27 @@ def main() -> None:
 
 
 def write_corpus(folder: Path, size: float) -> tuple[int, int]:
-    """Write made-up posts until their text has ``size`` bytes; returns posts and bytes."""
+    """Write synthetic posts until their text has ``size`` bytes; return posts and bytes."""
     words = " ".join(sources.read_posts([sample_path()])["text"].to_list()).split()
     rng = random.Random(0)
     folder.mkdir()
     posts = written = 0
     while written < size:
-        texts = [" ".join(rng.choices(words, k=_WORDS)) for _ in range(_POSTS_A_FILE)]
+        texts = [" ".join(rng.choices(words, k=_WORDS)) for _ in range(_POSTS_PER_FILE)]
         table = pl.DataFrame(
-            {"author": [f"someone{i % _AUTHORS}" for i in range(_POSTS_A_FILE)], "text": texts}
+            {"author": [f"someone{i % _AUTHORS}" for i in range(_POSTS_PER_FILE)], "text": texts}
         )
-        table.write_parquet(folder / f"{posts // _POSTS_A_FILE:06}.parquet")
+        table.write_parquet(folder / f"{posts // _POSTS_PER_FILE:06}.parquet")
         posts += table.height
         written += int(table["text"].str.len_bytes().sum())
     return posts, written
 
 
 def measure(corpus: Path, folder: Path) -> dict[str, float]:
-    """Peak memory in bytes while preparing and while training, and the seconds of each."""
+    """Return peak memory in bytes while preparing and while training, and seconds to prepare."""
     command = [sys.executable, "-c", "from huggingtweets.cli import main; main()", "pretrain"]
-    few = ["--tokens", "40960", "--device-tokens", "1024", "--no-compile"]
-    options = [*few, "--out", str(folder / "base")]
+    short = ["--tokens", "40960", "--device-tokens", "1024", "--no-compile"]
+    options = [*short, "--out", str(folder / "base")]
     started = time.monotonic()
     process = subprocess.Popen([*command, str(corpus), *options])
     peaks = {"preparing": 0, "training": 0}
@@ -98,19 +100,19 @@ def measure(corpus: Path, folder: Path) -> dict[str, float]:
 
 
 def resident(process: int) -> int:
-    """Memory of a process that isn't mapped from a file, in bytes (Linux).
+    """Return the resident memory of a process in bytes, without file mappings (Linux).
 
-    Pages of the token file that training maps are the system's to take back at any time.
+    Training maps the token file; the system can reclaim those pages at any time.
     """
     try:
         status = Path(f"/proc/{process}/statm").read_text("ascii").split()
-    except OSError:  # it just ended
+    except OSError:  # the process has just ended
         return 0
     return (int(status[1]) - int(status[2])) * os.sysconf("SC_PAGE_SIZE")
 
 
 def table(numbers: dict[str, float]) -> str:
-    """The numbers in Markdown."""
+    """Return the numbers as a Markdown table."""
     speed = numbers["gigabytes"] * 1e3 / numbers["preparing_seconds"]
     return (
         "| corpus | posts | tokens | curate and encode | peak | peak while training |\n"

@@ -2,14 +2,14 @@
 
     python benchmarks/curation.py [--posts 1000000] [--corpus FOLDER] [--json]
 
-The goal is under 20 s and 2 GB on two cores. Posts are made from real ones if there is a folder of
-Parquet files with a ``text`` column, else from synthetic sentences: the first words of one post and
-the last words of another, so that nearly all are distinct, with the noise of raw posts (links,
-entities, 1 % broken encoding, retweets, exact and near-duplicates).
+The goal is under 20 s and 2 GB on two cores. Each post joins the first words of one text and the
+last words of another, so nearly all are distinct. The texts are real posts if ``--corpus`` has
+Parquet files with a ``text`` column, else synthetic sentences. The noise of raw posts is added:
+links, entities, 1 % broken encoding, retweets, exact and near-duplicates.
 
-A child process reads a Parquet file and curates it. Measured are the time of the call and the peak
-resident memory of the process, including interpreter and libraries. A second child profiles the
-stages.
+A child process reads a Parquet file and curates it. The benchmark measures the time of the call and
+the peak resident memory of the process, including interpreter and libraries. A second child
+profiles the stages.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MICROSECONDS = 1_000_000
 
 
 class Measurement(TypedDict):
-    """What a child process reports."""
+    """Report of a child process."""
 
     seconds: float
     peak_gb: float
@@ -56,7 +56,7 @@ class Measurement(TypedDict):
 
 
 def main() -> int:
-    """Build the posts, measure, print; the exit status says whether the goal was met."""
+    """Build the posts, measure and print; return 0 if the goal is met."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--posts", type=int, default=1_000_000)
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="folder of Parquet files")
@@ -69,7 +69,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "posts.parquet"
-        # In a process of its own: Linux starts a child's peak memory at its parent's.
+        # In a separate process: Linux starts a child's peak memory at its parent's.
         builder = multiprocessing.get_context("spawn").Process(
             target=write_posts, args=(file, arguments.posts, arguments.corpus)
         )
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def run_child(file: Path, *options: str) -> Measurement:
-    """Measure in a fresh process."""
+    """Measure in a new process."""
     command = [sys.executable, __file__, "--child", str(file), *options]
     child = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     result: Measurement = json.loads(child.stdout)
@@ -90,7 +90,7 @@ def run_child(file: Path, *options: str) -> Measurement:
 
 
 def measure(file: Path, *, profile: bool) -> Measurement:
-    """Read and curate one file in this process."""
+    """Read and curate a file in this process."""
     started = time.perf_counter()
     posts = pl.read_parquet(file)
     stages = {"read": time.perf_counter() - started}
@@ -113,7 +113,7 @@ def measure(file: Path, *, profile: bool) -> Measurement:
 
 
 def report(result: Measurement, *, as_json: bool) -> None:
-    """Print the measurement beside its goal."""
+    """Print the measurement and the goal."""
     if as_json:
         print(json.dumps(result))
         return
@@ -132,22 +132,22 @@ def write_posts(file: Path, posts: int, corpus: Path) -> None:
 
 
 def build(posts: int, corpus: Path) -> pl.DataFrame:
-    """Make a table of raw posts, about a fifth of them to be dropped."""
-    source = real_texts(corpus) if any(corpus.glob("*.parquet")) else made_up_texts(200_000)
+    """Return a table of raw posts; curation drops about a fifth of them."""
+    source = real_texts(corpus) if any(corpus.glob("*.parquet")) else synthetic_texts(200_000)
     words = source.str.split(" ")
-    drawn = pl.DataFrame(
+    parts = pl.DataFrame(
         {
             "start": words.sample(posts, with_replacement=True, seed=SEED).list.head(14),
             "end": words.sample(posts, with_replacement=True, seed=SEED + 1).list.tail(14),
         }
     )
-    texts = drawn.select(pl.concat_list("start", "end").list.join(" ")).to_series()
-    numbers = random.Random(SEED)
+    texts = parts.select(pl.concat_list("start", "end").list.join(" ")).to_series()
+    rng = random.Random(SEED)
     raw: list[str] = []
     for number, text in enumerate(texts.to_list()):
-        raw.append(roughen(text, raw, numbers))
+        raw.append(add_noise(text, raw, rng))
         if number % 2:
-            raw[-1] += f" https://t.co/{numbers.getrandbits(50):010x}"
+            raw[-1] += f" https://t.co/{rng.getrandbits(50):010x}"
     start = 1_300_000_000 * 1000
     return pl.DataFrame(
         {
@@ -162,37 +162,37 @@ def build(posts: int, corpus: Path) -> pl.DataFrame:
     ).cast(pl.Schema(SCHEMA))
 
 
-def roughen(text: str, earlier: list[str], numbers: random.Random) -> str:
-    """Turn some texts into what else is in a timeline."""
-    draw = numbers.random()
-    if draw < 0.12:
+def add_noise(text: str, earlier: list[str], rng: random.Random) -> str:
+    """Turn some texts into retweets, duplicates, broken encoding and short posts."""
+    chance = rng.random()
+    if chance < 0.12:
         return f"RT @someone: {text}"
-    if draw < 0.15:
-        return numbers.choice(earlier) if earlier else text
-    if draw < 0.17:
-        return f"{numbers.choice(earlier)} indeed" if earlier else text
-    if draw < 0.18:
+    if chance < 0.15:
+        return rng.choice(earlier) if earlier else text
+    if chance < 0.17:
+        return f"{rng.choice(earlier)} indeed" if earlier else text
+    if chance < 0.18:
         return text.encode().decode("cp1252", errors="ignore")
-    if draw < 0.20:
+    if chance < 0.20:
         return " ".join(text.split()[:2])
     return text.replace("&", "&amp;")
 
 
 def real_texts(corpus: Path) -> pl.Series:
-    """Read the texts of all Parquet files of a folder, without their links."""
+    """Read the texts of all Parquet files in a folder and remove links."""
     texts = pl.scan_parquet(corpus / "*.parquet").select("text").collect().to_series()
     return texts.str.replace_all(r"\s*https?://\S+", "")
 
 
-def made_up_texts(number: int) -> pl.Series:
-    """Write sentences of made-up words, common ones more often as in real language."""
-    numbers = random.Random(SEED)
+def synthetic_texts(count: int) -> pl.Series:
+    """Return sentences of invented words, with the word frequencies of real language."""
+    rng = random.Random(SEED)
     syllables = [c + v for c in "bdfgklmnprstvz" for v in ("a", "e", "i", "o", "u", "é")]
-    words = ["".join(numbers.choices(syllables, k=numbers.randint(1, 4))) for _ in range(20_000)]
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(20_000)]
     words[:3] = ["&", "@someone", "#something"]
     # Zipf's law: the frequency of a word is inverse to its rank.
     weights = [1 / rank for rank in range(10, len(words) + 10)]
-    return pl.Series([" ".join(numbers.choices(words, weights, k=30)) for _ in range(number)])
+    return pl.Series([" ".join(rng.choices(words, weights, k=30)) for _ in range(count)])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
     python benchmarks/few_shot.py [SOURCE ...] [--data ../shared/data] [--base pocket]
         [--posts 200] [--likeness FILE] [--json FILE]
 
-The table has bits per byte of each author's newest 20 % of posts: alone, and after the newest 8 and
-32 of the others, with the mean number of those that fit in the context. ``--likeness``, the JSON
-file of benchmarks/likeness.py, adds the fine-tuned bot's bits per byte over all of its held-out
-posts; for a close comparison, give ``--posts`` a large number.
+The newest 20 % of each author's posts are held out. The table shows their bits per byte alone, and
+after the newest 8 and 32 of the other posts, with the mean number of those that fit into the
+context. ``--likeness`` takes the JSON file of benchmarks/likeness.py and adds the fine-tuned bot's
+bits per byte over all of its held-out posts. For a close comparison, give ``--posts`` a large
+number.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ if TYPE_CHECKING:
 
     from huggingtweets.nn.language_model import LanguageModel
 
-MOST = (0, 8, 32)
-"""Posts of context at most, a column each."""
+CONTEXT_POSTS = (0, 8, 32)
+"""Maximum posts of context, one column each."""
 HOLDOUT = 0.2
 DEMO = ("NASA", "WhiteHouse")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """One line of the table.
 
     Attributes:
-        author: or several, joined by ``&``.
-        posts: held-out posts that were measured.
-        base: bits per byte after each of :data:`MOST` posts of context.
-        fitted: how many of those fitted on average.
-        bot: bits per byte of the fine-tuned bot, None where it isn't known.
+        author: the author, or several joined by ``&``.
+        posts: number of held-out posts.
+        base: bits per byte after each number of :data:`CONTEXT_POSTS`.
+        fitted: mean number of context posts that fitted.
+        bot: bits per byte of the fine-tuned bot; None if unknown.
     """
 
     author: str
@@ -54,23 +55,25 @@ class Measured:
     bot: float | None
 
     def cells(self) -> list[str]:
-        """What stands in the table, but for the bot."""
+        """Return the table cells, without the bot's."""
         numbers = [
-            f"{bits:.3f} ({fitted:.1f})" if most else f"{bits:.3f}"
-            for most, bits, fitted in zip(MOST, self.base, self.fitted, strict=True)
+            f"{bits:.3f} ({fitted:.1f})" if limit else f"{bits:.3f}"
+            for limit, bits, fitted in zip(CONTEXT_POSTS, self.base, self.fitted, strict=True)
         ]
         return [self.author, str(self.posts), *numbers]
 
 
 def main() -> int:
-    """Measure each source and print the table; 2 when something can't be used."""
+    """Measure each source and print the table; return 2 on bad input."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sources", nargs="*", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--base", default=language_model.POCKET)
-    parser.add_argument("--posts", type=number, default=200, help="newest held-out posts at most")
-    parser.add_argument("--likeness", type=Path, help="what benchmarks/likeness.py --json wrote")
-    parser.add_argument("--json", type=Path, help="write the numbers there as well")
+    parser.add_argument(
+        "--posts", type=post_count, default=200, help="maximum held-out posts, the newest"
+    )
+    parser.add_argument("--likeness", type=Path, help="output of benchmarks/likeness.py --json")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     chosen = parser.parse_args()
     try:
         bots = bits_of_bots(chosen.likeness) if chosen.likeness else None
@@ -81,13 +84,17 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     if chosen.json:
-        value = {"base": chosen.base, "context": MOST, "authors": [asdict(r) for r in results]}
+        value = {
+            "base": chosen.base,
+            "context": CONTEXT_POSTS,
+            "authors": [asdict(r) for r in results],
+        }
         chosen.json.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
     return 0
 
 
-def number(text: str) -> int:
-    """A number of posts."""
+def post_count(text: str) -> int:
+    """Parse a number of posts."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
@@ -95,16 +102,16 @@ def number(text: str) -> int:
 
 
 def default_sources(data: Path) -> list[Path]:
-    """The authors of the benchmark."""
+    """Return the benchmark's authors."""
     found = sorted((data / "bench").glob("*.parquet"))
     found += [path for name in DEMO if (path := data / "demo" / f"{name}.parquet").is_file()]
     if not found:
-        raise InputError(f"{data} holds no bench/*.parquet; name sources, or their --data folder.")
+        raise InputError(f"{data} has no bench/*.parquet. Name sources, or set --data.")
     return found
 
 
 def bits_of_bots(likeness: Path) -> dict[str, float]:
-    """Bits per byte of each author's fine-tuned bot."""
+    """Return the bits per byte of each author's fine-tuned bot."""
     try:
         value: Any = json.loads(likeness.read_text("utf-8"))
         reports = value["reports"] if isinstance(value, dict) else value
@@ -114,16 +121,16 @@ def bits_of_bots(likeness: Path) -> dict[str, float]:
         }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{likeness} is not what benchmarks/likeness.py --json writes: {error!r}."
+            f"{likeness} is not a file of benchmarks/likeness.py --json: {error!r}."
         ) from error
 
 
 def table(
     lm: LanguageModel, sources: Sequence[Path], posts: int, bots: dict[str, float] | None
-) -> list[Measured]:
-    """Print a line for each source as it is measured, and the medians."""
+) -> list[Measurement]:
+    """Measure each source; print its line at once, and the medians at the end."""
     columns = ["author", "posts"]
-    columns += [f"base, {most} posts (fitted)" if most else "base alone" for most in MOST]
+    columns += [f"base, {n} posts (fitted)" if n else "base alone" for n in CONTEXT_POSTS]
     columns += [] if bots is None else ["fine-tuned bot"]
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     results = []
@@ -134,13 +141,13 @@ def table(
     return results
 
 
-def show(line: Measured, *, with_bot: bool) -> None:
+def show(line: Measurement, *, with_bot: bool) -> None:
     """Print one line of the table."""
     bot = "–" if line.bot is None else f"{line.bot:.3f}"
     print("| " + " | ".join([*line.cells(), *([bot] if with_bot else [])]) + " |", flush=True)
 
 
-def measure(lm: LanguageModel, source: Path, posts: int, bots: dict[str, float]) -> Measured:
+def measure(lm: LanguageModel, source: Path, posts: int, bots: dict[str, float]) -> Measurement:
     """Score the newest held-out posts of a source after its newest training posts."""
     kept = batching.split(pipeline.curate(source).kept, holdout=HOLDOUT)
     train, held_out = (
@@ -148,8 +155,8 @@ def measure(lm: LanguageModel, source: Path, posts: int, bots: dict[str, float])
     )
     author = " & ".join(kept["author"].unique().sort())
     measured = held_out[-posts:]
-    scores = [likelihood.bits_per_byte_after(lm, measured, train, most) for most in MOST]
-    return Measured(
+    scores = [likelihood.bits_per_byte_after(lm, measured, train, n) for n in CONTEXT_POSTS]
+    return Measurement(
         author=author,
         posts=len(measured),
         base=tuple(score.bits_per_byte for score in scores),
@@ -158,10 +165,10 @@ def measure(lm: LanguageModel, source: Path, posts: int, bots: dict[str, float])
     )
 
 
-def median(lines: Sequence[Measured]) -> Measured:
-    """The medians of all columns; the bot's over the authors for which it is known."""
+def median(lines: Sequence[Measurement]) -> Measurement:
+    """Return the median of each column; the bot's covers the authors that have one."""
     bots = [line.bot for line in lines if line.bot is not None]
-    return Measured(
+    return Measurement(
         author="median",
         posts=round(statistics.median(line.posts for line in lines)),
         base=tuple(map(statistics.median, zip(*(line.base for line in lines), strict=True))),

@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/fuzz_archives.py [--examples 10000 | --minutes 10] [--seed 0]
 
-Half of the examples are X archives (with and without long posts, or only an old archive's table), a
-quarter are Mastodon and Telegram exports and JSON files, and the rest are csv, jsonl, parquet and
-txt files. The same seed gives the same examples; a failing example is printed with its seed.
+Half of the examples are X archives (with and without long posts, or only the table of an old
+archive), a quarter are Mastodon and Telegram exports and JSON files, and the rest are csv, jsonl,
+parquet and txt files. The same seed gives the same examples. On a failure, the seed is printed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ from huggingtweets.sources import read_posts
 
 
 def outcome(seed: int, folder: Path) -> str:
-    """Read one example; what is neither posts nor a sentence is raised."""
+    """Read one example and name the outcome.
+
+    Raises:
+        AssertionError: neither posts nor a one-sentence error resulted.
+    """
     random = Random(seed)
     makers = (mangled_archive, mangled_export, mangled_archive, mangled_file)
     name, content = makers[seed % 4](random)
@@ -47,11 +51,11 @@ def outcome(seed: int, folder: Path) -> str:
 
 
 def main() -> None:
-    """Run the examples and print what came of them."""
+    """Run the examples and print the outcomes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--examples", type=int, default=10_000)
-    length.add_argument("--minutes", type=float, help="as many examples as there is time for")
+    length.add_argument("--minutes", type=float, help="run for this long instead")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     counts: Counter[str] = Counter()
@@ -67,16 +71,16 @@ def main() -> None:
             try:
                 counts[outcome(seed, Path(folder))] += 1
             except BaseException:
-                print(f"failed: the example of seed {seed}")
+                print(f"failed: seed {seed}")
                 raise
             slowest = max(slowest, time.perf_counter() - begin)
     total = counts.total()
-    posts = sum(number for what, number in counts.items() if what.endswith("posts"))
-    for what in sorted(counts):
-        print(f"{what:16} {counts[what]:6,}")
+    posts = sum(count for name, count in counts.items() if name.endswith("posts"))
+    for name in sorted(counts):
+        print(f"{name:16} {counts[name]:6,}")
     print(
-        f"{total:,} examples: {posts:,} gave posts, {total - posts:,} "
-        f"the one error, 0 anything else; {time.perf_counter() - start:.1f} s, "
+        f"{total:,} examples: {posts:,} gave posts, {total - posts:,} one clear error, "
+        f"0 anything else; {time.perf_counter() - start:.1f} s, "
         f"slowest {slowest * 1000:.0f} ms"
     )
 

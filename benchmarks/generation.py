@@ -2,8 +2,8 @@
 
     python benchmarks/generation.py [--rounds 7]
 
-Both sample ten posts of at most 60 tokens from the same weights in the same process, after loading.
-The numbers are medians.
+Both sample ten posts of at most 60 tokens from the same weights in the same process. Loading is not
+timed. The numbers are medians.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ TOKENS = 60
 
 
 def main() -> None:
-    """Time both in turn and print the medians and their ratio."""
+    """Time both alternately; print the medians and their ratio."""
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    where = devices.select_device()
-    fast = language_model.load(language_model.POCKET).to(where)
+    device = devices.select_device()
+    fast = language_model.load(language_model.POCKET).to(device)
     plain = language_model.load(language_model.POCKET).to(devices.select_device("cpu", "fp32"))
     start = torch.tensor([[plain.separator]])
 
@@ -53,11 +53,11 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():
         print(f"{name:>13}: ten posts in {median:.2f} s")
-    print(f"ratio: {medians['transformers'] / medians['huggingtweets']:.1f} ({where.describe()})")
+    print(f"ratio: {medians['transformers'] / medians['huggingtweets']:.1f} ({device.describe()})")
 
 
 def seconds(work: Callable[[], None]) -> float:
-    """Wall-clock seconds of one call."""
+    """Return the wall-clock seconds of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Replace the part of a document between two invisible marker lines."""
+"""Replace the part of a document between two marker comments."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 
 def check(file: Path, begin: str, end: str) -> str:
-    """The text of ``file``, which must have the place.
+    """Return the text of ``file``, which must have both markers in order, once each.
 
     Raises:
-        InputError: it can't be read or has no such place.
+        InputError: the file can't be read, or a marker is missing.
     """
     try:
         text = file.read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} can't be read, so no table can be put there.") from error
+        raise InputError(f"{file} can't be read, so no table can be written to it.") from error
     if not (text.count(begin) == text.count(end) == 1 and text.index(begin) < text.index(end)):
         raise InputError(f"{file} needs one line {begin} and one line {end} after it.")
     return text
 
 
 def put(file: Path, begin: str, end: str, content: str) -> None:
-    """Put ``content`` between the two markers of ``file``, in place of what was there.
+    """Replace the text between the two markers of ``file`` with ``content``.
 
     Raises:
-        InputError: there are no markers.
+        InputError: the file can't be read, or a marker is missing.
     """
     before, rest = check(file, begin, end).split(begin)
     after = rest.split(end)[1]

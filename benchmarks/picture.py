@@ -1,4 +1,4 @@
-"""Time to render a picture of a post: the first one, and the median of the others.
+"""Time to render the picture of a post: the first one, and the median of the others.
 
 python benchmarks/picture.py
 """
@@ -21,10 +21,10 @@ ROUNDS = 20
 
 
 def main() -> None:
-    """Print milliseconds."""
-    print(f"{'first, with loading typst and the fonts':<40} {_milliseconds('first', ''):6.0f} ms")
+    """Print the milliseconds of each kind of post."""
+    print(f"{'first, including typst and fonts':<40} {_milliseconds('first', ''):6.0f} ms")
     for name, (post, prompt) in POSTS.items():
-        # another number in each post, since typst remembers what it has set before
+        # typst caches its layout, so each post has a different number
         times = [_milliseconds(f"{post} {number}", prompt) for number in range(ROUNDS)]
         print(f"{name:<40} {statistics.median(times):6.0f} ms median of {ROUNDS}")
 

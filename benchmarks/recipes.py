@@ -3,7 +3,7 @@
     python benchmarks/recipes.py --posts 300 --json recipes.json A.parquet B.parquet
 
 Each author's newest posts are held out, and each recipe trains the same base on the rest. The
-default recipes are ``classic``, ``fast`` and ``fast`` before the sweep. Rows that are in the JSON
+default recipes are ``classic``, ``fast`` and ``fast`` before the sweep. Rows already in the JSON
 file are not measured again.
 """
 
@@ -46,10 +46,10 @@ BEGIN, END = "<!-- recipes:begin -->", "<!-- recipes:end -->"
 
 
 def recipe_of(text: str) -> Recipe:
-    """A recipe from its name, or from ``NAME:field=value,...``, which changes ``fast``.
+    """Return the recipe of this name, or ``fast`` with changes: ``NAME:field=value,...``.
 
     Raises:
-        InputError: there is no such recipe or field.
+        InputError: unknown recipe or field.
     """
     name, _, changes = text.partition(":")
     if not changes:
@@ -67,14 +67,14 @@ def recipe_of(text: str) -> Recipe:
 
 
 def measure(posts: AuthorPosts, recipe: Recipe, base: str) -> dict[str, Any]:
-    """One recipe on one author."""
-    where = devices.select_device(None, recipe.precision)
-    job = Job(posts.author, asdict(recipe), base, 0, where.device, where.precision)
+    """Train and measure one recipe on one author."""
+    device = devices.select_device(None, recipe.precision)
+    job = Job(posts.author, asdict(recipe), base, 0, device.device, device.precision)
     return {"author": posts.author, "recipe": asdict(recipe), **train_author(posts, job).as_json()}
 
 
 def by_author(table: pl.DataFrame) -> list[AuthorPosts]:
-    """The posts of a table of :func:`read_authors`."""
+    """Group a table of :func:`read_authors` by author."""
     return [
         AuthorPosts(
             name,
@@ -88,68 +88,70 @@ def by_author(table: pl.DataFrame) -> list[AuthorPosts]:
 
 
 def as_table(rows: list[dict[str, Any]], recipes: list[Recipe]) -> str:
-    """Bits per byte of every author after every recipe, and what they come to together."""
+    """Return bits per byte per author and recipe, with summary rows, in Markdown."""
     authors = list(dict.fromkeys(row["author"] for row in rows))
-    found = {(row["author"], row["recipe"]["name"]): row for row in rows}
+    by_key = {(row["author"], row["recipe"]["name"]): row for row in rows}
     lines = [
         "| author | base | " + " | ".join(f"`{recipe.name}`" for recipe in recipes) + " |",
         "|---|---:" + "|---:" * len(recipes) + "|",
     ]
     for author in authors:
-        mine = [found[author, recipe.name] for recipe in recipes]
-        base = mine[0]["history"][0]["held_out_bits_per_byte"]
-        values = " | ".join(f"{row['bits_per_byte']:.3f}" for row in mine)
+        author_rows = [by_key[author, recipe.name] for recipe in recipes]
+        base = author_rows[0]["history"][0]["held_out_bits_per_byte"]
+        values = " | ".join(f"{row['bits_per_byte']:.3f}" for row in author_rows)
         lines.append(f"| {author} | {base:.3f} | {values} |")
-    columns = [[found[a, r.name]["bits_per_byte"] for a in authors] for r in recipes]
-    bases = [found[a, recipes[0].name]["history"][0]["held_out_bits_per_byte"] for a in authors]
-    for name, how in (("mean", statistics.fmean), ("mean + 1 std", objective.robust)):
-        values = " | ".join(f"{how(column):.3f}" for column in columns)
-        lines.append(f"| {name} | {how(bases):.3f} | {values} |")
-    seconds = (statistics.median(found[a, r.name]["seconds"] for a in authors) for r in recipes)
+    columns = [[by_key[a, r.name]["bits_per_byte"] for a in authors] for r in recipes]
+    bases = [by_key[a, recipes[0].name]["history"][0]["held_out_bits_per_byte"] for a in authors]
+    for name, aggregate in (("mean", statistics.fmean), ("mean + 1 std", objective.robust)):
+        values = " | ".join(f"{aggregate(column):.3f}" for column in columns)
+        lines.append(f"| {name} | {aggregate(bases):.3f} | {values} |")
+    seconds = (statistics.median(by_key[a, r.name]["seconds"] for a in authors) for r in recipes)
     lines.append("| median seconds | | " + " | ".join(f"{s:.0f}" for s in seconds) + " |")
     return "\n".join(lines)
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("authors", nargs="+", metavar="SOURCE")
     parser.add_argument("--recipe", action="append", help="classic, fast, before or NAME:field=v")
-    parser.add_argument("--posts", type=int, help="newest training posts of each (all)")
+    parser.add_argument("--posts", type=int, help="training posts per author, the newest (all)")
     parser.add_argument("--holdout", type=float, default=0.2)
     parser.add_argument("--base", default="pocket")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep results there")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="read and save results here")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the table between its markers"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure what is missing, then print the table."""
-    wanted = arguments()
-    recipes = [recipe_of(text) for text in wanted.recipe or ("classic", "before", "fast")]
-    kept = read_authors(wanted.authors, holdout=wanted.holdout, newest=wanted.posts)
-    setting = {"posts": wanted.posts, "holdout": wanted.holdout, "base": wanted.base}
+    """Measure the missing rows, then print the table."""
+    chosen = arguments()
+    recipes = [recipe_of(text) for text in chosen.recipe or ("classic", "before", "fast")]
+    kept = read_authors(chosen.authors, holdout=chosen.holdout, newest=chosen.posts)
+    setting = {"posts": chosen.posts, "holdout": chosen.holdout, "base": chosen.base}
     rows: list[dict[str, Any]] = []
-    if wanted.json and wanted.json.exists():
-        before = json.loads(wanted.json.read_text("utf-8"))
-        rows = before["rows"] if before["setting"] == setting else []
-    if wanted.markdown:
-        markers.check(wanted.markdown, BEGIN, END)
+    if chosen.json and chosen.json.exists():
+        saved = json.loads(chosen.json.read_text("utf-8"))
+        rows = saved["rows"] if saved["setting"] == setting else []
+    if chosen.markdown:
+        markers.check(chosen.markdown, BEGIN, END)
     for posts in by_author(kept):
         for recipe in recipes:
             if any((r["author"], r["recipe"]) == (posts.author, asdict(recipe)) for r in rows):
                 continue
-            row = measure(posts, recipe, wanted.base)
+            row = measure(posts, recipe, chosen.base)
             rows.append(row)
             print(posts.author, recipe.name, row["bits_per_byte"], flush=True)
-            if wanted.json:
-                files.write_json(wanted.json, {"setting": setting, "rows": rows})
+            if chosen.json:
+                files.write_json(chosen.json, {"setting": setting, "rows": rows})
     table = as_table(rows, recipes)
     print(table)
-    if wanted.markdown:
-        markers.put(wanted.markdown, BEGIN, END, table)
+    if chosen.markdown:
+        markers.put(chosen.markdown, BEGIN, END, table)
 
 
 if __name__ == "__main__":

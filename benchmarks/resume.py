@@ -24,7 +24,7 @@ PROGRAM = [sys.executable, "-c", "from huggingtweets.cli import main; main()"]
 
 
 def main() -> int:
-    """Run both and print them side by side; 0 when they agree."""
+    """Run both and print their losses; return 0 if they are equal."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kill-after", type=float, default=12, help="seconds after each start")
     parser.add_argument("--kills", type=int, default=2)
@@ -35,19 +35,21 @@ def main() -> int:
         subprocess.run([*train, "--name", "whole"], check=True, capture_output=True)
         command = [*train, "--name", "killed", "--checkpoint-seconds", "3"]
         for _ in range(chosen.kills):
-            print("killed at", killed(command, RunFolder(out / "killed"), chosen.kill_after))
+            print(
+                "killed at", start_and_kill(command, RunFolder(out / "killed"), chosen.kill_after)
+            )
             command = [*PROGRAM, "train", "--resume", str(out / "killed")]
         subprocess.run(command, check=True, capture_output=True)
         losses = {name: history(RunFolder(out / name)) for name in ("whole", "killed")}
     for name, values in losses.items():
         print(f"{name:>7}: " + "  ".join(f"{value:.6f}" for value in values))
     same = losses["whole"] == losses["killed"]
-    print("the same" if same else "NOT the same")
+    print("equal" if same else "NOT equal")
     return 0 if same else 1
 
 
-def killed(command: list[str], run: RunFolder, seconds: float) -> str:
-    """Start a command and kill it hard once it has trained for a while; tell how far it was."""
+def start_and_kill(command: list[str], run: RunFolder, seconds: float) -> str:
+    """Start a command, kill it after ``seconds``, and return its last step as JSON."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
@@ -59,7 +61,7 @@ def killed(command: list[str], run: RunFolder, seconds: float) -> str:
 
 
 def history(run: RunFolder) -> list[float]:
-    """Held-out bits per byte before training and after each epoch."""
+    """Return held-out bits per byte before training and after each epoch."""
     return [point["held_out_bits_per_byte"] for point in run.record().result["history"]]
 
 
