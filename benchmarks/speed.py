@@ -1,9 +1,9 @@
-r"""Speed against the tools that a user would use instead: the project's speed benchmark.
+r"""The project's speed benchmark: our speed against the tools that a user would use instead.
 
     python benchmarks/speed.py --json docs/lab/speed.json --markdown docs/performance.md
 
-We and the peers run alternately, each measurement in its own process, on the same posts and
-weights, several times; the table has medians and ratios. With --json each finished row is saved,
+Our code and the peers run alternately, several times, each measurement in its own process, on the
+same posts and weights. The table has medians and ratios. With --json each finished row is saved,
 and rows of the same machine, versions and settings are kept: ``--only`` measures one family at a
 time, and an interrupted ``loss`` continues after its last author. ``--quick`` tests the whole
 command with tiny sizes.
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
-from benchmarks.speed_plan import QUICK, Failed, Plan, Sizes, why_not
+from benchmarks.speed_plan import QUICK, Plan, PreparationError, Sizes, why_not
 from benchmarks.speed_results import CLAIMS, FAMILIES, Results, load_results
 
 from benchmarks import (
@@ -64,7 +64,7 @@ MEASURES: dict[str, Callable[[Plan], list[Result]]] = {
 
 
 def main(arguments: Sequence[str] | None = None, start: Start = speed_process.run) -> int:
-    """Measure, print and write; 1 when a row has no number that could have one here."""
+    """Measure, print and save; return 1 if a measurement failed."""
     chosen = _options().parse_args(arguments)
     try:
         results = run(chosen, speed_process.run_here if chosen.here else start)
@@ -78,55 +78,59 @@ def main(arguments: Sequence[str] | None = None, start: Start = speed_process.ru
 
 
 def run(chosen: argparse.Namespace, start: Start) -> Results:
-    """Everything that can be refused is refused before the first process starts."""
+    """Check all options before the first process starts, then measure.
+
+    Raises:
+        InputError: an option or a file is invalid.
+    """
     if chosen.markdown:
         markers.check(chosen.markdown, speed_tables.BEGIN, speed_tables.END)
     for name in ("repeats", "authors", "cores", "seconds"):
         value = getattr(chosen, name)
         if value is not None and not value > 0:
-            raise InputError(f"--{name} must be over 0, not {value}.")
+            raise InputError(f"--{name} must be above 0, not {value}.")
     if chosen.here and not chosen.quick:
-        raise InputError("--here is for --quick: its numbers mean nothing.")
+        raise InputError("--here needs --quick, as its timings are not valid.")
     sources = authors(chosen.data, chosen.authors or (1 if chosen.quick else None))
     with tempfile.TemporaryDirectory() as folder:
-        plan = planned(chosen, start, Path(folder), sources)
+        plan = make_plan(chosen, start, Path(folder), sources)
         results = load_results(chosen.json, new_results(chosen, plan))
 
-        def keep(found: Sequence[Result]) -> None:
-            results.put(found)
+        def save(rows: Sequence[Result]) -> None:
+            results.put(rows)
             if chosen.json:
                 files.write_json(chosen.json, results.to_json())
 
-        plan = replace(plan, earlier=tuple(results.rows), keep=keep)
+        plan = replace(plan, earlier=tuple(results.rows), save=save)
         for family in dict.fromkeys(chosen.only or FAMILIES):
             print(f"{family}:", file=sys.stderr, flush=True)
-            keep(measured(plan, family))
-    names = {claim.name for claim in CLAIMS if claim.family in (chosen.only or FAMILIES)}
-    shown = [claim for claim in CLAIMS if claim.name in names]
+            save(measure(plan, family))
+    claims = [claim for claim in CLAIMS if claim.family in (chosen.only or FAMILIES)]
+    names = {claim.name for claim in claims}
     rows = [row for row in results.rows if row.name in names]
-    print(f"\n{speed_tables.described(results)}\n\n{speed_tables.table(rows, shown)}")
+    print(f"\n{speed_tables.describe(results)}\n\n{speed_tables.table(rows, claims)}")
     print(f"\n{speed_tables.notes(rows)}")
     if chosen.markdown:
         speed_tables.put_markdown(chosen.markdown, results)
     return results
 
 
-def measured(plan: Plan, family: str) -> list[Result]:
-    """The rows of a family; one whose preparation fails costs its own rows only."""
+def measure(plan: Plan, family: str) -> list[Result]:
+    """Measure the rows of a family; if its preparation fails, return rows that say so."""
     try:
         return MEASURES[family](plan)
-    except Failed as error:
+    except PreparationError as error:
         return [error.row(claim.name) for claim in CLAIMS if claim.family == family]
 
 
-def planned(chosen: argparse.Namespace, start: Start, folder: Path, sources: list[Path]) -> Plan:
-    """The plan that the options describe, with weights and machine looked up.
+def make_plan(chosen: argparse.Namespace, start: Start, folder: Path, sources: list[Path]) -> Plan:
+    """Prepare the weights and return the plan for the options.
 
     Raises:
-        InputError: they can't be.
+        InputError: the weights can't be prepared.
     """
-    asked = {"what": "models", "cache": str(chosen.cache), "tiny": chosen.quick}
-    prepared = start("benchmarks.speed_prepare", asked, chosen.cores)
+    task = {"what": "models", "cache": str(chosen.cache), "tiny": chosen.quick}
+    prepared = start("benchmarks.speed_prepare", task, chosen.cores)
     if why := why_not(prepared):
         raise InputError(f"The weights can't be prepared in {chosen.cache}: {why}")
     sizes = QUICK if chosen.quick else Sizes()
@@ -136,7 +140,7 @@ def planned(chosen: argparse.Namespace, start: Start, folder: Path, sources: lis
 
 
 def new_results(chosen: argparse.Namespace, plan: Plan) -> Results:
-    """No rows yet, and all that decides them."""
+    """Return results without rows, with the settings, machine and versions."""
     setup = {
         "quick": chosen.quick,
         "repeats": chosen.repeats,
@@ -148,10 +152,10 @@ def new_results(chosen: argparse.Namespace, plan: Plan) -> Results:
     return Results(setup, plan.prepared["machine"], plan.prepared["versions"])
 
 
-def authors(data: Path, most: int | None) -> list[Path]:
-    """Sources of posts, those no setting was chosen on first; the bundled sample without any."""
-    found = speed_loss.by_preference(list((data / "bench").glob("*.parquet")))
-    return (found or [sample_path()])[:most]
+def authors(data: Path, limit: int | None) -> list[Path]:
+    """Return the authors' files, test-only authors first; the bundled sample if there are none."""
+    sources = speed_loss.by_preference(list((data / "bench").glob("*.parquet")))
+    return (sources or [sample_path()])[:limit]
 
 
 def _answers(row: Result) -> list[speed_process.Answer]:
@@ -164,20 +168,20 @@ def _options() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--only", nargs="+", choices=FAMILIES, metavar="NAME", help=f"of {', '.join(FAMILIES)}")
-    add("--repeats", type=int, default=3, help="processes of each side (%(default)s)")
-    add("--seconds", type=float, help="cut a peer's training of GPT-2 off after so many")
-    add("--authors", type=int, help="how many of them have a bot made (all)")
-    add("--cores", type=int, default=2, help="that each process may use (%(default)s)")
+    add("--repeats", type=int, default=3, help="repetitions of each side (%(default)s)")
+    add("--seconds", type=float, help="stop a peer's training of GPT-2 after this time")
+    add("--authors", type=int, help="number of authors to train on (all)")
+    add("--cores", type=int, default=2, help="CPU cores for each process (%(default)s)")
     add("--data", type=Path, default=DATA, help="folder with bench/ (%(default)s)")
-    add("--cache", type=Path, default=CACHE, help="keeps the made-up weights (%(default)s)")
-    add("--json", type=Path, metavar="FILE", help="keep results there")
-    add("--markdown", type=Path, metavar="FILE", help="put the table between its markers")
-    add("--quick", action="store_true", help="tiny sizes and one author, to try it out")
-    add("--here", action="store_true", help="with --quick: all in this process, which is quicker")
+    add("--cache", type=Path, default=CACHE, help="folder for random weights (%(default)s)")
+    add("--json", type=Path, metavar="FILE", help="read and save results here")
+    add("--markdown", type=Path, metavar="FILE", help="write the table between its markers")
+    add("--quick", action="store_true", help="tiny sizes and one author, as a test")
+    add("--here", action="store_true", help="with --quick: run in this process, which is faster")
     return parser
 
 
 if __name__ == "__main__":
-    # As Ctrl-C, or what it has started would go on without it.
+    # Handle SIGTERM like Ctrl-C, so that child processes are stopped too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -5,31 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.speed_plan import Plan, compared, in_turn, times_sooner
-from benchmarks.speed_process import answer
+from benchmarks.speed_plan import Plan, compare, run_alternately, speedup
+from benchmarks.speed_process import run_task
 
 if TYPE_CHECKING:
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
     from benchmarks.speed_results import Result
 
 NAMES = ("ours", "datasets")
 
 
 def rows(plan: Plan) -> list[Result]:
-    """The row of the family ``curation``; both sides read the same file, which is not timed."""
+    """Measure the row of the family ``curation``; reading the file is not timed."""
     file = plan.folder / "posts.parquet"
-    plan.needed(
+    plan.require(
         "benchmarks.speed_curation", {"file": str(file), "posts": plan.sizes.curation_posts}
     )
     task = {"file": str(file)}
-    runs = in_turn(
+    runs = run_alternately(
         plan,
         {
             "ours": ("benchmarks.ours.curate", task),
             "datasets": ("benchmarks.peers.datasets_map", task),
         },
     )
-    row = compared("curation", runs, NAMES, lambda told: float(told["seconds"]), times_sooner)
+    row = compare("curation", runs, NAMES, lambda result: float(result["seconds"]), speedup)
     if not row.why_not:
         kept = [f"{name} {runs.answers[name][0]['kept']:,}" for name in NAMES]
         row.notes.append(
@@ -39,8 +39,8 @@ def rows(plan: Plan) -> list[Result]:
     return [row]
 
 
-def measure(task: Task) -> Answer:
-    """Write the posts: those of ``benchmarks/curation.py``."""
+def measure(task: Task) -> TaskResult:
+    """Write the posts of ``benchmarks/curation.py``."""
     from benchmarks import curation
 
     curation.write_posts(Path(task["file"]), task["posts"], curation.CORPUS)
@@ -48,4 +48,4 @@ def measure(task: Task) -> Answer:
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

@@ -1,8 +1,8 @@
 """Test whether our posts and those of ``model.generate`` have the same distribution.
 
-Both sample many posts from the embedded base, we with the program's defaults on this machine
-(including precision), the peer in fp32. Compared are the frequencies of first words, with a
-chi-square test, and the lengths of posts, with a Kolmogorov-Smirnov test.
+Both sample many posts from the embedded base: ours with the program's defaults on this machine
+(including precision), the peer in fp32. A chi-square test compares the frequencies of first words,
+and a Kolmogorov-Smirnov test the lengths of posts.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 
 from benchmarks.ours.generate import NO_LIMIT, shortened
 from benchmarks.peers import generate
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets.generation import bots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
-_AT_ONCE = 64
-_FEWEST = 10
-"""Times that both sides together must have begun with a word for it to have a cell of its own."""
+_BATCH = 64
+_MIN_COUNT = 10
+"""A first word needs this many posts of both sides together to get its own cell."""
 
 
-def measure(task: Task) -> Answer:
-    """The chance of differences like those seen, were both distributions the same."""
+def measure(task: Task) -> TaskResult:
+    """Return the p-values of both tests."""
     ours, theirs = _ours(task), _theirs(task)
     return {
         "posts": task["posts"],
@@ -42,26 +42,26 @@ def _ours(task: Task) -> list[str]:
 
 
 def _theirs(task: Task) -> list[str]:
-    """As many posts, with the same put right as in ours: half characters and empty posts out."""
+    """Sample as many posts; like ours, drop incomplete characters and empty posts."""
     import torch
 
     torch.manual_seed(1)
     model, tokenizer = generate.load(task["base"], "cpu")
     start = generate.separator(tokenizer, model)
-    found: list[str] = []
-    while len(found) < task["posts"]:
-        ids = generate.draw(model, start, task["tokens"], _AT_ONCE)
+    posts: list[str] = []
+    while len(posts) < task["posts"]:
+        ids = generate.sample(model, start, task["tokens"], _BATCH)
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-        found += [text for raw in texts if (text := raw.replace("\ufffd", "").strip())]
-    return found[: task["posts"]]
+        posts += [text for raw in texts if (text := raw.replace("\ufffd", "").strip())]
+    return posts[: task["posts"]]
 
 
 def first_words(ours: Sequence[str], theirs: Sequence[str]) -> float:
-    """The chance by which the words that posts begin with differ as much as here."""
+    """Return the p-value of the chi-square test on the posts' first words."""
     from scipy.stats import chi2_contingency  # type: ignore[import-untyped]
 
     counts = [Counter(post.split()[0] for post in posts) for posts in (ours, theirs)]
-    common = [word for word, n in (counts[0] + counts[1]).items() if n >= _FEWEST]
+    common = [word for word, n in (counts[0] + counts[1]).items() if n >= _MIN_COUNT]
     table = [[own[word] for word in common] for own in counts]
     rest = [own.total() - sum(line) for own, line in zip(counts, table, strict=True)]
     if sum(rest):
@@ -70,11 +70,11 @@ def first_words(ours: Sequence[str], theirs: Sequence[str]) -> float:
 
 
 def lengths(ours: Sequence[str], theirs: Sequence[str]) -> float:
-    """The chance by which the lengths in characters differ as much as here."""
+    """Return the p-value of the Kolmogorov-Smirnov test on lengths in characters."""
     from scipy.stats import ks_2samp
 
     return float(ks_2samp([len(post) for post in ours], [len(post) for post in theirs]).pvalue)
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

@@ -1,4 +1,4 @@
-"""Number and order of measurements: us and the peer alternately, each in a new process."""
+"""Number and order of measurements: both sides alternately, each in a new process."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks.speed_process import ROOT, Answer, Task, busy_cores
+from benchmarks.speed_process import ROOT, Task, TaskResult, busy_cores
 from benchmarks.speed_results import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Start = Callable[[str, Task, int | None], Answer]
-Number = Callable[[Answer], float]
-Thing = tuple[str, Task]
-"""A module that measures, and what it is asked."""
+Start = Callable[[str, Task, int | None], TaskResult]
+Number = Callable[[TaskResult], float]
+Job = tuple[str, Task]
+"""A measuring module and its task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured.
+    """Sizes of the measurements. Each process adds one warm-up round to its rounds.
 
     Attributes:
-        tokens: that are trained on, on a CPU; sixteen blocks of the original recipe.
-        gpu_tokens: on a GPU.
-        posts: to generate.
-        post_tokens: in each of them at most.
-        rounds: that ten posts are generated in each process, after one to warm up.
-        first_rounds: that a first token is waited for, likewise.
-        startup_rounds: that a command is started, likewise.
-        curation_posts: to curate.
-        compare_posts: of each side whose distributions are compared.
-        matmul: side of the smaller matrix of the hardware's rate.
-        tiny: whether a model of two small layers stands for GPT-2 small and the embedded base.
-        first_posts: of an author that a loss is measured on, None for all.
+        tokens: tokens to train on with a CPU; sixteen blocks of the original recipe.
+        gpu_tokens: tokens to train on with a GPU.
+        posts: posts to generate per round.
+        post_tokens: maximum tokens per generated post.
+        rounds: rounds of generation per process.
+        first_rounds: rounds of the first-token benchmark per process.
+        startup_rounds: starts of each command per repetition.
+        curation_posts: posts to curate.
+        compare_posts: posts of each side in the comparison of distributions.
+        matmul: size of the smaller matrix in the hardware benchmark.
+        tiny: whether a model of two small layers replaces GPT-2 small and the embedded base.
+        first_posts: posts of an author in the loss benchmark; None for all.
     """
 
     tokens: int = 16_384
@@ -58,89 +58,88 @@ class Sizes:
 QUICK = Sizes(1_500, 1_500, 3, 12, 2, 3, 1, 2_000, 24, 128, tiny=True, first_posts=120)
 
 
-class Failed(Exception):  # noqa: N818 - it is told in the table, not to a caller
-    """What rows are made from could not be prepared."""
+class PreparationError(Exception):
+    """The input of some rows could not be prepared."""
 
     def row(self, name: str) -> Result:
-        """A row that says so."""
+        """Return a row that says why it has no number."""
         return not_run(name, str(self))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What every family of rows is measured by.
+    """Settings shared by all families of rows.
 
     Attributes:
-        start: measures one thing, see :func:`benchmarks.speed_process.run`.
+        start: runs one task, see :func:`benchmarks.speed_process.run`.
         repeats: processes of each side.
-        cores: that each may use.
-        sizes: how much.
-        prepared: base models and machine, as :mod:`benchmarks.speed_prepare` tells them.
-        folder: for files that are gone afterwards.
-        sources: of posts, one an author.
-        seconds: after which a peer's training of GPT-2 is cut off, None for never.
-        earlier: rows that were measured before, with the same settings on the same machine.
-        keep: writes rows that are not all there yet, so that what they took hours for lasts.
+        cores: CPU cores for each process.
+        sizes: sizes of the measurements.
+        prepared: base models and machine, from :mod:`benchmarks.speed_prepare`.
+        folder: temporary folder.
+        sources: files of posts, one per author.
+        seconds: time limit of a peer's training of GPT-2; None for no limit.
+        earlier: rows measured before, with the same settings on the same machine.
+        save: saves incomplete rows, so that an interruption loses no measurement.
     """
 
     start: Start
     repeats: int
     cores: int
     sizes: Sizes
-    prepared: Answer
+    prepared: TaskResult
     folder: Path
     sources: list[Path]
     seconds: float | None = None
     earlier: Sequence[Result] = ()
-    keep: Callable[[Sequence[Result]], None] = lambda _: None
+    save: Callable[[Sequence[Result]], None] = lambda _: None
 
-    def once(self, module: str, task: Task) -> Answer:
-        """One process of something that isn't timed."""
+    def run(self, module: str, task: Task) -> TaskResult:
+        """Run a task that isn't repeated."""
         return self.start(module, task, self.cores)
 
-    def needed(self, module: str, task: Task) -> None:
-        """One process of something that rows can't do without.
+    def require(self, module: str, task: Task) -> None:
+        """Run a task that prepares the input of rows.
 
         Raises:
-            Failed: it gave nothing.
+            PreparationError: the task failed.
         """
-        if why := why_not(self.once(module, task)):
-            raise Failed(why)
+        if why := why_not(self.run(module, task)):
+            raise PreparationError(why)
 
 
 @dataclass
 class Runs:
-    """Repetitions of several things, and how busy others kept the machine meanwhile."""
+    """Results of repeated jobs by name, and the cores that other processes kept busy."""
 
-    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    answers: dict[str, list[TaskResult]] = field(default_factory=dict)
     busy: float | None = None
 
     def why_not(self, name: str) -> str:
-        """Why there are no numbers of a thing, or empty."""
+        """Return why a job has no numbers, or an empty string."""
         answers = self.answers.get(name, [])
         return next((why for answer in answers if (why := why_not(answer))), "")
 
     def median(self, name: str, number: Number) -> float:
-        """The median of a number over the repetitions of a thing."""
+        """Return the median of a number over the repetitions of a job."""
         return statistics.median(number(answer) for answer in self.answers[name])
 
 
-def why_not(answer: Answer) -> str:
-    """Why a process gave no numbers, or empty."""
+def why_not(answer: TaskResult) -> str:
+    """Return why a process gave no numbers, or an empty string."""
     if "missing" in answer:
         return f"not run: needs the package {answer['missing']} (`pip install -e '.[bench]'`)"
     return f"not run: {answer['failed']}" if "failed" in answer else ""
 
 
-def in_turn(plan: Plan, things: Mapping[str, Thing]) -> Runs:
-    """Measure every thing once, then every thing again; one that failed is left at that."""
-    runs = Runs({name: [] for name in things})
+def run_alternately(plan: Plan, jobs: Mapping[str, Job]) -> Runs:
+    """Run each job once, then each job again, and so on; don't repeat a job that failed."""
+    runs = Runs({name: [] for name in jobs})
     for number in range(1, plan.repeats + 1):
-        for name, (module, task) in things.items():
+        for name, (module, task) in jobs.items():
             if runs.why_not(name):
                 continue
-            said = f"  {name}, {number} of {plan.repeats}"
-            print(said, file=sys.stderr, flush=True)
+            print(f"  {name}, {number} of {plan.repeats}", file=sys.stderr, flush=True)
             others = busy_cores()
             if others is not None:
                 runs.busy = max(others, runs.busy or 0.0)
@@ -148,53 +147,53 @@ def in_turn(plan: Plan, things: Mapping[str, Thing]) -> Runs:
     return runs
 
 
-def compared(
+def compare(
     name: str,
     runs: Runs,
     sides: tuple[str, str],
     number: Number,
     value: Callable[[float, float], float],
 ) -> Result:
-    """A row from the medians of both sides."""
+    """Return a row with the medians of both sides and their comparison."""
     ours, theirs = sides
-    found = Result(
+    row = Result(
         name, runs={side: runs.answers[side] for side in sides}, sides=sides, busy=runs.busy
     )
     if why := runs.why_not(ours) or runs.why_not(theirs):
-        found.why_not = why
-        return stamped(found)
-    found.ours, found.theirs = runs.median(ours, number), runs.median(theirs, number)
-    found.value = value(found.ours, found.theirs)
-    return stamped(found)
+        row.why_not = why
+        return stamp(row)
+    row.ours, row.theirs = runs.median(ours, number), runs.median(theirs, number)
+    row.value = value(row.ours, row.theirs)
+    return stamp(row)
 
 
-def times_more(ours: float, theirs: float) -> float:
-    """For rates."""
+def ratio(ours: float, theirs: float) -> float:
+    """Return the ratio of two rates."""
     return ours / theirs
 
 
-def times_sooner(ours: float, theirs: float) -> float:
-    """For seconds."""
+def speedup(ours: float, theirs: float) -> float:
+    """Return the speed-up of two durations."""
     return theirs / ours
 
 
-def stamped(found: Result) -> Result:
-    """The same with date and commit."""
-    found.date = datetime.now(UTC).isoformat(timespec="seconds")
-    found.commit = commit()
-    return found
+def stamp(row: Result) -> Result:
+    """Set the row's date and commit, and return it."""
+    row.date = datetime.now(UTC).isoformat(timespec="seconds")
+    row.commit = commit()
+    return row
 
 
 def not_run(name: str, why: str) -> Result:
-    """A row without numbers."""
-    return stamped(Result(name, why_not=why))
+    """Return a row without numbers."""
+    return stamp(Result(name, why_not=why))
 
 
 def commit() -> str:
-    """The commit checked out, with a plus where tracked files were changed since."""
+    """Return the current commit, with ``+`` if tracked files have changed."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)  # noqa: PLW1510 - no repository, no commit
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)  # noqa: PLW1510 - there may be no repository
         return done.stdout.strip()
 
     try:

@@ -1,9 +1,9 @@
-"""Inputs of both sides: the same weights, posts and machine.
+"""Prepare the inputs that both sides share: weights and posts; describe the machine.
 
-GPT-2 small is the real model if this machine's Hugging Face cache has it, else its architecture
-with random weights from a fixed seed, stored as safetensors: speed doesn't depend on the weights.
-The latter has the embedded base's tokenizer, whose 16,384 tokens are padded with synthetic ones to
-GPT-2's 50,257, so that the logits cost the same and every sampled token is text.
+GPT-2 small is the real model if this machine's Hugging Face cache has it. Else it is the same
+architecture with random weights from a fixed seed, stored as safetensors: speed doesn't depend on
+the weights. The random model has the embedded base's tokenizer. Its 16,384 tokens are padded with
+synthetic ones to GPT-2's 50,257, so that the logits cost the same and every sampled token is text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets import curation, pipeline, sources
 from huggingtweets.data import batching
@@ -25,31 +25,31 @@ from huggingtweets.storage import files as atomic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
 REAL = ("openai-community/gpt2", "gpt2")
 _BENCH_PACKAGES = ("accelerate", "datasets", "trl")
 
 
-def measure(task: Task) -> Answer:
-    """``task["what"]`` is ``models`` or ``posts``."""
+def measure(task: Task) -> TaskResult:
+    """Prepare ``models`` or ``posts``, as ``task["what"]`` says."""
     if task["what"] == "posts":
         return _posts(task)
     return _models(Path(task["cache"]), tiny=task["tiny"])
 
 
-def _models(cache: Path, *, tiny: bool) -> Answer:
+def _models(cache: Path, *, tiny: bool) -> TaskResult:
     import torch
 
     random = _random_gpt2(cache, tiny=tiny)
     real = None if tiny else _real_gpt2()
-    where = devices.select_device("cpu").as_dict()
-    where["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    machine = devices.select_device("cpu").as_dict()
+    machine["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = devices.package_versions()
     for name in _BENCH_PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    what = "a tiny GPT-2" if tiny else "GPT-2 small's architecture (124M)"
+    architecture = "a tiny GPT-2" if tiny else "GPT-2 small's architecture (124M)"
     return {
         "base": str(real or random),
         "writer": str(random),
@@ -57,14 +57,14 @@ def _models(cache: Path, *, tiny: bool) -> Answer:
         "default": str(random if tiny else _default_base()),
         "weights": "gpt2 of the Hugging Face Hub, random ones for generation"
         if real
-        else f"{what}, random from seed 0",
-        "machine": where,
+        else f"{architecture}, random from seed 0",
+        "machine": machine,
         "versions": versions,
     }
 
 
 def _default_base() -> Path:
-    """The first built-in base whose weights are here, as a model folder."""
+    """Return the folder of the first built-in base that is installed."""
     return bases.model_folder(next(filter(bases.is_available, bases.BUILT_IN)))
 
 
@@ -72,10 +72,10 @@ def _real_gpt2() -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     for name in REAL:
-        wanted = ("config.json", "model.safetensors", "tokenizer.json")
-        found = [try_to_load_from_cache(name, file) for file in wanted]
-        if all(isinstance(file, str) for file in found):
-            return Path(str(found[0])).parent
+        names = ("config.json", "model.safetensors", "tokenizer.json")
+        cached = [try_to_load_from_cache(name, file) for file in names]
+        if all(isinstance(file, str) for file in cached):
+            return Path(str(cached[0])).parent
     return None
 
 
@@ -106,7 +106,7 @@ def _random_gpt2(cache: Path, *, tiny: bool) -> Path:
 
 
 def _write_tokenizer(folder: Path, size: int, context: int) -> None:
-    """The embedded base's, with made-up tokens that no text becomes but that all are text."""
+    """Write the embedded base's tokenizer, padded with tokens that are text but in no text."""
     embedded = Path(str(files("huggingtweets.base")))
     content = json.loads((embedded / "tokenizer.json").read_text("utf-8"))
     vocabulary = content["model"]["vocab"]
@@ -118,23 +118,23 @@ def _write_tokenizer(folder: Path, size: int, context: int) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
 
 
-def _posts(task: Task) -> Answer:
-    """Read, curate and split posts as ``huggingtweets train`` does, into a JSON file.
+def _posts(task: Task) -> TaskResult:
+    """Read, curate and split posts as ``huggingtweets train`` does; write them as JSON.
 
-    With ``tokens`` the training posts are as many of the first ones as have so many tokens, and
-    those to measure on are two, since that is not what is timed.
+    With ``tokens``, only the first training posts with that many tokens are written, and two
+    held-out posts, since evaluation is not timed.
     """
     train, held_out = _read(task["sources"])
     if first := task.get("first_posts"):
         train, held_out = train[:first], held_out[: max(2, first // 10)]
     if task.get("tokens"):
-        train, held_out = _first(train, task["tokens"], task["base"]), held_out[:2]
+        train, held_out = _first_posts(train, task["tokens"], task["base"]), held_out[:2]
     Path(task["file"]).write_text(json.dumps({"train": train, "held_out": held_out}), "utf-8")
     return {"train": len(train), "held_out": len(held_out)}
 
 
-def _read(named: Sequence[str]) -> tuple[list[str], list[str]]:
-    table = sources.read_posts(named)
+def _read(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    table = sources.read_posts(names)
     kept = curation.curate(table).kept
     table = batching.split(kept, holdout=pipeline.TrainOptions().holdout)
     train = table.filter(table["split"] == "train")["text"].to_list()
@@ -142,12 +142,12 @@ def _read(named: Sequence[str]) -> tuple[list[str], list[str]]:
     return train, held_out
 
 
-def _first(posts: list[str], tokens: int, base: str) -> list[str]:
+def _first_posts(posts: list[str], tokens: int, base: str) -> list[str]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(Path(base) / "tokenizer.json"))
     chosen: list[str] = []
-    # one more, as the first separator is not predicted and nothing may be missing to a whole block
+    # plus one, as the first separator is not predicted and blocks must be full
     missing = tokens + 1
     for post in posts:
         if missing <= 0:
@@ -158,4 +158,4 @@ def _first(posts: list[str], tokens: int, base: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

@@ -1,6 +1,6 @@
 """Run a measurement in its own process.
 
-A measuring module has a function ``measure(task)`` and ends with ``answer(measure)``. This module
+A measuring module has a function ``measure(task)`` and ends with ``run_task(measure)``. This module
 imports only the standard library, so that a peer's process contains none of our packages.
 """
 
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 Task = dict[str, Any]
-Answer = dict[str, Any]
-"""What ``measure`` gave and ``peak_mb``; or ``missing``, a package, or ``failed``, a sentence."""
+TaskResult = dict[str, Any]
+"""The result of ``measure`` and ``peak_mb``; or ``missing`` (a package) or ``failed`` (why)."""
 
 ROOT = Path(__file__).resolve().parents[1]
 _OUR_SETTINGS = ("GOMP_SPINCOUNT",)
-"""Set for its process by importing ``huggingtweets.nn.devices``; a peer must not inherit them."""
+"""``huggingtweets.nn.devices`` sets these for its process; a peer must not inherit them."""
 
 
-def run(module: str, task: Task, cores: int | None = None) -> Answer:
-    """Measure in a fresh interpreter, on as many cores as said.
+def run(module: str, task: Task, cores: int | None = None) -> TaskResult:
+    """Measure in a new interpreter, on at most ``cores`` cores.
 
-    What goes wrong there is part of the answer: a peer that fails costs its row, not the others.
+    An error is part of the result, so a peer that fails doesn't stop the others.
 
     Returns:
-        The answer; ``peak_mb`` is the most memory the process held, interpreter and libraries
-        included, as the system counts it when the process has ended.
+        The result. ``peak_mb`` is the peak resident memory of the process, including interpreter
+        and libraries.
     """
     with tempfile.TemporaryDirectory() as folder:
-        asked, answered, said = (Path(folder) / name for name in ("task", "answer", "said"))
-        asked.write_text(json.dumps(task), "utf-8")
-        command = [sys.executable, "-m", module, str(asked), str(answered)]
-        with said.open("wb") as stream, limited(cores):
+        task_file, result_file, log = (Path(folder) / name for name in ("task", "result", "log"))
+        task_file.write_text(json.dumps(task), "utf-8")
+        command = [sys.executable, "-m", module, str(task_file), str(result_file)]
+        with log.open("wb") as stream, limited(cores):
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment(), stdout=stream, stderr=subprocess.STDOUT
             )
         try:
-            # polars has waiting go on after Ctrl-C, but not sleeping
+            # with polars loaded, Ctrl-C interrupts sleeping, but not waiting
             while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
                 time.sleep(0.02)
             _, status, usage = ended
@@ -58,48 +58,47 @@ def run(module: str, task: Task, cores: int | None = None) -> Answer:
             process.wait()
             raise
         process.returncode = os.waitstatus_to_exitcode(status)
-        if not answered.exists():
-            last = said.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+        if not result_file.exists():
+            last = log.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1]
             return {"failed": f"{module} ended with status {process.returncode}: {last[:300]}"}
-        found: Answer = json.loads(answered.read_text("utf-8"))
-        return {"peak_mb": _megabytes(usage.ru_maxrss)} | found
+        result: TaskResult = json.loads(result_file.read_text("utf-8"))
+        return {"peak_mb": _megabytes(usage.ru_maxrss)} | result
 
 
-def run_here(module: str, task: Task, cores: int | None = None) -> Answer:
-    """The same in this process, to try the measuring out; the numbers mean little."""
+def run_here(module: str, task: Task, cores: int | None = None) -> TaskResult:
+    """Measure in this process, for tests; the numbers aren't valid."""
     del cores
     peak = _megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    return {"peak_mb": peak} | _answer_of(importlib.import_module(module).measure, task)
+    return {"peak_mb": peak} | _measure_safely(importlib.import_module(module).measure, task)
 
 
-def answer(measure: Callable[[Task], Answer]) -> None:
-    """Do what the command line asks for; what a module that measures ends with."""
-    asked, answered = (Path(argument) for argument in sys.argv[1:])
-    answered.write_text(
-        json.dumps(_answer_of(measure, json.loads(asked.read_text("utf-8")))), "utf-8"
-    )
+def run_task(measure: Callable[[Task], TaskResult]) -> None:
+    """Read the task file, measure, and write the result file, as the command line says."""
+    task_file, result_file = (Path(argument) for argument in sys.argv[1:])
+    result = _measure_safely(measure, json.loads(task_file.read_text("utf-8")))
+    result_file.write_text(json.dumps(result), "utf-8")
 
 
-def _answer_of(measure: Callable[[Task], Answer], task: Task) -> Answer:
+def _measure_safely(measure: Callable[[Task], TaskResult], task: Task) -> TaskResult:
     try:
         return measure(task)
     except ModuleNotFoundError as error:
         return {"missing": error.name}
-    except Exception as error:  # noqa: BLE001 - whatever a peer raises is its answer
+    except Exception as error:  # noqa: BLE001 - any error of a peer is its result
         where = traceback.extract_tb(error.__traceback__)[-1]
-        said = " ".join(str(error).split())[:300]
+        message = " ".join(str(error).split())[:300]
         place = f"{Path(where.filename).name}:{where.lineno}"
-        return {"failed": f"{type(error).__name__} at {place}: {said}"}
+        return {"failed": f"{type(error).__name__} at {place}: {message}"}
 
 
 def environment() -> Mapping[str, str]:
-    """What a measured process inherits: what the user set, without what we set for ourselves."""
+    """Return the user's environment, without the variables that our package sets for itself."""
     return {name: value for name, value in os.environ.items() if name not in _OUR_SETTINGS}
 
 
 @contextmanager
 def limited(cores: int | None) -> Iterator[None]:
-    """Processes started inside may use only so many cores (Linux)."""
+    """Limit processes started inside the block to ``cores`` cores (Linux)."""
     if cores is None or not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -112,7 +111,7 @@ def limited(cores: int | None) -> Iterator[None]:
 
 
 def busy_cores(seconds: float = 0.3) -> float | None:
-    """Cores that others keep busy while this process waits; None where the system doesn't tell."""
+    """Return how many cores other processes keep busy; None if the system doesn't say."""
     before = _ticks()
     if before is None:
         return None
@@ -123,7 +122,7 @@ def busy_cores(seconds: float = 0.3) -> float | None:
 
 
 def _ticks() -> tuple[int, int] | None:
-    """Idle and all ticks of all cores since the machine started; stolen ones aren't idle."""
+    """Return the idle and all ticks of all cores since boot; stolen ones aren't idle."""
     try:
         line = Path("/proc/stat").read_text("ascii").split("\n", 1)[0]
     except OSError:
@@ -133,5 +132,5 @@ def _ticks() -> tuple[int, int] | None:
 
 
 def _megabytes(ru_maxrss: int) -> float:
-    """Linux counts in KiB, macOS in bytes."""
+    """Convert ``ru_maxrss``: Linux counts in KiB, macOS in bytes."""
     return round(ru_maxrss / 1e6 if sys.platform == "darwin" else ru_maxrss * 1024 / 1e6, 1)

@@ -1,4 +1,4 @@
-"""The claims and results of the speed benchmark, and their file.
+"""The claims and results of the speed benchmark, and the file that stores them.
 
 A :class:`Claim` is a row of the table, measured or not; a :class:`Result` is its measurement.
 """
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.speed_process import Answer
+    from benchmarks.speed_process import TaskResult
 
 SETTINGS = 1
-"""Raised when what is measured changes, so that older results are not mixed with newer ones."""
+"""Version of the measurements: increased when they change, so that old results aren't mixed in."""
 
 Form = Literal["times", "percent", "seconds over", "authors"]
 
@@ -29,13 +29,13 @@ class Claim:
     """A row of the table.
 
     Attributes:
-        name: of the row, in the file.
-        family: what is measured together; ``--only`` takes these.
-        what: is measured, with its unit.
-        peer: is measured beside it.
+        name: name of the row in the file.
+        family: rows that are measured together; the values of ``--only``.
+        what: what is measured, with its unit.
+        peer: what it is compared with.
         form: how the comparison is written.
-        limit: that it should reach; None where no goal is set.
-        at_least: whether the comparison should be over the limit, or under it.
+        limit: the goal; None if no goal is set.
+        at_least: whether the goal is a minimum, else a maximum.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Claim:
 
     @property
     def goal(self) -> str:
-        """The goal as the table writes it."""
+        """The goal as written in the table."""
         if self.limit is None:
             return "none set"
         sign = "≥" if self.at_least else "≤"
         return f"{sign} {written(self.limit, self.form)}"
 
     def reached(self, value: float) -> bool | None:
-        """Whether a comparison reaches the goal."""
+        """Return whether a comparison reaches the goal."""
         if self.limit is None:
             return None
         return value >= self.limit if self.at_least else value <= self.limit
@@ -204,7 +204,7 @@ FAMILIES = tuple(dict.fromkeys(claim.family for claim in CLAIMS))
 
 
 def written(value: float, form: Form) -> str:
-    """A comparison as the table writes it."""
+    """Format a comparison for the table."""
     if form == "times":
         return f"{value:.2g} x" if value < 10 else f"{value:.0f} x"
     if form == "seconds over":
@@ -216,21 +216,21 @@ def written(value: float, form: Form) -> str:
 
 @dataclass
 class Result:
-    """What was found for a claim.
+    """The measurement of a claim.
 
     Attributes:
-        name: of the claim.
-        ours: our number, a median.
-        theirs: the peer's, a median.
+        name: name of the claim.
+        ours: our median.
+        theirs: the peer's median.
         value: the comparison of the two, in the claim's form.
         why_not: why there is no number, or empty.
-        notes: what a reader must know beside the numbers.
-        holds: False where a condition beside the number is broken, whatever the number says.
-        runs: all repetitions as the processes told them.
-        sides: which of ``runs`` are ours and the peer's.
+        notes: what a reader must know besides the numbers.
+        holds: False if another condition of the claim fails, whatever the number.
+        runs: the results of all repetitions.
+        sides: the keys of ``runs`` for our side and the peer's.
         date: UTC, ISO 8601.
-        commit: of this repository; a plus where files were changed since.
-        busy: the most cores that others kept busy before one of the processes.
+        commit: commit of this repository, with ``+`` if files had changed.
+        busy: the most cores that other processes kept busy before a repetition.
     """
 
     name: str
@@ -240,7 +240,7 @@ class Result:
     why_not: str = ""
     notes: list[str] = field(default_factory=list)
     holds: bool = True
-    runs: dict[str, list[Answer]] = field(default_factory=dict)
+    runs: dict[str, list[TaskResult]] = field(default_factory=dict)
     sides: tuple[str, str] = ("ours", "theirs")
     date: str = ""
     commit: str = ""
@@ -248,7 +248,7 @@ class Result:
 
     @property
     def claim(self) -> Claim:
-        """The row it belongs to."""
+        """The claim that this measures."""
         return next(claim for claim in CLAIMS if claim.name == self.name)
 
     @property
@@ -260,18 +260,18 @@ class Result:
         return reached if reached is None else reached and self.holds
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; the first ones are for whoever reads the file without this program."""
+        """Return plain values; the first ones explain the row to a reader of the file."""
         claim = self.claim
-        said = {"what": claim.what, "peer": claim.peer, "goal": claim.goal}
-        return said | {"reached": self.reached} | asdict(self)
+        explained = {"what": claim.what, "peer": claim.peer, "goal": claim.goal}
+        return explained | {"reached": self.reached} | asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
-        """Rebuild what :meth:`to_json` gave."""
+        """Rebuild a result from :meth:`to_json`."""
         names = set(cls.__dataclass_fields__)
-        found = cls(**{name: value for name, value in data.items() if name in names})
-        found.sides = (data["sides"][0], data["sides"][1])
-        return found
+        result = cls(**{name: value for name, value in data.items() if name in names})
+        result.sides = (data["sides"][0], data["sides"][1])
+        return result
 
 
 @dataclass
@@ -280,9 +280,9 @@ class Results:
 
     Attributes:
         setup: settings of the measurement.
-        machine: what it ran on.
-        versions: of Python and the packages.
-        rows: those measured so far.
+        machine: description of the machine.
+        versions: versions of Python and the packages.
+        rows: the rows measured so far.
     """
 
     setup: dict[str, Any]
@@ -290,26 +290,26 @@ class Results:
     versions: dict[str, str]
     rows: list[Result] = field(default_factory=list)
 
-    def put(self, found: Sequence[Result]) -> None:
-        """Put new rows in the place of older ones."""
-        names = {result.name for result in found}
+    def put(self, new: Sequence[Result]) -> None:
+        """Add rows; they replace older ones of the same name."""
+        names = {row.name for row in new}
         order = [claim.name for claim in CLAIMS]
         kept = [row for row in self.rows if row.name not in names]
-        self.rows = sorted([*kept, *found], key=lambda row: order.index(row.name))
+        self.rows = sorted([*kept, *new], key=lambda row: order.index(row.name))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, the head of the file first."""
+        """Return plain values, settings first."""
         head = {"settings": SETTINGS, "machine": self.machine, "versions": self.versions}
         return head | {"setup": self.setup, "rows": [row.to_json() for row in self.rows]}
 
 
 def load_results(file: Path | None, new: Results) -> Results:
-    """``new`` with the rows that ``file`` holds of the same machine, versions and settings.
+    """Return ``new`` with the rows of ``file``, if machine, versions and settings are the same.
 
-    A file of others is set aside under its own date, as its numbers took hours as well.
+    A file with other ones is renamed to its date, as its numbers took hours too.
 
     Raises:
-        InputError: the file is not one of this benchmark.
+        InputError: the file is not from this benchmark.
     """
     if file is None or not file.exists():
         return new
@@ -319,13 +319,13 @@ def load_results(file: Path | None, new: Results) -> Results:
         head = [data[name] for name in ("settings", "machine", "versions", "setup")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{file} doesn't hold results of this benchmark; name another --json file."
+            f"{file} doesn't hold results of this benchmark. Name another --json file."
         ) from error
     if head == [SETTINGS, new.machine, new.versions, new.setup]:
         new.rows = rows
         return new
     stamp = re.sub(r"[^\dT]", "", max((row.date[:19] for row in rows), default="")) or "older"
-    aside = file.with_name(f"{file.stem}.{stamp}{file.suffix}")
-    file.replace(aside)
-    print(f"{file} holds results of another machine, version or setting; it is now {aside}.")
+    renamed = file.with_name(f"{file.stem}.{stamp}{file.suffix}")
+    file.replace(renamed)
+    print(f"{file} had results of another machine, version or setting; it is now {renamed}.")
     return new

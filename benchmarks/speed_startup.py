@@ -10,19 +10,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.speed_plan import Runs, compared
+from benchmarks.speed_plan import Runs, compare
 from benchmarks.speed_process import busy_cores, environment, limited
 
 if TYPE_CHECKING:
     from benchmarks.speed_plan import Plan
-    from benchmarks.speed_process import Answer
+    from benchmarks.speed_process import TaskResult
     from benchmarks.speed_results import Result
 
 NOTHING = [sys.executable, "-c", "pass"]
 
 
 def measure(plan: Plan) -> list[Result]:
-    """Both rows; every command starts in turn, in an empty folder, after one round not counted."""
+    """Measure both rows. Commands alternate, in an empty folder; the first round is a warm-up."""
     commands = {"pass": NOTHING, "help": [*program(), "--help"], "runs": [*program(), "runs"]}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     busy = busy_cores()
@@ -32,7 +32,7 @@ def measure(plan: Plan) -> list[Result]:
                 seconds[name].append(timed(command, Path(folder)))
     runs = Runs({name: [{"seconds": values[1:]}] for name, values in seconds.items()}, busy)
     return [
-        compared(
+        compare(
             f"startup-{name}", runs, (name, "pass"), _median, lambda ours, theirs: ours - theirs
         )
         for name in ("help", "runs")
@@ -40,7 +40,7 @@ def measure(plan: Plan) -> list[Result]:
 
 
 def program() -> list[str]:
-    """The command as it was installed beside this interpreter, or what it does."""
+    """Return the installed ``huggingtweets`` of this interpreter, or the equivalent call."""
     installed = Path(sys.executable).with_name("huggingtweets")
     if installed.exists():
         return [str(installed)]
@@ -48,11 +48,11 @@ def program() -> list[str]:
 
 
 def timed(command: list[str], folder: Path) -> float:
-    """Wall-clock seconds of a command, which must succeed."""
+    """Return the wall-clock seconds of a command, which must succeed."""
     started = time.perf_counter()
     subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
     return time.perf_counter() - started
 
 
-def _median(answer: Answer) -> float:
+def _median(answer: TaskResult) -> float:
     return float(statistics.median(answer["seconds"]))

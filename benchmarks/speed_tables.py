@@ -1,4 +1,4 @@
-"""The speed benchmark as a Markdown table, on the screen and in a document."""
+"""Format the speed benchmark as a Markdown table, for the terminal and a document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 NOT_YET = "not measured yet on a quiet machine"
 _BUSY = 0.25
-"""Cores kept busy by others from which a number is called one of a busy machine."""
+"""From this many cores kept busy by other processes, a number is marked as unreliable."""
 
 HEAD = (
     "| what | beside | ours | theirs | result | goal | reached |\n|---|---|---:|---:|---:|---|---|"
@@ -26,7 +26,7 @@ HEAD = (
 
 
 def row(claim: Claim, found: Result | None) -> str:
-    """The line of a claim, measured or not."""
+    """Return the table row of a claim, measured or not."""
     if found is None:
         return _line([claim.what, claim.peer, "", "", NOT_YET, claim.goal, "–"])
     if found.value is None:
@@ -37,70 +37,68 @@ def row(claim: Claim, found: Result | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits that count, without more than a reader can use."""
+    """Format a number with three significant digits, or as a whole number from 100."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def table(rows: Sequence[Result], claims: Sequence[Claim] = CLAIMS) -> str:
-    """All claims with what was found for them."""
+    """Return the table of all claims with their results."""
     found = {result.name: result for result in rows}
     return "\n".join([HEAD, *(row(claim, found.get(claim.name)) for claim in claims)])
 
 
 def notes(rows: Sequence[Result]) -> str:
-    """What must be known beside the numbers, as a list."""
+    """Return the notes of all rows as a list."""
     return "\n".join([*_busy(rows), *(f"- `{row.name}`: {n}" for row in rows for n in row.notes)])
 
 
 def _busy(rows: Sequence[Result]) -> list[str]:
-    """Which numbers are no good because others were at work."""
+    """Return a note that names the rows measured on a busy machine."""
     busy = {row.name: row.busy for row in rows if row.value is not None and row.busy is not None}
     busy = {name: cores for name, cores in busy.items() if cores >= _BUSY}
     if not busy:
         return []
     named = ", ".join(f"`{name}`" for name in busy)
-    most = f"others kept up to {max(busy.values()):.1f} cores busy"
-    return [f"- **Not to be quoted, {most} meanwhile:** {named}"]
+    cores = f"{max(busy.values()):.1f}"
+    return [f"- **Unreliable, as other processes kept up to {cores} cores busy:** {named}"]
 
 
-def described(results: Results) -> str:
-    """When, where and how: the line above the table."""
+def describe(results: Results) -> str:
+    """Return the line above the table: date, commit, machine, versions, settings."""
     days = sorted({_day(found.date) for found in results.rows})
     commits = sorted({found.commit for found in results.rows})
-    where, setup = results.machine, results.setup
+    machine, setup = results.machine, results.setup
     names = ("python", "torch", "transformers", "trl", "datasets")
     versions = ", ".join(f"{n} {v}" for n in names if (v := results.versions.get(n)))
-    quick = (
-        "**A quick try of tiny sizes, which says nothing about speed.** " if setup["quick"] else ""
-    )
+    quick = "**A test with tiny sizes; the numbers are not valid.** " if setup["quick"] else ""
     return (
-        f"{quick}{' and '.join(days)}, commit {' and '.join(commits)}. {where['processor']}, "
-        f"{_several(where['cores'], 'thread')}, {where['precision']} by default, "
-        f"{where['system']}{_gpu(where)}. {versions}. Medians of {setup['repeats']}; "
+        f"{quick}{' and '.join(days)}, commit {' and '.join(commits)}. {machine['processor']}, "
+        f"{_count(machine['cores'], 'thread')}, {machine['precision']} by default, "
+        f"{machine['system']}{_gpu(machine)}. {versions}. Medians of {setup['repeats']}; "
         f"weights: {setup['weights']}."
     )
 
 
-def _gpu(where: dict[str, Any]) -> str:
-    return f", {where['gpu']}" if where.get("gpu") else ""
+def _gpu(machine: dict[str, Any]) -> str:
+    return f", {machine['gpu']}" if machine.get("gpu") else ""
 
 
 def markdown(results: Results) -> str:
-    """Everything between the markers."""
-    parts = [described(results)] if results.rows else []
+    """Return everything between the markers."""
+    parts = [describe(results)] if results.rows else []
     parts.append(table(results.rows))
-    if said := notes(results.rows):
-        parts.append(said)
+    if text := notes(results.rows):
+        parts.append(text)
     return "\n\n".join(parts)
 
 
 def put_markdown(file: Path, results: Results) -> None:
-    """Put the table between the two markers of ``file``.
+    """Write the table between the two markers of ``file``.
 
     Raises:
-        InputError: there are no markers.
+        InputError: the file has no markers.
     """
     markers.put(file, BEGIN, END, markdown(results))
 
@@ -114,5 +112,5 @@ def _day(date: str) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-def _several(count: int, what: str) -> str:
+def _count(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

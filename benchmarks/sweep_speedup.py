@@ -1,10 +1,10 @@
 """Simulate the speedup of a sweep with more workers than this machine has.
 
-A trial trains one author after the other, so there is one concurrent trial per worker; the one
-process that talks to Optuna serves them one at a time. The simulation samples trials from the
-training times of a real sweep, and uses the time of asking and telling measured here with the same
-number of trials in the study. It ignores the network, and that concurrent trials prune against an
-older best objective.
+A trial trains one author after the other, so each worker runs one trial at a time. A single process
+talks to Optuna and serves the workers one by one. The simulation samples trials from the training
+times of a real sweep. It measures the time of Optuna's ask and tell on this machine, over
+``--asked`` trials. It ignores the network, and that concurrent trials prune against an older best
+objective.
 
     python benchmarks/sweep_speedup.py SWEEP [--trials 1000]
 """
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from huggingtweets.sweep.trial import Job
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-SECONDS_TO_START = 8.0  # of a worker: Python, torch, the posts
+SECONDS_TO_START = 8.0  # for a worker to load Python, torch and the posts
 
 
-class _AtOnce:
-    """Workers that take no time, so that only asking and telling is left."""
+class _InstantWorkers:
+    """Workers that take no time, to measure ask and tell alone."""
 
     count = 1
 
@@ -49,20 +49,22 @@ class _AtOnce:
         return future
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no worker runs."""
 
 
 def simulate(trials: Sequence[Sequence[float]], workers: int, serial: float) -> float:
-    """Seconds until all trials are done.
+    """Return the seconds until all trials are done.
 
     Args:
-        trials: seconds of each one's trainings, in order.
-        workers: that train.
-        serial: seconds that the asking process needs for each training.
+        trials: the seconds of each trial's trainings, in order.
+        workers: number of workers.
+        serial: seconds of ask and tell for each training.
     """
     waiting = list(reversed(trials))
-    free_at = 0.0  # when the asking process is
-    events: list[tuple[float, int, list[float]]] = []  # a worker is free, and its trial's rest
+    optuna_free_at = 0.0
+    events: list[
+        tuple[float, int, list[float]]
+    ] = []  # when a worker is free; the rest of its trial
     for number in range(workers):
         heapq.heappush(events, (SECONDS_TO_START, number, []))
     end = 0.0
@@ -73,61 +75,61 @@ def simulate(trials: Sequence[Sequence[float]], workers: int, serial: float) -> 
                 end = max(end, now)
                 continue
             rest = list(waiting.pop())
-        free_at = max(free_at, now) + serial
-        heapq.heappush(events, (free_at + rest[0], number, rest[1:]))
+        optuna_free_at = max(optuna_free_at, now) + serial
+        heapq.heappush(events, (optuna_free_at + rest[0], number, rest[1:]))
     return end
 
 
 def seconds_of_trials(folder: SweepFolder, settings: Settings) -> list[list[float]]:
-    """What each trial's trainings took, one trained by one worker."""
+    """Return the seconds of each trial's trainings in a sweep."""
     import optuna
 
     study = optuna.load_study(study_name=settings.name, storage=folder.storage(settings))
-    over = [trial for trial in study.trials if sweep_study.is_over(trial)]
-    found = [[float(o["seconds"]) for o in outcomes_of(trial).values()] for trial in over]
-    return [seconds for seconds in found if seconds]
+    ended = [trial for trial in study.trials if sweep_study.is_over(trial)]
+    trials = [[float(o["seconds"]) for o in outcomes_of(trial).values()] for trial in ended]
+    return [seconds for seconds in trials if seconds]
 
 
 def seconds_to_ask(settings: Settings, trials: int) -> float:
-    """Seconds of asking and telling a training, the mean over a sweep of so many trials."""
+    """Return the mean seconds of ask and tell per training, in a sweep of ``trials`` trials."""
     with tempfile.TemporaryDirectory() as name:
         folder = SweepFolder(Path(name))
         study = sweep_study.open_study(folder.storage(settings), settings, space_of(settings.space))
         started = time.process_time()
-        loop = Loop(study, settings, _AtOnce(), lambda _: None, Interrupt())
+        loop = Loop(study, settings, _InstantWorkers(), lambda _: None, Interrupt())
         loop.run(Limit(trials, None))
         return (time.process_time() - started) / max(1, loop.authors_done)
 
 
 def main() -> None:
-    """Print the table."""
+    """Simulate and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("sweep", type=Path)
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--asked", type=int, default=60, help="trials to measure the asking with")
+    parser.add_argument("--asked", type=int, default=60, help="trials to measure ask and tell with")
     given = parser.parse_args()
     load_optuna()
     folder = SweepFolder(given.sweep)
     settings = folder.settings()
     measured = seconds_of_trials(folder, settings)
     if not measured:
-        raise SystemExit(f"No trial of {given.sweep} is over yet.")
+        raise SystemExit(f"No trial of {given.sweep} has ended yet.")
     serial = seconds_to_ask(settings, given.asked)
-    drawn = random.Random(0).choices(measured, k=given.trials)
-    work = sum(map(sum, drawn))
+    sampled = random.Random(0).choices(measured, k=given.trials)
+    work = sum(map(sum, sampled))
     trainings = [seconds for trial in measured for seconds in trial]
     print(
         f"{len(measured)} measured trials, {len(trainings)} trainings of "
-        f"{statistics.median(trainings):.1f} s (median); asking and telling {1000 * serial:.0f} ms "
-        f"of processor time a training\n\n{given.trials} trials drawn from them:\n"
+        f"{statistics.median(trainings):.1f} s (median); ask and tell {1000 * serial:.0f} ms "
+        f"of CPU time per training\n\n{given.trials} trials sampled from them:\n"
     )
     print("workers      hours   speed-up   of ideal")
-    alone = simulate(drawn, 1, serial)
+    single = simulate(sampled, 1, serial)
     for workers in WORKERS:
-        seconds = simulate(drawn, workers, serial)
-        speedup = alone / seconds
+        seconds = simulate(sampled, workers, serial)
+        speedup = single / seconds
         print(f"{workers:7} {seconds / 3600:10.2f} {speedup:10.1f} {speedup / workers:10.0%}")
-    print(f"\nwork in all: {work / 3600:.1f} hours of one worker")
+    print(f"\ntotal work: {work / 3600:.1f} worker hours")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Load test: fifty users request ten posts each from one bot, while another bot is trained.
+"""Load test: fifty users request ten posts each from one bot, while another bot trains.
 
     python benchmarks/web_load.py [--direct] [--people 50] [--posts 10] [--run runs/demo]
-    python benchmarks/web_load.py --open 20     # twenty bots of GPT-2's size opened in turn
+    python benchmarks/web_load.py --open 20     # open twenty bots of GPT-2's size in turn
 
 The first command uses HTTP and the real app in its own process: each user is a browser session that
 has logged in to a shared server and calls the endpoint ``/write``. With ``--direct`` the users are
@@ -46,14 +46,14 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=2, help="the first warms up")
     parser.add_argument("--direct", action="store_true", help="without HTTP")
-    parser.add_argument("--open", type=int, help="open so many bots in turn, tell the memory")
+    parser.add_argument("--open", type=int, help="open this many bots in turn; print the memory")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         serve(Path(given.serve[0]), int(given.serve[1]))
         return
     if not (given.run / "bot" / "config.json").is_file():
-        sys.exit(f"{given.run} is no finished run; make one with: huggingtweets demo")
+        sys.exit(f"{given.run} is not a finished run; make one with: huggingtweets demo")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "runs"
         if given.open:
@@ -64,12 +64,12 @@ def main() -> None:
 
 
 def settings(out: Path) -> Settings:
-    """Of the server; its owner's bots are for everybody, and each may ask sixty times a minute."""
+    """Return the server's settings: shared, and the owner's bots are visible to everybody."""
     return Settings(out=out, shared=True, share_gallery=True)
 
 
 def direct(out: Path, given: argparse.Namespace) -> None:
-    """People as threads."""
+    """Simulate the users with threads that call the service."""
     service = Service(settings(out))
     service.start()
     (name,) = (bot.name for bot in service.gallery(TRAINER))
@@ -88,7 +88,7 @@ def direct(out: Path, given: argparse.Namespace) -> None:
 
 
 def over_http(out: Path, given: argparse.Namespace) -> None:
-    """People as browsers of the app."""
+    """Simulate the users with HTTP sessions."""
     import httpx
 
     with socket.socket() as free:
@@ -129,10 +129,10 @@ def over_http(out: Path, given: argparse.Namespace) -> None:
 
 
 def call(client: Any, name: str, values: list[Any]) -> Any:  # noqa: ANN401 - JSON
-    """Ask one of the app's endpoints, as its API says, and wait for the last answer."""
-    asked = client.post(f"/gradio_api/call/{name}", json={"data": values}).raise_for_status()
+    """Call an endpoint of the app and return its last result."""
+    response = client.post(f"/gradio_api/call/{name}", json={"data": values}).raise_for_status()
     last, event = None, ""
-    with client.stream("GET", f"/gradio_api/call/{name}/{asked.json()['event_id']}") as lines:
+    with client.stream("GET", f"/gradio_api/call/{name}/{response.json()['event_id']}") as lines:
         for line in lines.iter_lines():
             if line.startswith("event: "):
                 event = line.removeprefix("event: ")
@@ -142,12 +142,12 @@ def call(client: Any, name: str, values: list[Any]) -> Any:  # noqa: ANN401 - JS
                     raise RuntimeError(f"{name}: {value}")
                 last = value if value is not None else last
     if last is None:
-        raise RuntimeError(f"{name}: no answer")
+        raise RuntimeError(f"{name}: no result")
     return last[0]
 
 
 def serve(out: Path, port: int) -> None:
-    """The app itself, in a process of its own."""
+    """Run the app in this process."""
     from huggingtweets.web.server import Options
     from huggingtweets.web.server import serve as serve_app
 
@@ -155,36 +155,36 @@ def serve(out: Path, port: int) -> None:
 
 
 def measure(given: argparse.Namespace, run: RunFolder, ask: Callable[[int], int]) -> None:
-    """Let all people ask at once, as soon as the training trains; print what came of it."""
-    where = devices.select_device()
+    """Send all requests at once when the training has started; print the times."""
+    device = devices.select_device()
     while not run.events_file.is_file() or len(speeds(run)) < 8:
         time.sleep(0.2)
     before = speeds(run)
-    print(f"{where.describe()}, {where.processor}; load {os.getloadavg()[0]:.1f}")
+    print(f"{device.describe()}, {device.processor}; load {os.getloadavg()[0]:.1f}")
     for number in range(given.rounds):
         seconds: list[float] = []
-        faults: list[str] = []
+        errors: list[str] = []
 
-        def person(who: int, seconds: list[float] = seconds, faults: list[str] = faults) -> None:
+        def user(index: int, seconds: list[float] = seconds, errors: list[str] = errors) -> None:
             started = time.monotonic()
             try:
-                got = ask(who)
-                if got != given.posts:
-                    faults.append(f"{got} posts instead of {given.posts}")
+                received = ask(index)
+                if received != given.posts:
+                    errors.append(f"{received} posts instead of {given.posts}")
             except Exception as error:  # noqa: BLE001 - counted and printed
-                faults.append(str(error))
+                errors.append(str(error))
             seconds.append(time.monotonic() - started)
 
         steps, started = progress(run), time.monotonic()
-        threads = [threading.Thread(target=person, args=(i,)) for i in range(given.people)]
+        threads = [threading.Thread(target=user, args=(i,)) for i in range(given.people)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        took = time.monotonic() - started
-        tell(number, seconds, faults)
-        learnt = (progress(run) - steps) / took
-        print(f"  training meanwhile {learnt:.2f} steps/s; load {os.getloadavg()[0]:.1f}")
+        elapsed = time.monotonic() - started
+        print_round(number, seconds, errors)
+        rate = (progress(run) - steps) / elapsed
+        print(f"  training meanwhile {rate:.2f} steps/s; load {os.getloadavg()[0]:.1f}")
         time.sleep(5)
     print(f"training before: {statistics.median(before):,.0f} tokens/s")
     while run.record().state != "done":
@@ -192,35 +192,35 @@ def measure(given: argparse.Namespace, run: RunFolder, ask: Callable[[int], int]
             sys.exit(f"the training failed: {run.record().error}")
         time.sleep(0.5)
     result = run.record().result
-    print(f"the training got through: {result['tokens'] / result['seconds']:,.0f} tokens/s in all")
+    print(f"the training finished: {result['tokens'] / result['seconds']:,.0f} tokens/s overall")
 
 
-def tell(number: int, seconds: list[float], faults: list[str]) -> None:
-    """One round's figures."""
+def print_round(number: int, seconds: list[float], errors: list[str]) -> None:
+    """Print the times and errors of one round."""
     ordered = sorted(seconds)
     p50, p95 = (ordered[min(len(ordered) - 1, int(q * len(ordered)))] for q in (0.5, GOAL_SHARE))
-    within = sum(one <= GOAL_SECONDS for one in seconds) / len(seconds)
+    within = sum(value <= GOAL_SECONDS for value in seconds) / len(seconds)
     name = "warm-up" if number == 0 else f"round {number}"
     print(
         f"{name}: half within {p50:.1f} s, 95 % within {p95:.1f} s, all within {ordered[-1]:.1f} s;"
-        f" {within:.0%} within {GOAL_SECONDS:.0f} s; {len(faults)} errors {sorted(set(faults))[:3]}"
+        f" {within:.0%} within {GOAL_SECONDS:.0f} s; {len(errors)} errors {sorted(set(errors))[:3]}"
     )
 
 
 def speeds(run: RunFolder) -> list[float]:
-    """Tokens a second as the training told them."""
+    """Return the tokens per second that the training has reported."""
     return [event["tokens_per_second"] for event in run.events() if event.get("tokens_per_second")]
 
 
 def progress(run: RunFolder) -> int:
-    """Steps taken."""
+    """Return the number of steps so far."""
     return max(
         (int(e.get("done", 0)) for e in run.events() if e.get("stage") == "train"), default=0
     )
 
 
 def open_in_turn(finished: Path, out: Path, number: int) -> None:
-    """Open many bots as large as GPT-2 small, write a post with each, tell the memory."""
+    """Open bots as large as GPT-2 small, generate a post with each, print the memory."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     tokenizer = language_model.load(language_model.POCKET)
@@ -233,21 +233,23 @@ def open_in_turn(finished: Path, out: Path, number: int) -> None:
         shutil.copytree(first, out / f"bot-{i}", copy_function=os.link)
     service = Service(Settings(out=out, workers=0))
     service.start()
-    most = 0.0
+    highest = 0.0
     for i in range(1, number + 1):
         started = time.monotonic()
         list(service.write("me", f"bot-{i}", "My dream is", 1, max_chars=60))
         memory = resident_gb()
-        most = max(most, memory)
-        held = f"{len(service.open_bots)} open, process {memory:.2f} GB"
-        print(f"bot {i}: {time.monotonic() - started:.1f} s, {held}", flush=True)
+        highest = max(highest, memory)
+        status = f"{len(service.open_bots)} open, process {memory:.2f} GB"
+        print(f"bot {i}: {time.monotonic() - started:.1f} s, {status}", flush=True)
     peak = devices.peak_memory_mb() or 0
-    print(f"{number} bots of 124 million weights: at most {most:.2f} GB, peak {peak / 1e3:.2f} GB")
+    print(
+        f"{number} bots of 124 million weights: at most {highest:.2f} GB, peak {peak / 1e3:.2f} GB"
+    )
     service.stop()
 
 
 def resident_gb() -> float:
-    """Memory of this process (Linux)."""
+    """Return the resident memory of this process in GB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
 

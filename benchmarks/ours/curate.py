@@ -6,16 +6,16 @@ import time
 from typing import TYPE_CHECKING
 
 import polars as pl
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets.curation import curate
 
 if TYPE_CHECKING:
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
 
-def measure(task: Task) -> Answer:
-    """Seconds to curate a Parquet file, once it is read."""
+def measure(task: Task) -> TaskResult:
+    """Return the seconds to curate a Parquet file, without reading it."""
     posts = pl.read_parquet(task["file"])
     started = time.perf_counter()
     curated = curate(posts)
@@ -23,4 +23,4 @@ def measure(task: Task) -> Answer:
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

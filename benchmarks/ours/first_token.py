@@ -1,6 +1,6 @@
-"""Our side of the first token: how long one stream of text takes to begin.
+"""Our side of the first-token benchmark: seconds to the first token of a post.
 
-The program hands over whole posts, so a post is asked for that ends with its first token.
+The program returns whole posts, so this limits a post to one token after the prompt.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.ours.generate import NO_LIMIT, shortened
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets.generation import bots
 
 if TYPE_CHECKING:
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
 
-def measure(task: Task) -> Answer:
-    """Seconds to the first token after ``task["prompt"]``, so many rounds after a first one."""
+def measure(task: Task) -> TaskResult:
+    """Time the first token after ``task["prompt"]``; the first round is a warm-up."""
     bot = bots.open_bot(task["base"], task["device"])
     bot = shortened(bot, len(bot.model.encode(task["prompt"])) + 1)
     seconds = []
@@ -30,4 +30,4 @@ def measure(task: Task) -> Answer:
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

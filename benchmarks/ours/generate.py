@@ -1,4 +1,4 @@
-"""Our side of generation: a bot of the program, opened and asked for posts."""
+"""Our side of the generation benchmark: open a bot and generate posts."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets.generation import bots
 
 if TYPE_CHECKING:
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
     from huggingtweets.generation.bots import Bot
 
 NO_LIMIT = 100_000
-"""Characters: posts end by their tokens here."""
+"""Characters; here, only the number of tokens limits a post."""
 
 
-def measure(task: Task) -> Answer:
-    """Posts of ``task["tokens"]`` tokens, so many rounds after one that warms up.
+def measure(task: Task) -> TaskResult:
+    """Generate posts of ``task["tokens"]`` tokens; the first round is a warm-up.
 
-    The weights are random, so all 50,257 tokens are about as likely and next to no post ends
-    before its last token; every one is taken for whole.
+    The weights are random, so all 50,257 tokens are about equally likely and almost no post ends
+    early.
     """
     bot = shortened(bots.open_bot(task["base"], task["device"]), task["tokens"])
     seconds = []
@@ -37,9 +37,9 @@ def measure(task: Task) -> Answer:
 
 
 def shortened(bot: Bot, tokens: int) -> Bot:
-    """The same bot whose posts have so many tokens at most: it has room for no more."""
+    """Return the bot with a shorter context, so that a post has at most ``tokens`` tokens."""
     return replace(bot, model=replace(bot.model, context=tokens + 1))
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

@@ -1,27 +1,27 @@
-"""The hardware's side of training: how fast it multiplies matrices and does nothing else."""
+"""The hardware limit of training: the rate of matrix products alone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets.nn import devices
 
 if TYPE_CHECKING:
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
 
-def measure(task: Task) -> Answer:
-    """Operations a second in both precisions, and the one that a training takes."""
-    where = devices.select_device(task["device"])
+def measure(task: Task) -> TaskResult:
+    """Return FLOP/s in bf16 and fp32, and the precision that training uses here."""
+    device = devices.select_device(task["device"])
     rates = {
-        precision: devices.matmul_flops(replace(where, precision=precision), task["size"])
+        precision: devices.matmul_flops(replace(device, precision=precision), task["size"])
         for precision in ("bf16", "fp32")
     }
-    return {**rates, "precision": where.precision}
+    return {**rates, "precision": device.precision}
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

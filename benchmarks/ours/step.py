@@ -1,4 +1,4 @@
-"""One training step of ours, taken apart: the seconds of each kind of operation."""
+"""Profile our training step: the seconds of each kind of operation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets.data import batching
 from huggingtweets.nn import devices, dropout, language_model, likelihood
@@ -17,7 +17,7 @@ from huggingtweets.training.weights import Weights
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
     from huggingtweets.data.batching import Batch
 
@@ -57,44 +57,44 @@ KINDS: dict[str, tuple[str, ...]] = {
         "aten::sub_",
     ),
 }
-"""Operations of torch by what they are for; those not named here are told as ``the rest``."""
+"""torch operations by purpose; all others are summed as ``the rest``."""
 
 
-def measure(task: Task) -> Answer:
-    """Seconds a step of each kind, and those of a step that nobody watches."""
+def measure(task: Task) -> TaskResult:
+    """Return the seconds per step of each kind, and of a step without the profiler."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
     devices.tune_allocator()
     torch.manual_seed(0)
-    where = devices.select_device("cpu")
+    device = devices.select_device("cpu")
     base = language_model.load(task["base"], attention=RECIPES["fast"].attention("cpu"))
     recipe = RECIPES["fast"].for_base(base.width)
     dropout.replace_dropout(base.model)
-    weights = Weights(base.model, where, recipe)
+    weights = Weights(base.model, device, recipe)
     batches = _batches(base, json.loads(Path(task["posts"]).read_text("utf-8"))["train"])
-    step = _stepping(weights)
+    step = _train_step(weights)
     warm_up, steps = batches[:2], batches[2 : 2 + task["steps"]]
     for batch in warm_up:
         step(batch)
-    plain = _seconds(step, steps)
-    with profile(activities=[ProfilerActivity.CPU]) as watched:
+    seconds = _seconds(step, steps)
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         _seconds(step, steps)
-    spent = {e.key: e.self_cpu_time_total / 1e6 / len(steps) for e in watched.key_averages()}
+    spent = {e.key: e.self_cpu_time_total / 1e6 / len(steps) for e in profiler.key_averages()}
     return {
         "kinds": by_kind(spent),
-        "seconds": plain / len(steps),
+        "seconds": seconds / len(steps),
         "tokens": sum(batch.tokens for batch in steps) / len(steps),
         "parameters": base.parameters,
-        "precision": where.precision,
-        "matmul_flops": devices.matmul_flops(where),
-        "cores": where.cores,
-        "processor": where.processor,
+        "precision": device.precision,
+        "matmul_flops": devices.matmul_flops(device),
+        "cores": device.cores,
+        "processor": device.processor,
     }
 
 
 def by_kind(spent: dict[str, float]) -> dict[str, float]:
-    """Seconds of each kind of operation, from those of each operation."""
+    """Sum the seconds of each operation by kind."""
     kinds = {kind: sum(spent.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
     return kinds | {"the rest": sum(spent.values()) - sum(kinds.values())}
 
@@ -107,8 +107,8 @@ def _batches(base: language_model.LanguageModel, posts: list[str]) -> list[Batch
     return [batching.to_batch([rows[i] for i in group]) for group in groups]
 
 
-def _stepping(weights: Weights) -> Callable[[Batch], Any]:
-    """What :func:`huggingtweets.training.fit` does for a batch."""
+def _train_step(weights: Weights) -> Callable[[Batch], Any]:
+    """Return the step that :func:`huggingtweets.training.fit` runs on a batch."""
 
     def step(batch: Batch) -> float:
         weights.model.train()
@@ -128,4 +128,4 @@ def _seconds(step: Callable[[Batch], Any], batches: list[Batch]) -> float:
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

@@ -1,7 +1,7 @@
-"""Our side of training: the ``fast`` recipe by :func:`huggingtweets.training.fit`.
+"""Our side of training: the ``fast`` recipe with :func:`huggingtweets.training.fit`.
 
-Everything else is what ``huggingtweets train`` does by itself on this machine: precision,
-attention, a checkpoint every half minute, samples while it trains.
+Everything else is as ``huggingtweets train`` chooses on this machine: precision, attention, a
+checkpoint every half minute, samples during training.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed_process import answer
+from benchmarks.speed_process import run_task
 
 from huggingtweets.data import batching
 from huggingtweets.nn import devices, language_model, likelihood
@@ -23,105 +23,113 @@ from huggingtweets.training import RECIPES, TrainingTask, fit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
     from huggingtweets.events import Event
     from huggingtweets.nn.language_model import LanguageModel
 
 
-def measure(task: Task) -> Answer:
-    """Train on ``task["posts"]``; with ``points``, note the held-out loss on the way."""
+def measure(task: Task) -> TaskResult:
+    """Train on ``task["posts"]``; measure the held-out loss ``task["points"]`` times meanwhile."""
     posts = json.loads(Path(task["posts"]).read_text("utf-8"))
     recipe = RECIPES["fast"].changed(epochs=task.get("epochs"))
-    where = devices.select_device(task["device"], recipe.precision)
-    base = language_model.load(task["base"], attention=recipe.attention(where.device))
-    watch = Watch(base, posts["held_out"], task.get("points", 0))
+    device = devices.select_device(task["device"], recipe.precision)
+    base = language_model.load(task["base"], attention=recipe.attention(device.device))
+    recorder = Recorder(base, posts["held_out"], task.get("points", 0))
     with tempfile.TemporaryDirectory() as folder:
-        todo = TrainingTask(
+        training_task = TrainingTask(
             base=base,
             train=[posts["train"]],
             held_out=posts["held_out"],
             recipe=recipe,
-            machine=where,
+            machine=device,
             checkpoint_file=RunFolder(Path(folder)).checkpoint_file,
         )
-        watch.start()
-        trained = fit(todo, watch)
-        watch.finish(trained.best)
-    return watch.answer() | {
+        recorder.start()
+        trained = fit(training_task, recorder)
+        recorder.finish(trained.best)
+    return recorder.summary() | {
         "tokens": trained.tokens,
         "steps": trained.steps,
-        "tokens_per_second": watch.tokens_per_second(trained.tokens),
+        "tokens_per_second": recorder.tokens_per_second(trained.tokens),
         "parameters": base.parameters,
-        "precision": where.precision,
-        "threads": where.cores,
+        "precision": device.precision,
+        "threads": device.cores,
     }
 
 
 @dataclass
-class Watch:
-    """Listens to a training and keeps the time of its steps and measurements.
+class Recorder:
+    """Handles the events of a training; records the times of steps and held-out losses.
 
     Attributes:
-        base: the model under training.
-        held_out: posts to note the loss on.
-        points: how often to note it on the way; what that takes is not counted.
+        base: the model being trained.
+        held_out: posts to measure the loss on.
+        points: number of additional loss measurements; their time is not counted.
+        started: clock time of the training call.
+        measuring_seconds: time spent on the additional measurements.
+        first_loss_at: seconds until the loss before the first step was measured.
+        steps: seconds and tokens so far, after each reported step.
+        kept: seconds and losses that the training itself measured, and of its final weights.
+        curve: ``kept`` and the additional measurements.
     """
 
     base: LanguageModel
     held_out: Sequence[str]
     points: int
     started: float = 0.0
-    spent: float = 0.0
-    begun: float = 0.0
+    measuring_seconds: float = 0.0
+    first_loss_at: float = 0.0
     steps: list[tuple[float, int | None]] = field(default_factory=list)
     kept: list[tuple[float, float]] = field(default_factory=list)
     curve: list[tuple[float, float]] = field(default_factory=list)
 
     def start(self) -> None:
-        """From now on it is training."""
+        """Start the clock."""
         self.started = time.perf_counter()
 
     def __call__(self, event: Event) -> None:
-        """Take the time of an event."""
+        """Record an event."""
         if event.stage != "train":
             return
-        now = time.perf_counter() - self.started - self.spent
+        now = time.perf_counter() - self.started - self.measuring_seconds
         if event.held_out_bits_per_byte is not None:
-            self.begun = self.begun or now
+            self.first_loss_at = self.first_loss_at or now
             self.kept.append((now, event.held_out_bits_per_byte))
             self.curve.append((now, event.held_out_bits_per_byte))
         else:
             self.steps.append((now, tokens_by(event)))
-            self._note(now, event)
+            self._measure_loss(now, event)
 
-    def _note(self, now: float, event: Event) -> None:
-        """The loss between two measurements of the training itself."""
-        noted = len(self.curve) - len(self.kept)
-        if not self.points or event.done * (self.points + 1) < event.total * (noted + 1):
+    def _measure_loss(self, now: float, event: Event) -> None:
+        """Measure the held-out loss if one of the additional measurements is due."""
+        done = len(self.curve) - len(self.kept)
+        if not self.points or event.done * (self.points + 1) < event.total * (done + 1):
             return
         before = time.perf_counter()
         lm = self.base
         rows = batching.make_rows(lm.encode_all(self.held_out), lm.separator, lm.context)
-        nats = likelihood.summed_nats(lm.model, rows)  # the next step puts dropout back
+        nats = likelihood.summed_nats(
+            lm.model, rows
+        )  # disables dropout; the next step enables it again
         self.curve.append((now, likelihood.nats_to_bits_per_byte(nats, self.held_out)))
-        self.spent += time.perf_counter() - before
+        self.measuring_seconds += time.perf_counter() - before
 
     def finish(self, best: float) -> None:
-        """It is over; going back towards the base may have found lower ones than all it told of."""
-        now = time.perf_counter() - self.started - self.spent
+        """Record the final loss; base interpolation may have lowered it after the last event."""
+        now = time.perf_counter() - self.started - self.measuring_seconds
         self.kept.append((now, best))
         self.curve.append((now, best))
 
     def tokens_per_second(self, tokens: int) -> float:
-        """From the end of the first step that was told to that of the last one, of ``tokens``."""
-        if len(self.steps) < 2:  # over in less time than lies between two events
-            return tokens / (self.kept[-2][0] - self.begun)
-        (begun, before), (ended, after) = self.steps[0], self.steps[-1]
-        return ((after or tokens) - (before or 0)) / (ended - begun)
+        """Return the rate from the end of the first reported step to the end of the last."""
+        if len(self.steps) < 2:  # training was shorter than the interval between two events
+            return tokens / (self.kept[-2][0] - self.first_loss_at)
+        (start, before), (end, after) = self.steps[0], self.steps[-1]
+        return ((after or tokens) - (before or 0)) / (end - start)
 
-    def answer(self) -> dict[str, Any]:
-        """Seconds from the call on: to the first step's end, to the last one's."""
+    def summary(self) -> dict[str, Any]:
+        """Return the seconds to the end of the first and of the last step, and the losses."""
         first = self.steps[0][0] if self.steps else self.kept[-2][0]
         last = self.steps[-1][0] if self.steps else self.kept[-2][0]
         return {
@@ -133,10 +141,10 @@ class Watch:
 
 
 def tokens_by(event: Event) -> int | None:
-    """Tokens trained on up to an event; None at the last step, which is after all of them.
+    """Return the tokens trained on up to an event; None at the last step.
 
-    Steps differ in tokens, so counting steps would not do. Speed and time left are told of the same
-    seconds, which gives those seconds, and with them the tokens.
+    Steps differ in tokens, so steps can't be counted. An event's seconds left give the seconds so
+    far, and with its tokens per second, the tokens.
     """
     if not event.seconds_left or event.tokens_per_second is None:
         return None
@@ -145,4 +153,4 @@ def tokens_by(event: Event) -> int | None:
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

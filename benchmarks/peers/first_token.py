@@ -1,6 +1,6 @@
-"""``model.generate`` of transformers in fp32, asked for one token.
+"""transformers' ``model.generate`` in fp32, asked for one token.
 
-With a streamer it would have to wait for the same step; asking for a single token spares it that.
+Asking for a single token favours it: with a streamer it would take the same step and more.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.peers.generate import draw, load
-from benchmarks.speed_process import answer
+from benchmarks.peers.generate import load, sample
+from benchmarks.speed_process import run_task
 
 if TYPE_CHECKING:
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
 
-def measure(task: Task) -> Answer:
-    """Seconds to the first token after ``task["prompt"]``, so many rounds after a first one."""
+def measure(task: Task) -> TaskResult:
+    """Time the first token after ``task["prompt"]``; the first round is a warm-up."""
     import torch
 
     model, tokenizer = load(task["base"], task["device"])
@@ -25,10 +25,10 @@ def measure(task: Task) -> Answer:
         started = time.perf_counter()
         ids = tokenizer(task["prompt"], add_special_tokens=False)["input_ids"]
         start = torch.tensor([[tokenizer.eos_token_id, *ids]], device=model.device)
-        tokenizer.decode(draw(model, start, 1, 1)[0])
+        tokenizer.decode(sample(model, start, 1, 1)[0])
         seconds.append(time.perf_counter() - started)
     return {"warm_up_seconds": seconds[0], "seconds": seconds[1:]}
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

@@ -1,9 +1,9 @@
 """TRL's ``SFTTrainer`` with packing and bf16, as its documentation sets it up, on a CPU.
 
-The defaults of its configuration stay, gradient checkpointing among them; ``checkpointing`` in the
-task switches that off, which is faster and takes more memory. One packed row of 1,024 is a step:
-by default eight are joined into one of 8,192, over all of which attention without a flash kernel
-would go, so this is the faster way here.
+It keeps the defaults of its configuration, including gradient checkpointing. A task can switch that
+off with ``checkpointing``, which is faster and takes more memory. One packed row of 1,024 tokens is
+a step. The default joins eight of them into one row of 8,192, and attention without a flash kernel
+would span all of it, so one row is faster here.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.peers.steps import answer_of, step_times
-from benchmarks.speed_process import answer
+from benchmarks.peers.steps import step_times, summarize
+from benchmarks.speed_process import run_task
 
 if TYPE_CHECKING:
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
 
-def measure(task: Task) -> Answer:
-    """Train an epoch on ``task["posts"]`` from ``task["base"]``."""
+def measure(task: Task) -> TaskResult:
+    """Train ``task["base"]`` on ``task["posts"]`` for one epoch."""
     from datasets import Dataset, disable_progress_bars
     from transformers import AutoConfig
     from trl import SFTConfig, SFTTrainer
@@ -52,8 +52,8 @@ def measure(task: Task) -> Answer:
             callbacks=[times],
         )
         trainer.train()
-    return answer_of(times)
+    return summarize(times)
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

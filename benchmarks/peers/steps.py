@@ -1,4 +1,4 @@
-"""The time of the steps that a ``Trainer`` takes, and the held-out loss on the way."""
+"""Record a ``Trainer``'s step times, and the held-out loss during training."""
 
 from __future__ import annotations
 
@@ -8,59 +8,59 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.speed_process import Answer
+    from benchmarks.speed_process import TaskResult
     from transformers import TrainerCallback
 
 
 def step_times(
-    loss: Callable[[], float], points: int, most_seconds: float | None
+    loss: Callable[[], float], points: int, max_seconds: float | None
 ) -> TrainerCallback:
-    """A callback that keeps the time of every step.
+    """Return a callback that records the time of every step.
 
     Args:
-        loss: measures the held-out loss; the time it takes is not counted.
-        points: how often to measure it, the last time at the end; 0 for never.
-        most_seconds: training is cut off after so many, None for never.
+        loss: measures the held-out loss; its time is not counted.
+        points: number of measurements, the last one at the end.
+        max_seconds: stop training after this time; None for no limit.
     """
     from transformers import TrainerCallback
 
     class StepTimes(TrainerCallback):
         def __init__(self) -> None:
             self.started = time.perf_counter()
-            self.spent = 0.0
+            self.measuring_seconds = 0.0
             self.ends: list[tuple[float, int]] = []
             self.curve: list[tuple[float, float]] = []
-            self.cut = False
+            self.stopped = False
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401, ARG002
-            now = time.perf_counter() - self.started - self.spent
+            now = time.perf_counter() - self.started - self.measuring_seconds
             self.ends.append((now, state.num_input_tokens_seen))
-            # two steps at least, as the first one warms up
-            if most_seconds is not None and now > most_seconds and len(self.ends) > 1:
-                self.cut = control.should_training_stop = True
-            last = self.cut or state.global_step == state.max_steps
+            # at least two steps, as the first one is a warm-up
+            if max_seconds is not None and now > max_seconds and len(self.ends) > 1:
+                self.stopped = control.should_training_stop = True
+            last = self.stopped or state.global_step == state.max_steps
             due = state.global_step * points >= state.max_steps * (len(self.curve) + 1)
             if points and (due or last):
                 before = time.perf_counter()
                 self.curve.append((now, loss()))
-                self.spent += time.perf_counter() - before
+                self.measuring_seconds += time.perf_counter() - before
 
     return StepTimes()
 
 
-def answer_of(times: Any, *, curve: bool = False) -> Answer:  # noqa: ANN401 - made above
-    """Seconds from the call on, and the rate after the first step; tokens as the trainer counts.
+def summarize(times: Any, *, curve: bool = False) -> TaskResult:  # noqa: ANN401 - made above
+    """Return the seconds, the tokens by the trainer's count, and the rate after the first step.
 
-    Its settings must say ``include_num_input_tokens_seen="all"``, and its rows be without padding.
+    The trainer needs ``include_num_input_tokens_seen="all"`` and rows without padding.
     """
-    (begun, before), (ended, after) = times.ends[0], times.ends[-1]
+    (start, before), (end, after) = times.ends[0], times.ends[-1]
     if len(times.ends) == 1:
-        begun = before = 0
-    found = {
+        start = before = 0
+    summary = {
         "warm_up_seconds": times.ends[0][0],
-        "seconds": ended,
+        "seconds": end,
         "steps": len(times.ends),
         "tokens": after,
-        "tokens_per_second": (after - before) / (ended - begun),
+        "tokens_per_second": (after - before) / (end - start),
     }
-    return found | {"curve": times.curve} if curve else found
+    return summary | {"curve": times.curve} if curve else summary

@@ -1,8 +1,8 @@
-"""The original HuggingTweets recipe on ``transformers.Trainer``, as its notebook had it.
+"""The original HuggingTweets recipe on ``transformers.Trainer``, as in its notebook.
 
-All posts are shuffled anew for each of 4 epochs, joined by the end-of-text token and cut into
-blocks of the model's context, 1,024 at most; one block a step, fp32, learning rate 1.37e-4 on a
-cosine without warm-up, no accumulation. It neither saves nor logs, which costs it nothing.
+For each of 4 epochs, all posts are shuffled, joined by the end-of-text token and cut into blocks of
+the model's context, at most 1,024 tokens. One block a step, fp32, learning rate 1.37e-4 with cosine
+decay and no warm-up, no gradient accumulation. It neither saves nor logs, which only favours it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers.steps import answer_of, step_times
-from benchmarks.speed_process import answer
+from benchmarks.peers.steps import step_times, summarize
+from benchmarks.speed_process import run_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.speed_process import Answer, Task
+    from benchmarks.speed_process import Task, TaskResult
 
 EPOCHS = 4
 BLOCK = 1024
 
 
-def measure(task: Task) -> Answer:
-    """Train on ``task["posts"]``; with ``points``, note the held-out loss on the way."""
+def measure(task: Task) -> TaskResult:
+    """Train on ``task["posts"]``; measure the held-out loss ``task["points"]`` times meanwhile."""
     import torch
     from transformers import (
         AutoModelForCausalLM,
@@ -49,7 +49,7 @@ def measure(task: Task) -> Answer:
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingArguments(
             output_dir=folder,
-            num_train_epochs=1,  # those of the recipe are in the data
+            num_train_epochs=1,  # the data already repeats for each epoch of the recipe
             per_device_train_batch_size=1,
             gradient_accumulation_steps=1,
             learning_rate=1.37e-4,
@@ -71,21 +71,21 @@ def measure(task: Task) -> Answer:
             callbacks=[times],
         )
         trainer.train()
-    return answer_of(times, curve=bool(task.get("points")))
+    return summarize(times, curve=bool(task.get("points")))
 
 
 def blocks(
     posts: list[list[int]], separator: int, size: int, epochs: int
 ) -> list[dict[str, list[int]]]:
-    """The notebook's data: a shuffle of all posts for each epoch, cut into full blocks."""
-    shuffles = random.Random(0)
-    found = []
+    """Return the notebook's data: all posts shuffled for each epoch, cut into full blocks."""
+    rng = random.Random(0)
+    rows = []
     for _ in range(epochs):
-        shuffles.shuffle(posts)
+        rng.shuffle(posts)
         stream = [separator] + [token for post in posts for token in (*post, separator)]
-        cuts = [stream[i : i + size] for i in range(0, len(stream) - size + 1, size)] or [stream]
-        found += [{"input_ids": cut, "labels": cut} for cut in cuts]
-    return found
+        cut = [stream[i : i + size] for i in range(0, len(stream) - size + 1, size)] or [stream]
+        rows += [{"input_ids": block, "labels": block} for block in cut]
+    return rows
 
 
 def held_out_loss(
@@ -94,7 +94,7 @@ def held_out_loss(
     posts: list[str],
     context: int,
 ) -> Callable[[], float]:
-    """Bits per byte of held-out posts, by the same code and rules as ours."""
+    """Return a function that measures held-out bits per byte with the same code as ours."""
 
     def loss() -> float:
         from huggingtweets.data import batching
@@ -108,4 +108,4 @@ def held_out_loss(
 
 
 if __name__ == "__main__":
-    answer(measure)
+    run_task(measure)

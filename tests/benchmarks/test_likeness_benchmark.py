@@ -1,4 +1,4 @@
-"""The parts of the likeness benchmark that need no bot."""
+"""Tests of the parts of the likeness benchmark that need no bot."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from huggingtweets.training.recipe import FAST
 SETUP = Setup({"name": "pocket", "sha256": "ab" * 32}, asdict(FAST), 0.2)
 
 
-def made_up(author: str, bot: float, ppmd: float = 2.0, **changes: Any) -> Result:  # noqa: ANN401 - fields
+def make_result(author: str, bot: float, ppmd: float = 2.0, **changes: Any) -> Result:  # noqa: ANN401 - fields
     report = LikenessReport(
         authors=(author,),
         sizes=Sizes(800, 200, 20_000, 200),
@@ -66,9 +66,11 @@ def results(*found: Result) -> Results:
     return Results(SETUP, "2026-11-21T13:00:00+00:00", machine, {"torch": "1"}, list(found))
 
 
-def some() -> Results:
+def three_results() -> Results:
     return results(
-        made_up("RepJeffries", 1.0), made_up("SenSanders", 1.5, 3.0), made_up("NASA", 1.7)
+        make_result("RepJeffries", 1.0),
+        make_result("SenSanders", 1.5, 3.0),
+        make_result("NASA", 1.7),
     )
 
 
@@ -76,19 +78,19 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_row_has_both_gains_and_marks_the_test_only() -> None:
-    line = likeness_tables.row(made_up("SenSanders", 1.5, 3.0))
+def test_a_row_has_both_gains_and_marks_test_only_authors() -> None:
+    line = likeness_tables.row(make_result("SenSanders", 1.5, 3.0))
     titles = cells(likeness_tables.head().split("\n")[0])
     assert len(cells(line)) == len(titles) == len(cells(likeness_tables.head().split("\n")[1]))
     assert cells(line)[:8] == [
         "SenSanders*", "1,000", "2.000", "1.500", "3.000", "+50.0 %", "2.800", "+46.4 %"
     ]  # fmt: skip
-    assert likeness_tables.row(made_up("NASA", 2.5, 2.0)).startswith("| NASA | ")
-    assert "-25.0 %" in likeness_tables.row(made_up("NASA", 2.5, 2.0))
+    assert likeness_tables.row(make_result("NASA", 2.5, 2.0)).startswith("| NASA | ")
+    assert "-25.0 %" in likeness_tables.row(make_result("NASA", 2.5, 2.0))
 
 
-def test_what_could_not_be_measured_is_a_dash() -> None:
-    whole = made_up("NASA", 1.5)
+def test_a_missing_measurement_is_a_dash() -> None:
+    whole = make_result("NASA", 1.5)
     bits = replace(whole.report.bits_per_byte, ppmd=None)
     report = replace(whole.report, bits_per_byte=bits, taken_for_author=None)
     line = likeness_tables.row(replace(whole, report=report, ppmd_stream=None))
@@ -96,21 +98,21 @@ def test_what_could_not_be_measured_is_a_dash() -> None:
     assert cells(likeness_tables.medians([replace(whole, report=report)])[0])[4] == "–"
 
 
-def test_medians_are_of_all_of_bench_and_of_the_test_only() -> None:
-    lines = likeness_tables.medians(some().reports)
+def test_there_are_medians_of_all_and_of_test_only_authors() -> None:
+    lines = likeness_tables.medians(three_results().reports)
     assert [(cells(line)[0], cells(line)[3]) for line in lines] == [
         ("median, 3 all", "1.500"),
         ("median, 2 without NASA and WhiteHouse", "1.250"),
         ("median, 1 test only*", "1.500"),
     ]
-    assert len(likeness_tables.medians([made_up("me", 1.0)])) == 1
+    assert len(likeness_tables.medians([make_result("me", 1.0)])) == 1
 
 
-def test_markdown_goes_between_the_markers_alone(tmp_path: Path) -> None:
+def test_only_the_text_between_the_markers_is_replaced(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text(f"before\n{likeness_tables.BEGIN}\nold\n{likeness_tables.END}\nafter\n")
     for _ in range(2):
-        likeness_tables.put_markdown(file, [some()])
+        likeness_tables.put_markdown(file, [three_results()])
     text = file.read_text("utf-8")
     assert text.startswith(
         f"before\n{likeness_tables.BEGIN}\n\n21 November 2026, Some CPU, 2 cores"
@@ -126,17 +128,17 @@ def test_a_page_without_the_markers_is_refused(tmp_path: Path, text: str) -> Non
     file = tmp_path / "page.md"
     file.write_text(text.format(likeness_tables.BEGIN, likeness_tables.END))
     with pytest.raises(InputError, match="needs one line <!-- likeness:begin -->"):
-        likeness_tables.put_markdown(file, [some()])
+        likeness_tables.put_markdown(file, [three_results()])
     with pytest.raises(InputError, match="can't be read"):
         likeness_tables.check_markers(tmp_path / "nothing.md")
 
 
-def test_the_page_of_this_project_has_the_markers() -> None:
+def test_the_benchmarks_page_has_the_markers() -> None:
     likeness_tables.check_markers(Path(__file__).parents[2] / "docs" / "benchmarks.md")
 
 
-def test_the_plot_has_a_row_an_author_the_best_first() -> None:
-    svg = likeness_pictures.dots(some())
+def test_the_plot_has_a_row_per_author_best_first() -> None:
+    svg = likeness_pictures.dots(three_results())
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     assert [t for t in texts if t in ("NASA", "SenSanders*", "RepJeffries")] == [
         "RepJeffries", "SenSanders*", "NASA"
@@ -147,11 +149,11 @@ def test_the_plot_has_a_row_an_author_the_best_first() -> None:
 
 def with_posts(base: str, *texts: str) -> Results:
     bot = [{"text": text, "copied": text == "b"} for text in texts]
-    found = results(made_up("NASA", 1.0, samples={"bot": bot, "markovify": [{"text": "#m"}]}))
+    found = results(make_result("NASA", 1.0, samples={"bot": bot, "markovify": [{"text": "#m"}]}))
     return replace(found, setup=replace(SETUP, base={"name": base, "sha256": None}))
 
 
-def test_samples_stand_side_by_side_and_nothing_in_them_is_markup() -> None:
+def test_samples_are_side_by_side_with_markup_escaped() -> None:
     found = with_posts("pocket", "My *dream* is | <b>\nyou", "b")
     text = likeness_samples.samples([found, with_posts("some/first", "c")], ["NASA", "nobody"])
     assert "| bot from `pocket` | bot from `first` | markovify |" in text
@@ -160,27 +162,27 @@ def test_samples_stand_side_by_side_and_nothing_in_them_is_markup() -> None:
     assert text.count("<details>") == text.count("</details>") == 1
 
 
-def test_the_card_of_a_base_gets_results_and_keeps_the_rest(tmp_path: Path) -> None:
+def test_results_are_added_to_the_card_of_a_base(tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     card.write_text("# A base\n\nread\n\n## What it must not be used for\n\nposing\n")
-    for text in ("one", "other"):
-        likeness_samples.put_card(card, [with_posts("pocket", text)], ["NASA"])
-    told = card.read_text()
-    assert told.startswith("# A base\n\nread\n\n## Results\n")
-    assert told.endswith("## What it must not be used for\n\nposing\n")
-    assert "| author | posts | base | bot | PPMd, each post alone | gain | copied |" in told
-    assert "| NASA | 1,000 | 1.500 | 1.000 | 2.000 | +50.0 % | 0 % |" in told
-    assert "| other |" in told
-    assert "| one |" not in told
+    for post in ("one", "other"):
+        likeness_samples.put_card(card, [with_posts("pocket", post)], ["NASA"])
+    text = card.read_text()
+    assert text.startswith("# A base\n\nread\n\n## Results\n")
+    assert text.endswith("## What it must not be used for\n\nposing\n")
+    assert "| author | posts | base | bot | PPMd, each post alone | gain | copied |" in text
+    assert "| NASA | 1,000 | 1.500 | 1.000 | 2.000 | +50.0 % | 0 % |" in text
+    assert "| other |" in text
+    assert "| one |" not in text
     card.write_text("something else")
     with pytest.raises(InputError, match="no card of a base"):
         likeness_samples.put_card(card, [with_posts("pocket", "one")], ["NASA"])
     assert card.read_text() == "something else"
 
 
-def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
+def test_saved_results_are_loaded_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "likeness.json"
-    written = some()
+    written = three_results()
     file.write_text(json.dumps(written.to_json()))
     assert load_results(file, SETUP) == written
     data = json.loads(file.read_text())
@@ -202,13 +204,13 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
 )
 def test_results_of_another_setup_are_set_aside(tmp_path: Path, other: Setup) -> None:
     file = tmp_path / "likeness.json"
-    file.write_text(json.dumps(some().to_json()))
+    file.write_text(json.dumps(three_results().to_json()))
     assert load_results(file, other) == Results(other)
     assert [path.name for path in tmp_path.iterdir()] == ["likeness.20261121T130000.json"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[1", '{"reports": 3}'])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_unrelated_file_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "likeness.json"
     file.write_text(text)
     with pytest.raises(InputError, match="doesn't hold results"):
@@ -231,7 +233,7 @@ def test_a_rerun_measures_only_what_is_missing(
             measured.append("cid")
             raise Interrupted("Stopped.")
         measured.append(source.stem)
-        return made_up(source.stem, 1.0, source=likeness_measure.identity(source))
+        return make_result(source.stem, 1.0, source=likeness_measure.identity(source))
 
     plan = likeness_measure.Plan(sources, FAST, 0.2)
     with pytest.raises(Interrupted):
@@ -257,7 +259,7 @@ def test_the_default_authors(tmp_path: Path) -> None:
     assert TEST_ONLY.isdisjoint({"RepJeffries", "SenJohnThune", "NASA"})
 
 
-def test_a_peer_that_is_not_there_is_told_and_left_out(
+def test_a_missing_peer_is_reported_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = str(tmp_path / "nowhere")
@@ -269,7 +271,7 @@ def test_a_peer_that_is_not_there_is_told_and_left_out(
         likeness.usable([nowhere], optional=[])
 
 
-def test_bases_have_files_of_their_own(tmp_path: Path, tiny_base: Path) -> None:
+def test_each_base_has_its_own_file(tmp_path: Path, tiny_base: Path) -> None:
     file = tmp_path / "l.json"
     assert likeness.own_file(file, "gpt2", several=False) == file
     assert likeness.own_file(file, "a/b", several=True).name == "l-a_b.json"
@@ -279,15 +281,15 @@ def test_bases_have_files_of_their_own(tmp_path: Path, tiny_base: Path) -> None:
     assert likeness_measure.fingerprint("nobody/nothing") is None
 
 
-def test_what_is_wrong_is_said_before_anything_is_trained(
+def test_bad_options_are_reported_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for wrong in (
+    for bad_options in (
         ["nothing.csv"],
         ["--data", str(tmp_path)],
         ["--quick", "--holdout", "1"],
         ["--quick", "--epochs", "0"],
         ["--quick", "--markdown", str(tmp_path / "nothing.md")],
     ):
-        assert likeness.main(wrong) == 2
+        assert likeness.main(bad_options) == 2
         assert capsys.readouterr().err.count("\n") == 1
