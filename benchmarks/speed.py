@@ -158,7 +158,7 @@ def authors(data: Path, limit: int | None) -> list[Path]:
     return (sources or [sample_path()])[:limit]
 
 
-def _answers(row: Result) -> list[speed_process.Answer]:
+def _answers(row: Result) -> list[speed_process.TaskResult]:
     return [answer for answers in row.runs.values() for answer in answers]
 
 
