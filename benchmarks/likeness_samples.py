@@ -24,9 +24,9 @@ _WARNING = (
     "Written by AI bots: **nobody named here said or wrote any of this**, and most of it is untrue."
 )
 _HOW = (
-    "The first posts of seed 0, whatever they are: ten that begin with the prompt *My dream is*, "
+    "The first posts of seed 0, without selection: ten that begin with the prompt *My dream is*, "
     "ten without a prompt. Markovify takes no prompt. **(copy)** marks posts that the copy rule "
-    "catches; a bot in use draws those again."
+    "catches; when a bot is used, such posts are replaced."
 )
 
 

@@ -130,11 +130,12 @@ NOTES = """\
 \\* test only: never used to choose a setting.
 
 Base, bot and PPMd are bits per byte of the held-out posts, lower is better; *gain* is the share of
-the bits of the PPMd before it that the bot saves. PPMd (order 8) starts with the training posts and
-meets *each post alone*, as the bot does (a sample of 50 to 200 posts), or all of them in *one
-stream* and goes on learning, which the bot may not. A bot is that of its best epoch, or of the best
-point on the way back to its base, on the same held-out posts. *Taken for author* is what a
-classifier says that looks at spelling and words; sense it does not judge."""
+bits that the bot saves against the PPMd column before it. PPMd (order 8) has read the training
+posts. It gets *each post alone*, as the bot does (a sample of 50 to 200 posts), or all of them in
+*one stream*, and then it also learns from the held-out posts, unlike the bot. The bot's weights are
+those of the best epoch or interpolation point, chosen on the same held-out posts. *Taken for
+author* is the share that a classifier of spelling and words attributes to the author; it does not
+judge sense."""
 
 
 def markdown(all_results: Sequence[Results]) -> str:
