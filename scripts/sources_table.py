@@ -1,8 +1,8 @@
-"""Write the table in ``docs/sources.md`` anew, from what the contract suite's sources do.
+"""Write the table in ``docs/sources.md`` from the behaviour of the contract suite's sources.
 
     python scripts/sources_table.py [--check]
 
-With ``--check`` nothing is written; the exit status is 1 if the table isn't what it should be.
+With ``--check``, nothing is written; the exit status is 1 if the table is out of date.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _HEADINGS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the table; write it, or tell whether it is there."""
+    """Write the table, or check it; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args(arguments).check
     text = PAGE.read_text("utf-8")
     new = _TABLE.sub(lambda _: f"\n{table()}\n", text)
     if check and new != text:
-        print(f"{PAGE} is not up to date; run: python scripts/sources_table.py", file=sys.stderr)
+        print(f"{PAGE} is out of date. Run: python scripts/sources_table.py", file=sys.stderr)
         return 1
     if new != text:
         PAGE.write_text(new, "utf-8")
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def table() -> str:
-    """Return the table in Markdown."""
+    """Return the table as Markdown."""
     rows = [_HEADINGS, ("---",) * len(_HEADINGS), *map(_row, ALL_CASES)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
@@ -68,19 +68,20 @@ def _row(case: Case) -> tuple[str, ...]:
         _yes(all(post.lang for post in posts)),
         _yes(stable),
         _yes(case.streams),
-        *_asking(case),
+        *_resuming(case),
     )
 
 
-def _asking(case: Case) -> tuple[str, str]:
+def _resuming(case: Case) -> tuple[str, str]:
+    """Return the cells for continuing a download and for fetching only new posts."""
     if case.network is None:
         return "–", "–"
     paged = _yes(case.network.page is not None)
     return paged, paged
 
 
-def _yes(true: bool) -> str:
-    return "yes" if true else "no"
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 if __name__ == "__main__":
