@@ -229,8 +229,6 @@ def _convert(file: Path, folder: Path) -> None:
             tokenizer.save_pretrained(temporary)
         except SafetensorError as error:
             raise files.to_os_error(error) from error
-        for path in temporary.iterdir():  # weights are saved readable by their owner only
-            path.chmod(0o644)
 
 
 def add(base: BuiltIn, index: str, on_bytes: Callable[[int], None]) -> Path:
