@@ -56,8 +56,7 @@ OUT = Path("runs")
 # %% [markdown]
 # ## 1. Your posts
 #
-# All sources give the same kind of table. Nothing is dropped yet: retweets and replies are still in
-# it.
+# All sources give the same kind of table. Nothing is dropped yet: it still has retweets and replies.
 
 # %%
 posts = sources.read_posts([SOURCE]).sort("created_at")
@@ -97,19 +96,19 @@ run_plots.lengths(posts["text"], curated.kept["text"])
 # %% [markdown]
 # ## 3. Train
 #
-# The newest tenth of the posts is held out, so the bot is judged on posts it could not have seen.
+# The newest tenth of the posts is held out, so the bot is measured on posts it could not have seen.
 # Training starts from `smollm2-posts` if its weights are installed, else from `pocket`, the smaller base
 # inside the package. Choose another one with `base=`, such as `base="gpt2"` (better on a GPU).
 
 
 # %%
-def tell(event):
+def print_loss(event):
     if event.held_out_bits_per_byte is not None:
         print(f"step {event.done:>4}: {event.held_out_bits_per_byte:.3f} bits per held-out byte")
 
 
 recipe = ht.RECIPES["fast"].changed(epochs=EPOCHS)
-run = ht.train(source, ht.TrainOptions(out=OUT, recipe=recipe, track="none"), listen=tell)
+run = ht.train(source, ht.TrainOptions(out=OUT, recipe=recipe, track="none"), listen=print_loss)
 print(f"The bot is in {run.bot}, made in {run.record().seconds['train']:.0f} s")
 
 # %%
@@ -118,7 +117,7 @@ run_plots.training(run)
 # %% [markdown]
 # ## 4. Evaluate
 #
-# *Bits per byte* measures how well the bot predicts posts it never saw; 8 would be knowing nothing.
+# *Bits per byte* measures how well the bot predicts posts it never saw; a random guess has 8.
 # It is compared with the untouched base, and with PPMd, a compressor that read the same posts. The
 # other lines say how much the bot copies and repeats itself, and how often it is taken for the author.
 
@@ -133,7 +132,7 @@ run_plots.likeness(report)
 # ## 5. Generate
 #
 # These are the first posts the bot generates; only copies of real posts are replaced. A model this
-# small picks up the manner, but its posts often make no sense.
+# small imitates the style, but its posts often make no sense.
 
 # %%
 bot = ht.open_bot(run.path)
@@ -144,7 +143,7 @@ for prompt in ("My dream is", "Tonight we", ""):
 # %% [markdown]
 # ## 6. Several authors
 #
-# Two sources make a bot of two authors. Both are read equally often, however much each has written.
+# Two sources make a bot of two authors. Both have equal weight, however much each has written.
 # Set a second source to add somebody else. Without one, the two "authors" are the posts and the
 # replies of the same author, because replies are written differently.
 
@@ -153,7 +152,7 @@ SECOND = None  # "friend.zip"
 
 OUT.mkdir(parents=True, exist_ok=True)
 is_reply = posts["kind"] == "reply"
-first = OUT / "some.parquet"
+first = OUT / "originals.parquet"
 posts.filter(~is_reply).tail(300).write_parquet(first)
 if SECOND is None:
     second = OUT / "replies.parquet"
@@ -171,10 +170,10 @@ for post in ht.open_bot(both.path).generate("Tonight we", n=3, seed=1):
 
 # %%
 comparison = ht.compare([both.path])
-for one in comparison.authors:
+for author in comparison.authors:
     print(
-        f"{comparison.label(one)}: {one.bits_per_byte.bot:.2f} bits per byte, {one.size.posts} posts "
-        f"of {one.size.median_characters:.0f} characters"
+        f"{comparison.label(author)}: {author.bits_per_byte.bot:.2f} bits per byte, "
+        f"{author.size.posts} posts of {author.size.median_characters:.0f} characters"
     )
 comparison.plot()
 
@@ -183,8 +182,8 @@ comparison.plot()
 #
 # Which hyper-parameter matters most? A sweep trains many recipes on several authors and estimates their
 # importance in two ways: a random forest, as in the 2020 study, and fANOVA. In a clone of the project,
-# this shows its recorded sweep. Elsewhere, if `optuna` is installed, it runs a very small sweep, too
-# small to say what matters.
+# the next cell shows its recorded sweep. Elsewhere, if `optuna` is installed, it runs a sweep, which
+# is too small for reliable results.
 
 # %%
 recorded = [
@@ -217,21 +216,21 @@ Image(run.picture, width=520)
 
 # %%
 card = (run.bot / "README.md").read_text("utf-8")
-shown = card[card.index("## Training data") : card.index("## How to use")]
-Markdown("\n".join(f"> {line}".replace("> ##", "> ####") for line in shown.splitlines()))
+excerpt = card[card.index("## Training data") : card.index("## How to use")]
+Markdown("\n".join(f"> {line}".replace("> ##", "> ####") for line in excerpt.splitlines()))
 
 # %% [markdown]
 # ## 9. Publish, if you want to
 #
-# Nothing has left this computer. Publishing needs three things that only you can give: the author's
-# consent, a token of your Hugging Face account, and the command
+# Nothing has left this computer. Publishing needs the author's consent, a token of your Hugging Face
+# account, and this command:
 #
 # ```sh
 # huggingtweets publish runs/NAME            # private; --public shows it to everybody
 # ```
 #
-# It shows the list below and asks before it uploads anything. Posts are never part of it: they stay
-# in `data/`, beside the bot.
+# It shows the list below and asks before it uploads anything. Posts are never uploaded: they stay in
+# `data/`, beside the bot.
 
 # %%
 for name, content in publish.parts_of(run.bot).items():
