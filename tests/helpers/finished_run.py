@@ -1,4 +1,4 @@
-"""A finished run folder, made in no time: nothing in it was trained."""
+"""A finished run folder for tests, made without training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLD_RUN = Path(__file__).parent.parent / "fixtures" / "run-v1"
 
 
 def finished_run(out: Path, posts: Sequence[str], name: str = "me") -> RunFolder:
-    """A run of one author: 20 steps, three measurements, a report and a bot."""
+    """Create a run of one author: 20 steps, three measurements, a report and a bot."""
     record = RunRecord(
         name=name,
         authors=["ann"],
@@ -38,31 +38,31 @@ def finished_run(out: Path, posts: Sequence[str], name: str = "me") -> RunFolder
         result={"best": 1.5, "steps": 20, "tokens": 4000, "stopped_early": False},
     )
     tables = {"posts": pl.DataFrame({"text": posts}), "kept": pl.DataFrame({"text": posts[1:]})}
-    made = run_folder.create(out, record, tables)
-    shutil.copytree(OLD_RUN / "report", made.path / "report")
-    made.bot.mkdir()
-    (made.bot / "config.json").write_text("{}")
-    (made.bot / "model.safetensors").write_bytes(b"weights of " + name.encode())
+    run = run_folder.create(out, record, tables)
+    shutil.copytree(OLD_RUN / "report", run.path / "report")
+    run.bot.mkdir()
+    (run.bot / "config.json").write_text("{}")
+    (run.bot / "model.safetensors").write_bytes(b"weights of " + name.encode())
     for event in training_events():
-        made.append_event(event)
+        run.append_event(event)
     record.state = "done"
-    made.save(record)
-    return made
+    run.save(record)
+    return run
 
 
 def training_events() -> list[dict[str, Any]]:
-    """20 steps, measured before them, after the tenth and at the end."""
-    events: list[dict[str, Any]] = [_measured(0, 2.5)]
+    """Return the events of 20 steps, with held-out losses at steps 0, 10 and 20."""
+    events: list[dict[str, Any]] = [_held_out_event(0, 2.5)]
     for step in range(1, 21):
         values = {"loss": 5 - step / 10, "learning_rate": 0.001 / step, "tokens_per_second": 900.0}
         use = {"cores": 1.9, "memory_mb": 700.0}
         events.append({"stage": "train", "done": step, "total": 20, "epoch": 1, **values, **use})
         if step % 10 == 0:
-            events.append(_measured(step, 2.5 - step / 20))
+            events.append(_held_out_event(step, 2.5 - step / 20))
     return [*events, {"stage": "evaluate", "done": 5, "total": 5}]
 
 
-def _measured(step: int, bits: float) -> dict[str, Any]:
+def _held_out_event(step: int, bits: float) -> dict[str, Any]:
     post = {"prompt": "My dream is", "post": f"My dream is post {step}.", "novelty": 0.75}
     return {
         "stage": "train",
@@ -74,6 +74,6 @@ def _measured(step: int, bits: float) -> dict[str, Any]:
     }
 
 
-def report_of(made: RunFolder) -> Any:  # noqa: ANN401 - JSON
-    """Its likeness report."""
-    return json.loads(made.report_json.read_text("utf-8"))
+def report_of(run: RunFolder) -> Any:  # noqa: ANN401 - JSON
+    """Read the run's likeness report."""
+    return json.loads(run.report_json.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Made-up posts by made-up people, the same for the same seed."""
+"""Synthetic posts of invented people; the same seed gives the same posts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _END = [".", "!", ", again.", " 🎈", "…", " #harbourlife", "?"]
 
 
 def made_up_posts(n: int, seed: int = 0) -> list[str]:
-    """``n`` different posts of two sentences, about 90 characters each."""
+    """Return ``n`` different posts of two sentences, about 90 characters each."""
     rng = random.Random(seed)
     posts: dict[str, None] = {}
     while len(posts) < n:
@@ -28,7 +28,7 @@ def made_up_posts(n: int, seed: int = 0) -> list[str]:
 
 
 def write_csv(path: Path, author: str, posts: list[str]) -> Path:
-    """A table of one author, a post an hour, oldest first."""
+    """Write a CSV table of one author: one post per hour, oldest first."""
     lines = ["author,id,created_at,text"]
     for i, text in enumerate(posts):
         moment = f"2024-{1 + i // 600:02}-{1 + i // 24 % 25:02}T{i % 24:02}:00:00Z"

@@ -1,4 +1,4 @@
-"""Runs as they lie on the disk when they are done, without the time that training takes."""
+"""Finished runs, records and reports for tests, made without training."""
 
 from __future__ import annotations
 
@@ -42,11 +42,16 @@ def likeness(author: str, copied: float = 0.035) -> LikenessReport:
 def done_record(*authors: str, **config: object) -> RunRecord:
     counts = {"downloaded": 3200, "retweets": 770, "short": 3, "duplicates": 25, "kept": 2402}
     recipe = {"name": "fast", "epochs": 3, "learning_rate": 0.001, "warmup": 0.05}
-    known: dict[str, Any] = {"base": "pocket", "recipe": recipe, "seed": 7, "holdout": 0.1}
+    config_defaults: dict[str, Any] = {
+        "base": "pocket",
+        "recipe": recipe,
+        "seed": 7,
+        "holdout": 0.1,
+    }
     return RunRecord(
         name="nasa",
         authors=list(authors),
-        config={**known, "split": "newest", "curation": {"scrub": False}, **config},
+        config={**config_defaults, "split": "newest", "curation": {"scrub": False}, **config},
         counts=counts,
         counts_by_author=dict.fromkeys(authors, counts),
         state="done",
@@ -60,13 +65,13 @@ def done_record(*authors: str, **config: object) -> RunRecord:
 
 
 def posts(*rows: tuple[str, str, str | None]) -> pl.DataFrame:
-    """Author, text and language of each post."""
+    """Return a table with the author, text and language of each post."""
     schema = {"author": pl.String, "text": pl.String, "lang": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def finished_run(path: Path, base: Path, author: str = "NASA", copied: float = 0.0) -> RunFolder:
-    """A run whose bot is an untrained model, with posts in German."""
+    """Write a run whose bot is an untrained model, with a post in German."""
     run = RunFolder(path)
     for folder in ("data", "report"):
         (path / folder).mkdir(parents=True)

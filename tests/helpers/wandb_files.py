@@ -1,8 +1,8 @@
-"""What W&B wrote offline, read from its files.
+"""Read the files that W&B writes offline.
 
 A ``.wandb`` file is a LevelDB log (https://github.com/google/leveldb/blob/main/doc/log_format.md)
-of protocol buffers, after a header of seven bytes: blocks of 32 KB, and in them pieces of records,
-each after a checksum, a length and a kind (1 whole, 2 first, 3 middle, 4 last).
+of protocol buffers, after a header of seven bytes. Its blocks of 32 KB hold fragments of records,
+each with a checksum, a length and a kind (1 whole, 2 first, 3 middle, 4 last).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_BLOCK, _FILE_HEADER, _PIECE_HEADER = 32 * 1024, 7, struct.Struct("<IHB")
+_BLOCK, _FILE_HEADER, _FRAGMENT_HEADER = 32 * 1024, 7, struct.Struct("<IHB")
 _WHOLE, _FIRST, _LAST = 1, 2, 4
 
 
 @dataclass
-class Written:
-    """One run as it stands in its file."""
+class OfflineRun:
+    """One run, as stored in its file."""
 
     folder: Path
     id: str = ""
@@ -39,22 +39,22 @@ class Written:
     exit_code: int | None = None
 
     def table(self, name: str) -> list[list[list[Any]]]:
-        """The rows of a table, each time it was logged."""
-        found = [row[name]["path"] for row in self.history if name in row]
-        files = [self.folder / "files" / path for path in found]
+        """Return the rows of a table for each time it was logged."""
+        paths = [row[name]["path"] for row in self.history if name in row]
+        files = [self.folder / "files" / path for path in paths]
         return [json.loads(file.read_text("utf-8"))["data"] for file in files]
 
 
-def read_run(file: Path) -> Written:
-    """One offline run."""
-    run = Written(file.parent)
+def read_run(file: Path) -> OfflineRun:
+    """Read an offline run."""
+    run = OfflineRun(file.parent)
     for record in _records(file):
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            of = record.run
-            run.id, run.name, run.project = of.run_id, of.display_name, of.project
-            run.group, run.job_type, run.sweep = of.run_group, of.job_type, of.sweep_id
-            run.config |= {item.key: json.loads(item.value_json) for item in of.config.update}
+            data = record.run
+            run.id, run.name, run.project = data.run_id, data.display_name, data.project
+            run.group, run.job_type, run.sweep = data.run_group, data.job_type, data.sweep_id
+            run.config |= {item.key: json.loads(item.value_json) for item in data.config.update}
         elif kind == "history":
             run.history.append(_row(record.history))
         elif kind == "artifact":
@@ -75,16 +75,16 @@ def _records(file: Path) -> Iterator[Any]:
 def _raw_records(data: bytes) -> Iterator[bytes]:
     assert data[:4] == b":W&B"
     at, record = _FILE_HEADER, b""
-    while at + _PIECE_HEADER.size <= len(data):
+    while at + _FRAGMENT_HEADER.size <= len(data):
         left = _BLOCK - at % _BLOCK
-        if left < _PIECE_HEADER.size:
+        if left < _FRAGMENT_HEADER.size:
             at += left
             continue
-        _, length, kind = _PIECE_HEADER.unpack_from(data, at)
-        at += _PIECE_HEADER.size
-        piece = data[at : at + length]
+        _, length, kind = _FRAGMENT_HEADER.unpack_from(data, at)
+        at += _FRAGMENT_HEADER.size
+        fragment = data[at : at + length]
         at += length
-        record = piece if kind in (_WHOLE, _FIRST) else record + piece
+        record = fragment if kind in (_WHOLE, _FIRST) else record + fragment
         if kind in (_WHOLE, _LAST):
             yield record
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
-from tests.helpers.wandb_files import Written, read_run
+from tests.helpers.wandb_files import OfflineRun, read_run
 
 from huggingtweets.storage import files
 from huggingtweets.storage.run_folder import RunFolder
@@ -110,7 +110,7 @@ def command_of_an_agent(config: dict[str, Any], values: dict[str, Any]) -> list[
     return command
 
 
-def train_job(run: RunFolder) -> Written:
+def train_job(run: RunFolder) -> OfflineRun:
     """The tracked run, once its tracker has finished writing."""
     until = time.monotonic() + 300
     while time.monotonic() < until:
