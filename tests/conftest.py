@@ -33,7 +33,7 @@ SLOW_FIRST = ("web", "serving", "training", "sweep", "comparison", "test_noteboo
 
 FAST_PARTS = (
     *("curation", "data", "evaluation", "nn", "plots", "privacy", "sources", "storage"),
-    *("test_forget_posts.py", "test_imports.py", "test_processes.py"),
+    *("test_arguments.py", "test_forget_posts.py", "test_imports.py", "test_processes.py"),
 )
 SLOW_FILES = (
     *("test_bases.py", "test_contract.py", "test_huggingface.py", "test_huggingface_faults.py"),

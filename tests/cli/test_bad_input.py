@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,6 +152,21 @@ def test_damaged_run_json_is_refused(
 ) -> None:
     (finished / "run.json").write_bytes(content)
     assert cli(*args, finished).refused("runs/me")
+
+
+@pytest.mark.parametrize("key", ["base", "recipe", "seed", "sources"])
+def test_run_json_without_a_setting_is_refused_and_other_runs_are_listed(
+    cli: CommandLine, finished: Path, key: str
+) -> None:
+    broken = finished.with_name("broken")
+    shutil.copytree(finished, broken)
+    record = json.loads((broken / "run.json").read_text("utf-8"))
+    del record["config"][key]
+    (broken / "run.json").write_text(json.dumps(record))
+    assert cli("show", broken).refused("runs/broken/run.json is damaged or incomplete")
+    listed = cli("runs", "--json")
+    assert listed.code == 0
+    assert f'"{finished}"' in listed.out
 
 
 def test_damaged_posts_are_refused(cli: CommandLine, finished: Path) -> None:

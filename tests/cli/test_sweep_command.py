@@ -91,6 +91,21 @@ def test_epochs_must_be_a_whole_number(cli: CommandLine, epochs: str) -> None:
     assert "is not a whole number" in outcome.err
 
 
+@pytest.mark.parametrize("line", [b"null", b"[1]", b"{}", b'{"op_code": 99}', b"\xff\x00"])
+def test_damaged_journal_is_refused(cli: CommandLine, here: Path, line: bytes) -> None:
+    swept(here / "sweep", 2)
+    journal = here / "sweep" / "journal.log"
+    journal.write_bytes(line + b"\n" + journal.read_bytes())
+    assert cli("sweep", "report").refused("journal.log is damaged")
+
+
+def test_damaged_trial_is_refused(cli: CommandLine, here: Path) -> None:
+    swept(here / "sweep", 3)
+    journal = here / "sweep" / "journal.log"
+    journal.write_bytes(journal.read_bytes().replace(b'"history"', b'"hystory"'))
+    assert cli("sweep", "report").refused("are damaged")
+
+
 def test_damaged_folder_is_refused(cli: CommandLine, here: Path) -> None:
     folder = swept(here / "sweep", 2)
     assert cli("sweep", "report").code == 0

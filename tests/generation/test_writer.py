@@ -360,7 +360,7 @@ def test_all_faults_of_the_settings_come_at_once() -> None:
     for wrong in (float("nan"), float("inf"), -1.0):
         with pytest.raises(InputError, match="temperature"):
             Sampling(temperature=wrong)
-    with pytest.raises(InputError, match="seed must be from 0"):
+    with pytest.raises(InputError, match="seed must be a whole number from 0"):
         Sampling(seed=2**70)
 
 

@@ -9,12 +9,13 @@ import pytest
 
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.generation import batch_engine, bots
-from huggingtweets.generation.batch_engine import BatchEngine
+from huggingtweets.generation.batch_engine import BatchEngine, Row
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.requests import PostRequest, RequestBatch
-from huggingtweets.generation.sampling import Sampling
+from huggingtweets.generation.sampling import GeneratedPost, Sampling
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache, CachedBot
+from huggingtweets.serving.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ def opened(finished: RunFolder) -> CachedBot:
 
 @pytest.fixture
 def scheduler() -> Iterator[BatchScheduler]:
-    made = BatchScheduler()
+    made = BatchScheduler(Watchdog())
     made.start()
     yield made
     made.stop()
@@ -130,7 +131,7 @@ def test_too_long_prompt_is_rejected_at_once(scheduler: BatchScheduler, opened: 
 
 
 def test_stopping_the_server_fails_waiting_requests(opened: CachedBot) -> None:
-    stopped = BatchScheduler()
+    stopped = BatchScheduler(Watchdog())
     stopped.start()
     posts = stopped.write(opened, "", 500, Sampling(seed=1))
     stopped.stop()
@@ -188,3 +189,88 @@ def test_one_client_cannot_fill_the_waiting_list(
             held.append(scheduler.write(opened, "", 50, Sampling(), "crowd"))
             time.sleep(0.02)
     assert len(list(scheduler.write(opened, "", 1, Sampling(), "alone"))) <= 1
+
+
+@pytest.mark.parametrize("value", [1.5, float("nan"), "3", True, None, [2], 0, -1, 10**30])
+def test_a_number_of_posts_that_is_not_one_is_refused(
+    scheduler: BatchScheduler, opened: CachedBot, value: object
+) -> None:
+    with pytest.raises(InputError, match="n must be a whole number from 1 to 10,000, not"):
+        scheduler.write(opened, "", value, Sampling())  # type: ignore[arg-type]
+    assert len(texts(scheduler, opened)) == 5
+
+
+def test_a_fault_while_a_request_joins_costs_only_that_request(
+    scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `n=1.5` did, when nothing checked it."""
+    rows = PostRequest.rows
+
+    def fail_for_two(request: PostRequest, most: int) -> list[Row]:
+        if request.missing == 2:
+            raise ValueError("odd")
+        return rows(request, most)
+
+    expected = texts(scheduler, opened)
+    monkeypatch.setattr(PostRequest, "rows", fail_for_two)
+    others = scheduler.write(opened, "", 5, Sampling(seed=1))
+    with pytest.raises(TrainingError, match="Generation failed: odd"):
+        list(scheduler.write(opened, "", 2, Sampling()))
+    assert {post.text for post in others} == texts(scheduler, opened) == expected
+
+
+def test_a_fault_of_one_post_costs_only_its_request(
+    scheduler: BatchScheduler, opened: CachedBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `max_chars=1.5` did, when nothing checked it."""
+    accept = PostRequest.accept
+
+    def fail_for_we(request: PostRequest, text: str) -> GeneratedPost | None:
+        if request.prompt == "We":
+            raise TypeError("odd")
+        return accept(request, text)
+
+    expected = texts(scheduler, opened)
+    monkeypatch.setattr(PostRequest, "accept", fail_for_we)
+    asked = [scheduler.write(opened, prompt, 5, Sampling(seed=1)) for prompt in ("", "We", "")]
+    with pytest.raises(TrainingError, match="Generation failed: odd"):
+        list(asked[1])
+    for posts in (asked[0], asked[2]):
+        assert {post.text for post in posts} == expected
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_thread_is_started_again_and_its_requests_end_with_an_error(
+    scheduler: BatchScheduler,
+    opened: CachedBot,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def die(_: BatchEngine) -> list[object]:
+        raise SystemExit  # ends a thread, and no `except Exception` catches it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchEngine, "step", die)
+        with pytest.raises(TrainingError, match="its thread ended"):
+            list(scheduler.write(opened, "", 2, Sampling()))
+    assert len(texts(scheduler, opened)) == 5
+    assert "The thread 'batch scheduler' ended; it is started again." in caplog.messages
+
+
+def test_a_thread_that_dies_again_and_again_is_started_after_growing_pauses() -> None:
+    started: list[float] = []
+
+    def run() -> None:
+        started.append(time.monotonic())
+
+    watchdog = Watchdog()
+    watchdog.start("brief", run)
+    deadline = time.monotonic() + 60
+    while len(started) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    watchdog.join("brief")
+    count = len(started)
+    time.sleep(1.5)
+    assert len(started) == count  # it is no longer watched
+    assert started[3] - started[2] > started[1] - started[0]

@@ -7,10 +7,17 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+from tests.serving.conftest import copy_run
+
 from huggingtweets.serving.jobs import Job, JobStore, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from huggingtweets.serving.service import Service
+    from huggingtweets.storage.run_folder import RunFolder
 
 
 def waiting_jobs(home: Path, *jobs: tuple[str, int]) -> JobStore:
@@ -70,3 +77,71 @@ def test_late_report_of_an_earlier_turn_does_not_free_a_claimed_job(tmp_path: Pa
     store.set_progress(first, Progress(first.turn, "waiting"))  # its worker was still saving
     assert store.progress(second).state == "reading"
     assert store.claim() is None
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[:20],
+    "empty": lambda _: b"",
+    "binary": lambda _: bytes(range(256)),
+    "another type": lambda content: content.replace(b'"number": 1', b'"number": "x"'),
+    "another kind": lambda _: b"[1, 2]",
+    "another name": lambda content: content.replace(b'"name": "ann"', b'"name": "bob"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_job_is_set_aside_and_continues_from_its_run_folder(
+    damage: str,
+    tmp_path: Path,
+    finished: RunFolder,
+    start_service: Callable[..., Service],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = copy_run(finished, tmp_path / "runs")
+    record = run.record()
+    record.state = "training"
+    run.save(record)
+    store = JobStore(tmp_path / "runs" / ".app")
+    store.save(Job("me", "ann", None, number=1))
+    store.save(Job("me", "other", None, number=2))
+    folder = tmp_path / "runs" / ".app" / "jobs"
+    file = folder / "me.ann.json"
+    damaged = DAMAGE[damage](file.read_bytes())
+    file.write_bytes(damaged)
+    service = start_service()
+    assert {(job.name, job.wanted) for job in store.unfinished()} == {
+        ("ann", "run"),
+        ("other", "run"),
+    }
+    assert service.status("me", "ann").state == "waiting"
+    assert (folder / "me.ann.json.damaged-1").read_bytes() == damaged
+    assert [record.message for record in caplog.records] == [
+        f"{file} is damaged; it is kept as me.ann.json.damaged-1."
+    ]
+
+
+def test_a_stopped_training_with_a_damaged_request_stays_stopped(
+    tmp_path: Path, finished: RunFolder, start_service: Callable[..., Service]
+) -> None:
+    run = copy_run(finished, tmp_path / "runs")
+    record = run.record()
+    record.state = "training"
+    run.save(record)
+    store = waiting_jobs(tmp_path / "runs" / ".app", ("ann", 0), ("lost", 0))
+    store.set_progress(store.all()[0], Progress(1, "stopped"))
+    for name in ("ann", "lost"):
+        (tmp_path / "runs" / ".app" / "jobs" / f"me.{name}.json").write_bytes(b"?")
+    service = start_service()
+    assert not store.unfinished()
+    assert service.status("me", "ann").state == "stopped"
+
+
+def test_a_folder_of_jobs_that_is_a_file_is_set_aside(
+    tmp_path: Path, start_service: Callable[..., Service]
+) -> None:
+    home = tmp_path / "runs" / ".app"
+    home.mkdir(parents=True)
+    (home / "jobs").write_text("?")
+    start_service()
+    assert (home / "jobs.damaged-1").read_text() == "?"
+    assert JobStore(home).claim() is None

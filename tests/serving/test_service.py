@@ -8,7 +8,7 @@ import shutil
 import time
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
@@ -272,19 +272,19 @@ def test_preview_reports_counts_examples_and_estimate(start_service: Start, csv:
 
 
 def test_invalid_requests_are_rejected(shared: Service) -> None:
-    wrong = {
-        "1 to 3 sources": TrainingRequest(()),
-        "not 4": TrainingRequest((SAMPLE,) * 4),
-        "no recipe 'slow'": TrainingRequest((SAMPLE,), recipe="slow"),
-        "--name must be": TrainingRequest((SAMPLE,), name="../up"),
-        "epochs must be": TrainingRequest((SAMPLE,), epochs=0),
-        "learning_rate": TrainingRequest((SAMPLE,), learning_rate=7.0),
-        "no base '/etc' on this server": TrainingRequest((SAMPLE,), base="/etc"),
-        "at most 10 epochs": TrainingRequest((SAMPLE,), epochs=11),
+    wrong: dict[str, dict[str, Any]] = {
+        "1 to 3 sources": {"sources": ()},
+        "not 4": {"sources": (SAMPLE,) * 4},
+        "no recipe 'slow'": {"recipe": "slow"},
+        "--name must be": {"name": "../up"},
+        "epochs must be": {"epochs": 0},
+        "learning-rate": {"learning_rate": 7.0},
+        "no base '/etc' on this server": {"base": "/etc"},
+        "at most 10 epochs": {"epochs": 11},
     }
-    for sentence, order in wrong.items():
+    for sentence, values in wrong.items():
         with pytest.raises(HuggingTweetsError, match=sentence):
-            shared.submit(ANN, order)
+            shared.submit(ANN, TrainingRequest(**{"sources": (SAMPLE,), **values}))
     assert shared.trainings(ANN) == []
 
 

@@ -16,8 +16,11 @@ from tests.helpers.posts import made_up_posts, write_csv
 from tests.serving.conftest import ANN, BOB, until
 
 from huggingtweets import pipeline
+from huggingtweets.errors import StorageError
 from huggingtweets.serving.jobs import ENDED
-from huggingtweets.serving.schemas import LOCAL_USER, Status, TrainingRequest
+from huggingtweets.serving.schemas import LOCAL_USER, Settings, Status, TrainingRequest
+from huggingtweets.serving.watchdog import Watchdog
+from huggingtweets.serving.worker_pool import WorkerPool
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES, Interrupt
 
@@ -224,3 +227,27 @@ def _is_running(process: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_dead_worker_is_replaced_although_the_first_try_fails(
+    tmp_path: Path, tiny_base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    died: list[int] = []
+
+    def on_death(process: int) -> None:
+        died.append(process)
+        if len(died) == 1:
+            raise StorageError("Can't write the queue: the disk is full.")
+
+    home = tmp_path / ".app"
+    home.mkdir()
+    pool = WorkerPool(Settings(out=tmp_path, base=str(tiny_base)), home, Watchdog(), on_death)
+    pool.start()
+    try:
+        [process] = pool.processes
+        os.kill(process, signal.SIGKILL)
+        until(lambda: pool.processes != [process], "another worker")
+        assert died == [process, process]
+        assert "can't be started again: Can't write the queue" in caplog.text
+    finally:
+        pool.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -332,3 +333,96 @@ except StorageError as error:
     assert file.read_bytes() == before
     assert {each.name for each in file.parent.iterdir()} == {file.name, "base.safetensors"}
     assert file.parent.parent == tmp_path
+
+
+@pytest.fixture
+def stopped_twice(stopped: TrainingTask) -> TrainingTask:
+    """A training with two checkpoints, of its first and second step, both after the base's."""
+    stopped.interrupt.requested = True
+    with pytest.raises(Interrupted):
+        fit(stopped)
+    return reload(stopped)
+
+
+def flip_bit(file: Path, byte: int) -> None:
+    """Flip the lowest bit of a byte, as a failing disk would; links to the file keep the old."""
+    content = bytearray(file.read_bytes())
+    content[byte] ^= 1
+    file.unlink()
+    file.write_bytes(content)
+
+
+def regions(file: Path) -> dict[str, int]:
+    """A byte in each region of a safetensors file: its header, its metadata, every tensor."""
+    content = file.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    text = content[8 : 8 + size].decode()
+    places = {
+        "length of the header": 0,
+        "name of a tensor": 8 + text.index("weight."),
+        "type of a tensor": 8 + text.index("F32"),
+        "progress": 8 + text.index("step", text.index("progress")) + 9,
+        "checksum": 8 + text.index("crc32:") + 7,
+        "last byte": len(content) - 1,
+    }
+    del header["__metadata__"]
+    kinds = {name.partition(".")[0]: tensor["data_offsets"] for name, tensor in header.items()}
+    return places | {kind: 8 + size + (a + b) // 2 for kind, (a, b) in kinds.items()}
+
+
+def test_a_flipped_bit_anywhere_in_a_checkpoint_does_not_change_the_weights(
+    stopped_twice: TrainingTask,
+) -> None:
+    task = stopped_twice
+    file, folder = task.checkpoint_file, task.checkpoint_file and task.checkpoint_file.parent
+    assert file
+    assert folder
+    expected = reload(task)
+    history = fit(replace(expected, checkpoint_file=None)).history
+    weights = expected.base.model.state_dict()
+    shutil.copytree(folder, folder.with_name("kept"))
+    places = regions(file)
+    assert {"weight", "exp_avg", "exp_avg_sq", "step", "rng"} <= places.keys()
+    for place, byte in places.items():
+        shutil.rmtree(folder)
+        shutil.copytree(folder.with_name("kept"), folder)
+        flip_bit(file, byte)
+        messages: list[str] = []
+        resumed = reload(task)
+        ended = fit(resumed, lambda event, said=messages: said.append(event.message))  # type: ignore[misc]
+        assert ended.history == history, place
+        assert all((w == weights[n]).all() for n, w in resumed.base.model.state_dict().items())
+        assert sum("so the one before it is used" in text for text in messages) == 1, place
+
+
+def test_damaged_best_weights_start_the_training_again(task: TrainingTask) -> None:
+    expected = fit(replace(reload(task), checkpoint_file=None))
+    steps = expected.history[1]["step"]
+
+    def stop_after_an_epoch(event: Event) -> None:
+        task.interrupt.requested = event.done > (steps or 0)
+
+    with pytest.raises(Interrupted):
+        fit(task, stop_after_an_epoch)
+    assert task.checkpoint_file
+    best = task.checkpoint_file.parent / "best.safetensors"
+    flip_bit(best, best.stat().st_size - 5)
+    messages: list[str] = []
+    ended = fit(reload(task), lambda event: messages.append(event.message))
+    assert ended.history == expected.history
+    assert any("starts from the beginning" in text for text in messages)
+
+
+def test_a_checkpoint_without_checksum_is_resumed(stopped: TrainingTask) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    file = stopped.checkpoint_file
+    assert file
+    with safe_open(file, framework="pt") as opened:
+        metadata = {"progress": opened.metadata()["progress"]}
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    save_file(tensors, file, metadata=metadata)
+    ended = fit(stopped)
+    assert ended.history == fit(replace(reload(stopped), checkpoint_file=None)).history

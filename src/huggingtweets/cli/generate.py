@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from huggingtweets.generation.writer import Writer
     from huggingtweets.sources import Confirm
 
-_MAX_POSTS = 10_000
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -85,11 +83,11 @@ def generate(
     as_json: options.Json = False,
 ) -> None:
     """Write new posts in the author's voice. Copies of real posts are replaced."""
+    from huggingtweets.arguments import PostCount, check
     from huggingtweets.generation import bots
     from huggingtweets.generation.sampling import Sampling
 
-    if not 1 <= n <= _MAX_POSTS:
-        raise InputError(f"-n must be from 1 to {_MAX_POSTS:,}, not {n}.")
+    check({"-n": n}, {"-n": PostCount})
     sampling = Sampling(temperature, top_p, max_chars, seed)
     screen = ConsoleOutput(quiet=as_json)
     confirm = partial(screen.confirm, yes=yes)

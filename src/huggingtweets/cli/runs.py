@@ -11,7 +11,7 @@ from huggingtweets.cli.console import ConsoleOutput, command, escape_control_cha
 from huggingtweets.errors import BotError
 
 if TYPE_CHECKING:
-    from huggingtweets.storage.run_folder import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +65,6 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show one run: where it came from, how it was made, how it came out."""
-    from huggingtweets.nn import bases
     from huggingtweets.storage.run_folder import RunFolder
 
     folder = RunFolder(run)
@@ -73,7 +72,17 @@ def show(
     if as_json:
         print_json(asdict(record) | {"state": folder.display_state()})
         return
-    screen = ConsoleOutput()
+    try:
+        _show(folder, record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BotError(f"{folder.record_file} is damaged or incomplete: {error}.") from error
+
+
+def _show(folder: "RunFolder", record: "RunRecord") -> None:
+    """Print a run; a record that lacks a value raises the error of looking it up."""
+    from huggingtweets.nn import bases
+
+    screen, run = ConsoleOutput(), folder.path
     recipe = record.config["recipe"]
     screen.say(f"{record.name}: {folder.display_state()}", "bold")
     if record.error:
@@ -121,23 +130,24 @@ def show(
 def _summary(run: "RunFolder") -> dict[str, Any]:
     try:
         record = run.record()
-    except BotError:  # a damaged run is listed, too
+        bits = record.result.get("best")
+        return {
+            "run": str(run.path),
+            "authors": record.authors,
+            "base": str(record.config["base"]),
+            "counts": record.counts and {"kept": 0} | record.counts,
+            "held_out_bits_per_byte": None if bits is None else float(bits),
+            "state": run.display_state(),
+            "out_of_date": run.staleness_warning(),
+            "created_at": record.created_at,
+        }
+    except (BotError, KeyError, TypeError, ValueError):  # a damaged run is listed, too
         return {"run": str(run.path), "authors": [], "base": "", "counts": {}} | {
             "held_out_bits_per_byte": None,
             "state": "damaged",
             "out_of_date": None,
             "created_at": None,
         }
-    return {
-        "run": str(run.path),
-        "authors": record.authors,
-        "base": record.config["base"],
-        "counts": record.counts,
-        "held_out_bits_per_byte": record.result.get("best"),
-        "state": run.display_state(),
-        "out_of_date": run.staleness_warning(),
-        "created_at": record.created_at,
-    }
 
 
 def _seconds(seconds: dict[str, float]) -> str:

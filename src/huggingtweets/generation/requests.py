@@ -10,6 +10,7 @@ from collections import Counter, deque
 from itertools import count, islice, zip_longest
 from typing import TYPE_CHECKING
 
+from huggingtweets.arguments import PostCount, Prompt, checked
 from huggingtweets.data import batching
 from huggingtweets.errors import InputError
 from huggingtweets.generation import batch_engine, copy_index
@@ -52,15 +53,17 @@ class PostRequest:
         running: rows that have not ended.
 
     Raises:
-        InputError: the prompt is longer than a post or the model's context, or it leaves no room
-            for a single post of the context.
+        InputError: the number of posts is not a whole number from 1 to 10,000, or the prompt is
+            longer than a post or the model's context, or it leaves no room for a single post of
+            the context.
     """
 
+    @checked
     def __init__(
         self,
         lm: LanguageModel,
-        prompt: str,
-        n: int,
+        prompt: Prompt,
+        n: PostCount,
         sampling: Sampling,
         index: CopyIndex | None = None,
         *,
@@ -123,9 +126,9 @@ class RequestBatch:
 
     def add(self, request: PostRequest) -> None:
         """Take a request; its rows join at the next step."""
-        self.requests[request] = None
         self.waiting.extend(request.rows(request.missing))
         self._take_turns()
+        self.requests[request] = None
 
     def _take_turns(self) -> None:
         """Order the waiting rows by turns of their clients; who has fewest rows at work begins."""
@@ -144,20 +147,26 @@ class RequestBatch:
         self.waiting = deque(row for row in self.waiting if row.owner is not request)
         self.engine.drop(lambda row: row.owner is request)
 
-    def step(self) -> Iterable[tuple[PostRequest, GeneratedPost | None]]:
+    def step(self) -> Iterable[tuple[PostRequest, GeneratedPost | Exception | None]]:
         """Sample one token for every row.
 
         Returns:
             New posts with their requests, in the order in which they ended; None after a request's
-            last post. A request may end before it has all its posts, when the tries ran out.
+            last post. A request may end before it has all its posts, when the tries ran out. The
+            exception that a request's post raised ends that request alone.
         """
         self._join()
-        results: list[tuple[PostRequest, GeneratedPost | None]] = []
+        results: list[tuple[PostRequest, GeneratedPost | Exception | None]] = []
         for row, text in self.engine.step() if self.engine.rows else ():
             request: PostRequest = row.owner
             if request not in self.requests:
                 continue
-            post = request.accept(text)
+            try:
+                post = request.accept(text)
+            except Exception as error:  # noqa: BLE001 - other requests must not be affected
+                self.remove(request)
+                results.append((request, error))
+                continue
             if post is not None:
                 results.append((request, post))
             else:

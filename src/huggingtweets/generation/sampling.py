@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from huggingtweets.errors import InputError
+from huggingtweets.arguments import PostLength, Seed, Temperature, TopP, check_fields
 from huggingtweets.nn.language_model import TEMPERATURE, TOP_P
 
 
@@ -20,26 +20,16 @@ class Sampling:
         seed: the same seed and settings give the same posts; None gives new ones each time.
 
     Raises:
-        InputError: a value is out of range.
+        InputError: a value is of another kind, not finite or out of range.
     """
 
-    temperature: float = TEMPERATURE
-    top_p: float = TOP_P
-    max_chars: int = 280
-    seed: int | None = None
+    temperature: Temperature = TEMPERATURE
+    top_p: TopP = TOP_P
+    max_chars: PostLength = 280
+    seed: Seed | None = None
 
     def __post_init__(self) -> None:
-        faults = []
-        if not 0 < self.temperature <= 100:
-            faults.append(f"temperature must be over 0 and at most 100, not {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            faults.append(f"top-p must be over 0 and at most 1, not {self.top_p}")
-        if not 1 <= self.max_chars <= 100_000:
-            faults.append(f"max-chars must be from 1 to 100,000, not {self.max_chars}")
-        if self.seed is not None and not 0 <= self.seed < 2**63:
-            faults.append(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
-        if faults:
-            raise InputError("These settings can't be used: " + "; ".join(faults) + ".")
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,12 @@ class Writer:
         batch.add(request)
         while batch.requests:
             rejected, loops = request.copies, request.loops
-            posts = [post for _, post in batch.step() if post is not None]
+            posts = []
+            for _, post in batch.step():
+                if isinstance(post, Exception):
+                    raise post
+                if post is not None:
+                    posts.append(post)
             self.rejected += request.copies - rejected
             self.loops += request.loops - loops
             yield from posts

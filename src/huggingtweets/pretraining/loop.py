@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from huggingtweets.errors import BotError, Interrupted, TrainingError
+from huggingtweets.events import Event
 from huggingtweets.nn import attention, int8_training
 from huggingtweets.pretraining.averaging import held_out_bits
 from huggingtweets.pretraining.optimizers import Optimizers
@@ -228,9 +229,12 @@ class _Loop:
         self.task.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
 
+    def _warn(self, message: str) -> None:
+        self.listen(Event("train", message=message))
+
     def _resume(self) -> None:
         """Restore the state from the checkpoint, if there is one."""
-        loaded = checkpoint.load(self.task.state_file, Progress)
+        loaded = checkpoint.load(self.task.state_file, Progress, self._warn)
         if loaded is None:
             return
         progress, tensors = loaded

@@ -40,7 +40,7 @@ from huggingtweets.pretraining.loop import PretrainTask, pretrain
 from huggingtweets.pretraining.presets import POCKET, Preset, flops_per_token
 from huggingtweets.pretraining.progress import Budget, Progress
 from huggingtweets.pretraining.tokens import MAX_VOCABULARY, Stream
-from huggingtweets.storage import files
+from huggingtweets.storage import checkpoint, files
 from huggingtweets.training import Interrupt
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ class _PretrainRun:
         files.write_text(out / "README.md", card)
         files.write_text(out / "curve.svg", curve)
         files.write_json(out / RECORD, {"format": 1, "sittings": sessions})
-        state.unlink(missing_ok=True)
+        checkpoint.remove(state)
 
     def _session_record(
         self, lm: LanguageModel, data: Prepared, progress: Progress, task: PretrainTask

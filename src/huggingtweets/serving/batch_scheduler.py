@@ -8,7 +8,6 @@ each.
 from __future__ import annotations
 
 import queue
-import threading
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
@@ -19,9 +18,11 @@ if TYPE_CHECKING:
 
     from huggingtweets.generation.sampling import GeneratedPost, Sampling
     from huggingtweets.serving.bot_cache import CachedBot, Key
+    from huggingtweets.serving.watchdog import Watchdog
 
 _MAX_WAITING_POSTS = 5_000
 _MAX_WAITING_POSTS_OF_A_CLIENT = 1_000
+_THREAD = "batch scheduler"
 _STOPPING = "The server is stopping; try again in a moment."
 
 
@@ -32,6 +33,7 @@ class _QueuedRequest(PostRequest):
         bot: the bot that generates the posts.
         posts: finished posts; None or an error comes last.
         abandoned: whether the caller has stopped reading.
+        taken: whether the thread has taken it from the queue.
     """
 
     def __init__(
@@ -42,28 +44,37 @@ class _QueuedRequest(PostRequest):
         self.posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = (
             queue.SimpleQueue()
         )
-        self.abandoned = False
+        self.abandoned = self.taken = False
 
 
 class BatchScheduler:
-    """Runs the generation thread and takes requests from other threads."""
+    """Runs the generation thread and takes requests from other threads.
 
-    def __init__(self) -> None:
+    No exception ends the thread: a fault costs the request that caused it, or the requests to one
+    bot if it can't be told whose fault it was. Every request gets an answer.
+
+    Args:
+        watchdog: starts the thread again, should it end all the same.
+    """
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        self._watchdog = watchdog
+        self._running = False
+        self._open: set[_QueuedRequest] = set()
         self._incoming: queue.SimpleQueue[_QueuedRequest | None] = queue.SimpleQueue()
         self._batches: dict[Key, RequestBatch] = {}
-        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="batch scheduler", daemon=True)
-        self._thread.start()
+        self._running = True
+        self._watchdog.start(_THREAD, self._run)
 
     def stop(self) -> None:
         """Stop the thread; waiting requests end with an error."""
+        self._running = False
         self._incoming.put(None)
-        if self._thread:
-            self._thread.join()
-        self._thread = None
+        self._watchdog.join(_THREAD)
+        self._fail_all(InputError(_STOPPING))
 
     def write(
         self, opened: CachedBot, prompt: str, n: int, sampling: Sampling, client: str = ""
@@ -84,7 +95,7 @@ class BatchScheduler:
                 is requested.
         """
         request = _QueuedRequest(opened, prompt, n, sampling, client)
-        if self._thread is None:
+        if not self._running:
             raise InputError(_STOPPING)
         rows = [row for batch in list(self._batches.values()) for row in list(batch.waiting)]
         own = sum(row.owner.client == client for row in rows)
@@ -92,6 +103,7 @@ class BatchScheduler:
             raise InputError(f"{own} posts of yours are waiting; try again when they are written.")
         if len(rows) + n > _MAX_WAITING_POSTS:
             raise InputError("The server is busy; try again in a minute.")
+        self._open.add(request)
         self._incoming.put(request)
         return self._results(request)
 
@@ -108,6 +120,11 @@ class BatchScheduler:
             request.abandoned = True
 
     def _run(self) -> None:
+        # what a thread that ended too early has left behind; empty at the first start
+        self._batches.clear()
+        lost = TrainingError("Generation failed: its thread ended. Try again.")
+        for taken in [request for request in self._open if request.taken]:
+            self._end(taken, lost)
         while True:
             try:
                 request = self._incoming.get(block=not self._batches)
@@ -116,40 +133,58 @@ class BatchScheduler:
                 continue
             if request is None:
                 break
+            request.taken = True
             self._add(request)
-        for batch in self._batches.values():
-            _fail(batch, InputError(_STOPPING))
-        self._batches.clear()
 
     def _add(self, request: _QueuedRequest) -> None:
         key = request.bot.key
-        if key not in self._batches:
-            self._batches[key] = RequestBatch(request.bot.bot.model)
-        self._batches[key].add(request)
+        try:
+            batch = self._batches.get(key) or RequestBatch(request.bot.bot.model)
+            batch.add(request)
+        except Exception as error:  # noqa: BLE001 - other requests must not be affected
+            self._end(request, _failure(error))
+        else:
+            self._batches[key] = batch
 
     def _step_all(self) -> None:
         for key, batch in list(self._batches.items()):
             try:
-                _step(batch)
+                self._step(batch)
             except Exception as error:  # noqa: BLE001 - other bots must not be affected
-                _fail(batch, TrainingError(f"Generation failed: {str(error)[:200]}"))
+                for request in batch.requests:
+                    self._end(_queued(request), _failure(error))
                 batch.requests.clear()
             if not batch.requests:
                 del self._batches[key]
 
+    def _step(self, batch: RequestBatch) -> None:
+        """Sample one token for every row and deliver finished posts."""
+        for request in [r for r in batch.requests if _queued(r).abandoned]:
+            self._end(_queued(request), None)
+            batch.remove(request)
+        for request, post in batch.step():
+            if isinstance(post, Exception):
+                self._end(_queued(request), _failure(post))
+            elif post is None:
+                self._end(_queued(request), None)
+            else:
+                _queued(request).posts.put(post)
 
-def _step(batch: RequestBatch) -> None:
-    """Sample one token for every row and deliver finished posts."""
-    for request in [r for r in batch.requests if _queued(r).abandoned]:
-        _queued(request).posts.put(None)
-        batch.remove(request)
-    for request, post in batch.step():
-        _queued(request).posts.put(post)
+    def _fail_all(self, error: HuggingTweetsError) -> None:
+        self._batches.clear()
+        for request in list(self._open):
+            self._end(request, error)
+
+    def _end(self, request: _QueuedRequest, last: HuggingTweetsError | None) -> None:
+        """Tell a request's reader that no further post comes."""
+        self._open.discard(request)
+        request.posts.put(last)
 
 
-def _fail(batch: RequestBatch, error: HuggingTweetsError) -> None:
-    for request in batch.requests:
-        _queued(request).posts.put(error)
+def _failure(error: Exception) -> HuggingTweetsError:
+    if isinstance(error, HuggingTweetsError):
+        return error
+    return TrainingError(f"Generation failed: {str(error)[:200]}")
 
 
 def _queued(request: PostRequest) -> _QueuedRequest:

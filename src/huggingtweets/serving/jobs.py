@@ -5,6 +5,7 @@
     jobs/VISITOR.NAME.json      the request; only the server writes it
     jobs/VISITOR.NAME.progress  the progress; written by the worker that claimed the job, and by
                                 the server after that worker died
+    jobs/*.damaged-N            a file that couldn't be read when a server started
     jobs/.lock                  held while a job is claimed or its progress is written
 
 Every time a job is queued its turn number goes up. Progress of an earlier turn is ignored, so the
@@ -13,21 +14,27 @@ two files never have to change together.
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from huggingtweets.serving.schemas import TrainingRequest
+import msgspec
+
+from huggingtweets.errors import InputError
+from huggingtweets.serving.schemas import (  # noqa: TC001 - msgspec reads them
+    RunState,
+    TrainingRequest,
+)
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from huggingtweets.serving.schemas import RunState
+T = TypeVar("T")
 
 ENDED = ("done", "stopped", "failed")
 
@@ -142,7 +149,7 @@ class JobStore:
 
     def progress(self, job: Job) -> Progress:
         """The progress of a job in its current turn."""
-        progress = self._read_progress(job)
+        progress = self.last_progress(job)
         if progress is not None and progress.turn == job.turn:
             return progress
         return Progress(job.turn, worker=0)
@@ -150,15 +157,13 @@ class JobStore:
     def set_progress(self, job: Job, progress: Progress) -> None:
         """Write a job's progress, unless the job has been claimed again in a later turn."""
         with files.waiting_for(self._folder):
-            written = self._read_progress(job)
+            written = self.last_progress(job)
             if written is None or written.turn <= progress.turn:
                 self._write_progress(job, progress)
 
-    def _read_progress(self, job: Job) -> Progress | None:
-        with suppress(OSError, ValueError, TypeError):
-            values = json.loads((self._folder / f"{job.id}.progress").read_text("utf-8"))
-            return Progress(**_known_fields(Progress, values))
-        return None
+    def last_progress(self, job: Job) -> Progress | None:
+        """The progress of a job in its last turn, whichever that was; None without any."""
+        return _read_progress(self._folder / f"{job.id}.progress")
 
     def _write_progress(self, job: Job, progress: Progress) -> None:
         files.write_json(self._folder / f"{job.id}.progress", asdict(progress))
@@ -181,6 +186,27 @@ class JobStore:
         """Unclaimed jobs in queue order."""
         return [job for job in self.unfinished() if self.progress(job).state == "waiting"]
 
+    def set_damaged_aside(self) -> list[Job]:
+        """Rename each file that can't be read; each is logged in one line.
+
+        Returns:
+            The jobs whose requests were set aside, without their request; a worker can continue
+            those that have a run folder.
+        """
+        if self._folder.exists() and not self._folder.is_dir():
+            _set_aside(self._folder)
+        lost = []
+        for file in sorted(self._folder.glob("*.json")):
+            visitor, _, name = file.stem.partition(".")
+            job = _read_job(file)
+            if job is None or (job.visitor, job.name) != (visitor, name):
+                _set_aside(file)
+                lost.append(Job(visitor, name, None))
+        for file in sorted(self._folder.glob("*.progress")):
+            if _read_progress(file) is None:
+                _set_aside(file)
+        return lost
+
     def next_number(self) -> int:
         """A number higher than that of every job."""
         return 1 + max((job.number for job in self.all()), default=0)
@@ -192,19 +218,31 @@ class JobStore:
 
 def _read_job(file: Path) -> Job | None:
     """The job in a file, or None if the file is missing or damaged."""
+    return _read(file, Job)
+
+
+def _read_progress(file: Path) -> Progress | None:
+    """The progress in a file, or None if the file is missing or damaged."""
+    return _read(file, Progress)
+
+
+def _read(file: Path, kind: type[T]) -> T | None:
+    """Read a dataclass; keys that another version of the program has written are dropped."""
     try:
-        values = _known_fields(Job, json.loads(file.read_text("utf-8")))
-        order = values.get("order")
-        if order is not None:
-            order = TrainingRequest(
-                **_known_fields(TrainingRequest, {**order, "sources": tuple(order["sources"])})
-            )
-        return Job(**{**values, "order": order})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, ValueError, InputError):
         return None
 
 
-def _known_fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Drop keys that another version of the program has written."""
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
+def _set_aside(file: Path) -> None:
+    """Rename a damaged file, so that it can be looked at and is no longer read."""
+    number = next(i for i in count(1) if not _aside(file, i).exists())
+    with files.wrap_os_errors(file):
+        file.rename(_aside(file, number))
+    logging.getLogger(__name__).warning(
+        "%s is damaged; it is kept as %s.", file, _aside(file, number).name
+    )
+
+
+def _aside(file: Path, number: int) -> Path:
+    return file.with_name(f"{file.name}.damaged-{number}")

@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from huggingtweets.arguments import (
+    Epochs,
+    LearningRate,
+    Text,
+    Texts,
+    check_fields,
+)
 from huggingtweets.nn.bases import BUILT_IN, default, is_available
 from huggingtweets.sources.reading import DownloadLimits
 
@@ -100,17 +107,23 @@ class TrainingRequest:
         author: name of the author of all sources; None uses each source's own.
         speaker: whose messages to use from a chat export.
         i_am_the_author: read accounts that opted out, because they are the visitor's own.
+
+    Raises:
+        InputError: a value is of another kind, too long, not finite or out of range.
     """
 
-    sources: tuple[str, ...]
-    base: str = ""
-    recipe: str = "fast"
-    epochs: int | None = None
-    learning_rate: float | None = None
-    name: str | None = None
-    author: str | None = None
-    speaker: str | None = None
+    sources: Texts
+    base: Text = ""
+    recipe: Text = "fast"
+    epochs: Epochs | None = None
+    learning_rate: LearningRate | None = None
+    name: Text | None = None
+    author: Text | None = None
+    speaker: Text | None = None
     i_am_the_author: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from huggingtweets import pipeline, publish
+from huggingtweets.arguments import PostLength, Secret, Seed, Temperature, Text, checked_methods
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, OptedOutError
 from huggingtweets.generation.copy_index import words
 from huggingtweets.generation.sampling import Sampling
@@ -23,6 +24,7 @@ from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
 from huggingtweets.serving.schemas import MOST_SOURCES, WrittenPost
 from huggingtweets.serving.trainings import Trainings
+from huggingtweets.serving.watchdog import Watchdog
 from huggingtweets.serving.worker import options_of
 from huggingtweets.serving.workspaces import Workspaces
 from huggingtweets.storage import files
@@ -54,8 +56,12 @@ _LONGEST_POST = 2_000
 """Limit in characters of a post that is marked as a favourite, put on a picture or shared."""
 
 
+@checked_methods
 class Service:
     """The state of a server and the operations on it.
+
+    The types of the parameters are the schema of every page and endpoint: no value that doesn't fit
+    goes further (:mod:`huggingtweets.arguments`).
 
     Every method raises errors of :mod:`huggingtweets.errors`, whose message is meant for the
     visitor. Another visitor's private run is reported like one that doesn't exist.
@@ -67,9 +73,10 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._workspaces = Workspaces(settings)
-        self._trainings = Trainings(settings, self._workspaces)
+        self._watchdog = Watchdog()
+        self._trainings = Trainings(settings, self._workspaces, self._watchdog)
         self.open_bots = BotCache(settings.memory_gb * 1e9)
-        self._scheduler = BatchScheduler()
+        self._scheduler = BatchScheduler(self._watchdog)
         self._quizzes = Quizzes(pipeline.add_human)
         self._rate = RateLimit(settings.requests_a_minute)
         self._previews: OrderedDict[tuple[str, TrainingRequest], SourcePreview] = OrderedDict()
@@ -202,11 +209,11 @@ class Service:
         self,
         visitor: str,
         name: str,
-        prompt: str = "",
+        prompt: Text = "",
         n: int = 10,
-        temperature: float = TEMPERATURE,
-        max_chars: int = 280,
-        seed: int | None = None,
+        temperature: Temperature = TEMPERATURE,
+        max_chars: PostLength = 280,
+        seed: Seed | None = None,
         client: str = "",
     ) -> Iterator[WrittenPost]:
         """Generate posts and yield each one when it is finished. Copies are sampled again.
@@ -227,13 +234,13 @@ class Service:
             posts = self._scheduler.write(opened, prompt, n, sampling, client or visitor)
         return (_to_written_post(post, opened, quoting=access.mine) for post in posts)
 
-    def favourite(self, visitor: str, name: str, text: str, on: bool = True) -> None:
+    def favourite(self, visitor: str, name: str, text: Text, on: bool = True) -> None:
         """Add a post to the favourites of the visitor's own bot, or remove it."""
         run = self._own_bot(visitor, name)
         with self._favourites_lock:
             bot_views.set_favourite(run, _check_post(text), _MOST_FAVOURITES, on=on)
 
-    def set_picture(self, visitor: str, name: str, text: str, prompt: str = "") -> None:
+    def set_picture(self, visitor: str, name: str, text: Text, prompt: Text = "") -> None:
         """Make the picture of the visitor's own bot from one of its posts."""
         self._rate.check(visitor)
         run = self._own_bot(visitor, name)
@@ -242,7 +249,7 @@ class Service:
         prefix = prompt if text.startswith(prompt) else ""
         publish.save(publish.Picture(run.record().authors, _check_post(text), prefix), run.picture)
 
-    def share_links(self, visitor: str, name: str, text: str) -> list[tuple[str, str]]:
+    def share_links(self, visitor: str, name: str, text: Text) -> list[tuple[str, str]]:
         """Pairs of network name and a link that opens its editor with the post filled in."""
         run = self._usable_run(visitor, name).run
         with self._redact_paths(visitor):
@@ -265,11 +272,13 @@ class Service:
         posts = [post.text for post in self.write(visitor, name, n=size // 2)]
         return self._quizzes.new(visitor, run, posts, size)
 
-    def quiz(self, visitor: str, quiz_id: str) -> Quiz:
+    def quiz(self, visitor: str, quiz_id: Text) -> Quiz:
         """A quiz that the visitor has started."""
         return self._quizzes.find(visitor, quiz_id)
 
-    def answer(self, visitor: str, quiz_id: str, number: int, says_real: bool) -> tuple[bool, Quiz]:
+    def answer(
+        self, visitor: str, quiz_id: Text, number: int, says_real: bool
+    ) -> tuple[bool, Quiz]:
         """Answer a question; return whether that was right, and the quiz.
 
         After the last answer the result is added to the likeness report.
@@ -288,7 +297,7 @@ class Service:
                     bots.append(bot)
         return bots
 
-    def newest_bot(self, visitor: str, *, own: bool = False, other_than: str = "") -> str:
+    def newest_bot(self, visitor: str, *, own: bool = False, other_than: Text = "") -> str:
         """Name of the first finished bot in the gallery, empty if there is none.
 
         Args:
@@ -345,7 +354,7 @@ class Service:
             return bot_views.export(run, self._workspaces.exports(visitor, name))
 
     def publish(  # noqa: PLR0917 - as pages call it
-        self, visitor: str, name: str, repo: str, token: str, private: bool, consent: bool
+        self, visitor: str, name: str, repo: Text, token: Secret, private: bool, consent: bool
     ) -> str:
         """Upload the visitor's own bot to the Hub and return the address of its page.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from huggingtweets.serving.schemas import RunState, Settings, TrainingRequest
+    from huggingtweets.serving.watchdog import Watchdog
     from huggingtweets.serving.workspaces import Workspaces
 
 _MOST_DEATHS = 3
@@ -33,21 +34,41 @@ class Trainings:
     Args:
         settings: of the server.
         workspaces: locate the visitors' runs.
+        watchdog: watches the thread that restarts workers.
     """
 
-    def __init__(self, settings: Settings, workspaces: Workspaces) -> None:
+    def __init__(self, settings: Settings, workspaces: Workspaces, watchdog: Watchdog) -> None:
         self._settings, self._workspaces = settings, workspaces
         self._jobs = JobStore(workspaces.home)
-        self._pool = WorkerPool(settings, workspaces.home, self._worker_died)
+        self._pool = WorkerPool(settings, workspaces.home, watchdog, self._worker_died)
         self._progress_reader = ProgressReader()
         self._lock = threading.Lock()
 
     def requeue_unfinished(self) -> None:
-        """Queue every training that was unfinished when the server ended."""
+        """Queue every training that was unfinished when the server ended.
+
+        One whose request is damaged continues from its run folder. Without a folder it has to be
+        requested again.
+        """
         with self._lock:
+            for lost in self._jobs.set_damaged_aside():
+                self._rebuild(lost)
             for job in self._jobs.unfinished():
                 if job.wanted == "run":
                     self._jobs.requeue(job, deaths=0)
+
+    def _rebuild(self, lost: Job) -> None:
+        """Queue a training whose request was lost, if its run folder is unfinished."""
+        try:
+            run = self._workspaces.own_run(lost.visitor, lost.name)
+            finished = run.record().state in ("done", "failed")
+        except (InputError, ValueError):  # no such visitor, no folder, or that is damaged as well
+            return
+        last = self._jobs.last_progress(lost)
+        if finished or (last and last.state in ENDED):
+            return
+        turn = last.turn if last else 1
+        self._jobs.save(replace(lost, turn=turn, number=self._jobs.next_number()))
 
     def start(self) -> None:
         """Start the worker processes."""

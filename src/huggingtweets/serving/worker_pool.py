@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.nn import bases
 from huggingtweets.processes import HUB_TOKENS, ChildProcess
 from huggingtweets.sources.api_tokens import X_VARIABLES
@@ -15,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from huggingtweets.serving.schemas import Settings
+    from huggingtweets.serving.watchdog import Watchdog
 
 _POLL_SECONDS = 0.3
 _STOP_SECONDS = 70.0
 """A little longer than a worker may take to save its checkpoint."""
 
-_MAX_BACKOFF = 30.0  # seconds before a worker that keeps dying is restarted
+_LONGEST_PAUSE = 30.0  # seconds before a worker that keeps dying is restarted
+_THREAD = "worker pool"
 
 
 class WorkerPool:
@@ -29,14 +34,23 @@ class WorkerPool:
     Args:
         settings: of the server.
         home: ``OUT/.app``, which holds their log.
+        watchdog: watches the thread that restarts workers.
         on_death: called with the process id of a worker that died.
     """
 
-    def __init__(self, settings: Settings, home: Path, on_death: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        home: Path,
+        watchdog: Watchdog,
+        on_death: Callable[[int], None],
+    ) -> None:
         self._settings, self._home, self._on_death = settings, home, on_death
+        self._watchdog = watchdog
         self._workers: list[ChildProcess] = []
+        self._pauses = [0.0] * settings.workers  # before the next restart of each
+        self._due = [0.0] * settings.workers
         self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
 
     @property
     def processes(self) -> list[int]:
@@ -46,14 +60,12 @@ class WorkerPool:
     def start(self) -> None:
         """Start all workers."""
         self._workers = [self._start_worker(i) for i in range(self._settings.workers)]
-        self._thread = threading.Thread(target=self._supervise, name="pool", daemon=True)
-        self._thread.start()
+        self._watchdog.start(_THREAD, self._supervise)
 
     def stop(self) -> None:
         """Stop all workers after they have saved their checkpoints."""
         self._ending.set()
-        if self._thread:
-            self._thread.join()
+        self._watchdog.join(_THREAD)
         for worker in self._workers:
             worker.request_stop()
         for worker in self._workers:
@@ -61,17 +73,21 @@ class WorkerPool:
                 worker.kill()
 
     def _supervise(self) -> None:
-        backoff = [0.0] * len(self._workers)
         while not self._ending.wait(_POLL_SECONDS):
             for number, worker in enumerate(self._workers):
-                if worker.exit_code is None:
-                    continue
-                worker.request_stop()  # closes its pipe
-                self._on_death(worker.pid)
-                if self._ending.wait(backoff[number]):
-                    return
-                backoff[number] = min(_MAX_BACKOFF, 2 * backoff[number] + 0.5)
-                self._workers[number] = self._start_worker(number)
+                if worker.exit_code is not None and time.monotonic() >= self._due[number]:
+                    self._replace(number, worker)
+
+    def _replace(self, number: int, worker: ChildProcess) -> None:
+        """Requeue a dead worker's training and start another worker; try later if that fails."""
+        self._pauses[number] = min(_LONGEST_PAUSE, 2 * self._pauses[number] + 0.5)
+        self._due[number] = time.monotonic() + self._pauses[number]
+        worker.request_stop()  # closes its pipe
+        try:
+            self._on_death(worker.pid)
+            self._workers[number] = self._start_worker(number)
+        except (OSError, HuggingTweetsError) as error:  # a full disk, no memory for a process
+            logging.getLogger(__name__).warning("A worker can't be started again: %s", error)
 
     def _start_worker(self, number: int) -> ChildProcess:
         settings = self._settings

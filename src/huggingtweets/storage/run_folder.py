@@ -8,7 +8,7 @@
       data/kept.parquet    curated posts, with a column `split` (train or held_out)
       data/posts.parquet   posts as read
       data/dropped.parquet dropped posts with the reason
-      checkpoint/          state.safetensors
+      checkpoint/          state.safetensors, state.previous.safetensors
       bot/                 the model folder, for any Hugging Face tool; only this is published
       report/              likeness.json, likeness.html, generations.json
                            human.json, answers from quizzes

@@ -218,7 +218,7 @@ def _journal(file: Path) -> optuna.storages.BaseStorage:
             lock.release()
         try:
             return JournalStorage(backend)
-        except (ValueError, KeyError, AssertionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             raise StorageError(
                 f"{file} is damaged or not an Optuna journal. Choose another --storage."
             ) from error

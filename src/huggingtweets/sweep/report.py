@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets.errors import BotError, InputError
+from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.storage import files
 from huggingtweets.sweep import objective, study
 from huggingtweets.sweep.folder import SweepFolder, load_optuna
@@ -40,15 +40,20 @@ def write_report(path: Path, storage: str | None = None) -> dict[str, Any]:
 
     Raises:
         BotError: there is no sweep, or no trial is finished.
-        StorageError: the report can't be written.
+        StorageError: the report can't be written, or the sweep's storage is damaged.
     """
     load_optuna()
     folder = SweepFolder(path)
     settings = folder.settings()
-    trials = read_trials(settings, folder.storage(settings, storage))
-    if not trials.rows:
-        raise BotError(f"No trial of {path} is finished yet, so there is nothing to report.")
-    report = report_of(settings, trials)
+    try:
+        trials = read_trials(settings, folder.storage(settings, storage))
+        if not trials.rows:
+            raise BotError(f"No trial of {path} is finished yet, so there is nothing to report.")
+        report = report_of(settings, trials)
+    except (LookupError, TypeError) as error:  # a readable storage whose trials lack a value
+        raise StorageError(
+            f"The trials of {path} are damaged ({error}). Start another sweep with --out."
+        ) from error
     from huggingtweets.sweep import page as sweep_page
 
     page = sweep_page.render(report)

@@ -390,7 +390,7 @@ class _Loop:
             BotError: the checkpoint is damaged or doesn't match this training.
         """
         file = self.task.checkpoint_file
-        loaded = checkpoint.load(file, Progress) if file else None
+        loaded = checkpoint.load(file, Progress, self._say) if file else None
         if loaded is None:
             return
         progress, tensors = loaded
@@ -399,6 +399,11 @@ class _Loop:
                 f"The checkpoint {file} belongs to other posts, another base, recipe or seed; "
                 "start a new training under another --name."
             )
+        try:
+            self.weights.check_best(progress.best_weights)
+        except BotError as error:  # they were made before both checkpoints
+            self._say(f"{error} Training starts from the beginning, with the same result.")
+            return
         self.state = progress
         self.weights.restore(tensors, progress.best_weights)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError
-from huggingtweets.storage import files
+from huggingtweets.storage import checkpoint, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,33 +34,24 @@ class WeightStore:
         Raises:
             StorageError: the disk is full or can't be written; the earlier set remains.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
         if self._folder is None:
             self._in_memory[name] = {key: weight.clone() for key, weight in weights.items()}
             return
         with files.atomic_write(self._file(self._folder, name)) as temporary:
-            try:
-                save_file(dict(weights), temporary)
-            except SafetensorError as error:
-                raise files.to_os_error(error) from error
+            checkpoint.write_tensors(temporary, weights, {})
 
     def load(self, name: str) -> dict[str, torch.Tensor]:
-        """Load the set of that name; files are memory-mapped.
+        """Load the set of that name, after comparing its checksum.
 
         Raises:
             BotError: the file is missing or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         if self._folder is None:
             return self._in_memory[name]
         file = self._file(self._folder, name)
         try:
-            return load_file(file)
-        except (OSError, SafetensorError) as error:
+            return checkpoint.read_tensors(file)[1]
+        except ValueError as error:
             raise BotError(f"{file} is damaged ({error}); train the bot again.") from error
 
     @staticmethod

@@ -203,6 +203,15 @@ class Weights:
                 }
         self._copy_to_model()
 
+    def check_best(self, name: str) -> None:
+        """Check the stored weights that a checkpoint names as its best.
+
+        Raises:
+            BotError: they are missing or damaged.
+        """
+        if name != _BASE:  # the base's have just been stored anew
+            self.store.load(name)
+
     def _drop_optimizer_state(self) -> None:
         """Free memory for a stored set of weights, so that memory doesn't peak after training."""
         self.optimizer.state.clear()

@@ -1,5 +1,7 @@
 """HTTP endpoints for programs. They use the same service as the pages and return plain JSON.
 
+The annotations here are what clients are told; the service checks the values.
+
 .. code-block:: python
 
     from gradio_client import Client
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import gradio as gr
 from gradio.events import api
 
+from huggingtweets.arguments import Text, check
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.serving.schemas import TrainingRequest
 
@@ -39,8 +42,9 @@ def add(context: PageContext) -> None:
 
     def inspect(request: gr.Request, sources: list[str], author: str = "") -> dict[str, Any]:
         """Preview sources: counts, example posts, dropped posts, expected training time."""
-        order = TrainingRequest(sources=tuple(sources), author=author or None)
-        return _call(lambda: asdict(service.inspect(visitor(request), order)))
+        return _call(
+            lambda: asdict(service.inspect(visitor(request), _order(sources, author=author)))
+        )
 
     def submit(  # noqa: PLR0917 - Gradio calls by position
         request: gr.Request,
@@ -52,15 +56,14 @@ def add(context: PageContext) -> None:
         author: str = "",
     ) -> str:
         """Queue a training. Returns the name of the run."""
-        order = TrainingRequest(
-            sources=tuple(sources),
-            base=base,
-            recipe=recipe,
-            epochs=epochs or None,
-            name=name or None,
-            author=author or None,
+        options = {"epochs": epochs, "name": name, "author": author}
+        return _call(
+            lambda: service.submit(
+                visitor(request),
+                _order(sources, base=base, recipe=recipe, **options),
+                context.client(request),
+            )
         )
-        return _call(lambda: service.submit(visitor(request), order, context.client(request)))
 
     def status(request: gr.Request, name: str) -> dict[str, Any]:
         """The status of a run."""
@@ -77,7 +80,7 @@ def add(context: PageContext) -> None:
     ) -> Iterator[list[dict[str, Any]]]:
         """Generate posts; yields all posts so far after each one. -1 is a random seed."""
         posts: list[dict[str, Any]] = []
-        fixed_seed = seed if seed >= 0 else None
+        fixed_seed = None if seed == -1 else seed
         try:
             for post in service.write(
                 visitor(request),
@@ -102,9 +105,16 @@ def add(context: PageContext) -> None:
         api(function, api_name=function.__name__, concurrency_limit=None)
 
 
+def _order(sources: Any, **options: Any) -> TrainingRequest:  # noqa: ANN401 - it checks them
+    """A request for a training; options that are 0 or empty keep their default."""
+    return TrainingRequest(sources, **{name: value for name, value in options.items() if value})
+
+
 def _keep_upload(context: PageContext, request: gr.Request, file: Any) -> str:  # noqa: ANN401
-    path = context.uploaded_file(file["path"])  # Gradio passes a dict, despite the annotation
-    name = Path(file.get("orig_name") or path.name).name
+    values = file if isinstance(file, dict) else {}  # Gradio passes a dict, despite the annotation
+    given = check({"path": None} | values, {"path": Text, "orig_name": Text | None})
+    path = context.uploaded_file(given["path"])
+    name = Path(given.get("orig_name") or path.name).name
     return str(context.service.keep_upload(context.visitor(request), path, name))
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Body, Form, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.background import BackgroundTask
 
@@ -34,7 +35,8 @@ _FILES = {
     "Inter-SemiBold.otf": (_FONTS / "Inter-SemiBold.otf", "font/otf"),
 }
 _PRIVATE = {"cache-control": "private, no-store"}
-_Post = Annotated[str, Body(max_length=5_000)]
+_Value = Annotated[Any, Body()]
+"""A field of a JSON body; the service checks it."""
 
 
 def routes(service: Service, auth: SessionAuth) -> APIRouter:
@@ -164,9 +166,7 @@ def _add_downloads(router: APIRouter, service: Service) -> None:
 
 def _add_actions(router: APIRouter, service: Service) -> None:
     @router.post("/do/favourite")
-    def favourite(
-        request: Request, bot: Annotated[str, Body()], text: _Post, on: Annotated[bool, Body()]
-    ) -> Response:
+    def favourite(request: Request, bot: _Value, text: _Value, on: _Value) -> Response:
         def respond() -> Response:
             service.favourite(_visitor(request).id, bot, text, on)
             return JSONResponse({"on": on})
@@ -174,14 +174,20 @@ def _add_actions(router: APIRouter, service: Service) -> None:
         return _handle_errors(respond)
 
     @router.post("/do/picture")
-    def picture(
-        request: Request, bot: Annotated[str, Body()], text: _Post, prompt: _Post = ""
-    ) -> Response:
+    def picture(request: Request, bot: _Value, text: _Value, prompt: _Value = "") -> Response:
         def respond() -> Response:
             service.set_picture(_visitor(request).id, bot, text, prompt)
             return JSONResponse({"done": True})
 
         return _handle_errors(respond)
+
+
+def explain_invalid_request(request: Request, error: Exception) -> Response:
+    """Answer a request that lacks a field. The values aren't repeated: one may be a password."""
+    del request
+    faults = error.errors() if isinstance(error, RequestValidationError) else ()
+    names = ", ".join(sorted({str(fault["loc"][-1]) for fault in faults}))
+    return _error(f"Missing or invalid in this request: {names[:200]}.", 400)
 
 
 def _handle_errors(respond: Callable[[], Response]) -> Response:

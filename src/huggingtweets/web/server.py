@@ -94,9 +94,10 @@ def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an AS
     _configure_gradio(options)
     import gradio as gr
     from fastapi import FastAPI
+    from fastapi.exceptions import RequestValidationError
 
     from huggingtweets.web.pages.site import build
-    from huggingtweets.web.routes import routes
+    from huggingtweets.web.routes import explain_invalid_request, routes
 
     auth = SessionAuth(
         service.secret(),
@@ -106,6 +107,7 @@ def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an AS
     )
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(RequestValidationError, explain_invalid_request)
     app.include_router(routes(service, auth))
     with warnings.catch_warnings():  # Gradio warns that server-side rendering is off, as intended
         warnings.simplefilter("ignore", UserWarning)

@@ -54,7 +54,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         return first_picker + second_picker if bots else first_picker
 
     def write(
-        request: gr.Request, prompt: str, temperature: float, length: float
+        request: gr.Request, prompt: str, temperature: float, length: int
     ) -> Iterator[tuple[str, str, str]]:
         visitor = context.visitor(request)
         try:
@@ -69,7 +69,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
                         prompt or "",
                         _N,
                         temperature,
-                        int(length),
+                        length,
                         client=context.client(request),
                     )
                 )

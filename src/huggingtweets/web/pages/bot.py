@@ -100,8 +100,8 @@ def _publish(context: PageContext, note: gr.HTML) -> None:
             address = context.service.publish(
                 context.visitor(request),
                 context.query_param(request, "name"),
-                repo.strip(),
-                token.strip(),
+                repo,
+                token,
                 private,
                 consent,
             )

@@ -48,7 +48,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         return components.bot_picker(bots, chosen, lambda name: link_to("play", bot=name))
 
     def write(
-        request: gr.Request, prompt: str, temperature: float, length: float
+        request: gr.Request, prompt: str, temperature: float, length: int
     ) -> Iterator[tuple[str, str]]:
         visitor = context.visitor(request)
         try:
@@ -60,7 +60,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
                 prompt or "",
                 _N,
                 temperature,
-                int(length),
+                length,
                 client=context.client(request),
             )
             yield "", post_list.html()

@@ -222,18 +222,27 @@ def _add_listeners(
         option.submit(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
 
 
-def _request(chosen: Chosen, options: tuple[Value, ...]) -> TrainingRequest:
-    base, recipe, epochs, name, author, speaker, own = options
+def _request(chosen: Chosen, options: tuple[Any, ...]) -> TrainingRequest:
+    """The request for the chosen sources; it refuses values that the page can't send.
+
+    Raises:
+        InputError: an option is invalid.
+    """
+    base, recipe, epochs, name, author, speaker, own = map(_strip, options)
     return TrainingRequest(
         sources=chosen.specs,
-        base=str(base or ""),
-        recipe=str(recipe or "fast"),
-        epochs=int(epochs or 0) or None,
-        name=str(name or "").strip() or None,
-        author=str(author or "").strip() or None,
-        speaker=str(speaker or "").strip() or None,
-        i_am_the_author=bool(own),
+        base=base or "",
+        recipe=recipe or "fast",
+        epochs=epochs or None,
+        name=name or None,
+        author=author or None,
+        speaker=speaker or None,
+        i_am_the_author=own or False,
     )
+
+
+def _strip(value: Any) -> Any:  # noqa: ANN401 - whatever the page sent
+    return value.strip() if isinstance(value, str) else value
 
 
 def _error(chosen: Chosen, text: str) -> list[Any]:
