@@ -4,12 +4,13 @@ r"""How similar bots are to their authors: the project's main quality benchmark.
         --markdown docs/benchmarks.md --samples docs/lab/samples.md
 
 One bot is trained for each author (17 by default, a minute or two each) and measured beside its
-anchors: the untouched base, PPMd, markovify, real posts. With --json each finished author is saved,
-and the same command continues an interrupted benchmark; table, plot and samples are made from the
-file without training. ``--quick`` tests the whole command in a minute.
+anchors: the untouched base, a compressor, a Markov chain, real posts. With --json each finished
+author is saved, and the same command continues an interrupted benchmark; table, plot and samples
+are made from the file without training. ``--quick`` tests the whole command in a minute.
 
 With several bases, each has its own table and files, whose names include the base's name.
-``--beside FILE.json`` adds the tables and posts of a base measured before.
+``--beside FILE.json`` adds the tables and posts of a base measured before. ``--anchors`` trains
+nothing: it measures the compressor anew for what --json and --beside hold, and writes the files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
-from benchmarks.likeness_measure import Plan, fingerprint, identity, make_and_measure, slug
+from benchmarks.likeness_measure import (
+    Plan,
+    fingerprint,
+    identity,
+    make_and_measure,
+    slug,
+    with_new_anchors,
+)
 from benchmarks.likeness_results import DEMO, Result, Results, Setup, load_results, read_results
 
 from benchmarks import likeness_pictures as pictures
@@ -68,6 +76,9 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.markdown:
         tables.check_markers(chosen.markdown)
     others = [read_results(file) for file in chosen.beside]
+    if chosen.anchors:
+        renew_anchors(chosen, others)
+        return
     plan = planned(chosen)
     peers = PEERS if chosen.peers else ()
     asked = list(dict.fromkeys([*(chosen.base or [language_model.POCKET]), *peers]))
@@ -91,13 +102,37 @@ def run(chosen: argparse.Namespace) -> None:
             plot = own_file(chosen.plot, base, several=several)
             files.write_text(plot, pictures.dots(results))
     print("\n" + tables.NOTES.replace("\\*", "*"))
+    write_documents(chosen, [*all_results, *others])
+
+
+def renew_anchors(chosen: argparse.Namespace, others: list[Results]) -> None:
+    """Measure the compressor anew for the results of files, and write what is made from them.
+
+    Raises:
+        InputError: --json is missing, or the posts of a result are not what they were.
+    """
+    if chosen.json is None:
+        raise InputError("--anchors needs --json FILE, the results to go on from.")
+    own = read_results(chosen.json)
+    for file, results in zip([chosen.json, *chosen.beside], [own, *others], strict=True):
+        results.reports = [
+            with_new_anchors(found, results.setup, chosen.data) for found in results.reports
+        ]
+        files.write_json(file, results.to_json())
+    if chosen.plot:
+        files.write_text(chosen.plot, pictures.dots(own))
+    write_documents(chosen, [own, *others])
+
+
+def write_documents(chosen: argparse.Namespace, all_results: Sequence[Results]) -> None:
+    """Write the tables, the posts and the card that were asked for."""
     if chosen.markdown:
-        tables.put_markdown(chosen.markdown, [*all_results, *others])
+        tables.put_markdown(chosen.markdown, all_results)
     if chosen.samples:
-        shown = texts.samples([*all_results, *others], chosen.sample_authors)
+        shown = texts.samples(all_results, chosen.sample_authors)
         files.write_text(chosen.samples, shown)
     if chosen.card:
-        texts.put_card(chosen.card, [*all_results, *others], chosen.sample_authors)
+        texts.put_card(chosen.card, all_results, chosen.sample_authors)
 
 
 def measured(
@@ -206,6 +241,7 @@ def _options() -> argparse.ArgumentParser:
     add("--sample-authors", nargs="+", metavar="AUTHOR", default=list(SAMPLE_AUTHORS))
     add("--beside", type=Path, action="append", default=[], metavar="FILE.json")
     add("--card", type=Path, metavar="README.md", help="put the results into the base's card")
+    add("--anchors", action="store_true", help="only measure the compressor of files anew")
     add("--quick", action="store_true", help=f"NASA's first {QUICK_POSTS} posts, one epoch")
     return parser
 

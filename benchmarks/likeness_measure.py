@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,14 @@ from benchmarks.likeness_results import Result
 
 from huggingtweets import pipeline
 from huggingtweets.data import batching
+from huggingtweets.errors import InputError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.evaluation.markov import markov_posts
-from huggingtweets.evaluation.ppm import ppmd_stream_bits_per_byte
+from huggingtweets.evaluation.ppm import (
+    compressor_bits_per_byte,
+    compressor_stream_bits_per_byte,
+)
+from huggingtweets.evaluation.report import COMPRESSOR
 from huggingtweets.generation import bots
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.nn import bases, language_model
@@ -83,14 +88,62 @@ def _result(made: RunFolder, source: dict[str, str | None]) -> Result:
         report=LikenessReport.from_json(json.loads(made.report_json.read_text("utf-8"))),
         seconds=record.seconds["train"],
         tokens_per_second=round(trained["tokens"] / trained["seconds"], 1),
-        ppmd_stream=ppmd_stream_bits_per_byte(train, held_out),
+        compressor_stream=compressor_stream_bits_per_byte(train, held_out),
         source=source,
         samples=sampled(made, train),
     )
 
 
+def with_new_anchors(found: Result, setup: Setup, data: Path) -> Result:
+    """The same result with the compressor measured anew on the same posts; nothing is trained.
+
+    Args:
+        found: one author's result.
+        setup: of the results that it is from.
+        data: folder that holds the source, at any depth.
+
+    Raises:
+        InputError: the source is not there or not the same, or gives other posts than it did.
+    """
+    sources = [
+        file for file in data.rglob(str(found.source["name"])) if identity(file) == found.source
+    ]
+    if not sources:
+        raise InputError(f"{data} lacks the file that {found.name} was measured on.")
+    with _first_posts(sources[0], setup.posts) as posts:
+        kept = batching.split(pipeline.curate([posts]).kept, holdout=setup.holdout)
+    sizes = found.report.sizes
+    train, held_out = (
+        [
+            text
+            for texts in batching.texts_by_author(kept, part, found.report.authors).values()
+            for text in texts
+        ]
+        for part in ("train", "held_out")
+    )
+    train = train[-sizes.train :]  # a run with a time limit trains on the newest
+    if (len(train), _size(held_out)) != (sizes.train, sizes.held_out_bytes):
+        raise InputError(
+            f"{sources[0]} gives other posts of {found.name} than it did; train again."
+        )
+    bits = replace(
+        found.report.bits_per_byte,
+        compressor=compressor_bits_per_byte(train, held_out),
+        compressor_name=COMPRESSOR,
+    )
+    return replace(
+        found,
+        report=replace(found.report, bits_per_byte=bits),
+        compressor_stream=compressor_stream_bits_per_byte(train, held_out),
+    )
+
+
+def _size(posts: Sequence[str]) -> int:
+    return sum(len(post.encode()) + 1 for post in posts)
+
+
 def sampled(made: RunFolder, train: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Unpicked posts of the bot and of markovify: the first ones of seed 0, copies marked.
+    """Unpicked posts of the bot and of a Markov chain: the first ones of seed 0, copies marked.
 
     They are kept for every author, so that --sample-authors can be named afterwards.
     """
@@ -105,7 +158,7 @@ def sampled(made: RunFolder, train: list[str]) -> dict[str, list[dict[str, Any]]
         {"text": text, "prompt": "", "copied": index.is_copy(text)}
         for text in markov_posts(train, 2 * SAMPLES_EACH, 0)
     ]
-    return {"bot": ours, "markovify": theirs}
+    return {"bot": ours, "markov": theirs}
 
 
 def fingerprint(base: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.likeness_results import Result, Results
 
-_KINDS = ("bot", "PPMd, one stream", "untouched base")
+_KINDS = ("bot", "compressor, one stream", "untouched base")
 # Told apart without colour too: each has a shape of its own.
 _COLOURS = ("#0a6ebd", "#d9822b", "#8a8f98")
 _SHAPES = ("circle", "diamond", "square")
@@ -15,7 +15,7 @@ _INK, _GRID = "#24292f", "#e3e6ea"
 
 
 def dots(results: Results) -> str:
-    """Draw one row an author as SVG: base, PPMd and bot, the bot with the fewest bits on top.
+    """Draw one row an author as SVG: base, compressor and bot, the bot with the fewest bits on top.
 
     On a white ground, because it stands in a document and not in a page with a scheme of its own.
     """
@@ -73,7 +73,7 @@ def dots(results: Results) -> str:
 
 def _dots_of(result: Result) -> list[dict[str, Any]]:
     bits = result.report.bits_per_byte
-    values = (bits.bot, result.ppmd_stream, bits.base)
+    values = (bits.bot, result.compressor_stream, bits.base)
     return [
         {"author": result.name, "kind": kind, "bits": value}
         for kind, value in zip(_KINDS, values, strict=True)

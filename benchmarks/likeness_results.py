@@ -42,15 +42,16 @@ class Result:
         report: its likeness report.
         seconds: spent training, measuring each epoch included.
         tokens_per_second: of real text, over those seconds.
-        ppmd_stream: bits per byte of PPMd that goes on learning through the held-out posts.
+        compressor_stream: bits per byte of the compressor that goes on learning through the
+            held-out posts; of PPMd where the report says so.
         source: name and, of a file, SHA-256 of what the posts were read from.
-        samples: unpicked posts, ``bot`` and ``markovify``.
+        samples: unpicked posts, ``bot`` and ``markov``.
     """
 
     report: LikenessReport
     seconds: float
     tokens_per_second: float
-    ppmd_stream: float | None
+    compressor_stream: float | None
     source: Mapping[str, str | None]
     samples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
@@ -69,7 +70,7 @@ class Result:
         ours = {
             "seconds": self.seconds,
             "tokens_per_second": self.tokens_per_second,
-            "ppmd_stream": self.ppmd_stream,
+            "compressor_stream": self.compressor_stream,
             "test_only": self.test_only,
             "source": dict(self.source),
             "samples": {who: list(posts) for who, posts in self.samples.items()},
@@ -78,14 +79,17 @@ class Result:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
-        """Rebuild what :meth:`to_json` gave."""
+        """Rebuild what :meth:`to_json` gave, also with the names of older files."""
+        samples = {
+            "markov" if who == "markovify" else who: posts for who, posts in data["samples"].items()
+        }
         return cls(
             LikenessReport.from_json(data),
             data["seconds"],
             data["tokens_per_second"],
-            data["ppmd_stream"],
+            data["ppmd_stream"] if "ppmd_stream" in data else data["compressor_stream"],
             data["source"],
-            data["samples"],
+            samples,
         )
 
 

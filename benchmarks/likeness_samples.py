@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 _LAST_HEADING = "## What it must not be used for"
-_CARD_COLUMNS = ("author", "posts", "base", "bot", "PPMd, each post alone", "gain", "copied")
+_CARD_COLUMNS = ("author", "posts", "base", "bot", "compressor, each post alone", "gain", "copied")
 _WARNING = (
     "Written by AI bots: **nobody named here said or wrote any of this**, and most of it is untrue."
 )
 _HOW = (
     "The first posts of seed 0, without selection: ten that begin with the prompt *My dream is*, "
-    "ten without a prompt. Markovify takes no prompt. **(copy)** marks posts that the copy rule "
-    "catches; when a bot is used, such posts are replaced."
+    "ten without a prompt. The Markov chain takes no prompt. **(copy)** marks posts that the copy "
+    "rule catches; when a bot is used, such posts are replaced."
 )
 
 
 def samples(all_results: Sequence[Results], authors: Sequence[str]) -> str:
-    """A Markdown document of unpicked posts: those of each base's bot, then markovify's.
+    """A Markdown document of unpicked posts: those of each base's bot, then the Markov chain's.
 
     Args:
-        all_results: of one base each; markovify's posts are those of the first.
+        all_results: of one base each; the Markov chain's posts are those of the first.
         authors: who is shown; those without a result are left out.
     """
     parts = ["# Unpicked posts", _WARNING, _HOW, *_tables(all_results, authors)]
@@ -94,13 +94,13 @@ def _of(results: Results, author: str) -> Result | None:
 
 def _table(author: str, names: Sequence[str], found: Sequence[Result | None]) -> str:
     columns = [list(result.samples.get("bot", ())) if result else [] for result in found]
-    columns.append(list(found[0].samples.get("markovify", ())) if found[0] else [])
+    columns.append(list(found[0].samples.get("markov", ())) if found[0] else [])
     longest = max(map(len, columns))
     rows = [
         " | ".join(_cell(column[i]) if i < len(column) else "–" for column in columns)
         for i in range(longest)
     ]
-    heads = [*(f"bot from `{name}`" for name in names), "markovify"]
+    heads = [*(f"bot from `{name}`" for name in names), "Markov chain"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *(f"| {r} |" for r in rows)]
     summary = f"<details><summary>{html.escape(author)}</summary>"
     return "\n\n".join([summary, "\n".join(lines), "</details>"])

@@ -32,17 +32,17 @@ class Column:
     form: Callable[[Value], str]
 
 
-def gain(result: Result, ppmd: Value) -> Value:
-    """Share of PPMd's bits that the bot saves."""
-    return None if not ppmd else 1 - result.report.bits_per_byte.bot / ppmd
+def gain(result: Result, compressor: Value) -> Value:
+    """Share of the compressor's bits that the bot saves."""
+    return None if not compressor else 1 - result.report.bits_per_byte.bot / compressor
 
 
 def _alone(result: Result) -> Value:
-    return gain(result, result.report.bits_per_byte.ppmd)
+    return gain(result, result.report.bits_per_byte.compressor)
 
 
 def _stream(result: Result) -> Value:
-    return gain(result, result.ppmd_stream)
+    return gain(result, result.compressor_stream)
 
 
 def _taken(who: str) -> Callable[[Result], Value]:
@@ -63,12 +63,12 @@ COLUMNS = (
     Column("posts", lambda r: r.report.sizes.train + r.report.sizes.held_out, _WHOLE),
     Column("base", lambda r: r.report.bits_per_byte.base, _BITS),
     Column("bot", lambda r: r.report.bits_per_byte.bot, _BITS),
-    Column("PPMd, each post alone", lambda r: r.report.bits_per_byte.ppmd, _BITS),
+    Column("compressor, each post alone", lambda r: r.report.bits_per_byte.compressor, _BITS),
     Column("gain", _alone, _GAIN),
-    Column("PPMd, one stream", lambda r: r.ppmd_stream, _BITS),
+    Column("compressor, one stream", lambda r: r.compressor_stream, _BITS),
     Column("gain", _stream, _GAIN),
     Column("copied", lambda r: r.report.copied.bot, percent),
-    Column("markovify", lambda r: r.report.copied.markovify, percent),
+    Column("Markov chain", lambda r: r.report.copied.markov, percent),
     Column("distinct-2", lambda r: r.report.diversity.distinct_2.bot, percent),
     Column("real", lambda r: r.report.diversity.distinct_2.held_out, percent),
     Column("taken for author", _taken("bot"), percent),
@@ -129,13 +129,13 @@ def described(results: Results) -> str:
 NOTES = """\
 \\* test only: never used to choose a setting.
 
-Base, bot and PPMd are bits per byte of the held-out posts, lower is better; *gain* is the share of
-bits that the bot saves against the PPMd column before it. PPMd (order 8) has read the training
-posts. It gets *each post alone*, as the bot does (a sample of 50 to 200 posts), or all of them in
-*one stream*, and then it also learns from the held-out posts, unlike the bot. The bot's weights are
-those of the best epoch or interpolation point, chosen on the same held-out posts. *Taken for
-author* is the share that a classifier of spelling and words attributes to the author; it does not
-judge sense."""
+Base, bot and compressor are bits per byte of the held-out posts, lower is better; *gain* is the
+share of bits that the bot saves against the compressor column before it. The compressor (PPM, order
+12) has read the training posts. It gets *each post alone*, as the bot does, or all of them in *one
+stream*, and then it also learns from the held-out posts, unlike the bot. *Markov chain* is the
+copied share of a chain of word pairs. The bot's weights are those of the best epoch or
+interpolation point, chosen on the same held-out posts. *Taken for author* is the share that a
+classifier of spelling and words attributes to the author; it does not judge sense."""
 
 
 def markdown(all_results: Sequence[Results]) -> str:

@@ -118,7 +118,7 @@ run_plots.training(run)
 # ## 4. Evaluate
 #
 # *Bits per byte* measures how well the bot predicts posts it never saw; a random guess has 8.
-# It is compared with the untouched base, and with PPMd, a compressor that read the same posts. The
+# It is compared with the untouched base, and with a compressor that read the same posts. The
 # other lines say how much the bot copies and repeats itself, and how often it is taken for the author.
 
 # %%

@@ -35,11 +35,11 @@ from huggingtweets.training.recipe import FAST
 SETUP = Setup({"name": "pocket", "sha256": "ab" * 32}, asdict(FAST), 0.2)
 
 
-def make_result(author: str, bot: float, ppmd: float = 2.0, **changes: Any) -> Result:  # noqa: ANN401 - fields
+def make_result(author: str, bot: float, compressor: float = 2.0, **changes: Any) -> Result:  # noqa: ANN401 - fields
     report = LikenessReport(
         authors=(author,),
         sizes=Sizes(800, 200, 20_000, 200),
-        bits_per_byte=BitsPerByte(bot, bot + 0.5, ppmd),
+        bits_per_byte=BitsPerByte(bot, bot + 0.5, compressor),
         copied=Copied(0.0, 0.4),
         longest_copied_run=LongestCopiedRun(5, 20, "a", "b"),
         diversity=DiversityPair(BotVsHeldOut(0.9, 0.8), BotVsHeldOut(0.0, 0.01)),
@@ -49,7 +49,7 @@ def make_result(author: str, bot: float, ppmd: float = 2.0, **changes: Any) -> R
     values: dict[str, Any] = {
         "seconds": 60.0,
         "tokens_per_second": 4400.0,
-        "ppmd_stream": ppmd - 0.2,
+        "compressor_stream": compressor - 0.2,
         "source": {"name": f"{author}.parquet", "sha256": author},
     }
     return Result(report, **(values | changes))
@@ -91,9 +91,9 @@ def test_a_row_has_both_gains_and_marks_test_only_authors() -> None:
 
 def test_a_missing_measurement_is_a_dash() -> None:
     whole = make_result("NASA", 1.5)
-    bits = replace(whole.report.bits_per_byte, ppmd=None)
+    bits = replace(whole.report.bits_per_byte, compressor=None)
     report = replace(whole.report, bits_per_byte=bits, taken_for_author=None)
-    line = likeness_tables.row(replace(whole, report=report, ppmd_stream=None))
+    line = likeness_tables.row(replace(whole, report=report, compressor_stream=None))
     assert cells(line).count("–") == 7
     assert cells(likeness_tables.medians([replace(whole, report=report)])[0])[4] == "–"
 
@@ -143,20 +143,20 @@ def test_the_plot_has_a_row_per_author_best_first() -> None:
     assert [t for t in texts if t in ("NASA", "SenSanders*", "RepJeffries")] == [
         "RepJeffries", "SenSanders*", "NASA"
     ]  # fmt: skip
-    assert {"bot", "PPMd, one stream", "untouched base"} <= set(texts)
+    assert {"bot", "compressor, one stream", "untouched base"} <= set(texts)
     assert "bits per byte of held-out posts (lower is better)" in texts
 
 
 def with_posts(base: str, *texts: str) -> Results:
     bot = [{"text": text, "copied": text == "b"} for text in texts]
-    found = results(make_result("NASA", 1.0, samples={"bot": bot, "markovify": [{"text": "#m"}]}))
+    found = results(make_result("NASA", 1.0, samples={"bot": bot, "markov": [{"text": "#m"}]}))
     return replace(found, setup=replace(SETUP, base={"name": base, "sha256": None}))
 
 
 def test_samples_are_side_by_side_with_markup_escaped() -> None:
     found = with_posts("pocket", "My *dream* is | <b>\nyou", "b")
     text = likeness_samples.samples([found, with_posts("some/first", "c")], ["NASA", "nobody"])
-    assert "| bot from `pocket` | bot from `first` | markovify |" in text
+    assert "| bot from `pocket` | bot from `first` | Markov chain |" in text
     assert r"| My \*dream\* is \| \<b\> you | c | \#m |" in text
     assert "| b **(copy)** | – | – |" in text
     assert text.count("<details>") == text.count("</details>") == 1
@@ -170,7 +170,7 @@ def test_results_are_added_to_the_card_of_a_base(tmp_path: Path) -> None:
     text = card.read_text()
     assert text.startswith("# A base\n\nread\n\n## Results\n")
     assert text.endswith("## What it must not be used for\n\nposing\n")
-    assert "| author | posts | base | bot | PPMd, each post alone | gain | copied |" in text
+    assert "| author | posts | base | bot | compressor, each post alone | gain | copied |" in text
     assert "| NASA | 1,000 | 1.500 | 1.000 | 2.000 | +50.0 % | 0 % |" in text
     assert "| other |" in text
     assert "| one |" not in text

@@ -38,7 +38,14 @@ def baker(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
 def test_table(cli: CommandLine, finished: Path, baker: RunFolder) -> None:
     outcome = cli("compare", finished, baker.path)
     assert outcome.code == 0, outcome.err
-    for text in ("bits per byte", "PPMd", "@gardener", "@baker", "copied", "Hardest to predict"):
+    for text in (
+        "bits per byte",
+        "compressor",
+        "@gardener",
+        "@baker",
+        "copied",
+        "Hardest to predict",
+    ):
         assert text in outcome.out
     assert "--same-size compares them" in outcome.out
     assert "3." in outcome.out.split("times the text")[0][-6:]

@@ -15,7 +15,7 @@ from huggingtweets.comparison.compare import compare
 from huggingtweets.comparison.result import AuthorComparison, Comparison, ordered
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation import LikenessReport
-from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
+from huggingtweets.evaluation.ppm import compressor_bits_per_byte
 from huggingtweets.pipeline import TrainOptions
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -58,7 +58,7 @@ def test_numbers_come_from_the_runs(runs: dict[str, RunFolder]) -> None:
         one, report, kept = found[author], report_of(runs[name]), runs[name].table("kept")
         bits = one.bits_per_byte
         assert (bits.bot, bits.base) == (report.bits_per_byte.bot, report.bits_per_byte.base)
-        assert bits.ppmd == report.bits_per_byte.ppmd
+        assert bits.compressor == report.bits_per_byte.compressor
         assert bits.gain == pytest.approx((bits.base - bits.bot) / bits.base)
         train = kept.filter(pl.col("split") == "train")["text"].to_list()
         assert (one.size.posts, one.size.characters) == (len(train), sum(map(len, train)))
@@ -95,7 +95,9 @@ def test_authors_of_one_bot_are_compared(runs: dict[str, RunFolder]) -> None:
         assert one.bits_per_byte.bot == report.bits_per_byte.by_author[one.author].bot
         own = kept.filter(pl.col("author") == one.author)
         parts = [own.filter(pl.col("split") == part)["text"] for part in ("train", "held_out")]
-        assert one.bits_per_byte.ppmd == ppmd_bits_per_byte(*(part.to_list() for part in parts))
+        assert one.bits_per_byte.compressor == compressor_bits_per_byte(
+            *(part.to_list() for part in parts)
+        )
         assert one.size.posts == len(parts[0])
 
 
@@ -172,7 +174,7 @@ def test_plot_has_authors_but_no_posts(runs: dict[str, RunFolder]) -> None:
     drawn = comparison.plot().svg()
     for label in map(comparison.label, comparison.authors):
         assert label in drawn
-    for word in ("bot", "PPMd", "untouched base", "AI bot"):
+    for word in ("bot", "compressor", "untouched base", "AI bot"):
         assert word in drawn
     assert "equal text" not in drawn
     assert not [post for post in runs["a"].table("kept")["text"] if post in drawn]
@@ -182,7 +184,7 @@ def test_json_has_all_numbers(runs: dict[str, RunFolder]) -> None:
     told = json.loads(json.dumps(compare([runs["a"].path, runs["b"].path]).to_json()))
     assert len(told["authors"]) == 2
     one = told["authors"][0]
-    assert set(one["bits_per_byte"]) == {"bot", "base", "ppmd", "gain", "standard_error"}
+    assert set(one["bits_per_byte"]) == {"bot", "base", "compressor", "gain", "standard_error"}
     assert one["size"]["posts"] > 0
     assert one["same_size"] is None
 

@@ -47,9 +47,9 @@ def test_no_markov_posts_are_no_number(tiny_base: Path) -> None:
     judge = language_model.load(tiny_base)
     posts = made_up_posts(10)
     shares = sense.compare(judge, posts, posts, [], 0)
-    assert shares.markovify is None
+    assert shares.markov is None
     assert shares.bot == shares.held_out
-    assert set(asdict(shares)) == {"bot", "held_out", "markovify", "shuffled"}
+    assert set(asdict(shares)) == {"bot", "held_out", "markov", "shuffled"}
 
 
 def test_small_machines_have_no_judge(monkeypatch: pytest.MonkeyPatch) -> None:

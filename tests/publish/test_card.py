@@ -173,7 +173,7 @@ def test_body_has_all_figures_of_the_run() -> None:
         "| steps | 1,234 |",
         "| learning rate | 0.001 |",
         "| epochs run | 2 |",
-        "| bits per byte | 1.736 | base 2.325 · PPMd 1.929 | lower is better |",
+        "| bits per byte | 1.736 | base 2.325 · compressor 1.929 | lower is better |",
     ):
         assert row in card
     assert "9.0 s" not in card  # duration of the evaluation, which varies

@@ -154,7 +154,13 @@ def show(screen: ConsoleOutput, comparison: "Comparison") -> None:
 
 def _predictability(comparison: "Comparison") -> "Table":
     equal = comparison.has_same_size
-    headings = ["bits per byte", "base", "gain", "PPMd", *(["equal text", "gain"] if equal else [])]
+    headings = [
+        "bits per byte",
+        "base",
+        "gain",
+        "compressor",
+        *(["equal text", "gain"] if equal else []),
+    ]
     rows = []
     for author in comparison.authors:
         row = _bits(author.bits_per_byte)
@@ -185,7 +191,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
 
 
 def _show_as_list(screen: ConsoleOutput, comparison: "Comparison") -> None:
-    names = ["bits per byte", "base", "gain", "PPMd"]
+    names = ["bits per byte", "base", "gain", "compressor"]
     facts = ["posts", "chars", "tokens", "length", "copied", "new", "taken", "trained"]
     for author in comparison.authors:
         screen.heading(comparison.label(author))
@@ -197,8 +203,8 @@ def _show_as_list(screen: ConsoleOutput, comparison: "Comparison") -> None:
 
 
 def _bits(bits: "Bits") -> list[str]:
-    ppmd = "–" if bits.ppmd is None else f"{bits.ppmd:.3f}"
-    return [f"{bits.bot:.3f}", f"{bits.base:.3f}", _percent(bits.gain), ppmd]
+    compressor = "–" if bits.compressor is None else f"{bits.compressor:.3f}"
+    return [f"{bits.bot:.3f}", f"{bits.base:.3f}", _percent(bits.gain), compressor]
 
 
 def _numbers(author: "AuthorComparison") -> list[str]:

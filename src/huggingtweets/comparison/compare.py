@@ -13,7 +13,8 @@ from huggingtweets.comparison.result import AuthorComparison, Bits, Comparison, 
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation import LikenessReport
-from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
+from huggingtweets.evaluation.ppm import compressor_bits_per_byte
+from huggingtweets.evaluation.report import COMPRESSOR
 from huggingtweets.generation import bots
 from huggingtweets.generation.copy_index import CopyIndex, words
 
@@ -118,14 +119,18 @@ def _check_complete(run: RunFolder, report: LikenessReport, kept: pl.DataFrame) 
 
 
 def _bits(report: LikenessReport, author: str, kept: pl.DataFrame) -> Bits:
-    """Return an author's bits per byte; PPMd's are measured here if there are several authors."""
-    pair, ppmd = report.bits_per_byte.by_author[author], report.bits_per_byte.ppmd
-    if len(report.authors) > 1:
+    """Return an author's bits per byte.
+
+    The compressor's are measured here if the report has those of several authors, or of PPMd.
+    """
+    bits = report.bits_per_byte
+    pair, compressor = bits.by_author[author], bits.compressor
+    if len(report.authors) > 1 or bits.compressor_name != COMPRESSOR:
         train, held_out = (
             batching.texts_by_author(kept, part, [author])[author] for part in ("train", "held_out")
         )
-        ppmd = ppmd_bits_per_byte(train, held_out)
-    return Bits(pair.bot, pair.base, ppmd)
+        compressor = compressor_bits_per_byte(train, held_out)
+    return Bits(pair.bot, pair.base, compressor)
 
 
 def _size(kept: pl.DataFrame, tokens: _Tokens) -> Size:

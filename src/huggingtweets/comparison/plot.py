@@ -1,10 +1,10 @@
-"""A dot plot of the compared authors: bot, PPMd and untouched base in a row."""
+"""A dot plot of the compared authors: bot, compressor and untouched base in a row."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets.plots.run_plots import BASE, BOT, EQUAL, PPMD, Plot
+from huggingtweets.plots.run_plots import BASE, BOT, COMPRESSOR, EQUAL, Plot
 
 if TYPE_CHECKING:
     from huggingtweets.comparison.result import AuthorComparison, Comparison
@@ -13,7 +13,7 @@ _EQUAL_TEXT = "bot, equal text"
 _KINDS = {
     "bot": (BOT, "circle"),  # shapes distinguish the kinds without colour
     _EQUAL_TEXT: (EQUAL, "triangle-up"),
-    "PPMd": (PPMD, "diamond"),
+    "compressor": (COMPRESSOR, "diamond"),
     "untouched base": (BASE, "square"),
 }
 
@@ -57,7 +57,7 @@ def _dots(label: str, author: AuthorComparison) -> list[dict[str, Any]]:
     bits = {
         "bot": author.bits_per_byte.bot,
         _EQUAL_TEXT: author.same_size.bits_per_byte.bot if author.same_size else None,
-        "PPMd": author.bits_per_byte.ppmd,
+        "compressor": author.bits_per_byte.compressor,
         "untouched base": author.bits_per_byte.base,
     }
     return [

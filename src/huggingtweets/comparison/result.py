@@ -18,11 +18,11 @@ _SPREAD = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """Held-out bits per byte of the bot, the untouched base and PPMd; lower is better."""
+    """Held-out bits per byte of the bot, the untouched base and compressor; lower is better."""
 
     bot: float
     base: float
-    ppmd: float | None
+    compressor: float | None
 
     @property
     def gain(self) -> float:

@@ -9,7 +9,7 @@ from huggingtweets.evaluation import sense
 from huggingtweets.evaluation.authorship import classify_authorship
 from huggingtweets.evaluation.diversity import compare_diversity
 from huggingtweets.evaluation.markov import markov_posts
-from huggingtweets.evaluation.ppm import ppmd_bits_per_byte
+from huggingtweets.evaluation.ppm import compressor_bits_per_byte
 from huggingtweets.evaluation.report import (
     BitsPerByte,
     BotAndBase,
@@ -65,7 +65,7 @@ def measure(
         held_out: held-out posts of each author.
         judge: the model that finds out-of-place tokens; None leaves that measure out.
         history: measurements made during training.
-        seed: seed of the bot's and markovify's posts.
+        seed: seed of the posts of the bot and of the Markov chain.
         listen: called with an event at the start of each of six parts and at the end.
     """
     from huggingtweets.generation.writer import Writer
@@ -78,14 +78,14 @@ def measure(
     generations = [post.text for post in writer.write(n=GENERATIONS)]
     _report(listen, 1, "held-out bits per byte of bot and base")
     by_author = _bits_by_author(bot, base, held_out)
-    _report(listen, 2, "held-out bits per byte of PPMd")
+    _report(listen, 2, "held-out bits per byte of a compressor")
     bits = BitsPerByte(
         bot=_mean_over_bytes([pair.bot for pair in by_author.values()], held_out),
         base=_mean_over_bytes([pair.base for pair in by_author.values()], held_out),
-        ppmd=ppmd_bits_per_byte(own, real),
+        compressor=compressor_bits_per_byte(own, real),
         by_author=by_author,
     )
-    _report(listen, 3, "copies by the bot and by markovify")
+    _report(listen, 3, "copies by the bot and by a Markov chain")
     markov = markov_posts(own, GENERATIONS, seed)
     copied, run = _copies(own, generations, markov)
     _report(listen, 4, "authorship classification")

@@ -50,9 +50,9 @@ def _plots(
     bits, copied = report.bits_per_byte, report.copied
     plots = {
         "bits": report_charts.bars(
-            [("bot", bits.bot), ("PPMd", bits.ppmd), ("base", bits.base)], ".3f"
+            [("bot", bits.bot), (bits.compressor_name, bits.compressor), ("base", bits.base)], ".3f"
         ),
-        "copied": report_charts.bars([("bot", copied.bot), ("markovify", copied.markovify)], ".1%"),
+        "copied": report_charts.bars([("bot", copied.bot), ("Markov chain", copied.markov)], ".1%"),
         "lengths": report_charts.lengths(generations, held_out),
     }
     if (shares := report.taken_for_author) is not None:
@@ -66,7 +66,7 @@ def _plots(
         kinds: list[tuple[str, float | None]] = [
             ("bot", tokens.bot),
             ("real posts", tokens.held_out),
-            ("markovify", tokens.markovify),
+            ("Markov chain", tokens.markov),
             ("shuffled words", tokens.shuffled),
         ]
         plots["sense"] = report_charts.bars(kinds, ".0%")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from huggingtweets.evaluation.diversity import Diversity
 
+COMPRESSOR = "compressor"
+"""What the reports call the model of :mod:`~huggingtweets.evaluation.ppm`."""
+
 _LABEL_WIDTH = 20
 
 
@@ -41,20 +44,41 @@ class BotAndBase:
 
 @dataclass(frozen=True, slots=True)
 class BitsPerByte:
-    """Held-out bits per byte of bot, base and PPMd (None if it can't be measured)."""
+    """Held-out bits per byte of bot, base and compressor.
+
+    Attributes:
+        bot: the fine-tuned model.
+        base: the model before fine-tuning.
+        compressor: a model of bytes (:mod:`~huggingtweets.evaluation.ppm`) with the training posts
+            as history; None if it can't be measured.
+        by_author: bot and base of each author.
+        compressor_name: what measured it: :data:`COMPRESSOR`, or ``PPMd`` in older reports.
+    """
 
     bot: float
     base: float
-    ppmd: float | None
+    compressor: float | None
     by_author: Mapping[str, BotAndBase] = field(default_factory=dict)
+    compressor_name: str = COMPRESSOR
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> BitsPerByte:
+        """Rebuild from JSON, also from that of older reports, whose compressor was PPMd."""
+        values = {
+            **data,
+            "by_author": {name: BotAndBase(**pair) for name, pair in data["by_author"].items()},
+        }
+        if "ppmd" in values:
+            values |= {"compressor": values.pop("ppmd"), "compressor_name": "PPMd"}
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """Share of unfiltered posts that are copies; None if markovify made no post."""
+    """Share of unfiltered posts that are copies; None if the Markov chain made no post."""
 
     bot: float
-    markovify: float | None
+    markov: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +87,13 @@ class LongestCopiedRun:
 
     Attributes:
         bot: number of consecutive words, over all posts of the bot.
-        markovify: the same for markovify; None if it made no post.
+        markov: the same for the Markov chain; None if it made no post.
         text: the bot's post with that run.
         source_text: the training post with that run.
     """
 
     bot: int
-    markovify: int | None
+    markov: int | None
     text: str
     source_text: str
 
@@ -181,15 +205,14 @@ class LikenessReport:
         Raises:
             KeyError, TypeError: the data is not a report.
         """
-        bits, authorship = data["bits_per_byte"], data["taken_for_author"]
-        by_author = {name: BotAndBase(**pair) for name, pair in bits["by_author"].items()}
+        authorship = data["taken_for_author"]
         diversity = {name: BotVsHeldOut(**pair) for name, pair in data["diversity"].items()}
         return cls(
             authors=tuple(data["authors"]),
             sizes=Sizes(**data["sizes"]),
-            bits_per_byte=BitsPerByte(**{**bits, "by_author": by_author}),
-            copied=Copied(**data["copied"]),
-            longest_copied_run=LongestCopiedRun(**data["longest_copied_run"]),
+            bits_per_byte=BitsPerByte.from_json(data["bits_per_byte"]),
+            copied=Copied(**_with_markov(data["copied"])),
+            longest_copied_run=LongestCopiedRun(**_with_markov(data["longest_copied_run"])),
             diversity=DiversityPair(**diversity),
             taken_for_author=Authorship(**authorship) if authorship else None,
             seed=data["seed"],
@@ -197,7 +220,9 @@ class LikenessReport:
             loss=tuple(LossPoint(**point) for point in data["loss"]),
             human=HumanJudgements(**human) if (human := data.get("human")) else None,
             loops=BotVsHeldOut(**loops) if (loops := data.get("loops")) else None,
-            out_of_place=OutOfPlace(**shares) if (shares := data.get("out_of_place")) else None,
+            out_of_place=OutOfPlace(**_with_markov(shares))
+            if (shares := data.get("out_of_place"))
+            else None,
         )
 
     def lines(self) -> list[str]:
@@ -206,7 +231,7 @@ class LikenessReport:
         Out-of-place tokens and quiz results have a line each where they were measured.
         """
         return [
-            f"{label:<{_LABEL_WIDTH}} {value:>8}  {anchors:<28}  {direction}"
+            f"{label:<{_LABEL_WIDTH}} {value:>8}  {anchors:<29}  {direction}"
             for label, value, anchors, direction in self.rows()
         ]
 
@@ -219,19 +244,19 @@ class LikenessReport:
             (
                 "bits per byte",
                 f"{bits.bot:.3f}",
-                f"base {bits.base:.3f} · PPMd {_number(bits.ppmd, '.3f')}",
+                f"base {bits.base:.3f} · {bits.compressor_name} {_number(bits.compressor, '.3f')}",
                 "lower is better",
             ),
             (
                 "copied posts",
                 percent(self.copied.bot),
-                f"markovify {percent(self.copied.markovify)}",
+                f"Markov chain {percent(self.copied.markov)}",
                 "lower is better",
             ),
             (
                 "longest copied run",
                 f"{run.bot} words",
-                f"markovify {_number(run.markovify, 'd', ' words')}",
+                f"Markov chain {_number(run.markov, 'd', ' words')}",
                 "lower is better",
             ),
             (
@@ -266,6 +291,11 @@ def _out_of_place_row(shares: OutOfPlace) -> tuple[str, str, str, str]:
         f"real {percent(shares.held_out)} · shuffled {percent(shares.shuffled)}",
         "closer is better",
     )
+
+
+def _with_markov(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of older reports, which were named for the package that made the Markov chain."""
+    return {"markov" if name == "markovify" else name: value for name, value in data.items()}
 
 
 def _quiz_row(human: HumanJudgements) -> tuple[str, str, str, str]:

@@ -46,13 +46,13 @@ class OutOfPlace:
     Attributes:
         bot: in posts that the bot writes at temperature 1.
         held_out: in the author's real held-out posts.
-        markovify: in posts of a Markov chain that are no copies; None if it made none.
+        markov: in posts of a Markov chain that are no copies; None if it made none.
         shuffled: in the held-out posts with their words in random order.
     """
 
     bot: float
     held_out: float
-    markovify: float | None
+    markov: float | None
     shuffled: float
 
 
@@ -88,7 +88,7 @@ def compare(
     return OutOfPlace(
         bot=out_of_place(judge, generated[:POSTS]),
         held_out=out_of_place(judge, real),
-        markovify=out_of_place(judge, markov[:POSTS]) if markov else None,
+        markov=out_of_place(judge, markov[:POSTS]) if markov else None,
         shuffled=out_of_place(judge, shuffle_words(real, seed)),
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
 BOT, BASE = ON_WHITE.bot, ON_WHITE.anchor
-PPMD, EQUAL = "#d9822b", "#6a3fb5"
+COMPRESSOR, EQUAL = "#d9822b", "#6a3fb5"
 _WIDTH = 480
 
 
@@ -132,9 +132,9 @@ def training(run: RunFolder) -> Plot:
 
 
 def likeness(report: LikenessReport) -> Plot:
-    """Plot held-out bits per byte of the bot, the untouched base and PPMd."""
+    """Plot held-out bits per byte of the bot, the untouched base and compressor."""
     bits = report.bits_per_byte
-    shown = {"bot": bits.bot, "PPMd": bits.ppmd, "untouched base": bits.base}
+    shown = {"bot": bits.bot, bits.compressor_name: bits.compressor, "untouched base": bits.base}
     return _bars(
         {name: value for name, value in shown.items() if value is not None},
         "Bits per byte of held-out posts (lower is better)",
@@ -170,7 +170,7 @@ def importance(shares: Mapping[str, Mapping[str, float]]) -> Plot:
                 "method:N",
                 title=None,
                 sort="descending",
-                scale=alt.Scale(range=[BOT, PPMD]),
+                scale=alt.Scale(range=[BOT, COMPRESSOR]),
             ),
         )
     )
