@@ -3,8 +3,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := .venv-tools
 
-.PHONY: demo app test quick check install lock docs site notebook clean
+.PHONY: demo app test quick check install lock docs site notebook audit sbom clean
 
 demo: $(READY)  ## make a bot of the bundled NASA posts and let it write
 	@$(BIN)/huggingtweets demo
@@ -26,10 +27,12 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog --check --check-fail-msg "Run: make docs" docs/reference.md
+	$(BIN)/python scripts/licences.py --check
 
 docs: $(READY)  ## write the generated parts of docs/ anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r docs/reference.md
 	$(BIN)/python scripts/sources_table.py
+	$(BIN)/python scripts/licences.py
 
 site: $(READY)  ## build the documentation and the Python API reference into site/
 	rm -rf site
@@ -38,12 +41,27 @@ site: $(READY)  ## build the documentation and the Python API reference into sit
 notebook: $(READY)  ## run notebooks/text/huggingtweets.py and write the .ipynb, in a few minutes
 	$(BIN)/python scripts/notebook.py
 
-lock:  ## resolve the newest fitting versions into requirements.lock
-	sh scripts/lock.sh
+lock: $(TOOLS)/.ready  ## resolve the newest fitting versions into the lock files, with hashes
+	TOOLS=$(TOOLS) sh scripts/lock.sh
 
-$(READY): requirements.lock requirements-base.lock pyproject.toml packages/huggingtweets-base/pyproject.toml scripts/install.sh
+audit: $(TOOLS)/.ready  ## look the locked versions up in PyPI's list of known vulnerabilities
+	@$(TOOLS)/bin/python -m pip index versions pip >/dev/null 2>&1 || { echo "PyPI can't be reached, so nothing was audited; run it where a network is."; exit 2; }
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements-tools.lock
+
+sbom: $(READY) $(TOOLS)/.ready  ## write dist/sbom.json, the installed packages as CycloneDX
+	@mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.json $(BIN)/python
+
+$(TOOLS)/.ready: requirements-tools.lock
+	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
+$(READY): requirements.lock requirements-cuda.lock requirements-base.lock pyproject.toml packages/huggingtweets-base/pyproject.toml scripts/install.sh
 	@sh scripts/install.sh $(VENV)
 	@touch $@
 
 clean:  ## remove what can be made again; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

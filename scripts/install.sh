@@ -1,6 +1,9 @@
 #!/bin/sh
 # Set up a virtual environment from requirements.lock: sh scripts/install.sh [.venv]
 #
+# Only files whose hash is in the lock are installed (--require-hashes). PyPI's torch for Linux needs
+# the packages of requirements-cuda.lock as well; a torch for CPUs doesn't, so they come second.
+#
 # Packages are kept as files in a cache folder, because pip can't install from its own cache without
 # an index. Afterwards, no clone on this computer needs a network.
 set -eu
@@ -25,13 +28,20 @@ if ! mkdir -p "$wheels" 2>/dev/null || [ ! -w "$wheels" ]; then
 fi
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
-from_cache() { PIP_FIND_LINKS="$wheels" pip install --no-index -r requirements.lock; }
+from_cache() {
+    for more in "" "-r requirements-cuda.lock"; do
+        PIP_FIND_LINKS="$wheels" pip install --no-index --require-hashes -r requirements.lock $more &&
+            return
+    done
+    return 1
+}
+fetch() { pip download --require-hashes -d "$wheels" -r requirements.lock "$@"; }
 
 if from_cache 2>/dev/null; then
     say "installed packages from $wheels"
 else
     say "downloading packages into $wheels; this takes a few minutes the first time"
-    pip download -r requirements.lock -d "$wheels"
+    fetch 2>/dev/null || fetch -r requirements-cuda.lock
     from_cache
 fi
 pip install --no-index --no-deps --no-build-isolation --editable .
