@@ -11,7 +11,7 @@ from tests.helpers.posts import made_up_posts, write_csv
 from huggingtweets import deletion
 from huggingtweets.errors import InputError
 from huggingtweets.privacy import deleted_posts
-from huggingtweets.storage import files
+from huggingtweets.storage import files, places
 from huggingtweets.sweep import sweep
 from huggingtweets.sweep.folder import Settings, SweepFolder
 from huggingtweets.sweep.posts import (
@@ -58,7 +58,7 @@ def swept(tmp_path: Path, config: Path) -> SweepFolder:
 
 def test_deleted_posts_leave_a_sweep_and_close_it(swept: SweepFolder) -> None:
     before = load_authors(swept.authors_file)
-    assert deletion.list_sweeps(swept.path.parent) == [swept.path]
+    assert places.sweeps(swept.path.parent) == [swept.path]
     done = deletion.forget(LEARNT | {"@bob 59"}, [], [swept.path])
     assert done.sweeps == {swept.path: 3}
     assert done.skipped == []

@@ -82,7 +82,7 @@ class TrainOptions:
         checkpoint_seconds: seconds between checkpoints.
         forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
         track: ``trackio``, ``wandb``, ``none``, or None for trackio if it is installed.
-        raw_artifacts: whether to send posts to the tracker; None sends them to trackio only.
+        raw_artifacts: whether to send the posts to the tracker, not only their number and digest.
     """
 
     base: str = field(default_factory=bases.default)
@@ -104,7 +104,7 @@ class TrainOptions:
     checkpoint_seconds: float = 30.0
     forget: frozenset[str] = frozenset()
     track: str | None = None
-    raw_artifacts: bool | None = None
+    raw_artifacts: bool = False
 
     def __post_init__(self) -> None:
         faults = []
@@ -361,7 +361,10 @@ def _prepare(
         machine=device.as_dict(),
         seconds=seconds,
     )
-    tables = {"posts": posts, "kept": kept, "dropped": curated.dropped}
+    dropped = curated.dropped
+    if options.curation.scrub:  # then nothing unscrubbed is stored
+        posts, dropped = (curation.scrubbed(t, options.curation) for t in (posts, dropped))
+    tables = {"posts": posts, "kept": kept, "dropped": dropped}
     return run_folder.create(options.out, record, tables)
 
 
@@ -392,7 +395,7 @@ def _run_remaining_stages(
         listen(event)
 
     config = run.record().config
-    tracker, raw = config.get("track") or "none", config.get("raw_artifacts")
+    tracker, raw = config.get("track") or "none", bool(config.get("raw_artifacts"))
     with run.locked(), track.following(run, tracker, listen, raw=raw):
         try:
             deletion.start_over(run)

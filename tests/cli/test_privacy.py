@@ -65,6 +65,10 @@ def test_opt_out_as_json_and_hashed(cli: CommandLine, folders: Path) -> None:
         "file": str(folders / "opt-out.txt"),
         "entries": [entry],
         "added": [entry],
+        "blocked": [],
+        "removed": [],
+        "tracked_runs": 0,
+        "out_of_reach": [],
     }
     assert json.loads(cli("opt-out", "--json").out)["added"] == []
 
@@ -177,7 +181,7 @@ def test_forget_marks_the_bot_until_it_is_trained_again(
     assert cli("train", "--resume", finished).refused("runs/me is finished")
 
 
-def test_forget_as_json(cli: CommandLine, finished: Path) -> None:
+def test_forget_as_json(cli: CommandLine, finished: Path, source: Path) -> None:
     outcome = cli("forget", f"3,999,{X}", finished, "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out) == {
@@ -188,6 +192,9 @@ def test_forget_as_json(cli: CommandLine, finished: Path) -> None:
         "tracked": {},
         "skipped": [],
         "not_remembered": ["999"],
+        "removed": [],
+        "tracked_runs": 0,
+        "out_of_reach": [f"your own file {source}"],
     }
     again = cli("forget", "999,@gardener 3")
     assert "No run, sweep or download held any of these posts." in again.out

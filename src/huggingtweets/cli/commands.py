@@ -21,6 +21,7 @@ MODULES = {
     "publish": "publish",
     "picture": "picture",
     "share": "share",
+    "delete": "privacy",
     "opt-out": "privacy",
     "forget": "privacy",
     "track": "track",

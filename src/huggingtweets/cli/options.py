@@ -109,13 +109,14 @@ Track = Annotated[
 ]
 RawArtifacts = Annotated[
     bool,
-    typer.Option("--raw-artifacts", help="Also upload the posts to the tracker, including W&B."),
+    typer.Option(
+        "--raw-artifacts",
+        help="Also send the posts to the tracker. Default: only their number and digest.",
+    ),
 ]
 NoRawArtifacts = Annotated[
     bool,
-    typer.Option(
-        "--no-raw-artifacts", help="Keep the posts out of the tracker, including trackio."
-    ),
+    typer.Option("--no-raw-artifacts", help="Keep the posts out of the tracker, the default."),
 ]
 Precision = Annotated[
     str | None,
@@ -150,12 +151,12 @@ def post_ids(text: str | None) -> frozenset[str]:
     return frozenset() if text is None else read_ids(text)
 
 
-def raw_artifacts(*, wanted: bool, unwanted: bool) -> bool | None:
-    """Combine ``--raw-artifacts`` and ``--no-raw-artifacts``; None for neither.
+def raw_artifacts(*, wanted: bool, unwanted: bool) -> bool:
+    """Combine ``--raw-artifacts`` and ``--no-raw-artifacts``, the default.
 
     Raises:
         InputError: both were given.
     """
     if wanted and unwanted:
         raise InputError("Give either --raw-artifacts or --no-raw-artifacts.")
-    return wanted if wanted or unwanted else None
+    return wanted

@@ -1,20 +1,22 @@
-"""``huggingtweets opt-out`` and ``forget``: requests of authors."""
+"""``huggingtweets delete``, ``opt-out`` and ``forget``: what people asked to be removed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from huggingtweets.cli import options
 from huggingtweets.cli.console import ConsoleOutput, command, print_json
-from huggingtweets.errors import Interrupted, StorageError
+from huggingtweets.errors import BotError, InputError, Interrupted, StorageError
 
 if TYPE_CHECKING:
     from huggingtweets.deletion import DeletionReport
+    from huggingtweets.privacy.opt_out import OptOut
 
 
 def register(app: typer.Typer) -> None:
-    """Add both commands."""
+    """Add the commands."""
+    app.command(epilog="Example: huggingtweets delete runs/me")(delete)
     app.command("opt-out", epilog="Example: huggingtweets opt-out @name name.bsky.social")(opt_out)
     app.command(epilog="Example: huggingtweets forget 1234567890123456789 --out runs")(forget)
 
@@ -33,23 +35,77 @@ def opt_out(
     hashed: Annotated[
         bool, typer.Option("--hashed", help="Store hashes instead of names.")
     ] = False,
+    out: options.Out = Path("runs"),
     as_json: options.Json = False,
 ) -> None:
-    """Show the opt-out list or add people to it. Their posts are never read or trained on."""
+    """Show the opt-out list or add people to it. Their posts and bots are never used again.
+
+    Their downloads and tracked runs on this machine are removed. Bots that imitate them are blocked
+    and named, so that you can delete them.
+    """
     from huggingtweets.privacy import opt_out as optout
 
     added = optout.add(handles, hashed=hashed) if handles else []
-    entries = sorted(optout.load().entries)
+    listed = optout.load()
+    entries = sorted(listed.entries)
+    done, blocked = _remove_opted_out(listed, out) if handles else (None, [])
     if as_json:
-        print_json({"file": str(optout.list_file()), "entries": entries, "added": added})
+        found = {"file": str(optout.list_file()), "entries": entries, "added": added}
+        details = {"blocked": [str(path) for path in blocked], **_as_json(done)} if done else {}
+        print_json(found | details)
         return
     screen = ConsoleOutput()
-    if handles:
+    if done:
         screen.say(f"{len(added):,} added, {len(entries):,} in all: {optout.list_file()}")
+        for path in blocked:
+            screen.say(
+                f"{path} holds their posts and is blocked: {command(f'delete {path}')}", "yellow"
+            )
+        _show_everywhere(screen, done)
+        _refuse_skipped(done)
         return
     screen.say(f"{len(entries):,} opted out: {optout.list_file()}")
     for entry in entries:
         screen.say(f"  {entry}")
+
+
+def delete(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run or sweep folders.", show_default=False),
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking first.")] = False,
+    keep_downloads: Annotated[
+        bool, typer.Option("--keep-downloads", help="Keep the accounts' downloaded posts.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Delete a bot with its posts, reports, tracked copies, and downloads no other run uses."""
+    from huggingtweets import deletion
+    from huggingtweets.storage.run_folder import RunFolder
+
+    screen = ConsoleOutput(quiet=as_json)
+    for path in runs:
+        if not ((path / "run.json").is_file() or (path / "sweep.json").is_file()):
+            raise InputError(f"{path} is not a run or sweep folder. Nothing was deleted.")
+    names = " and ".join(map(str, runs))
+    if not (yes or screen.can_ask):
+        raise InputError(f"There is no terminal to ask whether to delete {names}. Add --yes.")
+    if not screen.confirm(f"Delete {names}? This can't be undone.", yes=yes):
+        raise InputError("Nothing was deleted.")
+    reports = [
+        deletion.delete(RunFolder(path), keep_downloads=keep_downloads)
+        if (path / "run.json").is_file()
+        else deletion.delete_sweep(path)
+        for path in runs
+    ]
+    if as_json:
+        print_json({str(path): _as_json(done) for path, done in zip(runs, reports, strict=True)})
+        return
+    for done in reports:
+        _show_everywhere(screen, done)
+        _refuse_skipped(done)
 
 
 def forget(
@@ -76,17 +132,24 @@ def forget(
 ) -> None:
     """Remove deleted posts from runs, sweeps and downloads, and never read them again."""
     from huggingtweets import deletion
-    from huggingtweets.storage.run_folder import RunFolder, list_runs
+    from huggingtweets.storage import places
+    from huggingtweets.storage.run_folder import RunFolder
 
     lines = options.post_ids(ids)
-    sweeps = [path for path in runs or () if deletion.is_sweep(path)]
+    sweeps = [path for path in runs or () if (path / "sweep.json").is_file()]
     folders = [RunFolder(path) for path in runs or () if path not in sweeps]
     for run in folders:
         run.record()  # reports a mistyped RUN before anything is deleted
     if not runs:
-        folders, sweeps = list_runs(out), deletion.list_sweeps(out, out.parent)
+        folders, sweeps = places.runs(out), places.sweeps(out, out.parent)
     try:
-        done = deletion.forget(lines, folders, sweeps)
+        done = deletion.forget(
+            lines,
+            folders,
+            sweeps,
+            out=None if runs else out,
+            in_use=() if runs else _uploads_in_use(out),
+        )
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped. Run the same command to continue.") from error
     if as_json:
@@ -99,15 +162,71 @@ def forget(
                 "tracked": {str(run): tracker for run, tracker in done.tracked.items()},
                 "skipped": done.skipped,
                 "not_remembered": done.nowhere,
+                **_as_json(done),
             }
         )
     else:
         _show(ConsoleOutput(), done)
+    _refuse_skipped(done)
+
+
+def _uploads_in_use(out: Path) -> set[Path]:
+    """Return the visitors' uploads that an unfinished training of the web app waits for."""
+    from huggingtweets.serving.jobs import JobStore
+    from huggingtweets.storage.places import APP
+
+    orders = [job.order for job in JobStore(out / APP).unfinished() if job.order]
+    return {Path(source) for order in orders for source in order.sources}
+
+
+def _remove_opted_out(listed: "OptOut", out: Path) -> "tuple[DeletionReport, list[Path]]":
+    """Remove what is only a copy, and find the runs and sweeps that are blocked."""
+    import json
+    from contextlib import suppress
+
+    from huggingtweets import deletion
+    from huggingtweets.storage import places
+
+    blocked = []
+    for run in places.runs(out):
+        with suppress(BotError):
+            if listed.names_in(run.record()):
+                blocked.append(run.path)
+    for sweep in places.sweeps(out, out.parent):
+        with suppress(OSError, ValueError, AttributeError):
+            authors = json.loads((sweep / "sweep.json").read_text("utf-8")).get("authors", ())
+            if any(listed.contains(str(author)) for author in authors):
+                blocked.append(sweep)
+    return deletion.opt_out_copies(listed), blocked
+
+
+def _as_json(done: "DeletionReport") -> dict[str, Any]:
+    return {
+        "removed": [str(path) for path in done.removed],
+        "tracked_runs": done.tracked_runs,
+        "out_of_reach": done.out_of_reach,
+    }
+
+
+def _refuse_skipped(done: "DeletionReport") -> None:
     if done.skipped:
         raise StorageError(
             f"Not everything was deleted: {' '.join(done.skipped)} Run the same command again "
             "after fixing this."
         )
+
+
+def _show_everywhere(screen: ConsoleOutput, done: "DeletionReport") -> None:
+    """List what was removed as a whole, and what is out of reach."""
+    for path in done.removed:
+        screen.say(f"{path}: deleted")
+    if done.tracked_runs:
+        runs = "1 run" if done.tracked_runs == 1 else f"{done.tracked_runs:,} runs"
+        screen.say(f"trackio: {runs} deleted")
+    if done.out_of_reach:
+        screen.say("Out of reach; delete them yourself where they hold the posts:", "yellow")
+        for where in done.out_of_reach:
+            screen.say(f"  {where}", "yellow")
 
 
 def _show(screen: ConsoleOutput, done: "DeletionReport") -> None:
@@ -126,6 +245,7 @@ def _show(screen: ConsoleOutput, done: "DeletionReport") -> None:
         )
     for path in done.sweeps:
         screen.say(f"{path} can still be reported on, but takes no more trials.", "yellow")
+    _show_everywhere(screen, done)
     if not (done.runs or done.sweeps or done.downloads):
         screen.say("No run, sweep or download held any of these posts.")
     if done.nowhere:

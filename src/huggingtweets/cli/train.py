@@ -187,7 +187,7 @@ def train(
     if resume is not None:
         if sources:
             raise InputError("Give either SOURCE or --resume RUN: a run has its posts already.")
-        if track is not None or raw is not None:
+        if track is not None or raw_artifacts or no_raw_artifacts:
             raise InputError(
                 "--resume doesn't change how a run is tracked. Track it with: "
                 f"{command(f'track {resume}')}"

@@ -30,7 +30,7 @@ from huggingtweets.curation._options import CurationOptions
 from huggingtweets.curation._words import FEWEST_WORDS, are_short, count_words
 from huggingtweets.data.posts import SCHEMA
 
-__all__ = ["Curated", "CurationOptions", "clean", "count_words", "curate"]
+__all__ = ["Curated", "CurationOptions", "clean", "count_words", "curate", "scrubbed"]
 
 _REASONS = ("retweets", "short", "duplicates")
 _ROW = "_row"
@@ -109,6 +109,15 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
         kept=posts[rest[_ROW]].with_columns(rest["text"]),
         dropped=posts[dropped[_ROW]].with_columns(dropped["reason"], dropped["detail"]),
     )
+
+
+def scrubbed(posts: pl.DataFrame, options: CurationOptions) -> pl.DataFrame:
+    """Clean and scrub the texts of a table as read, reposts included; its rows stay.
+
+    A run with ``scrub`` stores these texts instead of those that were read.
+    """
+    authors = posts["author"].drop_nulls().unique().to_list()
+    return posts.with_columns(text=clean(posts["text"], options, authors))
 
 
 def _with_reason(reason: str, posts: pl.DataFrame, detail: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from huggingtweets import pipeline, publish
+from huggingtweets import deletion, pipeline, publish
 from huggingtweets.arguments import PostLength, Secret, Seed, Temperature, Text, checked_methods
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, OptedOutError
 from huggingtweets.generation.copy_index import words
@@ -375,8 +375,10 @@ class Service:
         with self._redact_paths(visitor):
             return publishing.publish(run, repo, token, private=private, consent=consent)
 
-    def delete(self, visitor: str, name: str) -> None:
+    def delete(self, visitor: str, name: str) -> list[str]:
         """Delete a run or waiting training of the visitor's own, with its uploads and quizzes.
+
+        Returns where copies may be that can't be deleted from here.
 
         Raises:
             BotError: the visitor has no run of this name.
@@ -389,14 +391,13 @@ class Service:
         self._quizzes.remove(run)
         for source in sources:
             self._workspaces.remove_upload(source)
+        report = deletion.DeletionReport()
         if path.exists():
-            with files.wrap_os_errors(path):
-                trash = path.with_name(f".{path.name}.deleted")
-                shutil.rmtree(trash, ignore_errors=True)
-                path.rename(trash)  # atomic, so that nobody sees a half-deleted run
-                shutil.rmtree(trash)
+            with self._redact_paths(visitor):
+                report = deletion.delete(run)
         shutil.rmtree(self._workspaces.exports(visitor, name), ignore_errors=True)
         self._trainings.remove(visitor, name)
+        return [self._workspaces.without_paths(where) for where in report.out_of_reach]
 
     def _tag(self, client: str) -> str:
         """What the queue stores of a client's address."""

@@ -31,6 +31,7 @@ from huggingtweets.errors import BotError, InputError, SourceError
 from huggingtweets.sample import sample_path
 from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE
 from huggingtweets.storage import files, run_folder
+from huggingtweets.storage.places import APP
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Workspaces:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.out = settings.out.absolute()
-        self.home = self.out / ".app"
+        self.home = self.out / APP
 
     # -- visitors and runs ---------------------------------------------------------------------
 

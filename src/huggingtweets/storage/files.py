@@ -14,6 +14,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,11 @@ _REASONS = {
     errno.EPERM: "permission denied; choose another folder",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
 }
+
+
+_LEFTOVER = re.compile(r"\..+(\.\w{8}\.tmp|\.\d+\.new|\.deleted|\.before)")
+_SECONDS_IN_USE = 600.0
+"""A temporary file that was changed within this time may belong to a running process."""
 
 
 @contextmanager
@@ -79,6 +85,38 @@ def _restrict(path: Path) -> None:
         mode = path.lstat().st_mode
         if mode & 0o077 and not stat.S_ISLNK(mode):
             path.chmod(_FOLDER_MODE if stat.S_ISDIR(mode) else _FILE_MODE)
+
+
+def leftovers(folder: Path, *, in_use: bool = False) -> list[Path]:
+    """Return what crashes left behind directly in a folder: half-written files and folders.
+
+    Args:
+        folder: to search.
+        in_use: whether a running process may be writing there, whose files are left out.
+    """
+    found = [
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if _LEFTOVER.fullmatch(path.name)
+    ]
+    newest = time.time() - _SECONDS_IN_USE
+    return sorted(p for p in found if not in_use or p.lstat().st_mtime < newest)
+
+
+def remove(path: Path) -> bool:
+    """Remove a folder or file; return whether it was there.
+
+    Raises:
+        StorageError: it can't be removed.
+    """
+    with wrap_os_errors(path):
+        if not path.is_symlink() and path.is_dir():
+            shutil.rmtree(path)
+        elif path.is_symlink() or path.exists():
+            path.unlink(missing_ok=True)
+        else:
+            return False
+    return True
 
 
 def mode_of(path: Path) -> int:
@@ -175,6 +213,19 @@ def waiting_for(folder: Path) -> Iterator[None]:
 
     with wrap_os_errors(folder), FileLock(folder / ".lock", mode=_FILE_MODE):
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder."""
+    from filelock import Timeout
+
+    try:
+        with file_lock(folder):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that can't be written can't be in use
+        return False
 
 
 def file_lock(folder: Path) -> FileLock:

@@ -217,26 +217,25 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the run against other processes, and make it private if it isn't.
+        """Lock the run against other processes, make it private, and remove a crash's leftovers.
 
         Raises:
             StorageError: another process holds the lock.
         """
         with files.locked(self.path):
             files.make_private(self.path)
+            self.remove_leftovers(in_use=True)
             yield
+
+    def remove_leftovers(self, *, in_use: bool = False) -> None:
+        """Remove half-written files and folders; ``in_use`` spares those that may be new."""
+        for folder in (self.path, *(path for path in self.path.iterdir() if path.is_dir())):
+            for left in files.leftovers(folder, in_use=in_use):
+                files.remove(left)
 
     def is_live(self) -> bool:
         """Whether a process is working on this run."""
-        from filelock import Timeout
-
-        try:
-            with files.file_lock(self.path):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # a folder that can't be written can't be in use
-            return False
+        return files.is_locked(self.path)
 
     def display_state(self) -> str:
         """Return the state for users: an unfinished run in use by no process was interrupted."""

@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m huggingtweets.track")
     parser.add_argument("run", type=Path)
     parser.add_argument("--to", required=True)
-    parser.add_argument("--raw-artifacts", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--raw-artifacts", action=argparse.BooleanOptionalAction, default=False)
     args = parser.parse_args()
     os.umask(0o077)  # the trackers' packages write files with posts
     with suppress(OSError, AttributeError):  # Windows has no nice

@@ -25,7 +25,9 @@ class WandbService:
     """
 
     def __init__(self, project: str, folder: Path) -> None:
-        os.environ.setdefault("WANDB_DATA_DIR", str(folder))  # where tables wait for the upload
+        # where tables wait for the upload, and copies of files; deleting posts removes both
+        os.environ["WANDB_DATA_DIR"] = str(folder / "wandb" / "data")
+        os.environ["WANDB_CACHE_DIR"] = str(folder / "wandb" / "cache")
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._agent_settings = _agent_settings()
         self.module: Any = importlib.import_module("wandb")

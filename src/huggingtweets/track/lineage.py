@@ -4,7 +4,7 @@
     preprocess  uses tweets-HANDLE -> dataset-HANDLE (train-dataset)
     train       uses dataset-HANDLE and the base -> model-HANDLE (finetuned-model)
 
-If posts must not be uploaded, each dataset holds only a JSON file with the digest of the posts. The
+By default each dataset holds only a JSON file with the number and the digest of the posts. The
 lineage and its versions are the same.
 """
 
@@ -34,7 +34,7 @@ class Lineage:
     """
 
     def __init__(self, run: RunFolder, folder: Path, *, raw: bool) -> None:
-        self._run, self._folder, self._raw = run, folder, raw
+        self._run, self._folder, self.raw = run, folder, raw
         self._record = run.record()
         self._handle = safe_name("-and-".join(self._record.authors))
 
@@ -71,7 +71,7 @@ class Lineage:
 
     def _dataset(self, name: str, kind: str, table: str, metadata: dict[str, Any]) -> Artifact:
         file = (self._run.path / "data" / f"{table}.parquet").absolute()
-        if self._raw:
+        if self.raw:
             return Artifact(name, kind, {file.name: file}, metadata)
         values = {"file": file.name, "sha256": _sha256(file), **metadata}
         return Artifact(name, kind, {f"{table}.json": self._write_json(name, values)}, metadata)

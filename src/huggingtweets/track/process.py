@@ -14,7 +14,7 @@ from huggingtweets.errors import InputError
 from huggingtweets.events import Event, EventHandler
 from huggingtweets.processes import ChildProcess
 from huggingtweets.storage import files
-from huggingtweets.track.sync import checked, folder, is_installed, note
+from huggingtweets.track.sync import checked, folder, is_installed, message_of, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def choose(name: str | None) -> str:
 
 @contextmanager
 def following(
-    run: RunFolder, to: str, listen: EventHandler, *, raw: bool | None = None
+    run: RunFolder, to: str, listen: EventHandler, *, raw: bool = False
 ) -> Iterator[None]:
     """Track a run while the context is active, and report the outcome as an event.
 
@@ -71,9 +71,9 @@ def following(
         listen(Event(stage="track", message=message))
 
 
-def _start(run: RunFolder, to: str, raw: bool | None) -> ChildProcess | None:
+def _start(run: RunFolder, to: str, raw: bool) -> ChildProcess | None:
     """Start tracking; None when the process can't be started."""
-    posts = [] if raw is None else ["--raw-artifacts" if raw else "--no-raw-artifacts"]
+    posts = ["--raw-artifacts"] if raw else []
     arguments = [str(run.path), "--to", to, *posts]
     with suppress(OSError):
         files.make_folder(folder(run))
@@ -102,4 +102,4 @@ def _message(run: RunFolder, to: str, process: ChildProcess | None, *, ended: bo
         return f"Tracking continues in the background; its log is {folder(run) / 'track.log'}."
     if process is None or process.exit_code:
         return f"Tracking failed; repeat it with: huggingtweets track {run.path} --to {to}"
-    return str(note(run).get("message") or "")
+    return message_of(note(run))

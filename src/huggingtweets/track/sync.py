@@ -15,6 +15,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from filelock import Timeout
 
 from huggingtweets.errors import InputError, StorageError
 from huggingtweets.storage import files
+from huggingtweets.storage.places import trackio_folder
 from huggingtweets.track.adapter import Adapter
 from huggingtweets.track.lineage import Lineage
 from huggingtweets.track.training_logger import follow
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from huggingtweets.track.protocol import Tracker
 
 PROJECT = "huggingtweets"
+_ADDRESS = re.compile(r"^W&B: (https?://\S+)$")
 TRACKERS = ("trackio", "wandb")
 
 
@@ -52,10 +55,28 @@ def note(run: RunFolder) -> dict[str, Any]:
 
 
 def discard_unsynced(run: RunFolder) -> None:
-    """Delete unsynced W&B runs, which may quote posts; tracking again recreates them."""
-    shutil.rmtree(folder(run) / "wandb", ignore_errors=True)
+    """Delete W&B's offline runs, which may quote posts; tracking again recreates them."""
+    for name in ("wandb", "artifacts"):  # the latter by earlier versions
+        shutil.rmtree(folder(run) / name, ignore_errors=True)
     if values := note(run):
         files.write_json(folder(run) / "track.json", values | {"message": ""})
+
+
+def id_of(run: RunFolder) -> str:
+    """The id under which a run is tracked, 8 hexadecimal digits."""
+    return str(note(run).get("id") or _new_id(run))
+
+
+def copies_elsewhere(run: RunFolder) -> list[str]:
+    """Where a run was sent that this program can't delete from: W&B's addresses, or just its name.
+
+    An offline run counts too, because ``wandb sync`` may have uploaded it.
+    """
+    values = note(run)
+    if "wandb" not in (values.get("to"), *values.get("trackers", ())):
+        return []
+    addresses = {*values.get("urls", ()), *_ADDRESS.findall(str(values.get("message")))}
+    return sorted(map(str, addresses)) or ["W&B, if its offline run was synced"]
 
 
 def is_installed(tracker: str) -> bool:
@@ -84,7 +105,7 @@ def send(
     to: str,
     run_ended: Callable[[], bool],
     *,
-    raw: bool | None = None,
+    raw: bool = False,
     wait: float = 0,
 ) -> str:
     """Log a run to a tracker from the beginning, and return a message for the user or "".
@@ -93,7 +114,7 @@ def send(
         run: a finished or running run.
         to: ``trackio`` or ``wandb``.
         run_ended: waits a moment and returns whether the run has ended.
-        raw: whether to include posts; None includes them in trackio, which is local.
+        raw: whether to include posts; by default the tracker gets their number and digest.
         wait: seconds to wait for another process that tracks this run.
 
     Raises:
@@ -111,17 +132,29 @@ def send(
     except Timeout as error:
         raise StorageError(f"{run.path} is being tracked by another process.") from error
     try:
-        name = str(note(run).get("id") or _new_id(run))
-        values = {"id": name, "to": to, "project": PROJECT, "message": ""}
+        name, earlier = id_of(run), note(run)
+        values: dict[str, Any] = {"id": name, "to": to, "project": PROJECT, "message": ""}
+        # all that were ever used, so that deleting finds them
+        trackers = {to, str(earlier.get("to", to)), *map(str, earlier.get("trackers", ()))}
+        urls = {*earlier.get("urls", ()), *_ADDRESS.findall(str(earlier.get("message")))}
+        values |= {"trackers": sorted(trackers), "urls": sorted(map(str, urls))}
+        if raw:
+            where = trackio_folder() if to == "trackio" else "W&B"
+            values["posts"] = f"The posts themselves are in {where}, too (--raw-artifacts)."
         files.write_json(folder(run) / "track.json", values)
         tracker = _open_tracker(to, folder(run))
-        lineage = Lineage(run, folder(run), raw=to == "trackio" if raw is None else raw)
-        follow(run, name, tracker, lineage, run_ended)
-        message = tracker.message()
-        files.write_json(folder(run) / "track.json", values | {"message": message})
-        return message
+        follow(run, name, tracker, Lineage(run, folder(run), raw=raw), run_ended)
+        values["message"] = tracker.message()
+        values["urls"] = sorted({*values["urls"], *_ADDRESS.findall(values["message"])})
+        files.write_json(folder(run) / "track.json", values)
+        return message_of(values)
     finally:
         lock.release()
+
+
+def message_of(values: dict[str, Any]) -> str:
+    """The lines of ``track.json`` for the user."""
+    return "\n".join(str(values[key]) for key in ("message", "posts") if values.get(key))
 
 
 def _open_tracker(to: str, at: Path) -> Tracker:

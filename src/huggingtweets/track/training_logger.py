@@ -32,6 +32,7 @@ NUMBERS = {
 }
 """Fields of an event and their names in the tracker."""
 
+_COPY = "(left out: it copies a post)"
 _RESULT = ("best", "steps", "tokens", "seconds", "stopped_early")
 _OMITTED_OPTIONS = ("out", "track", "raw_artifacts")  # without effect on the bot
 
@@ -69,7 +70,7 @@ def follow(
     start("train")
     tracker.use(lineage.dataset)
     tracker.use(lineage.base)
-    training, events = TrainingLogger(tracker), JsonlTail(run.events_file)
+    training, events = TrainingLogger(tracker, raw=lineage.raw), JsonlTail(run.events_file)
     ended = False
     while not ended:
         ended = run_ended()  # before reading, so that the last events are not missed
@@ -84,10 +85,15 @@ def follow(
 
 
 class TrainingLogger:
-    """Logs training events as numbers, and samples as a growing table."""
+    """Logs training events as numbers, and samples as a growing table.
 
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
+    Args:
+        tracker: that stores them.
+        raw: whether it may get posts, and so samples that copy one.
+    """
+
+    def __init__(self, tracker: Tracker, *, raw: bool = False) -> None:
+        self._tracker, self._raw = tracker, raw
         self.step = 0
         self._posts: list[list[Any]] = []
         self._started = False
@@ -110,11 +116,15 @@ class TrainingLogger:
         self._tracker.log(_only_finite(numbers), self.step)
         if samples := event.get("samples"):
             self._posts += [
-                [self.step, sample["prompt"], sample["post"], sample["novelty"]]
+                [self.step, sample["prompt"], self._shown(sample), sample["novelty"]]
                 for sample in samples
             ]
             columns = ("step", "prompt", "post", "novelty")
             self._tracker.table("predictions", columns, self._posts, self.step)
+
+    def _shown(self, sample: Mapping[str, Any]) -> str:
+        is_hidden = sample.get("copied") and not self._raw
+        return _COPY if is_hidden else str(sample["post"])
 
 
 class JsonlTail:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError
+from huggingtweets.storage.places import APP
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class PageContext:
 
 def incoming_uploads(settings: Settings) -> Path:
     """The folder where Gradio puts files before the service accepts them."""
-    return settings.out.absolute() / ".app" / "arriving"
+    return settings.out.absolute() / APP / "arriving"
 
 
 def _http_request(request: gr.Request) -> Request:

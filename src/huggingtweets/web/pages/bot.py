@@ -120,8 +120,8 @@ def _publish(context: PageContext, note: gr.HTML) -> None:
 def _delete(context: PageContext, note: gr.HTML, about: gr.HTML) -> None:
     with gr.Accordion("Delete", open=False):
         html_slot(
-            html="<p>Deletes the bot, the posts it was trained on, its report and its picture. "
-            "This can’t be undone.</p>"
+            html="<p>Deletes the bot, the posts it was trained on, its report, its picture and "
+            "copies in trackio. This can’t be undone.</p>"
         )
         sure = gr.Checkbox(label="Yes, delete everything", elem_id="sure")
         button = gr.Button("Delete this bot", variant="stop", elem_id="delete")
@@ -130,9 +130,12 @@ def _delete(context: PageContext, note: gr.HTML, about: gr.HTML) -> None:
         if not sure:
             return components.message("Tick the box above the button first.", error=True), gr.skip()
         try:
-            context.service.delete(context.visitor(request), context.query_param(request, "name"))
+            left = context.service.delete(
+                context.visitor(request), context.query_param(request, "name")
+            )
         except HuggingTweetsError as error:
             return components.message(str(error), error=True), gr.skip()
-        return components.message("Deleted.", go_to="/gallery", link="To the gallery"), ""
+        told = f"Deleted. Out of reach: {'; '.join(left)}." if left else "Deleted."
+        return components.message(told, go_to="/gallery", link="To the gallery"), ""
 
     button.click(delete, sure, [note, about], **WITH_PROGRESS)

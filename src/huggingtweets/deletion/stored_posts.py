@@ -1,39 +1,29 @@
-"""Remove deleted posts from runs, sweeps and downloads, and keep them from being read again.
-
-In a run, the posts are removed from its tables and from every file that quotes them. A model can't
-unlearn them, so the checkpoint is removed, a finished bot is marked out of date, and training
-starts over on the posts left. A sweep can still be reported on but takes no more trials, which
-would be measured on other posts than the earlier ones. Every step is idempotent: the same call
-completes one that was interrupted.
-"""
+"""Remove posts from a run, a sweep or a download, and from every file of it that quotes them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from huggingtweets import evaluation, publish, track
 from huggingtweets.curation import Curated
-from huggingtweets.data import batching
-from huggingtweets.errors import InputError, StorageError
+from huggingtweets.errors import StorageError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.privacy import deleted_posts
-from huggingtweets.privacy.deleted_posts import PostIds
 from huggingtweets.sources.store import Store
 from huggingtweets.storage import files
-from huggingtweets.storage.user_dirs import downloads_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from huggingtweets.privacy.deleted_posts import PostIds
     from huggingtweets.storage.run_folder import RunFolder, RunRecord, Table
 
 # "kept" is last: until it is rewritten, a repeated call still finds the posts to remove.
@@ -41,104 +31,10 @@ _TABLES: tuple[Table, ...] = ("posts", "dropped", "kept")
 _PLACEHOLDER = "(removed: the post was deleted by its author)"
 
 
-@dataclass(slots=True)
-class DeletionReport:
-    """The result of a deletion.
-
-    Attributes:
-        runs: number of posts removed from each run that held some.
-        sweeps: number of posts removed from each sweep folder that held some.
-        downloads: number of posts removed from each account folder that held some.
-        skipped: error messages of the folders that could not be changed.
-        nowhere: ids that weren't found and that aren't unique across authors. They aren't
-            remembered, because they could mean anybody's posts.
-        tracked: for each run of ``runs`` that was tracked, its tracker (``trackio``, ``wandb``),
-            where the user must delete the posts.
-    """
-
-    runs: dict[Path, int] = field(default_factory=dict)
-    sweeps: dict[Path, int] = field(default_factory=dict)
-    downloads: dict[Path, int] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    nowhere: list[str] = field(default_factory=list)
-    tracked: dict[Path, str] = field(default_factory=dict)
-
-
-def forget(
-    lines: frozenset[str], runs: Iterable[RunFolder], sweeps: Iterable[Path] = ()
-) -> DeletionReport:
-    """Remove posts from runs, sweeps and downloads, and record that they must not be read again.
-
-    Args:
-        lines: the posts, as :mod:`huggingtweets.privacy.deleted_posts` writes them.
-        runs: run folders to search; one in use by another process is skipped.
-        sweeps: sweep folders to search, likewise.
-
-    Raises:
-        StorageError: the user's configuration can't be written.
-    """
-    done, ids = DeletionReport(), PostIds.parse(lines)
-    # First, so that the posts stay deleted even if this call is interrupted.
-    deleted_posts.remember(line for line in lines if deleted_posts.is_unique(line))
-    found_ids: set[str] = set()
-    for run in runs:
-        _record(done.runs, run.path, done.skipped, partial(_in_run, run, ids, found_ids))
-        if run.path in done.runs and (tracker := track.note(run).get("to")):
-            done.tracked[run.path] = str(tracker)
-    for folder in sweeps:
-        _record(done.sweeps, folder, done.skipped, partial(_in_sweep, folder, ids, found_ids))
-    for file in sorted(downloads_folder().glob("*/*/posts.jsonl")):
-        delete = partial(_in_store, file.parent, ids, found_ids)
-        _record(done.downloads, file.parent, done.skipped, delete)
-    done.nowhere = sorted(
-        post_id
-        for post_id in ids.ids
-        if not deleted_posts.is_unique(post_id) and post_id not in found_ids
-    )
-    return done
-
-
-def start_over(run: RunFolder) -> None:
-    """Prepare a run whose posts were deleted for training on the posts left.
-
-    Raises:
-        InsufficientTextError: too few posts are left.
-    """
-    record = run.record()
-    if not record.forgotten or record.state == "training":  # training has already started over
-        return
-    kept = run.table("kept").drop("split")
-    batching.text_amount_warning(kept)
-    config = record.config
-    kept = batching.split(
-        kept, holdout=config["holdout"], rule=config["split"], seed=config["seed"]
-    )
-    kept = batching.with_newest_only(kept, config.get("train_posts"))
-    run.replace_table("kept", kept)
-    run.human_file.unlink(missing_ok=True)  # the answers were about the previous bot
-    left = set(kept["author"])
-    state = "prepared" if record.state in ("trained", "done") else record.state
-    authors = [author for author in record.authors if author in left]
-    run.save(replace(record, authors=authors, state=state))
-
-
-def _record(
-    counts: dict[Path, int], path: Path, skipped: list[str], delete: Callable[[], int]
-) -> None:
-    """Run ``delete`` and store its count, or its error."""
-    try:
-        number = delete()
-    except InputError as error:
-        skipped.append(str(error))
-        return
-    if number:
-        counts[path] = number
-
-
 # -- runs ------------------------------------------------------------------------------------------
 
 
-def _in_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
+def in_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
     """Remove the posts from a run and return their number."""
     with run.locked():
         record = run.record()
@@ -152,6 +48,7 @@ def _in_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
         if texts := gone["kept"]["text"].to_list():
             _remove_quotes(run, record, texts, left["kept"])
             shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)
+        run.remove_leftovers()
         if found.height:
             track.discard_unsynced(run)  # raw artifacts include dropped posts
         for name in _TABLES:
@@ -236,21 +133,11 @@ def _json(file: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
 # -- sweeps ----------------------------------------------------------------------------------------
 
 
-def is_sweep(folder: Path) -> bool:
-    """Whether a folder is a sweep folder."""
-    return (folder / "sweep.json").is_file()
-
-
-def list_sweeps(*places: Path) -> list[Path]:
-    """Return the sweep folders directly inside these folders."""
-    folders = (folder for place in places if place.is_dir() for folder in place.iterdir())
-    return sorted({folder for folder in folders if folder.name[0] != "." and is_sweep(folder)})
-
-
-def _in_sweep(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
+def in_sweep(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
     """Remove the posts from a sweep folder and return their number."""
     file, settings_file = folder / "data" / "authors.parquet", folder / "sweep.json"
     with files.locked(folder):
+        files.make_private(folder)
         try:
             table, settings = pl.read_parquet(file), json.loads(settings_file.read_text("utf-8"))
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
@@ -282,7 +169,7 @@ def _in_sweep(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
 # -- downloads -------------------------------------------------------------------------------------
 
 
-def _in_store(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
+def in_store(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
     """Remove the posts from an account's folder and return their number.
 
     Each becomes an empty line, because ``state.json`` refers to line numbers.
@@ -292,7 +179,7 @@ def _in_store(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
         lines = store.posts_file.read_bytes().split(b"\n")
         gone = {}
         for number, line in enumerate(lines):
-            author, post_id = _author_and_id(line)
+            author, post_id = author_and_id(line)
             if ids.has(author, post_id):
                 gone[number] = (author, post_id)
         deleted_posts.remember(deleted_posts.stable_id(*post) for post in gone.values())
@@ -304,7 +191,8 @@ def _in_store(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
     return len(set(gone.values()))
 
 
-def _author_and_id(line: bytes) -> tuple[str, str]:
+def author_and_id(line: bytes) -> tuple[str, str]:
+    """Return author and id of a line of ``posts.jsonl``, empty if it is damaged."""
     try:
         values = json.loads(line)
         return str(values["author"]), str(values["id"])

@@ -1,0 +1,129 @@
+"""Every place on this machine where posts may lie. Whoever deletes posts walks this list.
+
+Code that stores posts, or files made from them, in a new place adds it here and its deletion to
+:mod:`huggingtweets.deletion`. ``tests/test_deleted_bytes.py`` searches a whole home folder.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingtweets.storage import files
+from huggingtweets.storage.run_folder import RunFolder, list_runs
+from huggingtweets.storage.user_dirs import downloads_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+APP = ".app"
+"""Folder of the web app inside the runs folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A kind of folder or file with posts.
+
+    Attributes:
+        holds: what is there, for people.
+        find: returns what exists now, for a runs folder.
+    """
+
+    holds: str
+    find: Callable[[Path], list[Path]]
+
+
+def runs(out: Path) -> list[RunFolder]:
+    """Return the runs in a runs folder, those of its visitors, and those in folders beside it.
+
+    ``compare --same-size --out`` makes runs beside the runs folder.
+    """
+    visitors = sorted((out / APP / "visitors").glob("*/runs"))
+    beside = [folder for folder in _folders(out.absolute().parent) if folder != out.absolute()]
+    found = []
+    for folder in (out, *visitors, *beside):
+        with suppress(PermissionError):  # another user's folder beside
+            found += list_runs(folder)
+    return found
+
+
+def sweeps(*parents: Path) -> list[Path]:
+    """Return the sweep folders directly inside these folders."""
+    found = (folder for parent in parents for folder in _folders(parent))
+    return sorted({folder for folder in found if (folder / "sweep.json").is_file()})
+
+
+def runs_folder_of(run: Path) -> Path:
+    """Return the runs folder to which a run belongs, also for the run of a visitor."""
+    path = run.absolute()
+    return next((folder.parent for folder in path.parents if folder.name == APP), path.parent)
+
+
+def exports_of(run: Path) -> Path:
+    """Return the folder of a run's zips, made for download; it may not exist."""
+    parent = run.absolute().parent
+    if parent.name == "runs" and parent.parent.parent == runs_folder_of(run) / APP / "visitors":
+        return parent.parent / "exports" / run.name
+    return parent / APP / "exports" / run.name
+
+
+def trackio_folder() -> Path:
+    """Return the folder of trackio's database; it may not exist."""
+    if named := os.environ.get("TRACKIO_DIR"):
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("HF_HOME") or Path(cache, "huggingface")).expanduser() / "trackio"
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    """Yield the folders in a folder that aren't hidden and may be read."""
+    try:
+        yield from (p for p in sorted(parent.iterdir()) if p.name[0] != "." and p.is_dir())
+    except OSError:
+        return
+
+
+def _homes(out: Path) -> list[Path]:
+    """Return the web app's folder and its visitors' folders."""
+    return [out / APP, *sorted((out / APP / "visitors").glob("*"))]
+
+
+def _inside(name: str) -> Callable[[Path], list[Path]]:
+    return lambda out: sorted(p for home in _homes(out) for p in (home / name).glob("*"))
+
+
+def _all_leftovers(out: Path) -> list[Path]:
+    parents = [out, out.parent, *(home / "runs" for home in _homes(out))]
+    found = [path for parent in parents for path in files.leftovers(parent, in_use=True)]
+    inside = [run.path for run in runs(out)] + sweeps(out, out.parent)
+    for folder in [*inside, *downloads_folder().glob("*/*")]:
+        for child in (folder, *_folders(folder)):
+            found += files.leftovers(child, in_use=True)
+    return sorted(set(found))
+
+
+PLACES = {
+    "runs": Place(
+        "posts, generated posts, reports, checkpoints, W&B's offline runs",
+        lambda out: [run.path for run in runs(out)],
+    ),
+    "sweeps": Place("the authors' posts", lambda out: sweeps(out, out.parent)),
+    "downloads": Place(
+        "the posts of an account",
+        lambda _: [file.parent for file in sorted(downloads_folder().glob("*/*/posts.jsonl"))],
+    ),
+    "trackio": Place(
+        "with --raw-artifacts, posts; always bots and generated posts",
+        lambda _: [trackio_folder()] if trackio_folder().is_dir() else [],
+    ),
+    "exports": Place("zips of bots, kept for a day", _inside("exports")),
+    "uploads": Place("files that visitors sent, until a bot is trained", _inside("uploads")),
+    "arriving": Place(
+        "files that are being sent", lambda out: sorted((out / APP / "arriving").glob("*"))
+    ),
+    "leftovers": Place("what a crash left half-written", _all_leftovers),
+}
+"""All places. Out of reach are W&B, the Hub, browsers, and the files that the user named."""
