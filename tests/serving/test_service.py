@@ -458,15 +458,21 @@ def test_secret_is_permanent_and_private(tmp_path: Path, start_service: Start) -
 
 
 def test_old_uploads_are_deleted_unless_in_use(
-    start_service: Start, csv: Path, tmp_path: Path
+    start_service: Start, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = start_service()
     needed = service.keep_upload(LOCAL_USER, Path(shutil.copy(csv, tmp_path / "a")), "ann.csv")
     lost = service.keep_upload(LOCAL_USER, Path(shutil.copy(csv, tmp_path / "b")), "ann.csv")
     service.submit(LOCAL_USER, TrainingRequest((str(needed),)))
+    fresh = service.keep_upload(LOCAL_USER, Path(shutil.copy(csv, tmp_path / "c")), "ann.csv")
     old = time.time() - 2 * 86_400
-    for file in (needed, lost):
-        os.utime(file.parent, (old, old))
+    os.utime(fresh, (old, old))  # the file's own time, as its sender may choose it
+    os.utime(fresh.parent, (old, old))
+    service._cleaned_up_at = 0.0
+    service.keep_upload(LOCAL_USER, Path(shutil.copy(csv, tmp_path / "d")), "ann.csv")
+    assert fresh.exists()
+    present = time.time()
+    monkeypatch.setattr(time, "time", lambda: present + 2 * 86_400)
     service._cleaned_up_at = 0.0
     service.keep_upload(LOCAL_USER, csv, "ann.csv")
     assert needed.exists()

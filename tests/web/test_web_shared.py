@@ -205,6 +205,7 @@ def test_server_files_cannot_be_named_as_uploads(shared: App, ann: Client, tmp_p
         for path in (
             str(mine),
             str(shared.out / ".app" / "secret"),
+            str(arriving / "x" / "posts.csv"),
             f"{arriving}/../secret",
             "https://evil.example/a.csv",
         ):
@@ -219,10 +220,9 @@ def test_server_files_cannot_be_named_as_uploads(shared: App, ann: Client, tmp_p
     assert not any(b"not yours" in file.read_bytes() for file in shared.out.rglob("*.csv"))
 
 
-def test_wrong_passwords_are_throttled_over_http(shared: App) -> None:
+def test_wrong_passwords_are_delayed_over_http(shared: App) -> None:
     codes = [
         httpx.post(f"{shared.address}/login", data={"password": str(i)}, timeout=60).status_code
-        for i in range(12)
+        for i in range(5)
     ]
-    assert codes[0] == 401
-    assert codes[-1] == 429
+    assert set(codes) == {401}  # one after the other, each later than the one before

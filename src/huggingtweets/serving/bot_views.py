@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingtweets import evaluation, publish
 from huggingtweets.data import batching
-from huggingtweets.errors import BotError
+from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation.report import LossPoint
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.privacy import opt_out
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.serving.workspaces import RunAccess
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
+
+LONGEST_POST = 2_000
+"""Limit in characters of a post that is marked as a favourite, put on a picture or shared."""
 
 REDACTED = "(left out: it quotes a real post)"
 
@@ -215,3 +218,12 @@ def _report_without_posts(run: RunFolder) -> tuple[str, str]:
         generations = [str(text) for text in generated if not index.is_copy(str(text))]
     html = evaluation.render(report, generations, held_out, publish.title(record.authors))
     return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n", html
+
+
+def check_post(text: str) -> str:
+    """Return a post that came back from a page, if its length is fine."""
+    if not text.strip():
+        raise InputError("The post is empty.")
+    if len(text) > LONGEST_POST:
+        raise InputError(f"The post is longer than {LONGEST_POST:,} characters.")
+    return text

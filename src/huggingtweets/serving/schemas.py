@@ -46,6 +46,8 @@ class Settings:
         bases: further bases that visitors of a shared server may choose; a server for one person
             accepts any base.
         max_upload_mb: limit of one upload.
+        uploads_of_a_visitor_mb: limit of a visitor's stored uploads on a shared server; all
+            visitors at one address together may store twice as much.
         total_uploads_mb: limit of all stored uploads together.
         most_waiting: limit of unfinished trainings per visitor.
         most_waiting_per_client: limit of unfinished trainings of all visitors at one address.
@@ -67,6 +69,7 @@ class Settings:
         default_factory=lambda: (*filter(is_available, BUILT_IN), "gpt2")
     )
     max_upload_mb: float = 500.0
+    uploads_of_a_visitor_mb: float = 1000.0
     total_uploads_mb: float = 4000.0
     most_waiting: int = 3
     most_waiting_per_client: int = 9
@@ -98,7 +101,7 @@ class TrainingRequest:
 
     Attributes:
         sources: one to three: :data:`SAMPLE`, accounts such as ``bsky:name.bsky.social``, or paths
-            returned by :meth:`Service.keep_upload`.
+            returned by :meth:`Service.keep_upload`, or ids of uploads.
         base: a built-in base, a model folder or a Hub id; empty for the server's default.
         recipe: ``fast`` or ``classic``.
         epochs: None for the recipe's number.

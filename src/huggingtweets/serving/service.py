@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import threading
 import time
@@ -24,6 +23,7 @@ from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
 from huggingtweets.serving.schemas import MOST_SOURCES, WrittenPost
 from huggingtweets.serving.trainings import Trainings
+from huggingtweets.serving.uploads import find_upload
 from huggingtweets.serving.watchdog import Watchdog
 from huggingtweets.serving.worker import options_of
 from huggingtweets.serving.workspaces import Workspaces
@@ -46,14 +46,13 @@ if TYPE_CHECKING:
         Status,
         TrainingRequest,
     )
+    from huggingtweets.serving.uploads import Arrivals
     from huggingtweets.serving.workspaces import RunAccess
 
 _MOST_FAVOURITES = 1_000
 _MOST_PREVIEWS = 100
 _CONCURRENT_PREVIEWS = 2
 _SECONDS_BETWEEN_CLEAN_UPS = 3600.0
-_LONGEST_POST = 2_000
-"""Limit in characters of a post that is marked as a favourite, put on a picture or shared."""
 
 
 @checked_methods
@@ -131,6 +130,29 @@ class Service:
         with self._redact_paths(visitor):
             return self._workspaces.keep_upload(visitor, file, name)
 
+    @contextmanager
+    def receiving(self, visitor: str, client: str, size: int) -> Iterator[Arrivals]:
+        """Receive files of ``size`` bytes together; what isn't finished in the context is deleted.
+
+        The id of a file, the name of its folder, is a valid source of a :class:`TrainingRequest`.
+
+        Raises:
+            InputError: a file is too large or of an unsupported kind.
+            StorageError: there is no room for them.
+        """
+        self._rate.check(visitor)
+        self._clean_up()
+        with self._redact_paths(visitor):
+            uploads = self._workspaces.uploads(visitor)
+            with self._workspaces.received.reserve(
+                uploads, self._workspaces.client_tag(client), size
+            ) as arrivals:
+                yield arrivals
+
+    def upload(self, visitor: str, upload_id: str) -> Path | None:
+        """The file of one of the visitor's uploads, or None."""
+        return find_upload(self._workspaces.uploads(visitor), upload_id)
+
     def inspect(self, visitor: str, order: TrainingRequest) -> SourcePreview:
         """Read and curate the sources of a request, without training.
 
@@ -154,12 +176,7 @@ class Service:
     # -- train ---------------------------------------------------------------------------------
 
     def submit(self, visitor: str, order: TrainingRequest, client: str = "") -> str:
-        """Queue a training and return the run's name.
-
-        Args:
-            visitor: who requests it.
-            order: what to train.
-            client: from where, so that clients take turns; empty counts each visitor as one.
+        """Queue a training and return the run's name. Clients take turns; "" is the visitor.
 
         Raises:
             InputError: the request is invalid, or too many trainings are unfinished.
@@ -170,7 +187,9 @@ class Service:
             specs = self._validate(visitor, order)
             found = self._previews.get((visitor, order))
             authors = found.authors if found else ()
-            return self._trainings.submit(visitor, order, specs, authors, self._tag(client))
+            return self._trainings.submit(
+                visitor, order, specs, authors, self._workspaces.client_tag(client)
+            )
 
     def status(self, visitor: str, name: str) -> Status:
         """The status of one of the visitor's runs.
@@ -201,7 +220,7 @@ class Service:
             InputError: too many trainings are unfinished.
         """
         self._rate.check(visitor)
-        self._trainings.resume(visitor, name, self._tag(client))
+        self._trainings.resume(visitor, name, self._workspaces.client_tag(client))
 
     # -- play ----------------------------------------------------------------------------------
 
@@ -238,7 +257,7 @@ class Service:
         """Add a post to the favourites of the visitor's own bot, or remove it."""
         run = self._own_bot(visitor, name)
         with self._favourites_lock:
-            bot_views.set_favourite(run, _check_post(text), _MOST_FAVOURITES, on=on)
+            bot_views.set_favourite(run, bot_views.check_post(text), _MOST_FAVOURITES, on=on)
 
     def set_picture(self, visitor: str, name: str, text: Text, prompt: Text = "") -> None:
         """Make the picture of the visitor's own bot from one of its posts."""
@@ -247,14 +266,16 @@ class Service:
         if not run.bot.is_dir():
             raise BotError(f"{name} is not trained yet.")
         prefix = prompt if text.startswith(prompt) else ""
-        publish.save(publish.Picture(run.record().authors, _check_post(text), prefix), run.picture)
+        publish.save(
+            publish.Picture(run.record().authors, bot_views.check_post(text), prefix), run.picture
+        )
 
     def share_links(self, visitor: str, name: str, text: Text) -> list[tuple[str, str]]:
         """Pairs of network name and a link that opens its editor with the post filled in."""
         run = self._usable_run(visitor, name).run
         with self._redact_paths(visitor):
             run.check_up_to_date()
-        drafts = publish.drafts(_check_post(text), run.record().authors, publish.Sharing())
+        drafts = publish.drafts(bot_views.check_post(text), run.record().authors, publish.Sharing())
         return [(draft.network, draft.url) for draft in drafts]
 
     def new_quiz(self, visitor: str, name: str, size: int = 10) -> Quiz:
@@ -390,7 +411,7 @@ class Service:
         self.open_bots.close(run)
         self._quizzes.remove(run)
         for source in sources:
-            self._workspaces.remove_upload(source)
+            self._workspaces.received.remove(source)
         report = deletion.DeletionReport()
         if path.exists():
             with self._redact_paths(visitor):
@@ -398,12 +419,6 @@ class Service:
         shutil.rmtree(self._workspaces.exports(visitor, name), ignore_errors=True)
         self._trainings.remove(visitor, name)
         return [self._workspaces.without_paths(where) for where in report.out_of_reach]
-
-    def _tag(self, client: str) -> str:
-        """What the queue stores of a client's address."""
-        if not client:
-            return ""
-        return hashlib.blake2b(client.encode(), key=self.secret(), digest_size=8).hexdigest()
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -452,7 +467,7 @@ class Service:
         if self._cleaned_up_at and now - self._cleaned_up_at < _SECONDS_BETWEEN_CLEAN_UPS:
             return
         self._cleaned_up_at = now
-        self._workspaces.clean_up(self._trainings.sources_in_use())
+        self._workspaces.received.clean_up(self._trainings.sources_in_use())
 
     @contextmanager
     def _redact_paths(self, visitor: str) -> Iterator[None]:
@@ -482,12 +497,3 @@ def _to_written_post(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -
         nearest or None,
         None if novelty is None else round(max(0.0, novelty), 3),
     )
-
-
-def _check_post(text: str) -> str:
-    """Return a post that came back from a page, if its length is fine."""
-    if not text.strip():
-        raise InputError("The post is empty.")
-    if len(text) > _LONGEST_POST:
-        raise InputError(f"The post is longer than {_LONGEST_POST:,} characters.")
-    return text

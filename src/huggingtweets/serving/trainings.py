@@ -151,7 +151,12 @@ class Trainings:
     def sources_in_use(self) -> set[Path]:
         """Source files of unfinished trainings."""
         unfinished = self._jobs.unfinished()
-        return {Path(source) for job in unfinished if job.order for source in job.order.sources}
+        return {file for job in unfinished for file in self._uploads_of(job)}
+
+    def _uploads_of(self, job: Job) -> list[Path]:
+        sources = job.order.sources if job.order else ()
+        found = (self._workspaces.upload_file(job.visitor, source) for source in sources)
+        return [file for file in found if file is not None]
 
     def stop_run(self, visitor: str, name: str) -> None:
         """Stop a run after it has saved a checkpoint, or take a waiting one off the queue.
@@ -210,7 +215,7 @@ class Trainings:
             if time.monotonic() > deadline:
                 raise StorageError(f"{run.path.name} is still stopping; try again in a moment.")
             time.sleep(0.1)
-        return [Path(source) for source in job.order.sources] if job and job.order else []
+        return self._uploads_of(job) if job else []
 
     def remove(self, visitor: str, name: str) -> None:
         """Delete the job of an ended training."""

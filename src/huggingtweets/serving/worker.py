@@ -153,9 +153,14 @@ class Training:
         if self.job.order is None:
             return
         others = [job for job in self.jobs.unfinished() if job.id != self.job.id]
-        needed = {source for job in others if job.order for source in job.order.sources}
-        for source in set(self.job.order.sources) - needed:
-            self.workspaces.remove_upload(Path(source))
+        needed = {file for job in others for file in self._uploads_of(job)}
+        for file in self._uploads_of(self.job) - needed:
+            self.workspaces.received.remove(file)
+
+    def _uploads_of(self, job: Job) -> set[Path]:
+        sources = job.order.sources if job.order else ()
+        found = {self.workspaces.upload_file(job.visitor, source) for source in sources}
+        return {file for file in found if file is not None}
 
 
 def options_of(

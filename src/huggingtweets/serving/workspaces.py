@@ -21,7 +21,6 @@ import re
 import secrets
 import shutil
 import tempfile
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import BotError, InputError, SourceError
 from huggingtweets.sample import sample_path
 from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE
+from huggingtweets.serving.uploads import Uploads, find_upload, is_upload
 from huggingtweets.storage import files, run_folder
 from huggingtweets.storage.places import APP
 from huggingtweets.storage.run_folder import RunFolder
@@ -48,11 +48,8 @@ _PUBLIC = re.compile(
     r"|https://(?!(www\.|mobile\.)?(x|twitter)\.com\b|(www\.)?(huggingface|hf)\.co\b)).+",
     re.IGNORECASE,
 )
-_EXTENSIONS = (".zip", ".js", ".tar.gz", ".tgz", ".csv", ".json", ".jsonl", ".parquet", ".txt")
 _SERVER = "server"  # owner of the runs in OUT itself
 _SECRET_BYTES = 32
-_RETENTION_HOURS = 24.0
-"""How long an unused upload or an export is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,7 @@ class Workspaces:
         self.settings = settings
         self.out = settings.out.absolute()
         self.home = self.out / APP
+        self.received = Uploads(settings, self.home)
 
     # -- visitors and runs ---------------------------------------------------------------------
 
@@ -162,6 +160,12 @@ class Workspaces:
     def _tag(self, owner: str) -> str:
         return hashlib.sha256(self.secret() + owner.encode()).hexdigest()[:12]
 
+    def client_tag(self, client: str) -> str:
+        """What files hold in place of a client's address; empty for an empty one."""
+        if not client:
+            return ""
+        return hashlib.blake2b(client.encode(), key=self.secret(), digest_size=8).hexdigest()
+
     def secret(self) -> bytes:
         """The server's 32-byte secret key, created on first use.
 
@@ -208,63 +212,35 @@ class Workspaces:
                     "Mastodon account, or upload an archive of the account."
                 )
             return source
-        path = Path(source)
-        if _is_under(path, self.uploads(visitor)) and path.is_file() and not path.is_symlink():
+        if (path := self.upload_file(visitor, source)) is not None:
             return path
         raise SourceError(
-            f"There is no upload {path.name[:80]!r}. Add the file again, or name an account such "
-            "as bsky:NAME or mastodon:@NAME@SERVER."
+            f"There is no upload {Path(source).name[:80]!r}. Add the file again, or name an "
+            "account such as bsky:NAME or mastodon:@NAME@SERVER."
         )
+
+    def upload_file(self, visitor: str, source: str) -> Path | None:
+        """The visitor's uploaded file that a source names by its id or path, or None."""
+        folder, path = self.uploads(visitor), Path(source)
+        if not is_upload(path, folder):
+            return find_upload(folder, source)
+        return path if path.is_file() and not path.is_symlink() else None
 
     def keep_upload(self, visitor: str, file: Path, name: str) -> Path:
         """Move a file into a visitor's uploads, under a safe name.
 
         Raises:
-            InputError: the file is too large or of an unsupported kind, or the server is full.
+            InputError: the file is too large or of an unsupported kind.
+            StorageError: there is no room for it.
         """
-        safe = _safe_file_name(name)
-        if not safe.lower().endswith(_EXTENSIONS):
-            raise InputError(f"{safe} has an unsupported file type; use {_SUPPORTED}.")
-        with files.wrap_os_errors(Path(safe)):
+        with files.wrap_os_errors(Path(file.name)):
             size = file.stat().st_size
-            self._check_size(safe, size)
-            folder = self.uploads(visitor) / secrets.token_hex(8)
-            files.make_folder(folder)
-            upload = folder / safe
-            shutil.move(file, upload)
-            upload.chmod(0o600)
-        return upload
-
-    def _check_size(self, name: str, size: int) -> None:
-        limit = self.settings.max_upload_mb
-        if size > limit * 1e6:
-            raise InputError(
-                f"{name} is too large: {size / 1e6:,.0f} MB, the limit is {limit:,.0f} MB. Remove "
-                "the media from the archive, or start the server with a higher --max-upload-mb."
-            )
-        stored = sum(
-            file.stat().st_size for folder in self._all_uploads() for file in folder.glob("*/*")
-        )
-        if stored + size > self.settings.total_uploads_mb * 1e6:
-            raise InputError("The server's storage for uploads is full; try again later.")
-
-    def remove_upload(self, file: Path) -> None:
-        """Delete an upload and its folder."""
-        if any(_is_under(file, folder) for folder in self._all_uploads()):
-            shutil.rmtree(file.parent, ignore_errors=True)
-
-    def clean_up(self, in_use: set[Path]) -> None:
-        """Delete old exports, and old uploads that are not ``in_use``."""
-        oldest = time.time() - 3600 * _RETENTION_HOURS
-        exports = [folder.with_name("exports") for folder in self._all_uploads()]
-        folders = [*self._all_uploads(), *exports]
-        for folder in (entry for each in folders if each.is_dir() for entry in each.iterdir()):
-            used = any(file.parent == folder for file in in_use)
-            if not used and folder.stat().st_mtime < oldest:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _all_uploads(self) -> list[Path]:
-        return [self.home / "uploads", *(self.home / "visitors").glob("*/uploads")]
+        with self.received.reserve(self.uploads(visitor), "", size) as arrivals:
+            with arrivals.create(name) as target, file.open("rb") as opened:
+                shutil.copyfileobj(opened, target)
+            [kept] = arrivals.finish()
+        file.unlink()
+        return kept
 
     def without_paths(self, text: str) -> str:
         """Remove the server's folders from a text, keeping file names."""
@@ -279,21 +255,6 @@ def _read_secret(file: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     return found if len(found) >= _SECRET_BYTES else None
-
-
-_SUPPORTED = "an archive (.zip, .tar.gz, tweets.js), .csv, .json, .jsonl, .parquet or .txt"
-
-
-def _is_under(file: Path, folder: Path) -> bool:
-    """Whether a path has the form ``folder/RANDOM/FILE``; the file system is not consulted."""
-    return ".." not in file.parts and file.parent.parent == folder
-
-
-def _safe_file_name(name: str) -> str:
-    """A file name without folders and special characters, shortened to 100 characters."""
-    last = re.split(r"[/\\]", name)[-1]
-    plain = re.sub(r"[^\w.+-]+", "_", last).strip("._") or "posts"
-    return plain if len(plain) <= 100 else plain[:80] + plain[-20:]
 
 
 def _no_bot(name: str) -> str:

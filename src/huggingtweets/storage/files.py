@@ -57,6 +57,15 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"Can't write {path}: {reason}.") from error
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error was caused by a full disk or a quota."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and its missing parents for this user alone; existing ones don't change.
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator  # noqa: TC003 - Gradio reads annotations
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
@@ -38,7 +37,7 @@ def add(context: PageContext) -> None:
 
     def upload(request: gr.Request, file: gr.FileData) -> str:
         """Upload a file with posts. Returns a source for the other endpoints."""
-        return _call(lambda: _keep_upload(context, request, file))
+        return _call(lambda: _upload_id(context, request, file))
 
     def inspect(request: gr.Request, sources: list[str], author: str = "") -> dict[str, Any]:
         """Preview sources: counts, example posts, dropped posts, expected training time."""
@@ -110,12 +109,10 @@ def _order(sources: Any, **options: Any) -> TrainingRequest:  # noqa: ANN401 - i
     return TrainingRequest(sources, **{name: value for name, value in options.items() if value})
 
 
-def _keep_upload(context: PageContext, request: gr.Request, file: Any) -> str:  # noqa: ANN401
+def _upload_id(context: PageContext, request: gr.Request, file: Any) -> str:  # noqa: ANN401
     values = file if isinstance(file, dict) else {}  # Gradio passes a dict, despite the annotation
-    given = check({"path": None} | values, {"path": Text, "orig_name": Text | None})
-    path = context.uploaded_file(given["path"])
-    name = Path(given.get("orig_name") or path.name).name
-    return str(context.service.keep_upload(context.visitor(request), path, name))
+    given = check({"path": values.get("path")}, {"path": Text})
+    return context.uploaded_file(request, given["path"]).parent.name
 
 
 def _call(endpoint: Callable[[], T]) -> T:

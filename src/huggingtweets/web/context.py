@@ -42,16 +42,24 @@ class PageContext:
         client: Client = _http_request(request).state.client
         return client.address if self.settings.shared else ""
 
-    def uploaded_file(self, path: str) -> Path:
-        """A file that the browser has just uploaded.
+    def uploaded_file(self, request: gr.Request, path: str) -> Path:
+        """A file that the browser has just uploaded; its folder's name is a source.
+
+        Args:
+            request: of the browser.
+            path: of the small file that stands for it, see ``upload_guard.py``.
 
         Raises:
-            InputError: the path is not an uploaded file.
+            InputError: the path is not that of an upload.
         """
-        file = Path(path).resolve()
-        if not file.is_relative_to(incoming_uploads(self.settings).resolve()) or not file.is_file():
+        file, found = Path(path).resolve(), None
+        if file.is_relative_to(incoming_uploads(self.settings).resolve()) and file.is_file():
+            with file.open("rb") as opened:
+                upload_id = opened.read(100).decode("ascii", "replace")
+            found = self.service.upload(self.visitor(request), upload_id)
+        if found is None:
             raise InputError("The file was not uploaded; add it again.")
-        return file
+        return found
 
     def query_param(self, request: gr.Request, key: str) -> str:
         """A query parameter of the page's address, empty if missing."""
@@ -84,7 +92,7 @@ class PageContext:
 
 
 def incoming_uploads(settings: Settings) -> Path:
-    """The folder where Gradio puts files before the service accepts them."""
+    """The folder of Gradio's files, which only stand for uploads."""
     return settings.out.absolute() / APP / "arriving"
 
 

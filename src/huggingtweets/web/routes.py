@@ -16,7 +16,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.background import BackgroundTask
 
-from huggingtweets.errors import BotError, HuggingTweetsError
+from huggingtweets.errors import BotError, HuggingTweetsError, StorageError
+from huggingtweets.storage import files
+from huggingtweets.web import uploads
 from huggingtweets.web.sessions import LoginDelays, SessionAuth, Visitor
 from huggingtweets.web.templating import link_to, render
 
@@ -43,6 +45,7 @@ def routes(service: Service, auth: SessionAuth) -> APIRouter:
     """All routes."""
     router = APIRouter()
     _add_files(router)
+    router.include_router(uploads.routes(service))
     _add_login(router, auth)
     _add_links(router)
     _add_downloads(router, service)
@@ -196,6 +199,8 @@ def _handle_errors(respond: Callable[[], Response]) -> Response:
         return respond()
     except BotError as error:
         return _error(str(error), 404)
+    except StorageError as error:
+        return _error(str(error), 507 if files.is_full(error) else 400)
     except HuggingTweetsError as error:
         return _error(str(error), 400)
 

@@ -39,11 +39,13 @@ _READ_METHODS = ("GET", "HEAD", "OPTIONS")
 _CLOSED = re.compile(
     r"/+(gradio_api/+)?"
     r"(file|proxy|stream|monitoring|runs|component_server|custom_component|deep_link|reload"
-    r"|dev|vibe|process_recording|app_id|logout|docs|redoc|openapi\.json)(?![^=/?-])",
+    r"|dev|vibe|process_recording|app_id|logout|docs|redoc|openapi\.json|upload(_progress)?)"
+    r"(?![^=/?-])",
     re.IGNORECASE,
 )
 _PUBLIC = re.compile(r"/(login|ui/[\w.-]+|favicon\.ico)")
-UPLOADS = re.compile(r"/+gradio_api/+upload/*")
+UPLOAD = "/gradio_api/upload"
+"""The route of ours that receives files, see ``uploads.py``; Gradio's is closed."""
 _MAX_BYTES = 4_000_000  # of a request that is not an upload
 _SCRIPT = re.compile(rb"<script(?=[\s>])")
 
@@ -129,9 +131,9 @@ class SecurityMiddleware:
             return 421, "This server doesn't answer to that host name."
         if scope["method"] not in _READ_METHODS and not self._is_same_site(host, headers):
             return 403, "This request came from another site."
-        if _CLOSED.match(path):
+        if _CLOSED.match(path) and path not in (UPLOAD, f"{UPLOAD}_progress"):
             return 404, "Not found."
-        limit = self._policy.max_upload_bytes if UPLOADS.fullmatch(path) else _MAX_BYTES
+        limit = self._policy.max_upload_bytes if path == UPLOAD else _MAX_BYTES
         if "transfer-encoding" in headers:
             return 411, "The request needs a Content-Length header."
         size = headers.get("content-length", "0")

@@ -113,7 +113,9 @@ def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an AS
         warnings.simplefilter("ignore", UserWarning)
         _mount(gr, app, build(PageContext(service, options.settings)), options)
     return SecurityMiddleware(
-        UploadPathMiddleware(app, incoming_uploads(options.settings)), auth, _policy(options)
+        UploadPathMiddleware(app, incoming_uploads(options.settings), service.upload),
+        auth,
+        _policy(options),
     )
 
 

@@ -187,10 +187,9 @@ class _SourcePageHandlers:
         )
 
     def _add_files(self, request: gr.Request, chosen: Chosen, files: list[str]) -> Chosen:
-        visitor = self._context.visitor(request)
-        for path in map(self._context.uploaded_file, files):
-            upload = self._context.service.keep_upload(visitor, path, path.name)
-            chosen = chosen.add(path.name, str(upload))
+        for path in files:
+            upload = self._context.uploaded_file(request, path)
+            chosen = chosen.add(upload.name, upload.parent.name)
         return chosen
 
     def _inspect(
