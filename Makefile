@@ -46,8 +46,8 @@ lock: $(TOOLS)/.ready  ## resolve the newest fitting versions into the lock file
 
 audit: $(TOOLS)/.ready  ## look the locked versions up in PyPI's list of known vulnerabilities
 	@$(TOOLS)/bin/python -m pip index versions pip >/dev/null 2>&1 || { echo "PyPI can't be reached, so nothing was audited; run it where a network is."; exit 2; }
-	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock
-	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements-tools.lock
+	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip -r requirements-tools.lock
 
 sbom: $(READY) $(TOOLS)/.ready  ## write dist/sbom.json, the installed packages as CycloneDX
 	@mkdir -p dist
