@@ -45,7 +45,7 @@ PAGES = {
     "Results": ["benchmarks.md", "performance.md"],
     "Lab notes": [
         *("lab/likeness.md", "lab/samples.md", "lab/base.md", "lab/recipe.md"),
-        *("lab/speed.md", "lab/robustness.md", "lab/web-app.md"),
+        *("lab/speed.md", "lab/robustness.md", "lab/security.md", "lab/web-app.md"),
     ],
     "Project": ["releasing.md"],
 }
