@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from huggingtweets.serving.service import Service
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PASSWORD = "only for this benchmark"  # noqa: S105
 TRAINER = "trainer-0123456789"
@@ -89,6 +90,13 @@ def direct(out: Path, given: argparse.Namespace) -> None:
 
 def over_http(out: Path, given: argparse.Namespace) -> None:
     """Simulate the users with HTTP sessions."""
+    with running(out) as address:
+        _over_http(address, out, given)
+
+
+@contextmanager
+def running(out: Path) -> Iterator[str]:
+    """Run the app in a process of its own and yield its address."""
     import httpx
 
     with socket.socket() as free:
@@ -96,14 +104,24 @@ def over_http(out: Path, given: argparse.Namespace) -> None:
         port = free.getsockname()[1]
     server = subprocess.Popen([sys.executable, __file__, "--serve", str(out), str(port)])
     address = f"http://127.0.0.1:{port}"
-    people = [httpx.Client(base_url=address, timeout=300) for _ in range(given.people)]
     try:
         while True:
             try:
-                people[0].get("/login")
+                httpx.get(f"{address}/login")
                 break
             except httpx.TransportError:
                 time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _over_http(address: str, out: Path, given: argparse.Namespace) -> None:
+    import httpx
+
+    people = [httpx.Client(base_url=address, timeout=300) for _ in range(given.people)]
+    try:
         for person in people:
             person.post("/login", data={"password": PASSWORD}).raise_for_status()
         (name,) = (bot["name"] for bot in call(people[0], "gallery", []))
@@ -122,8 +140,6 @@ def over_http(out: Path, given: argparse.Namespace) -> None:
             time.sleep(0.2)
         measure(given, run, ask)
     finally:
-        server.terminate()
-        server.wait()
         for person in people:
             person.close()
 

@@ -35,7 +35,7 @@ from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.privacy import opt_out
 from huggingtweets.sources import ReadOptions
-from huggingtweets.sources.reading import DownloadLimits
+from huggingtweets.sources.in_child import read_posts_in_child
 from huggingtweets.storage import files, run_folder
 from huggingtweets.storage.run_folder import RunFolder, RunRecord
 from huggingtweets.training import RECIPES, Interrupt, Recipe
@@ -131,7 +131,7 @@ def train(
     interrupt: Interrupt | None = None,
     confirm: Confirm = sources.decline,
     *,
-    limits: DownloadLimits | None = None,
+    reading: ReadOptions | None = None,
 ) -> RunFolder:
     """Make a bot from one or several sources.
 
@@ -141,7 +141,7 @@ def train(
         listen: called with every event.
         interrupt: handler of Ctrl-C.
         confirm: called before a source costs money.
-        limits: of what accounts may reach and cost; None for those of the machine's owner.
+        reading: the limits of reading, and who may cancel it; the rest comes from ``options``.
 
     Raises:
         InputError: a source, the base or an option can't be used; no run folder is created.
@@ -152,7 +152,7 @@ def train(
     options = replace(options, track=track.choose(options.track))
     if options.base == bases.POCKET and (message := bases.missing_weights()):
         listen(Event(stage="read", message=message))
-    reading = replace(_reading(options, confirm), limits=limits or DownloadLimits())
+    reading = _reading(options, confirm, reading)
     run = _prepare(_as_list(specs), options, listen, reading)
     return _run_remaining_stages(run, listen, interrupt)
 
@@ -287,11 +287,14 @@ def _as_list(specs: Specs) -> Sequence[str | Path]:
 
 def _read(specs: Sequence[str | Path], reading: ReadOptions, listen: EventHandler) -> pl.DataFrame:
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    return sources.read_posts(specs, replace(reading, listen=listen))
+    return read_posts_in_child(specs, replace(reading, listen=listen))
 
 
-def _reading(options: TrainOptions, confirm: Confirm) -> ReadOptions:
-    return ReadOptions(
+def _reading(
+    options: TrainOptions, confirm: Confirm = sources.decline, limits: ReadOptions | None = None
+) -> ReadOptions:
+    return replace(
+        limits or ReadOptions(),
         text_column=options.text_column,
         speaker=options.speaker,
         author=options.author,
@@ -322,7 +325,7 @@ def _prepare(
     from huggingtweets.training import budget, layers
 
     with _timed(seconds, "read and curate"):
-        posts = _read(specs, reading or _reading(options, sources.decline), listen)
+        posts = _read(specs, reading or _reading(options), listen)
         curated = _curate(posts, options.curation, listen)
         if warning := batching.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))

@@ -106,16 +106,20 @@ def download(
 def _read(source: str, reading: "ReadOptions") -> "tuple[pl.DataFrame, Path | None]":
     """Read the posts of an account or a file; also return the file that stores the account's."""
     from huggingtweets.data.posts import posts_table
-    from huggingtweets.sources import open_source, unwrap
+    from huggingtweets.sources import is_account, open_source, unwrap
     from huggingtweets.sources.accounts import NetworkSource
+    from huggingtweets.sources.in_child import read_tables_in_child
     from huggingtweets.sources.store import Store
 
+    if not is_account(source, reading):
+        (table,) = read_tables_in_child([source], reading)
+        return _filter(table, reading.since, reading.limit), None
     opened = open_source(source, reading)
-    table = posts_table(opened.posts())
     account = unwrap(opened)
-    if isinstance(account, NetworkSource):  # its file also has the posts of --forget
-        return table, None if reading.forget else Store.of(account.account).posts_file
-    return _filter(table, reading.since, reading.limit), None
+    assert isinstance(account, NetworkSource)  # noqa: S101
+    table = posts_table(opened.posts())
+    # The account's file also has the posts of --forget.
+    return table, None if reading.forget else Store.of(account.account).posts_file
 
 
 def _filter(table: "pl.DataFrame", since: datetime | None, limit: int | None) -> "pl.DataFrame":

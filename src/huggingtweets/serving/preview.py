@@ -5,30 +5,25 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from huggingtweets import curation, sources
-from huggingtweets.data import batching
-from huggingtweets.errors import BotError, HuggingTweetsError, InsufficientTextError
-from huggingtweets.events import ignore
+from huggingtweets.errors import BotError, HuggingTweetsError
 from huggingtweets.nn import bases, devices
-from huggingtweets.serving.schemas import Dropped, SourcePreview
-from huggingtweets.sources.reading import DownloadLimits, ReadOptions
+from huggingtweets.processes.limited import never
+from huggingtweets.serving.schemas import SourcePreview
+from huggingtweets.serving.source_summary import summarise
+from huggingtweets.sources.reading import VISITORS, ReadOptions
 from huggingtweets.storage import run_folder
 from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from huggingtweets.curation import Curated
-    from huggingtweets.events import EventHandler
-    from huggingtweets.serving.schemas import TrainingRequest
+    from huggingtweets.serving.schemas import Settings, TrainingRequest
 
-_EXAMPLES = 10
 _TOKENS_PER_CHARACTER = 0.28
 """Measured on short posts without links: 22 thousand tokens in 80 thousand characters."""
 
@@ -44,71 +39,38 @@ _LAST_RUNS = 3
 def preview_sources(
     specs: Sequence[str | Path],
     order: TrainingRequest,
-    base: str,
+    settings: Settings,
     runs: Sequence[Path],
-    *,
-    limits: DownloadLimits | None = None,
-    listen: EventHandler = ignore,
+    is_cancelled: Callable[[], bool] = never,
 ) -> SourcePreview:
     """Read and curate the sources as a training would.
 
     Args:
         specs: the sources, as the pipeline reads them.
         order: the request, for its recipe and reading options.
-        base: that the bot will be trained from.
+        settings: of the server.
         runs: runs folders that show how fast this machine is.
-        limits: of a download; None for those of the machine's owner.
-        listen: called while an account is read; an error that it raises ends the preview.
+        is_cancelled: called ten times a second; True ends the reading.
 
     Raises:
-        SourceError: a source can't be read.
+        SourceError: a source can't be read or is beyond the limits.
         OptedOutError: an author has opted out of being imitated.
+        Interrupted: it was cancelled.
     """
     reading = ReadOptions(
         author=order.author or None,
         speaker=order.speaker or None,
         i_am_the_author=order.i_am_the_author,
-        limits=limits or DownloadLimits(),
-        listen=listen,
+        limits=settings.download_limits,
+        file_limits=VISITORS,
+        is_cancelled=is_cancelled,
     )
-    posts = sources.read_posts(specs, reading)
-    curated = curation.curate(posts)
-    read = posts["author"].unique(maintain_order=True).to_list()
-    kept = curated.kept["text"]
-    characters = int(kept.str.len_chars().sum())
-    counts_by_author = curated.counts_by_author
+    summary = summarise(specs, reading)
+    characters, base = summary.characters, order.base or settings.base
     return SourcePreview(
-        authors=tuple(author for author in read if counts_by_author[author]["kept"]),
-        counts=curated.counts,
-        counts_by_author=counts_by_author,
-        kept_examples=_examples(kept),
-        dropped=_dropped(curated),
-        warning=_warning(curated),
-        characters=characters,
+        **{field.name: getattr(summary, field.name) for field in fields(summary)},
         estimate_seconds=estimate(characters, order, base, runs) if characters else None,
     )
-
-
-def _examples(texts: pl.Series) -> tuple[str, ...]:
-    """Ten evenly spaced texts."""
-    count = min(_EXAMPLES, len(texts))
-    return tuple(texts[round(i * (len(texts) - 1) / max(1, count - 1))] for i in range(count))
-
-
-def _dropped(curated: Curated) -> tuple[Dropped, ...]:
-    dropped = []
-    for reason, count in curated.counts.items():
-        if reason not in ("downloaded", "kept"):
-            texts = curated.dropped.filter(pl.col("reason") == reason)["text"]
-            dropped.append(Dropped(reason, count, texts[-1] if len(texts) else None))
-    return tuple(dropped)
-
-
-def _warning(curated: Curated) -> str | None:
-    try:
-        return batching.text_amount_warning(curated.kept)
-    except InsufficientTextError as error:
-        return str(error)
 
 
 def estimate(

@@ -16,9 +16,11 @@ from huggingtweets.generation.copy_index import words
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.privacy import opt_out
+from huggingtweets.processes.limited import never
 from huggingtweets.serving import bot_views, preview, publishing
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache
+from huggingtweets.serving.preview_turns import PreviewTurns
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
 from huggingtweets.serving.schemas import MOST_SOURCES, WrittenPost
@@ -32,7 +34,7 @@ from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from huggingtweets.generation.sampling import GeneratedPost
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
 
 _MOST_FAVOURITES = 1_000
 _MOST_PREVIEWS = 100
-_CONCURRENT_PREVIEWS = 2
 _SECONDS_BETWEEN_CLEAN_UPS = 3600.0
 
 
@@ -80,7 +81,7 @@ class Service:
         self._rate = RateLimit(settings.requests_a_minute)
         self._previews: OrderedDict[tuple[str, TrainingRequest], SourcePreview] = OrderedDict()
         self._favourites_lock = threading.Lock()
-        self._preview_slots = threading.Semaphore(_CONCURRENT_PREVIEWS)
+        self._preview_turns = PreviewTurns(each=1 if settings.shared else None)
         self._cleaned_up_at = 0.0
 
     def start(self) -> None:
@@ -153,20 +154,22 @@ class Service:
         """The file of one of the visitor's uploads, or None."""
         return find_upload(self._workspaces.uploads(visitor), upload_id)
 
-    def inspect(self, visitor: str, order: TrainingRequest) -> SourcePreview:
-        """Read and curate the sources of a request, without training.
+    def inspect(
+        self, visitor: str, order: TrainingRequest, is_cancelled: Callable[[], bool] = never
+    ) -> SourcePreview:
+        """Read and curate the sources of a request, without training, in a child process.
 
         Raises:
-            InputError: a source can't be read, or the request is invalid.
+            InputError: a source can't be read or is beyond the limits, or the request is invalid.
+            Interrupted: ``is_cancelled``, called ten times a second, returned True.
         """
         self._rate.check(visitor)
         with self._redact_paths(visitor):
             specs = self._validate(visitor, order)
-            with self._preview_slots:
+            with self._preview_turns.take(visitor, is_cancelled):
                 runs = dict.fromkeys((self._workspaces.runs(visitor), self._workspaces.out))
-                base = order.base or self.settings.base
                 found = preview.preview_sources(
-                    specs, order, base, list(runs), limits=self.settings.download_limits
+                    specs, order, self.settings, list(runs), is_cancelled
                 )
             self._previews[visitor, order] = found
             while len(self._previews) > _MOST_PREVIEWS:
@@ -186,10 +189,8 @@ class Service:
         with self._redact_paths(visitor):
             specs = self._validate(visitor, order)
             found = self._previews.get((visitor, order))
-            authors = found.authors if found else ()
-            return self._trainings.submit(
-                visitor, order, specs, authors, self._workspaces.client_tag(client)
-            )
+            authors, tag = found.authors if found else (), self._workspaces.client_tag(client)
+            return self._trainings.submit(visitor, order, specs, authors, tag)
 
     def status(self, visitor: str, name: str) -> Status:
         """The status of one of the visitor's runs.

@@ -21,9 +21,11 @@ from filelock import FileLock, Timeout
 from huggingtweets import pipeline
 from huggingtweets.errors import BotError, HuggingTweetsError, Interrupted
 from huggingtweets.nn import bases
+from huggingtweets.processes import lower_priority
 from huggingtweets.serving.jobs import JobStore
 from huggingtweets.serving.schemas import Settings
 from huggingtweets.serving.workspaces import Workspaces
+from huggingtweets.sources.reading import VISITORS, ReadOptions
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES, Interrupt
 
@@ -32,9 +34,7 @@ if TYPE_CHECKING:
     from huggingtweets.serving.jobs import Job
     from huggingtweets.serving.schemas import RunState, TrainingRequest
 
-_NICE = 10
-"""Gives training a tenth of a core that the server wants too, and all of it otherwise."""
-
+_NICE = 10  # after the server and the previews, which people wait for
 _POLL_SECONDS = 0.3
 _REPORT_SECONDS = 0.5
 _SECONDS_TO_SAVE = 60.0
@@ -112,8 +112,12 @@ class Training:
         else:
             specs = self.workspaces.sources(job.visitor, job.order.sources)
             options = options_of(job.order, self.worker.settings, run.path.parent, job.name)
-            limits = self.worker.settings.download_limits
-            pipeline.train(specs, options, self._on_event, self.interrupt, limits=limits)
+            reading = ReadOptions(
+                limits=self.worker.settings.download_limits,
+                file_limits=VISITORS,
+                is_cancelled=lambda: self.interrupt.requested,
+            )
+            pipeline.train(specs, options, self._on_event, self.interrupt, reading=reading)
         self._remove_uploads()
 
     def _watch_for_stop(self, finished: threading.Event) -> None:
@@ -199,21 +203,13 @@ def main() -> None:
         out=args.out, shared=args.shared, base=args.base, local_accounts=args.local_accounts
     )
     os.umask(0o077)  # the packages that it uses write files with posts
-    _lower_priority()
+    lower_priority(_NICE)
     worker = Worker(settings)
     threading.Thread(target=_exit_with_server, args=(worker,), daemon=True).start()
     lock = FileLock(worker.workspaces.home / f"worker-{args.number}.lock")
     while not worker.ending.is_set():  # a worker of the previous server may still be saving
         with suppress(Timeout), lock.acquire(timeout=_POLL_SECONDS):
             worker.run()
-
-
-def _lower_priority() -> None:
-    """Give the server precedence over this process."""
-    with suppress(AttributeError, OSError):  # Windows has no nice
-        os.nice(_NICE)
-    with suppress(OSError):  # Linux may schedule whole sessions, and this process has its own
-        Path("/proc/self/autogroup").write_text(str(_NICE), "ascii")
 
 
 def _exit_with_server(worker: Worker) -> None:

@@ -11,21 +11,32 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets.data.posts import SCHEMA, posts_table
+from huggingtweets.data.posts import SCHEMA, Post, posts_table
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._fields import parse_name
 from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._privacy_filter import PrivacyFilter, unwrap
-from huggingtweets.sources._resolve import resolve
+from huggingtweets.sources._resolve import is_account, resolve
 from huggingtweets.sources._source import Source
-from huggingtweets.sources.reading import Confirm, ReadOptions, decline
+from huggingtweets.sources.reading import Confirm, FileLimits, ReadOptions, decline
 from huggingtweets.sources.telegram import TelegramExport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Confirm", "ReadOptions", "Source", "decline", "open_source", "read_posts", "unwrap"]
+__all__ = [
+    "Confirm",
+    "ReadOptions",
+    "Source",
+    "decline",
+    "is_account",
+    "merge_posts",
+    "open_source",
+    "read_posts",
+    "read_tables",
+    "unwrap",
+]
 
 _TABLE, _OCCURRENCE = "_table", "_occurrence"
 # Networks number all their posts together, or name them by an address: one id is one post, although
@@ -40,20 +51,48 @@ def read_posts(specs: Sequence[str | Path], reading: ReadOptions | None = None) 
     overlap. With ``reading.author`` all posts are by one author; otherwise each source names its
     own.
 
+    This process reads them; :mod:`huggingtweets.sources.in_child` uses another one.
+
     Args:
         specs: each as in :func:`open_source`.
         reading: how to read them.
 
     Raises:
-        SourceError: a source can't be read or has no post.
+        SourceError: a source can't be read, has no post or is beyond the limits.
         OptedOutError: an author asked not to be imitated.
     """
+    return merge_posts(read_tables(specs, reading or ReadOptions()))
+
+
+def read_tables(specs: Sequence[str | Path], reading: ReadOptions) -> list[pl.DataFrame]:
+    """Read each source into a table of its own, as :func:`read_posts` does."""
     if not specs:
         raise SourceError(f"No source of posts was given; give {SUPPORTED}.")
-    reading = reading or ReadOptions()
     sources = [open_source(spec, reading) for spec in specs]
     _check_speaker(reading.speaker, sources)
-    return _merge_posts([posts_table(source.posts()) for source in sources])
+    count = _Count(reading.file_limits)
+    return [posts_table(count.check(source.posts(), source.name)) for source in sources]
+
+
+class _Count:
+    """Counts posts and characters up to the limits."""
+
+    def __init__(self, limits: FileLimits) -> None:
+        self._limits = limits
+        self._posts = self._characters = 0
+
+    def check(self, posts: Iterator[Post], name: str) -> Iterator[Post]:
+        """Yield the posts of a source."""
+        most_posts, most_characters = self._limits.posts, self._limits.characters
+        for post in posts:
+            self._posts += 1
+            self._characters += len(post.text)
+            if self._posts > most_posts or self._characters > most_characters:
+                raise SourceError(
+                    f"The {name} source holds more than the limit of {most_posts:,} posts or "
+                    f"{most_characters:,} characters; give a part of it."
+                )
+            yield post
 
 
 def open_source(spec: str | Path, reading: ReadOptions | None = None) -> Source:
@@ -84,7 +123,7 @@ def _check_speaker(speaker: str | None, sources: Sequence[Source]) -> None:
         )
 
 
-def _merge_posts(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def merge_posts(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Concatenate tables of posts so that each author's ids are unique and each post occurs once.
 
     A post that is in several tables, as when archives overlap, is kept at its first occurrence. If

@@ -31,14 +31,17 @@ _COLUMNS = {
     "is_quote_status": ("is_quote_status",),
 }
 _SHOWN_COLUMNS = 20
+MAX_COLUMNS = 5_000
+"""Ten times the columns of a flattened post of the X API; each row takes time for every one."""
 
 
 def find_columns(names: Sequence[str], text_column: str | None, path: Path | str) -> dict[str, str]:
     """Map fields to the columns that hold them.
 
     Raises:
-        SourceError: there is no text column.
+        SourceError: there is no text column, or there are too many columns.
     """
+    check_number(len(names), str(path))
     columns = known_columns(tuple(names), text_column)
     if "text" in columns:
         return columns
@@ -47,6 +50,19 @@ def find_columns(names: Sequence[str], text_column: str | None, path: Path | str
         f"{path} has no {missing} among its columns ({list_names(names, _SHOWN_COLUMNS)}); "
         "name the column with the posts with `--text-column NAME`."
     )
+
+
+def check_number(columns: int, where: str) -> None:
+    """Refuse a table or an object with more columns than any export.
+
+    Raises:
+        SourceError: there are more than :data:`MAX_COLUMNS`.
+    """
+    if columns > MAX_COLUMNS:
+        raise SourceError(
+            f"{where} has {columns:,} columns, more than the limit of {MAX_COLUMNS:,}; "
+            "keep only those with the posts."
+        )
 
 
 @lru_cache(maxsize=256)

@@ -59,8 +59,11 @@ def _rows(lines_without_end: Iterator[str], where: str, text_column: str | None)
                 f"names {len(names)}; put posts that contain {delimiter!r} in double quotes."
             )
         if row:
-            row += [""] * (len(names) - len(row))
-            yield reader.line_num + 1, {field: row[index] for field, index in indices}
+            length = len(row)  # a short row ends with empty fields
+            values: dict[str, object] = {
+                field: row[at] if at < length else "" for field, at in indices
+            }
+            yield reader.line_num + 1, values
 
 
 def _next_row(reader: Iterator[list[str]], where: str) -> list[str] | None:

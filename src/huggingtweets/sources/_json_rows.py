@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._columns import find_columns, known_columns
+from huggingtweets.sources._columns import check_number, find_columns, known_columns
 from huggingtweets.sources._json_reader import DECODER, JsonReader
 from huggingtweets.sources._json_tree import ITEM, opening_bracket, tree_values
 from huggingtweets.sources._text import decode_utf8, file_chunks, lines
@@ -56,10 +56,8 @@ def _find_list_of_posts(path: Path, text_column: str | None) -> tuple[str, ...]:
     """Return the key path of the first list with an object that has a text."""
     columns_without_text: tuple[str, ...] | None = None
     for number, key_path, value in _values(path):
-        if key_path == (ITEM,):
+        if key_path == (ITEM,) or (key_path[-1] == ITEM and isinstance(value, dict)):
             row = _as_row(value, f"Value {number} of {path}", "each item must be one")
-        elif key_path[-1] == ITEM and isinstance(value, dict):
-            row = value
         else:
             continue
         if "text" in known_columns(tuple(row), text_column):
@@ -105,6 +103,7 @@ def _as_row(row: object, where: str, rule: str) -> dict[str, object]:
         row = row["tweet"]  # the item format of X archives
     if not isinstance(row, dict):
         raise SourceError(f'{where} is not a JSON object; {rule}, like {{"text": "..."}}.')
+    check_number(len(row), where)
     return row
 
 

@@ -40,6 +40,15 @@ def resolve(spec: str | Path, reading: ReadOptions) -> Source:
     return source
 
 
+def is_account(spec: str | Path, reading: ReadOptions) -> bool:
+    """Return whether a spec names an account of a network rather than a file or a dataset.
+
+    Raises:
+        SourceError: it names an invalid account.
+    """
+    return not _exists(Path(spec)) and open_account(str(spec), reading) is not None
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from huggingtweets.events import EventHandler, ignore
+from huggingtweets.processes.limited import Limits, never
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,6 +48,38 @@ OWNERS = DownloadLimits()
 
 
 @dataclass(frozen=True, slots=True)
+class FileLimits(Limits):
+    """What reading files may use; see :mod:`huggingtweets.sources.in_child`.
+
+    Attributes:
+        posts: number of posts of all sources together.
+        characters: number of characters in them.
+    """
+
+    posts: int = 50_000_000
+    characters: int = 20_000_000_000
+
+
+def own_limits() -> FileLimits:
+    """Return the limits of what users read on their own machine: three quarters of its memory."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        memory = 16 * 1000**3
+    return FileLimits(memory_bytes=max(4 * 1000**3, memory * 3 // 4), seconds=3600.0)
+
+
+VISITORS = FileLimits(
+    memory_bytes=2 * 1000**3,
+    seconds=60.0,
+    background=True,
+    posts=1_000_000,
+    characters=300_000_000,
+)
+"""Limits of what visitors of a server read. A million posts have 140 million characters."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How to read sources; every option has a default.
 
@@ -62,6 +96,8 @@ class ReadOptions:
         limits: of a download.
         forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
         refuse_opted_out: False only if the caller leaves out the posts of those authors itself.
+        file_limits: of memory, time, posts and characters.
+        is_cancelled: called while files are read in a child process; True ends that.
     """
 
     text_column: str | None = None
@@ -76,3 +112,5 @@ class ReadOptions:
     limits: DownloadLimits = OWNERS
     forget: frozenset[str] = frozenset()
     refuse_opted_out: bool = True
+    file_limits: FileLimits = field(default_factory=own_limits)
+    is_cancelled: Callable[[], bool] = never

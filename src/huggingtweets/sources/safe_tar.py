@@ -3,17 +3,18 @@
 As with :mod:`~huggingtweets.sources.safe_zip`, nothing is extracted to disk, and an archive with
 content that no export has is refused. A tar has no index: one pass finds and checks the members,
 and each read passes over the file up to its member. The ``data`` filter of :mod:`tarfile` is not
-enough: it checks where members would be written, but neither compression bombs nor the length of
-headers, which are read into memory.
+enough: it checks where members would be written, but neither compression bombs nor the headers,
+which are read into memory and, before Python 3.11.10, searched in quadratic time (CVE-2024-6232).
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import tarfile
 import zlib
 from contextlib import closing, contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._text import CHUNK, list_names
@@ -37,6 +38,10 @@ _HEADERS = frozenset(
         *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     }
 )
+
+_PAX_LENGTH = re.compile(rb"(\d{1,5}) ")  # of a record, itself included
+_MANY_DIGITS = re.compile(rb"\d{100}")
+_SPARSE = b"GNU.sparse"
 
 # Exceptions that tarfile and gzip raise on damaged input.
 _DAMAGE = (
@@ -125,6 +130,8 @@ class SafeTar:
                 f"{self._path} looks like a decompression bomb ({error}); give the export as you "
                 "downloaded it."
             ) from error
+        except _SpecialMemberError as error:
+            raise self._special(str(error)) from error
         except _DAMAGE as error:
             raise SourceError(
                 f"{self._path} is not a tar.gz file, or a damaged one; download it again."
@@ -138,10 +145,17 @@ class SafeTar:
                 "download it again."
             )
         if not (member.isreg() or member.isdir()) or member.issparse():
-            raise SourceError(
-                f"{self._path} contains a link or device ({name!r}), unlike any export; "
-                "download it again."
-            )
+            raise self._special(name)
+
+    def _special(self, name: str) -> SourceError:
+        return SourceError(
+            f"{self._path} contains a link or device ({name!r}), unlike any export; "
+            "download it again."
+        )
+
+
+class _SpecialMemberError(Exception):
+    """A member that is not an ordinary file; the text is its name."""
 
 
 class _BombError(Exception):
@@ -149,7 +163,7 @@ class _BombError(Exception):
 
 
 class _ShortHeaders(tarfile.TarInfo):
-    """Members with bounded extension headers, which tarfile reads into memory."""
+    """Members with bounded, checked extension headers, which tarfile reads into memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -158,7 +172,54 @@ class _ShortHeaders(tarfile.TarInfo):
             raise tarfile.ReadError("negative size")
         if member.type in _HEADERS and member.size > _MAX_HEADER:
             raise _BombError(f"a header of {member.size:,} bytes")
+        if member.type == tarfile.GNUTYPE_SPARSE:
+            raise _SpecialMemberError(list_names([member.name], 1))
         return member
+
+    def _proc_pax(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """Check a header before tarfile parses it; no public method lies between the two."""
+        stream: Any = tar.fileobj
+        header: bytes = stream.read(self._block(self.size))  # type: ignore[attr-defined]
+        _check_pax(header)
+        tar.fileobj = cast("Any", _PutBack(header, stream))
+        try:
+            return super()._proc_pax(tar)  # type: ignore[misc, no-any-return]
+        finally:
+            tar.fileobj = stream
+
+
+def _check_pax(header: bytes) -> None:
+    """Refuse a header with records that no program writes: ``LENGTH NAME=VALUE`` and a newline."""
+    if _MANY_DIGITS.search(header):
+        raise tarfile.InvalidHeaderError("a long number")  # type: ignore[attr-defined]
+    position = 0
+    while position < len(header) and header[position]:
+        length = _PAX_LENGTH.match(header, position)
+        end = position + int(length[1]) if length else 0
+        if length is None or end <= length.end() or header[end - 1 : end] != b"\n":
+            raise tarfile.InvalidHeaderError("a broken record")  # type: ignore[attr-defined]
+        name, equals, _ = header[length.end() : end].partition(b"=")
+        if not equals:
+            raise tarfile.InvalidHeaderError("a record without a name")  # type: ignore[attr-defined]
+        if name.startswith(_SPARSE):
+            raise _SpecialMemberError("a sparse file")
+        position = end
+
+
+class _PutBack:
+    """A stream with bytes put back in front of it."""
+
+    def __init__(self, data: bytes, stream: IO[bytes]) -> None:
+        self._data, self._stream = data, stream
+
+    def read(self, size: int) -> bytes:
+        """Read the bytes put back, at once, then those of the stream."""
+        data, self._data = self._data, b""
+        return data or self._stream.read(size)
+
+    def tell(self) -> int:
+        """Return the position in the stream."""
+        return self._stream.tell()
 
 
 class _Unpacked:

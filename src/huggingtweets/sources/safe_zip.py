@@ -9,6 +9,7 @@ inside one call).
 
 from __future__ import annotations
 
+import io
 import re
 import stat
 import struct
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 MAX_MEMBER_BYTES = 4 * 1024**3
 """Ten times the size of twenty years of tweets."""
 
+_MAX_MEMBERS = 300_000
+"""Archives with all photos have some ten thousand; zipfile takes 550 bytes of memory for each."""
+
+_MAX_INDEX_BYTES = 128 * 1024**2
+_INDEX_ENTRY = b"PK\x01\x02"  # each entry of the index begins with it
 _MIN_SUSPECT_SIZE = 100 * 1000**2  # bytes; below it, any compression ratio is fine
 _MAX_RATIO = 200  # tweets with all their fields compress about 20 times
 
@@ -52,22 +58,26 @@ class SafeZip:
         self._size = 0
         try:
             self._size = path.stat().st_size
-            self._zip = zipfile.ZipFile(path)
+            self._file = _BoundedIndexFile(path)
         except PermissionError as error:
             raise SourceError(f"{path} can't be read: {error.strerror}.") from error
         except _DAMAGE as error:
             raise self._unreadable() from error
-        self._members = {_normalize(info.filename): info for info in self._zip.infolist()}
         try:
+            self._zip = zipfile.ZipFile(self._file)
+            self._members = {_normalize(info.filename): info for info in self._zip.infolist()}
             for info in self._members.values():
                 self._check_name(info)
+        except _DAMAGE as error:
+            self.close()
+            raise self._unreadable() from error
         except SourceError:
-            self._zip.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the file."""
-        self._zip.close()
+        self._file.close()
 
     def names(self) -> list[str]:
         """Return the names of all files, in archive order, with forward slashes."""
@@ -132,6 +142,31 @@ class SafeZip:
                 f"{self._path} looks like a zip bomb ({name} would unpack to {size:,} bytes "
                 f"from {packed:,}); give the zip as you downloaded it."
             )
+
+
+class _BoundedIndexFile(io.BufferedReader):
+    """A zip file that refuses to give out an enormous index, which zipfile reads in one piece."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.open("rb", buffering=0))
+        self._path = path
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read bytes."""
+        if size is not None and size <= CHUNK:
+            return super().read(size)  # of a member, or a small index
+        if size is None or size > _MAX_INDEX_BYTES:
+            raise self._too_many()
+        data = super().read(size)
+        if data.count(_INDEX_ENTRY) > _MAX_MEMBERS:
+            raise self._too_many()
+        return data
+
+    def _too_many(self) -> SourceError:
+        return SourceError(
+            f"{self._path} holds over {_MAX_MEMBERS:,} files, more than any export; "
+            "unpack it and give the folder."
+        )
 
 
 def is_unsafe_name(name: str) -> bool:

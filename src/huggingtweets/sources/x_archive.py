@@ -74,16 +74,15 @@ class XArchive:
             names = archive.names()
             parts = self._parts(names)
             notes = _sorted_by_number(_NOTE, names)
-            accounts = {account for part in parts if (account := _account_file(part)) in names}
+            accounts = {_account_file(part) for part in parts}.intersection(names)
             archive.check([*parts, *notes, *accounts])
             for note in notes:
                 long_tweets.add(self._items(archive, note), display_path(self.path, note))
+            # Read once: an archive may have thousands of parts.
+            authors = {} if self.author else {at: self._username(archive, at) for at in accounts}
             found = False
             for part in parts:
-                account = _account_file(part)
-                author = self.author
-                if author is None and account in accounts:
-                    author = self._username(archive, account)
+                author = self.author or authors.get(_account_file(part))
                 for post in self._tweets(archive, part, author, long_tweets):
                     found = True
                     yield post

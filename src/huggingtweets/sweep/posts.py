@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets import curation, sources
+from huggingtweets import curation
 from huggingtweets.curation import CurationOptions
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InsufficientTextError
 from huggingtweets.events import Event, EventHandler, ignore
+from huggingtweets.sources import ReadOptions
+from huggingtweets.sources.in_child import read_posts_in_child
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def read_authors(
         InsufficientTextError: an author has too few posts.
     """
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    posts = sources.read_posts(specs, sources.ReadOptions(listen=listen))
+    posts = read_posts_in_child(specs, ReadOptions(listen=listen))
     tables = []
     for name in posts["author"].unique(maintain_order=True):
         listen(Event(stage="read", message=f"curating @{name}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003 - Gradio reads annotations
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from huggingtweets.training import RECIPES
 from huggingtweets.web import components
 from huggingtweets.web.components import NO_PROGRESS, WITH_PROGRESS, html_slot
 from huggingtweets.web.templating import link_to, render
+from huggingtweets.web.waiting import until_done
 
 if TYPE_CHECKING:
+    from huggingtweets.serving.schemas import SourcePreview
     from huggingtweets.web.context import PageContext
 
 _PLACEHOLDER = "@name, bsky:name.bsky.social, mastodon:@name@server, or drop a file"
@@ -196,13 +199,19 @@ class _SourcePageHandlers:
         self, request: gr.Request, before: Chosen, chosen: Chosen, options: tuple[Value, ...]
     ) -> Iterator[list[Any]]:
         """Preview the chosen sources; on an error go back to those chosen before."""
-        yield _update(chosen, note=components.message("Reading the posts…"), keep=True)
+        update = _update(chosen, note=components.message("Reading the posts…"), keep=True)
+        yield update
+        service = self._context.service
         try:
-            visitor = self._context.visitor(request)
-            preview = self._context.service.inspect(visitor, _request(chosen, options))
+            visitor, order = self._context.visitor(request), _request(chosen, options)
+            preview: SourcePreview | None = None
+            for preview in until_done(partial(service.inspect, visitor, order)):
+                if preview is None:
+                    yield [gr.skip()] * len(update)
         except HuggingTweetsError as error:
             yield _error(before, str(error))
         else:
+            assert preview is not None  # noqa: S101 - the last value
             yield _update(chosen, preview=components.source_preview(preview))
 
 

@@ -1,0 +1,131 @@
+"""No text takes more than linear time: an author, or a visitor, may send 100,000 odd characters."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from huggingtweets.curation import CurationOptions, curate
+from huggingtweets.curation._clean import clean
+from huggingtweets.data.posts import Post, posts_table
+from huggingtweets.errors import InputError
+from huggingtweets.generation.copy_index import is_loop, words
+from huggingtweets.publish import Sharing, drafts
+from huggingtweets.publish import clean as clean_for_pictures
+from huggingtweets.publish.escaping import escape_html, escape_markdown, one_line
+from huggingtweets.sources._fields import parse_id, parse_kind, parse_name, parse_time
+from huggingtweets.sources._html import html_to_text
+from huggingtweets.sources._long_tweets import _have_same_beginning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PIECES = (
+    *("a", "a.", "a@", "a@b.", "a.a@", "@", "@a", "@a-.", "%", ".", "-", "_", "é", "\u4e00", "😀"),
+    *("1", "1 ", "1,", "+1", "(2", "0/0", "00-", "1.", "12:", "$1"),
+    *(" ", "\n", " \n", "\t ", "\r\n", "\x00", "\x1b[", "\u200d", "\u202e", "\u0301", "\ufe0f"),
+    *("&", "&#", "&#x", "&amp;", "&amp;amp", "&lt", "&ampamp;", "&#38;#38;"),
+    *(
+        "<",
+        "<a",
+        "<a ",
+        "<a b",
+        "<a b=",
+        "<a b='",
+        '<a b="',
+        "</a",
+        "<!",
+        "<!--",
+        "<![",
+        "<?",
+        "<p>",
+    ),
+    *("http", "http://", "https://(", "www.", "t.co/", "(https://t.co/a", "https://a.b/(c", "ht…"),
+    *(
+        "…",
+        "ã€",
+        "Ã©",
+        "â€™",
+        "Ã",
+        "RT @",
+        "RT",
+        "#",
+        "`",
+        "*",
+        "[",
+        "](",
+        "<|endoftext|>",
+        "<|end",
+    ),
+)
+CAPPED = {"<a {} >": "<a {}>", "&{};": "&{};", "{}@a.bc": "{}@a.bc", "@{}": "@{}"}
+
+
+def _texts(length: int) -> list[str]:
+    plain = [(piece * length)[:length] for piece in PIECES]
+    framed = [frame.format(text) for frame in CAPPED.values() for text in plain[::3]]
+    return plain + framed
+
+
+def _clean(text: str) -> object:
+    return clean(pl.Series([text]), CurationOptions(scrub=True), ["nasa"])
+
+
+def _clean_lines(text: str) -> object:
+    return clean(pl.Series([text]), CurationOptions(keep_newlines=True))
+
+
+def _curate(text: str) -> object:
+    return curate(posts_table([Post("a", "1", text), Post("a", "2", f"{text} b")]))
+
+
+def _fields(text: str) -> object:
+    return parse_id(text), parse_name(text), parse_time(text), parse_kind(text, {"kind": text})
+
+
+def _share(text: str) -> object:
+    with suppress(InputError):  # nothing visible in it
+        return drafts(text, ["nasa"], Sharing())
+    return None
+
+
+FUNCTIONS: dict[str, Callable[[str], object]] = {
+    "clean": _clean,
+    "clean with newlines": _clean_lines,
+    "curate": _curate,
+    "html": html_to_text,
+    "fields": _fields,
+    "long tweets": lambda text: _have_same_beginning(text, text),
+    "words": words,
+    "markdown": lambda text: (escape_markdown(text), escape_html(text), one_line(text)),
+    "share": _share,
+    "picture": clean_for_pictures,
+    "loops": is_loop,
+}
+SHORT, LONG = 12_500, 100_000
+BASELINE_SECONDS = 1.0
+"""A text of 100,000 characters may take this long anyway; the slowest takes a quarter of it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_time_grows_with_the_length_and_not_its_square(name: str) -> None:
+    function = FUNCTIONS[name]
+    function("warm up: imports")
+    slow = []
+    for short, long in zip(_texts(SHORT), _texts(LONG), strict=True):
+        taken = _seconds(function, long)
+        # Linear is 8 times as long, quadratic 64 times.
+        if taken > BASELINE_SECONDS and taken > 20 * _seconds(function, short):
+            slow.append((long[:20], taken))
+    assert slow == []
+
+
+def _seconds(function: Callable[[str], object], text: str) -> float:
+    start = time.process_time()
+    function(text)
+    return time.process_time() - start
