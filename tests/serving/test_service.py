@@ -288,9 +288,18 @@ def test_invalid_requests_are_rejected(shared: Service) -> None:
     assert shared.trainings(ANN) == []
 
 
+def test_new_cookies_do_not_raise_the_rate_limit_of_an_address() -> None:
+    rate = RateLimit(2, per_client=3)
+    for number in range(6):
+        rate.check(f"cookie {number}", "192.0.2.1")
+    with pytest.raises(InputError, match="6 a minute for your network address"):
+        rate.check("cookie 6", "192.0.2.1")
+    rate.check("cookie 7", "192.0.2.2")
+
+
 def test_rate_limit_says_how_long_to_wait(start_service: Start) -> None:
     now = [0.0]
-    rate = RateLimit(3, lambda: now[0])
+    rate = RateLimit(3, now=lambda: now[0])
     for visitor in (ANN, BOB):
         for _ in range(3):
             rate.check(visitor)

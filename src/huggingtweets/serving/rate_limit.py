@@ -49,28 +49,38 @@ class SlidingWindow:
 
 
 class RateLimit:
-    """A limit of requests per minute for each visitor.
+    """A limit of requests per minute for each visitor, and a larger one for each client.
+
+    Several people may share a network address, but new cookies don't give one person more.
 
     Args:
-        limit: requests within any 60 seconds.
+        limit: requests of a visitor within any 60 seconds.
+        per_client: how many times as many all visitors at one address may send.
         now: monotonic clock, in seconds.
     """
 
-    def __init__(self, limit: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._window = SlidingWindow(limit, now=now)
+    def __init__(
+        self, limit: int, per_client: int = 3, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._visitors = SlidingWindow(limit, now=now)
+        self._clients = SlidingWindow(limit * per_client, now=now)
         self._lock = threading.Lock()
 
-    def check(self, visitor: str) -> None:
-        """Count a request.
+    def check(self, visitor: str, client: str = "") -> None:
+        """Count a request; without a client, for the visitor only.
 
         Raises:
-            InputError: the limit is exceeded; the message says how long to wait.
+            InputError: a limit is exceeded; the message says how long to wait.
         """
+        counted = [(self._visitors, visitor)] + ([(self._clients, client)] if client else [])
         with self._lock:
-            if wait := self._window.seconds_to_wait(visitor):
-                seconds = max(1, round(wait))
-                raise InputError(
-                    f"Too many requests: the limit is {self._window.limit} a minute. "
-                    f"Try again in {seconds} second{'' if seconds == 1 else 's'}."
-                )
-            self._window.record(visitor)
+            for window, key in counted:
+                if wait := window.seconds_to_wait(key):
+                    seconds = max(1, round(wait))
+                    raise InputError(
+                        f"Too many requests: the limit is {window.limit} a minute"
+                        f"{' for your network address' if window is self._clients else ''}. "
+                        f"Try again in {seconds} second{'' if seconds == 1 else 's'}."
+                    )
+            for window, key in counted:
+                window.record(key)

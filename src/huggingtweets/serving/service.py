@@ -141,7 +141,7 @@ class Service:
             InputError: a file is too large or of an unsupported kind.
             StorageError: there is no room for them.
         """
-        self._rate.check(visitor)
+        self._rate.check(visitor, client)
         self._clean_up()
         with self._redact_paths(visitor):
             uploads = self._workspaces.uploads(visitor)
@@ -185,7 +185,7 @@ class Service:
             InputError: the request is invalid, or too many trainings are unfinished.
             StorageError: the name is taken.
         """
-        self._rate.check(visitor)
+        self._rate.check(visitor, client)
         with self._redact_paths(visitor):
             specs = self._validate(visitor, order)
             found = self._previews.get((visitor, order))
@@ -220,7 +220,7 @@ class Service:
             BotError: the visitor has no run of this name, or it is done or running.
             InputError: too many trainings are unfinished.
         """
-        self._rate.check(visitor)
+        self._rate.check(visitor, client)
         self._trainings.resume(visitor, name, self._workspaces.client_tag(client))
 
     # -- play ----------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class Service:
             BotError: there is no such bot, or it isn't done.
             InputError: a setting is out of range; raised before the first post is requested.
         """
-        self._rate.check(visitor)
+        self._rate.check(visitor, client)
         if not 1 <= n <= self.settings.most_posts:
             raise InputError(f"Ask for 1 to {self.settings.most_posts} posts, not {n}.")
         sampling = Sampling(temperature=temperature, max_chars=max_chars, seed=seed)
