@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     *("demo", "app", "train", "curate", "download", "generate", "evaluate", "runs", "show"),
-    *("compare", "publish", "picture", "share", "opt-out", "forget", "track", "dashboard"),
-    *("base", "pretrain", "sweep"),
+    *("compare", "publish", "picture", "share", "delete", "opt-out", "forget", "track"),
+    *("dashboard", "base", "pretrain", "sweep"),
 )
 LIKENESS = (
     "bits per byte",

@@ -80,10 +80,9 @@ def test_likeness_numbers_are_stored(stored: dict[str, StoredJob], run: RunFolde
     report, train = report_of(run), stored["train"]
     bits = report["bits_per_byte"]
     assert train.series("likeness/bits_per_byte/bot") == [(20, pytest.approx(bits["bot"]))]
-    assert train.series("likeness/bits_per_byte/compressor") == [
-        (20, pytest.approx(bits["compressor"]))
-    ]
-    assert train.series("likeness/copied/markov") == [(20, report["copied"]["markov"])]
+    # The fixture's report is an older one, so it keeps the names of what was measured then.
+    assert train.series("likeness/bits_per_byte/ppmd") == [(20, pytest.approx(bits["ppmd"]))]
+    assert train.series("likeness/copied/markovify") == [(20, report["copied"]["markovify"])]
     assert train.series("likeness/taken_for_author/bot")
     rows = dict(train.tables["likeness"][-1])
     assert rows["longest_copied_run/bot"] == report["longest_copied_run"]["bot"]

@@ -36,7 +36,8 @@ MOST_LINK = 150
 _URL = regex.compile(r"https?://\S+")
 _ADDRESS = regex.compile(r"[a-z][a-z0-9+.-]*://\S*", regex.IGNORECASE)
 _SITE = regex.compile(r"(?<=\S)\.(?=[^\W\d_]{2})")
-_INNER_AT, _AT = regex.compile(r"(?<=\w)[@＠]+(?=\w)"), regex.compile(r"[@＠]+(?=\w)")
+_INNER_AT = regex.compile(r"(?<=\w)[@＠]++(?=\w)")
+_AT = regex.compile(r"(?<![@＠])[@＠]++(?=\w)")  # tried once for each run, however long
 _HANDLE = regex.compile(r"[\w.-]+(@[\w.-]+)?")
 _HOST = regex.compile(
     r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
