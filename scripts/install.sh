@@ -35,13 +35,25 @@ from_cache() {
     done
     return 1
 }
-fetch() { pip download --require-hashes -d "$wheels" -r requirements.lock "$@"; }
+
+# pip takes torch as the index offers it: a build for CPUs has no hash there, and pip would rather
+# download PyPI's, with gigabytes for CUDA. Its hash is checked when it is installed, like all.
+fetch() {
+    rest=$(mktemp)
+    awk '/^[^ ]/ { torch = /^torch==/ } !torch' requirements.lock >"$rest"
+    pip download --no-deps -d "$wheels" "$(grep -o '^torch==[0-9.]*' requirements.lock)" &&
+        pip download --no-deps --require-hashes -d "$wheels" -r "$rest" || return
+    rm "$rest"
+    case "$(uname)$(ls "$wheels"/torch-*+cpu-* 2>/dev/null)" in
+    Linux) pip download --no-deps --require-hashes -d "$wheels" -r requirements-cuda.lock ;;
+    esac
+}
 
 if from_cache 2>/dev/null; then
     say "installed packages from $wheels"
 else
     say "downloading packages into $wheels; this takes a few minutes the first time"
-    fetch 2>/dev/null || fetch -r requirements-cuda.lock
+    fetch
     from_cache
 fi
 pip install --no-index --no-deps --no-build-isolation --editable .
