@@ -176,6 +176,8 @@ def _page_seconds(person: Any) -> float:  # noqa: ANN401 - an HTTP client
 
 
 def _preview(person: Any, path: Path, ended: threading.Event) -> None:  # noqa: ANN401
+    import httpx
+
     from benchmarks import web_load
 
     try:
@@ -185,7 +187,7 @@ def _preview(person: Any, path: Path, ended: threading.Event) -> None:  # noqa: 
         data = {"path": stored, "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
         source = web_load.call(person, "upload", [data])
         web_load.call(person, "inspect", [[source], ""])
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, httpx.HTTPError) as error:  # a refusal is an answer
         print(f"{path.name}: {str(error)[:150]}", file=sys.stderr)
     finally:
         ended.set()
