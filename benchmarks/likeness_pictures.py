@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.likeness_results import Result, Results
 
-_KINDS = ("bot", "compressor, one stream", "untouched base")
+_KINDS = ("bot", "compressor", "untouched base")
 # Told apart without colour too: each has a shape of its own.
 _COLOURS = ("#0a6ebd", "#d9822b", "#8a8f98")
 _SHAPES = ("circle", "diamond", "square")
@@ -15,9 +15,9 @@ _INK, _GRID = "#24292f", "#e3e6ea"
 
 
 def dots(results: Results) -> str:
-    """Draw one row an author as SVG: base, compressor and bot, the bot with the fewest bits on top.
+    """Render one row per author as SVG: base, compressor and bot; the lowest bot is on top.
 
-    On a white ground, because it stands in a document and not in a page with a scheme of its own.
+    The background is white, because it stands in a document without a colour scheme of its own.
     """
     import altair as alt
     import vl_convert
@@ -43,7 +43,7 @@ def dots(results: Results) -> str:
         ),
     )
     title = alt.TitleParams(
-        "How well bots foresee their authors: further left is better",
+        "How well bots predict their authors' posts: further left is better",
         subtitle=[f"fine-tuned from {results.setup.base['name']}", *marked],
         anchor="start",
     )

@@ -39,11 +39,10 @@ from_cache() {
 # pip takes torch as the index offers it: a build for CPUs has no hash there, and pip would rather
 # download PyPI's, with gigabytes for CUDA. Its hash is checked when it is installed, like all.
 fetch() {
-    rest=$(mktemp)
+    rest=$venv/requirements-without-torch.lock
     awk '/^[^ ]/ { torch = /^torch==/ } !torch' requirements.lock >"$rest"
     pip download --no-deps -d "$wheels" "$(grep -o '^torch==[0-9.]*' requirements.lock)" &&
         pip download --no-deps --require-hashes -d "$wheels" -r "$rest" || return
-    rm "$rest"
     case "$(uname)$(ls "$wheels"/torch-*+cpu-* 2>/dev/null)" in
     Linux) pip download --no-deps --require-hashes -d "$wheels" -r requirements-cuda.lock ;;
     esac

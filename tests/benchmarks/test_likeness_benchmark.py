@@ -143,7 +143,7 @@ def test_the_plot_has_a_row_per_author_best_first() -> None:
     assert [t for t in texts if t in ("NASA", "SenSanders*", "RepJeffries")] == [
         "RepJeffries", "SenSanders*", "NASA"
     ]  # fmt: skip
-    assert {"bot", "compressor, one stream", "untouched base"} <= set(texts)
+    assert {"bot", "compressor", "untouched base"} <= set(texts)
     assert "bits per byte of held-out posts (lower is better)" in texts
 
 

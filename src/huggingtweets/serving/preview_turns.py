@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TOGETHER = 2
 """Each may take 2 GB of memory (:data:`huggingtweets.sources.reading.VISITORS`) and a core."""
 
-_MOST_WAITING = 20  # each occupies a thread of the server
+_MOST_WAITING, _MOST_WAITING_OF_A_VISITOR = 20, 4  # each occupies a thread of the server
 _POLL_SECONDS = 0.1
 
 
@@ -41,7 +41,8 @@ class PreviewTurns:
             Interrupted: it was cancelled.
         """
         with self._changed:
-            if len(self._waiting) >= _MOST_WAITING:
+            own = sum(who == visitor for who in self._waiting.values())
+            if own >= _MOST_WAITING_OF_A_VISITOR or len(self._waiting) >= _MOST_WAITING:
                 raise InputError("The server is reading many files; try again in a minute.")
             ticket = object()
             self._waiting[ticket] = visitor

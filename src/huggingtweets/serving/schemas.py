@@ -145,7 +145,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class SourcePreview:
+class SourceSummary:
     """The content of a request's sources.
 
     Attributes:
@@ -157,8 +157,6 @@ class SourcePreview:
         dropped: the dropped posts by reason.
         warning: a sentence if there is little text, or None.
         characters: number of characters in the kept posts.
-        estimate_seconds: expected duration of training and evaluation; None if the speed of the
-            base is unknown.
     """
 
     authors: tuple[str, ...]
@@ -168,6 +166,17 @@ class SourcePreview:
     dropped: tuple[Dropped, ...]
     warning: str | None
     characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePreview(SourceSummary):
+    """The content of a request's sources, and how long training on it takes.
+
+    Attributes:
+        estimate_seconds: expected duration of training and evaluation; None if the speed of the
+            base is unknown.
+    """
+
     estimate_seconds: float | None
 
 

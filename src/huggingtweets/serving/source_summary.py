@@ -5,7 +5,7 @@ Both stages run in the child: curating a million posts would slow the pages of o
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -13,7 +13,7 @@ import polars as pl
 from huggingtweets import curation, sources
 from huggingtweets.data import batching
 from huggingtweets.errors import InsufficientTextError, SourceError
-from huggingtweets.serving.schemas import Dropped
+from huggingtweets.serving.schemas import Dropped, SourceSummary
 from huggingtweets.sources.in_child import call_in_child
 
 if TYPE_CHECKING:
@@ -27,19 +27,6 @@ if TYPE_CHECKING:
 _EXAMPLES = 10
 _MOST_EXAMPLE_CHARACTERS = 2_000
 _MOST_AUTHORS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSummary:
-    """The fields of :class:`~huggingtweets.serving.schemas.SourcePreview` that the posts tell."""
-
-    authors: tuple[str, ...]
-    counts: dict[str, int]
-    counts_by_author: dict[str, dict[str, int]]
-    kept_examples: tuple[str, ...]
-    dropped: tuple[Dropped, ...]
-    warning: str | None
-    characters: int
 
 
 def summarise(specs: Sequence[str | Path], reading: ReadOptions) -> SourceSummary:

@@ -11,10 +11,12 @@ from huggingtweets.storage.places import APP
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import gradio as gr
     from fastapi import Request
 
-    from huggingtweets.serving.schemas import BotSummary, Settings
+    from huggingtweets.serving.schemas import BotSummary, Settings, WrittenPost
     from huggingtweets.serving.service import Service
     from huggingtweets.web.clients import Client
     from huggingtweets.web.sessions import Visitor
@@ -41,6 +43,26 @@ class PageContext:
         """Address that the visitor's limits count by, as set by the security middleware."""
         client: Client = _http_request(request).state.client
         return client.address if self.settings.shared else ""
+
+    def write(  # noqa: PLR0917 - the values of a form
+        self,
+        request: gr.Request,
+        name: str,
+        prompt: str | None,
+        n: int,
+        temperature: float,
+        length: int,
+    ) -> Iterator[WrittenPost]:
+        """Generate posts with a bot for the visitor, see ``Service.write``."""
+        return self.service.write(
+            self.visitor(request),
+            name,
+            prompt or "",
+            n,
+            temperature,
+            length,
+            client=self.client(request),
+        )
 
     def uploaded_file(self, request: gr.Request, path: str) -> Path:
         """A file that the browser has just uploaded; its folder's name is a source.

@@ -62,17 +62,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
             for name in _selected_pair(context, request):
                 bot = context.service.bot(visitor, name)
                 lists.append(PostList(context.service, visitor, bot, _N))
-                streams.append(
-                    context.service.write(
-                        visitor,
-                        name,
-                        prompt or "",
-                        _N,
-                        temperature,
-                        length,
-                        client=context.client(request),
-                    )
-                )
+                streams.append(context.write(request, name, prompt, _N, temperature, length))
             yield "", lists[0].html(), lists[1].html()
             for posts in zip_longest(*streams):
                 for post_list, post in zip(lists, posts, strict=True):

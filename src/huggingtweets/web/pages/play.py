@@ -54,15 +54,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         try:
             name = context.selected_bot(request)
             post_list = PostList(context.service, visitor, context.service.bot(visitor, name), _N)
-            posts = context.service.write(
-                visitor,
-                name,
-                prompt or "",
-                _N,
-                temperature,
-                length,
-                client=context.client(request),
-            )
+            posts = context.write(request, name, prompt, _N, temperature, length)
             yield "", post_list.html()
             for post in posts:
                 post_list.add(post)
