@@ -11,6 +11,7 @@ are made from the file without training. ``--quick`` tests the whole command in 
 With several bases, each has its own table and files, whose names include the base's name.
 ``--beside FILE.json`` adds the tables and posts of a base measured before. ``--anchors`` trains
 nothing: it measures the compressor anew for what --json and --beside hold, and writes the files.
+``--render`` measures nothing: it only writes the files anew.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.markdown:
         tables.check_markers(chosen.markdown)
     others = [read_results(file) for file in chosen.beside]
-    if chosen.anchors:
-        renew_anchors(chosen, others)
+    if chosen.anchors or chosen.render:
+        from_stored(chosen, others)
         return
     plan = planned(chosen)
     peers = PEERS if chosen.peers else ()
@@ -105,20 +106,21 @@ def run(chosen: argparse.Namespace) -> None:
     write_documents(chosen, [*all_results, *others])
 
 
-def renew_anchors(chosen: argparse.Namespace, others: list[Results]) -> None:
-    """Measure the compressor anew for the results of files, and write what is made from them.
+def from_stored(chosen: argparse.Namespace, others: list[Results]) -> None:
+    """Write the files from stored results; with --anchors, measure the compressor anew before.
 
     Raises:
         InputError: --json is missing, or the posts of a result are not what they were.
     """
     if chosen.json is None:
-        raise InputError("--anchors needs --json FILE, the results to go on from.")
+        raise InputError("--anchors and --render need --json FILE, the stored results.")
     own = read_results(chosen.json)
-    for file, results in zip([chosen.json, *chosen.beside], [own, *others], strict=True):
-        results.reports = [
-            with_new_anchors(found, results.setup, chosen.data) for found in results.reports
-        ]
-        files.write_json(file, results.to_json())
+    if chosen.anchors:
+        for file, results in zip([chosen.json, *chosen.beside], [own, *others], strict=True):
+            results.reports = [
+                with_new_anchors(found, results.setup, chosen.data) for found in results.reports
+            ]
+            files.write_json(file, results.to_json())
     if chosen.plot:
         files.write_text(chosen.plot, pictures.dots(own))
     write_documents(chosen, [own, *others])
@@ -242,6 +244,7 @@ def _options() -> argparse.ArgumentParser:
     add("--beside", type=Path, action="append", default=[], metavar="FILE.json")
     add("--card", type=Path, metavar="README.md", help="put the results into the base's card")
     add("--anchors", action="store_true", help="only measure the compressor of files anew")
+    add("--render", action="store_true", help="only write the files from --json anew")
     add("--quick", action="store_true", help=f"NASA's first {QUICK_POSTS} posts, one epoch")
     return parser
 

@@ -246,6 +246,13 @@ def test_a_rerun_measures_only_what_is_missing(
     assert "| ann | 1,000 |" in capsys.readouterr().out
 
 
+def test_the_plot_is_drawn_from_the_file_of_any_setup(tmp_path: Path) -> None:
+    file, plot = tmp_path / "results.json", tmp_path / "plot.svg"
+    file.write_text(json.dumps(results(make_result("NASA", 1.5)).to_json()))
+    assert likeness.main(["--json", str(file), "--plot", str(plot), "--render"]) == 0
+    assert "NASA" in plot.read_text()
+
+
 def test_the_default_authors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no .*bench"):
         likeness.default_sources(tmp_path)
