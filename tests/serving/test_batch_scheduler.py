@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from huggingtweets.generation.batch_engine import BatchEngine, Row
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.requests import PostRequest, RequestBatch
 from huggingtweets.generation.sampling import GeneratedPost, Sampling
-from huggingtweets.serving.batch_scheduler import BatchScheduler
+from huggingtweets.serving.batch_scheduler import BatchScheduler, _QueuedRequest
 from huggingtweets.serving.bot_cache import BotCache, CachedBot
 from huggingtweets.serving.watchdog import Watchdog
 
@@ -178,6 +179,19 @@ def test_clients_take_turns(opened: CachedBot) -> None:
     while few in batch.requests:
         batch.step()
     assert sum(one.missing for one in many) > 250
+
+
+def test_a_client_with_many_bots_takes_one_turn(opened: CachedBot) -> None:
+    steps: Counter[str] = Counter()
+    scheduler = BatchScheduler(Watchdog())  # its thread isn't started: this test takes the steps
+    for number in range(6):
+        client = "alone" if number == 5 else "crowd"
+        cached = replace(opened, key=(f"{client} {number}", 0, 0))
+        scheduler._add(_QueuedRequest(cached, "", 20, Sampling(seed=1), client))
+    for _ in range(5):
+        steps.update(key[0] for key in scheduler._due())
+        scheduler._step_all()
+    assert steps == {"alone 5": 5} | {f"crowd {number}": 1 for number in range(5)}
 
 
 def test_one_client_cannot_fill_the_waiting_list(

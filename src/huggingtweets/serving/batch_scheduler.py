@@ -1,13 +1,14 @@
 """Generation for all visitors in one thread: all requests to a bot share one batch.
 
 Fifty visitors who request ten posts each make a batch of 500 rows that advance one token at a time.
-A new request joins the batch at the next token (continuous batching). Bots take turns, one token
-each.
+A new request joins the batch at the next token (continuous batching). Clients take turns, one token
+each: who writes with many bots advances one of them at a time.
 """
 
 from __future__ import annotations
 
 import queue
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
@@ -62,7 +63,7 @@ class BatchScheduler:
         self._running = False
         self._open: set[_QueuedRequest] = set()
         self._incoming: queue.SimpleQueue[_QueuedRequest | None] = queue.SimpleQueue()
-        self._batches: dict[Key, RequestBatch] = {}
+        self._batches: OrderedDict[Key, RequestBatch] = OrderedDict()  # longest waiting first
 
     def start(self) -> None:
         """Start the thread."""
@@ -147,7 +148,8 @@ class BatchScheduler:
             self._batches[key] = batch
 
     def _step_all(self) -> None:
-        for key, batch in list(self._batches.items()):
+        for key, batch in self._due().items():
+            self._batches.move_to_end(key)
             try:
                 self._step(batch)
             except Exception as error:  # noqa: BLE001 - other bots must not be affected
@@ -156,6 +158,17 @@ class BatchScheduler:
                 batch.requests.clear()
             if not batch.requests:
                 del self._batches[key]
+
+    def _due(self) -> dict[Key, RequestBatch]:
+        """The bot of each client whose last token is longest ago; clients may share one."""
+        due: dict[Key, RequestBatch] = {}
+        served: set[str] = set()
+        for key, batch in self._batches.items():
+            clients = {request.client for request in batch.requests}
+            if clients - served:
+                due[key] = batch
+                served |= clients
+        return due
 
     def _step(self, batch: RequestBatch) -> None:
         """Sample one token for every row and deliver finished posts."""
