@@ -191,6 +191,15 @@ def test_too_many_long_posts_are_an_error(tmp_path: Path, monkeypatch: pytest.Mo
         _texts(tmp_path, [_tweet()], *(_by_id(number) for number in range(4)))
 
 
+def test_too_many_long_posts_of_one_second_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_long_tweets, "_MAX_PER_SECOND", 3)
+    note = {"noteTweet": {"createdAt": "2023-06-01T10:00:00.000Z", "core": {"text": "long"}}}
+    with pytest.raises(SourceError, match=r"holds over 3 long posts of one second"):
+        _texts(tmp_path, [_tweet()], *[note] * 4)
+
+
 def test_a_broken_user_details(tmp_path: Path) -> None:
     (tmp_path / "js" / "tweets").mkdir(parents=True)
     (tmp_path / "js" / "tweets" / "2012_05.js").write_text("= [{}]")

@@ -34,6 +34,9 @@ _MAX_IN_MEMORY = 32 * 1024**2
 _MAX_POSTS = 1_000_000
 """Each takes about 300 bytes of memory for its location."""
 
+_MAX_PER_SECOND = 1_000
+"""Each tweet is compared with all long tweets of its second."""
+
 _Location = tuple[int, int]
 """Offset and size of a text in the file, in bytes."""
 
@@ -66,7 +69,10 @@ class LongTweetStore:
             if tweet is not None:
                 self._by_id[tweet] = self._put(text, where)
             elif second is not None:
-                self._by_second.setdefault(second, []).append(self._put(text, where))
+                same_second = self._by_second.setdefault(second, [])
+                if len(same_second) >= _MAX_PER_SECOND:
+                    raise _too_many(f"over {_MAX_PER_SECOND:,} long posts of one second", where)
+                same_second.append(self._put(text, where))
 
     def full_text(self, text: str, tweet: str | None, time: datetime | None) -> str:
         """Return the long tweet that a text was truncated from, or the text itself.
@@ -91,10 +97,7 @@ class LongTweetStore:
     def _put(self, text: str, where: str) -> _Location:
         self._count += 1
         if self._count > _MAX_POSTS:
-            raise SourceError(
-                f"{where} holds over {_MAX_POSTS:,} long posts, more than anybody writes; "
-                "download the archive again."
-            )
+            raise _too_many(f"over {_MAX_POSTS:,} long posts", where)
         encoded = text.encode()
         with wrap_os_errors(Path(gettempdir())):
             start = self._file.seek(0, SEEK_END)
@@ -105,6 +108,12 @@ class LongTweetStore:
         start, length = location
         self._file.seek(start)
         return self._file.read(length).decode()
+
+
+def _too_many(what: str, where: str) -> SourceError:
+    return SourceError(
+        f"{where} holds {what}, more than anybody writes; download the archive again."
+    )
 
 
 def _text_in(note: object) -> object:
