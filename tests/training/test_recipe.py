@@ -96,13 +96,22 @@ def test_all_invalid_values_are_reported_at_once() -> None:
     with pytest.raises(InputError) as caught:
         FAST.changed(**wrong)
     for name, value in wrong.items():
-        assert name in str(caught.value)
+        assert name.replace("_", "-") in str(caught.value)
         assert f"not {value!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 1.5), ("epochs", True), ("rows", "lines"), ("precision", "fp8"), ("layers", -1)],
+)
+def test_a_value_of_another_kind_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{name} must be .*, not {value!r}"):
+        FAST.changed(**{name: value})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
 def test_an_invalid_learning_rate_is_refused(value: float) -> None:
-    with pytest.raises(InputError, match="learning_rate must be over 0 and under 1"):
+    with pytest.raises(InputError, match="learning-rate must be a number over 0 and under 1"):
         FAST.changed(learning_rate=value)
 
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta
+
+from huggingtweets.arguments import Epochs, LearningRate, Text, check_fields
 from huggingtweets.errors import InputError
+
+Count = Annotated[int, Meta(ge=0, description="a whole number from 0")]
+Positive = Annotated[float, Meta(gt=0, le=1e9, description="a number over 0")]
+NotNegative = Annotated[float, Meta(ge=0, le=1e9, description="a number from 0")]
+Rows = Annotated[Literal["posts", "blocks"], Meta(description="posts or blocks")]
+Precision = Annotated[Literal["bf16", "fp32"], Meta(description="bf16 or fp32")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+ShareUnderOne = Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to under 1")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,42 +47,24 @@ class Recipe:
             a time budget choose, and trains all weights without one.
     """
 
-    name: str
-    epochs: int
-    learning_rate: float
-    warmup: float
-    batch_tokens: int
-    rows: Literal["posts", "blocks"]
-    weight_decay: float = 0.0
-    beta2: float = 0.999
-    clip: float = 1.0
-    precision: Literal["bf16", "fp32"] | None = None
+    name: Text
+    epochs: Epochs
+    learning_rate: LearningRate
+    warmup: Share
+    batch_tokens: Count
+    rows: Rows
+    weight_decay: NotNegative = 0.0
+    beta2: ShareUnderOne = 0.999
+    clip: Positive = 1.0
+    precision: Precision | None = None
     way_back: bool = False
-    base_width: int = 0
-    batch_width: int = 0
-    enough_steps: int = 0
-    layers: int | None = None
+    base_width: Count = 0
+    batch_width: Count = 0
+    enough_steps: Count = 0
+    layers: Count | None = None
 
     def __post_init__(self) -> None:
-        faults = [
-            f"{name} must be {expected}, not {getattr(self, name)!r}"
-            for name, expected, valid in (
-                ("epochs", "a whole number from 1 to 1,000", 1 <= self.epochs <= 1000),
-                ("learning_rate", "over 0 and under 1", 0 < self.learning_rate < 1),
-                ("warmup", "from 0 to 1", 0 <= self.warmup <= 1),
-                ("batch_tokens", "0 or more", self.batch_tokens >= 0),
-                ("weight_decay", "0 or more", self.weight_decay >= 0),
-                ("beta2", "from 0 to under 1", 0 <= self.beta2 < 1),
-                ("clip", "over 0", self.clip > 0),
-                ("base_width", "0 or more", self.base_width >= 0),
-                ("batch_width", "0 or more", self.batch_width >= 0),
-                ("enough_steps", "0 or more", self.enough_steps >= 0),
-                ("layers", "0 or more", (self.layers or 0) >= 0),
-            )
-            if not valid
-        ]
-        if faults:
-            raise InputError("This recipe is invalid: " + "; ".join(faults) + ".")
+        check_fields(self)
 
     def changed(self, **values: Any) -> Recipe:  # noqa: ANN401 - checked by the dataclass
         """Return a copy with the given values; None leaves a field unchanged.
