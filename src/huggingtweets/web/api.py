@@ -15,7 +15,9 @@ The annotations here are what clients are told; the service checks the values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator  # noqa: TC003 - Gradio reads annotations
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
@@ -24,6 +26,7 @@ from gradio.events import api
 from huggingtweets.arguments import Text, check
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.serving.schemas import TrainingRequest
+from huggingtweets.web.waiting import until_done
 
 T = TypeVar("T")
 
@@ -39,11 +42,17 @@ def add(context: PageContext) -> None:
         """Upload a file with posts. Returns a source for the other endpoints."""
         return _call(lambda: _upload_id(context, request, file))
 
-    def inspect(request: gr.Request, sources: list[str], author: str = "") -> dict[str, Any]:
-        """Preview sources: counts, example posts, dropped posts, expected training time."""
-        return _call(
-            lambda: asdict(service.inspect(visitor(request), _order(sources, author=author)))
-        )
+    def inspect(
+        request: gr.Request, sources: list[str], author: str = ""
+    ) -> Iterator[dict[str, Any] | None]:
+        """Preview sources: counts, example posts, dropped posts, expected training time.
+
+        Yields null once a second while it reads, and the preview last.
+        """
+        with _gradio_errors():
+            order = _order(sources, author=author)
+            for found in until_done(partial(service.inspect, visitor(request), order)):
+                yield None if found is None else asdict(found)
 
     def submit(  # noqa: PLR0917 - Gradio calls by position
         request: gr.Request,
@@ -80,7 +89,7 @@ def add(context: PageContext) -> None:
         """Generate posts; yields all posts so far after each one. -1 is a random seed."""
         posts: list[dict[str, Any]] = []
         fixed_seed = None if seed == -1 else seed
-        try:
+        with _gradio_errors():
             for post in service.write(
                 visitor(request),
                 name,
@@ -93,8 +102,6 @@ def add(context: PageContext) -> None:
             ):
                 posts = [*posts, asdict(post)]
                 yield posts
-        except HuggingTweetsError as error:
-            raise gr.Error(str(error), print_exception=False) from error
 
     def gallery(request: gr.Request) -> list[dict[str, Any]]:
         """All bots, newest first."""
@@ -117,7 +124,13 @@ def _upload_id(context: PageContext, request: gr.Request, file: Any) -> str:  # 
 
 def _call(endpoint: Callable[[], T]) -> T:
     """Call the service and turn its errors into Gradio's."""
-    try:
+    with _gradio_errors():
         return endpoint()
+
+
+@contextmanager
+def _gradio_errors() -> Iterator[None]:
+    try:
+        yield
     except HuggingTweetsError as error:
         raise gr.Error(str(error), print_exception=False) from error
