@@ -46,6 +46,7 @@ class Event:
         cores: mean number of busy processor cores since the last event.
         memory_mb: peak memory of the process so far.
         counts: after curation, number of posts kept and dropped, by reason.
+        left_out: after a source was read, number of records that are no posts, by reason.
     """
 
     stage: Stage
@@ -62,6 +63,7 @@ class Event:
     cores: float | None = None
     memory_mb: float | None = None
     counts: dict[str, int] | None = None
+    left_out: dict[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as a dict, without empty fields."""

@@ -74,6 +74,8 @@ class TrainOptions:
         curation: options of curation.
         text_column: column with the text; None to find it.
         speaker: person whose messages are the posts, for chat exports.
+        join: whether messages of a chat that follow each other within two minutes are one post.
+        keep_names: whether the names of the other people of a chat stay in the posts.
         author: name of the one author of all sources; None for each source's own.
         i_am_the_author: read accounts that ask not to be used.
         device: ``cpu``, ``cuda``, ``mps`` or None for the fastest available.
@@ -105,6 +107,8 @@ class TrainOptions:
     forget: frozenset[str] = frozenset()
     track: str | None = None
     raw_artifacts: bool = False
+    join: bool = False
+    keep_names: bool = False
 
     def __post_init__(self) -> None:
         faults = []
@@ -193,8 +197,8 @@ def curate(
     Raises:
         SourceError: a source can't be read.
     """
-    posts = _read(_as_list(specs), reading or ReadOptions(), listen)
-    return _curate(posts, options or CurationOptions(), listen)
+    posts, left_out = _read(_as_list(specs), reading or ReadOptions(), listen)
+    return _curate(posts, left_out, options or CurationOptions(), listen)
 
 
 def evaluate(where: RunFolder | Path | str, listen: EventHandler = ignore) -> LikenessReport:
@@ -285,9 +289,14 @@ def _as_list(specs: Specs) -> Sequence[str | Path]:
     return [specs] if isinstance(specs, str | Path) else specs
 
 
-def _read(specs: Sequence[str | Path], reading: ReadOptions, listen: EventHandler) -> pl.DataFrame:
+def _read(
+    specs: Sequence[str | Path], reading: ReadOptions, listen: EventHandler
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Read the posts; return also how many records were left out, by reason."""
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    return read_posts_in_child(specs, replace(reading, listen=listen))
+    counting = sources.CountLeftOut(listen)
+    posts = read_posts_in_child(specs, replace(reading, listen=counting))
+    return posts, counting.total
 
 
 def _reading(
@@ -297,6 +306,8 @@ def _reading(
         limits or ReadOptions(),
         text_column=options.text_column,
         speaker=options.speaker,
+        join=options.join,
+        keep_names=options.keep_names,
         author=options.author,
         i_am_the_author=options.i_am_the_author,
         forget=options.forget,
@@ -304,8 +315,10 @@ def _reading(
     )
 
 
-def _curate(posts: pl.DataFrame, options: CurationOptions, listen: EventHandler) -> Curated:
-    curated = curation.curate(posts, options)
+def _curate(
+    posts: pl.DataFrame, left_out: dict[str, int], options: CurationOptions, listen: EventHandler
+) -> Curated:
+    curated = replace(curation.curate(posts, options), left_out=left_out)
     listen(Event(stage="curate", counts=curated.counts))
     return curated
 
@@ -325,8 +338,8 @@ def _prepare(
     from huggingtweets.training import budget, layers
 
     with _timed(seconds, "read and curate"):
-        posts = _read(specs, reading or _reading(options), listen)
-        curated = _curate(posts, options.curation, listen)
+        posts, left_out = _read(specs, reading or _reading(options), listen)
+        curated = _curate(posts, left_out, options.curation, listen)
         if warning := batching.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))
         kept = batching.split(
@@ -360,6 +373,8 @@ def _prepare(
         },
         counts=curated.counts,
         counts_by_author=curated.counts_by_author,
+        left_out=curated.left_out,
+        chats=sources.chats_in(posts),
         versions=devices.package_versions(),
         machine=device.as_dict(),
         seconds=seconds,

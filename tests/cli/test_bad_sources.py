@@ -172,7 +172,7 @@ def test_unknown_speaker_is_refused(cli: CommandLine, here: Path, command: str) 
     before = contents(here)
     assert cli(command, source, "--from", "Eve").refused("no message from 'Eve'", "Ann (1)")
     _file("a.txt", b"we lost the teapot\n")
-    assert cli(command, "a.txt", "--from", "Eve").refused("--from Eve", "Telegram")
+    assert cli(command, "a.txt", "--from", "Eve").refused("--from Eve", "an export of chats")
     Path("a.txt").unlink()
     assert contents(here) == before
 

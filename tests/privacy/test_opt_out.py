@@ -221,7 +221,7 @@ def test_other_accounts_are_read_under_any_name(
 def test_a_speaker_needs_a_chat_export(listed: Path, tmp_path: Path) -> None:
     assert listed.exists()
     bob = write_csv(tmp_path / "b.csv", "bob", ["one"])
-    with pytest.raises(SourceError, match="names a person in a Telegram export"):
+    with pytest.raises(SourceError, match="names a person in an export of chats"):
         read_posts([bob], ReadOptions(speaker="bob"))
 
 

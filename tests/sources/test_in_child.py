@@ -77,7 +77,7 @@ def test_an_error_of_the_child_is_the_reader_s_own(tmp_path: Path) -> None:
         read_posts_in_child([tmp_path / "a.csv"])
     with pytest.raises(SourceError, match="No source of posts"):
         read_posts_in_child([])
-    with pytest.raises(SourceError, match="names a person in a Telegram export"):
+    with pytest.raises(SourceError, match="names a person in an export of chats"):
         read_posts_in_child([tmp_path / "a.csv"], ReadOptions(speaker="x"))
 
 

@@ -105,6 +105,6 @@ def test_the_owner_of_an_account_export_is_the_author(tmp_path: Path) -> None:
 
 def test_a_speaker_needs_a_chat_export(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one two three")
-    assert "--from Bob names a person in a Telegram export" in _error(
+    assert "--from Bob names a person in an export of chats" in _error(
         tmp_path / "a.txt", speaker="Bob"
     )

@@ -41,7 +41,15 @@ def test_markup_in_posts_is_escaped(text: str) -> None:
         components.message(text, error=True),
         components.source_preview(
             SourcePreview(
-                (text,), {"kept": 1}, {}, (text,) * 10, (Dropped("short", 1, text),), text, 9, 1.0
+                (text,),
+                {"kept": 1},
+                {},
+                (text,) * 10,
+                (Dropped("short", 1, text),),
+                text,
+                9,
+                {"not public": 3},
+                1.0,
             )
         ),
         progress_html(Status("me", "training", samples=(SampleAt(1, text, text),), message=text)),

@@ -79,8 +79,11 @@ class ConsoleOutput:
             shown.append(post)
         return shown
 
-    def print_deleted(self, event: Event) -> None:
-        """Print how many deleted posts a source left out; ignore other events."""
+    def print_left_out(self, event: Event) -> None:
+        """Print how many posts and other records a source left out; ignore other events."""
+        if event.left_out:
+            reasons = (f"{number:,} {reason}" for reason, number in event.left_out.items())
+            self.say(f"left out: {' · '.join(reasons)}")
         if event.stage == "forget":
             posts = "1 deleted post" if event.done == 1 else f"{event.done:,} deleted posts"
             self.say(f"{posts} left out")
@@ -137,9 +140,9 @@ class ConsoleOutput:
             self._working(f"reading · {event.message}{left}", event)
         elif event.stage == "encode":
             self._working(f"encoding {event.message}", event)
-        elif event.stage == "forget":
+        elif event.stage == "forget" or event.left_out:
             self._end_status()
-            self.print_deleted(event)
+            self.print_left_out(event)
         elif event.stage == "track":
             self._end_status()
             self.say(event.message)

@@ -32,6 +32,8 @@ def curate(
     near_duplicates: options.NearDuplicates = 0.9,
     text_column: options.TextColumn = None,
     speaker: options.Speaker = None,
+    join: options.Join = False,
+    keep_names: options.KeepNames = False,
     author: options.Author = None,
     i_am_the_author: options.IAmTheAuthor = False,
     forget: options.Forget = None,
@@ -52,8 +54,10 @@ def curate(
         i_am_the_author,
         confirm=partial(screen.confirm, yes=yes),
         forget=options.post_ids(forget),
+        join=join,
+        keep_names=keep_names,
     )
-    curated = pipeline.curate(sources, chosen, reading, screen.print_deleted)
+    curated = pipeline.curate(sources, chosen, reading, screen.print_left_out)
     if as_json:
         print_json(_as_json(curated, show_dropped=show_dropped))
     else:
@@ -64,6 +68,7 @@ def _as_json(curated: "Curated", *, show_dropped: bool) -> dict[str, Any]:
     value: dict[str, Any] = {
         "counts": curated.counts,
         "counts_by_author": curated.counts_by_author,
+        "left_out": curated.left_out,
         "examples": _examples(curated.kept)["text"].to_list(),
     }
     if show_dropped:

@@ -210,7 +210,7 @@ class _DownloadProgress:
         """Show an event of a download."""
         if event.stage == "forget":
             self.end()
-            self._screen.print_deleted(event)
+            self._screen.print_left_out(event)
             return
         is_waiting = event.seconds_left is not None
         text = event.message

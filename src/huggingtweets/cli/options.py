@@ -45,9 +45,20 @@ Speaker = Annotated[
     typer.Option(
         "--from",
         metavar="NAME",
-        help="Person whose messages are the posts, in a Telegram export.",
+        help="Person whose messages are the posts, in an export of chats.",
         show_default=False,
     ),
+]
+Join = Annotated[
+    bool,
+    typer.Option(
+        "--join",
+        help="In chats, join messages that follow each other within two minutes to one post.",
+    ),
+]
+KeepNames = Annotated[
+    bool,
+    typer.Option("--keep-names", help="In chats, don't mask the names of the other people."),
 ]
 Author = Annotated[
     str | None,

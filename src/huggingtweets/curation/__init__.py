@@ -20,7 +20,7 @@ The order of rows doesn't matter unless two posts have the same time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -46,10 +46,13 @@ class Curated:
             without a time come first, in their original order, so that they never count as newest.
         dropped: :data:`~huggingtweets.data.posts.SCHEMA` with raw texts, in the same order, plus
             ``reason`` (retweets, short or duplicates) and ``detail``, a few words for people.
+        left_out: records of the sources that are no posts of the author, by reason; they were not
+            read into the table.
     """
 
     kept: pl.DataFrame
     dropped: pl.DataFrame
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:

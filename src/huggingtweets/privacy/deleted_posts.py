@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+JOINED = "+"
+"""Between the ids of messages of a chat that were joined to one post. Forgetting one of them
+forgets the post, and forgetting the post forgets each of them."""
+
 _UNIQUE = re.compile(r"\d{12,}|[0-9a-f]{16}|[2-7a-z]{13}|.*:.*")
 _POST_ID = re.compile(r"[^@\s]\S{0,299}|@\S.{0,99} \S{1,300}")
 _PAGE = re.compile(r"https?://\S*?([^/?#\s]+)/?(?:[?#]\S*)?", re.IGNORECASE)
@@ -44,7 +48,7 @@ class PostIds:
     @classmethod
     def parse(cls, lines: Iterable[str]) -> PostIds:
         """Parse lines such as ``123`` and ``@author 123``."""
-        ids = frozenset(lines)
+        ids = frozenset(part for line in lines for part in (line, *_parts(line)))
         pairs = frozenset(line for line in ids if line.startswith("@") and " " in line)
         return cls(ids - pairs, pairs)
 
@@ -52,7 +56,12 @@ class PostIds:
         return bool(self.ids or self.of_authors)
 
     def has(self, author: str, post_id: str) -> bool:
-        """Return whether the post ``post_id`` of ``author`` is in the set."""
+        """Return whether the post ``post_id`` of ``author``, or a part of it, is in the set."""
+        return self._has(author, post_id) or any(
+            self._has(author, part) for part in _parts(post_id)
+        )
+
+    def _has(self, author: str, post_id: str) -> bool:
         if post_id in self.ids or ("://" in post_id and post_id.rpartition("/")[2] in self.ids):
             return True
         return bool(self.of_authors) and author_line(author, post_id) in self.of_authors
@@ -61,6 +70,14 @@ class PostIds:
         """Return which rows of a table of posts are in the set."""
         rows = posts.select("author", "id").iter_rows()
         return pl.Series([self.has(*row) for row in rows], dtype=pl.Boolean)
+
+
+def _parts(line: str) -> list[str]:
+    """Return the ids that a joined id consists of, each with the author that precedes it."""
+    if JOINED not in line:
+        return []
+    author, space, post_id = line.rpartition(" ")
+    return [f"{author}{space}{part}" for part in post_id.split(JOINED) if part]
 
 
 def author_line(author: str, post_id: str) -> str:

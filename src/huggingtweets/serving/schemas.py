@@ -157,6 +157,7 @@ class SourceSummary:
         dropped: the dropped posts by reason.
         warning: a sentence if there is little text, or None.
         characters: number of characters in the kept posts.
+        left_out: records of the sources that are no posts of the authors, by reason.
     """
 
     authors: tuple[str, ...]
@@ -166,6 +167,7 @@ class SourceSummary:
     dropped: tuple[Dropped, ...]
     warning: str | None
     characters: int
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ def summary_fields(
         SourceError: the sources have posts of too many authors.
     """
     _, specs, reading = argument
-    posts = sources.read_posts(specs, replace(reading, listen=lambda event: send(event.as_dict())))
+    counting = sources.CountLeftOut(lambda event: send(event.as_dict()))
+    posts = sources.read_posts(specs, replace(reading, listen=counting))
     read = posts["author"].unique(maintain_order=True).to_list()
     if len(read) > _MOST_AUTHORS:
         raise SourceError(
@@ -71,6 +72,7 @@ def summary_fields(
         dropped=_dropped(curated),
         warning=_warning(curated),
         characters=int(kept.str.len_chars().sum()),
+        left_out=counting.total,
     )
     return asdict(summary)
 

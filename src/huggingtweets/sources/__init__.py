@@ -6,6 +6,7 @@ privacy filter to it, and read its posts.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,22 +14,27 @@ import polars as pl
 
 from huggingtweets.data.posts import SCHEMA, Post, posts_table
 from huggingtweets.errors import SourceError
+from huggingtweets.events import Event
 from huggingtweets.sources._fields import parse_name
 from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._privacy_filter import PrivacyFilter, unwrap
 from huggingtweets.sources._resolve import is_account, resolve
 from huggingtweets.sources._source import Source
+from huggingtweets.sources.chats.export import CHATS, ChatExport
 from huggingtweets.sources.reading import Confirm, FileLimits, ReadOptions, decline
-from huggingtweets.sources.telegram import TelegramExport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from huggingtweets.events import EventHandler
+
 __all__ = [
     "Confirm",
+    "CountLeftOut",
     "ReadOptions",
     "Source",
+    "chats_in",
     "decline",
     "is_account",
     "merge_posts",
@@ -71,7 +77,41 @@ def read_tables(specs: Sequence[str | Path], reading: ReadOptions) -> list[pl.Da
     sources = [open_source(spec, reading) for spec in specs]
     _check_speaker(reading.speaker, sources)
     count = _Count(reading.file_limits)
-    return [posts_table(count.check(source.posts(), source.name)) for source in sources]
+    tables = []
+    for source in sources:
+        tables.append(posts_table(count.check(source.posts(), source.name)))
+        if left_out := left_out_of(source):
+            reading.listen(Event(stage="read", left_out=left_out))
+    return tables
+
+
+class CountLeftOut:
+    """Adds up what sources left out while they were read; forwards each event."""
+
+    def __init__(self, listen: EventHandler) -> None:
+        self._listen = listen
+        self._total: Counter[str] = Counter()
+
+    def __call__(self, event: Event) -> None:
+        """Count and forward an event."""
+        self._total.update(event.left_out or {})
+        self._listen(event)
+
+    @property
+    def total(self) -> dict[str, int]:
+        """Number of records by reason, most first."""
+        return dict(self._total.most_common())
+
+
+def chats_in(posts: pl.DataFrame) -> list[str]:
+    """Return which sources of a table of posts are private chats, in alphabetical order."""
+    return sorted(CHATS.intersection(posts["source"].unique()))
+
+
+def left_out_of(source: Source) -> dict[str, int]:
+    """Return how many records a source left out at its last reading, by reason, most first."""
+    counts = Counter(getattr(unwrap(source), "left_out", {}))
+    return {reason: number for reason, number in counts.most_common() if number}
 
 
 class _Count:
@@ -116,10 +156,10 @@ def open_source(spec: str | Path, reading: ReadOptions | None = None) -> Source:
 
 def _check_speaker(speaker: str | None, sources: Sequence[Source]) -> None:
     """Reject ``--from`` if no source is an export of chats."""
-    is_export = (isinstance(unwrap(source), TelegramExport) for source in sources)
+    is_export = (isinstance(unwrap(source), ChatExport) for source in sources)
     if speaker is not None and not any(is_export):
         raise SourceError(
-            f"--from {speaker[:80]} names a person in a Telegram export, but none was given."
+            f"--from {speaker[:80]} names a person in an export of chats, but none was given."
         )
 
 

@@ -35,7 +35,7 @@ def open_path(path: Path, reading: ReadOptions) -> Source | None:
     """
     author = reading.author
     if path.is_dir():
-        return _open_folder(path, reading.speaker, author)
+        return _open_folder(path, reading)
     extension = path.suffix.lower()
     if path.name.lower().endswith(TAR_ENDINGS) or (extension == ".zip" and _has_outbox(path)):
         return MastodonArchive(path, author)
@@ -48,12 +48,12 @@ def open_path(path: Path, reading: ReadOptions) -> Source | None:
     return PostFile(path, reading.text_column, author) if extension in READERS else None
 
 
-def _open_folder(path: Path, speaker: str | None, author: str | None) -> Source:
+def _open_folder(path: Path, reading: ReadOptions) -> Source:
     if (path / "outbox.json").is_file():
-        return MastodonArchive(path, author)
+        return MastodonArchive(path, reading.author)
     if (path / "result.json").is_file():
-        return TelegramExport(path / "result.json", speaker, author)
-    return XArchive(path, author)
+        return TelegramExport(path / "result.json", reading)
+    return XArchive(path, reading.author)
 
 
 def _open_json(path: Path, reading: ReadOptions) -> Source:
@@ -61,7 +61,7 @@ def _open_json(path: Path, reading: ReadOptions) -> Source:
     if kind == "mastodon":
         return MastodonArchive(path, reading.author)
     if kind == "telegram":
-        return TelegramExport(path, reading.speaker, reading.author)
+        return TelegramExport(path, reading)
     return PostFile(path, reading.text_column, reading.author)
 
 

@@ -15,6 +15,10 @@ class Source(Protocol):
 
     ``posts`` streams. Calling it again yields the same posts with the same ids. It raises
     :class:`~huggingtweets.errors.SourceError` for a fault and for a source without any post.
+
+    A source that leaves out records of its file, such as private ones, has a ``left_out``: a
+    ``Counter`` of the last reading by reason ("not public"). Posts and counts add up to the
+    records; :func:`huggingtweets.sources.read_tables` reports them as an event.
     """
 
     @property

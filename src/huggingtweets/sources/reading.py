@@ -86,6 +86,8 @@ class ReadOptions:
     Attributes:
         text_column: the column with the posts, if it has an unusual name.
         speaker: whose messages are the posts, for exports of chats.
+        join: whether messages of a chat that follow each other within two minutes are one post.
+        keep_names: whether the names of the other people of a chat stay in the posts.
         author: the handle to use instead of the one in each source.
         i_am_the_author: read an account even if it asks not to be read.
         full: read the whole repository of a Bluesky account.
@@ -114,3 +116,5 @@ class ReadOptions:
     refuse_opted_out: bool = True
     file_limits: FileLimits = field(default_factory=own_limits)
     is_cancelled: Callable[[], bool] = never
+    join: bool = False
+    keep_names: bool = False

@@ -54,6 +54,8 @@ class RunRecord:
         counts: posts downloaded, retweets, short, duplicates, kept; the last four add up to the
             first.
         counts_by_author: the same for each author.
+        left_out: records of the sources that are no posts of the authors, by reason.
+        chats: the kinds of the sources that are private chats, such as ``whatsapp``.
         state: how far the run got.
         created_at: UTC, ISO 8601.
         versions: of Python and of the packages that affect the numbers.
@@ -81,6 +83,8 @@ class RunRecord:
     forgotten: int = 0
     forgotten_at: str | None = None
     format: int = FORMAT
+    left_out: dict[str, int] = field(default_factory=dict)
+    chats: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
