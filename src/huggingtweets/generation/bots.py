@@ -11,6 +11,7 @@ from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import GeneratedPost, Sampling
 from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.nn.model_folder import UnusableModelError
 from huggingtweets.privacy import opt_out
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -169,8 +170,10 @@ def _load(spec: str | Path) -> LanguageModel:
         if str(spec) in bases.BUILT_IN or Path(spec).suffix == ".gguf":
             raise  # its message is more specific
         if Path(spec).is_dir():
+            cause = error.__cause__
+            reason = f" ({cause})" if isinstance(cause, UnusableModelError) else ""
             raise BotError(
-                f"The bot folder {spec} is incomplete or damaged. Train the bot again."
+                f"The bot folder {spec} is incomplete or damaged{reason}. Train the bot again."
             ) from error
         raise BotError(
             f"There is no bot {str(spec)!r} here, and none could be loaded from the Hugging Face "

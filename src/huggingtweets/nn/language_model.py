@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from huggingtweets.errors import BaseModelError
-from huggingtweets.nn import bases
+from huggingtweets.nn import bases, model_folder, tokenizer_probe
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from huggingtweets.nn.devices import ComputeDevice
+    from huggingtweets.nn.model_folder import Weights
 
 POCKET = bases.POCKET
 _HINT = f"Check the name, or use --base {POCKET}, which is built in and needs no network."
@@ -54,24 +56,27 @@ class LanguageModel:
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of ``text``, in which no special tokens are recognized."""
-        ids: list[int] = self.tokenizer.encode(
-            text, add_special_tokens=False, split_special_tokens=True
-        )
+        with tokenizer_probe.faults(self.source):
+            ids: list[int] = self.tokenizer.encode(
+                text, add_special_tokens=False, split_special_tokens=True
+            )
         return ids
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode many texts as :meth:`encode` does, on all cores."""
         if not texts:
             return []
-        batch = self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
+        with tokenizer_probe.faults(self.source):
+            batch = self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
         ids: list[list[int]] = batch["input_ids"]
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, without separators."""
-        text = self.tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        with tokenizer_probe.faults(self.source):
+            text = self.tokenizer.decode(
+                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
         return str(text)
 
     @property
@@ -128,6 +133,8 @@ class LanguageModel:
             self.tokenizer.save_pretrained(folder)
         except SafetensorError as error:
             raise files.to_os_error(error) from error
+        rows = getattr(self.model.config.get_text_config(), "vocab_size", None)
+        tokenizer_probe.remember(folder, bases.cache_folder(), rows)
 
 
 def convert(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> None:
@@ -149,31 +156,50 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
         attention: an attention implementation of transformers, or None for its default.
 
     Raises:
-        BaseModelError: there is no such model, it can't be reached, or it is not a causal language
-            model.
+        BaseModelError: there is no such model, it can't be reached, it is damaged, or it is not a
+            causal language model.
     """
     quiet_transformers()
-    location = _locate(str(source))
+    folder = _locate(str(source))
+    try:
+        weights = model_folder.check(folder)
+        if str(source) not in bases.BUILT_IN:
+            tokenizer_probe.check(folder, bases.cache_folder(), weights.rows)
+        return _load(folder, weights, str(source), attention)
+    except Exception as error:  # for damaged files the libraries raise any exception
+        raise BaseModelError(_explain(str(source), error)) from error
+
+
+def _load(folder: Path, weights: Weights, source: str, attention: str | None) -> LanguageModel:
+    """Load the model of a checked folder.
+
+    Raises:
+        Exception: whatever the libraries raise for a damaged or unsupported model.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     # Never run a model's own code, and never ask the Hub for what is on this machine.
-    options: dict[str, Any] = {
-        "local_files_only": Path(location).is_dir() or not _hub_has(location),
-        "trust_remote_code": False,
-    }
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     chosen = {"attn_implementation": attention} if attention else {}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(location, **options)
-        model = AutoModelForCausalLM.from_pretrained(location, dtype="auto", **options, **chosen)
-    except Exception as error:  # for damaged files the libraries raise any exception
-        raise BaseModelError(_explain(str(source), error)) from error
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    with model_folder.limited_to(weights):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype="auto",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # check_loaded names them
+            **options,
+            **chosen,
+        )
+    model, found = loaded
+    model_folder.check_loaded(model, found, weights)
     replace_gelu(model)
     return LanguageModel(
         model=model.eval(),
         tokenizer=tokenizer,
-        separator=_separator(tokenizer, str(source)),
+        separator=_separator(tokenizer, model),
         context=_context(model.config),
-        source=str(source),
+        source=source,
     )
 
 
@@ -197,40 +223,61 @@ def replace_gelu(model: torch.nn.Module) -> None:
             model.set_submodule(name, torch.nn.GELU(approximate="tanh"))
 
 
-def _locate(source: str) -> str:
-    """Return the folder or Hub id to load from.
+def _locate(source: str) -> Path:
+    """Return the folder to load from; download it from the Hub if necessary.
 
     Raises:
-        BaseModelError: a local path doesn't exist or is not a model.
+        BaseModelError: a local path doesn't exist or is not a model, or the Hub has no such model.
     """
     if source in bases.BUILT_IN:
-        return str(bases.model_folder(source))
+        return bases.model_folder(source)
     path = Path(source).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise BaseModelError(f"There is no GGUF file {source!r}.")
-        return str(bases.convert_gguf(path))
+        return bases.convert_gguf(path)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise BaseModelError(
                 f"{source} is not a model folder: it has no config.json. "
                 f"Give a model folder, a Hugging Face Hub id, or --base {POCKET}."
             )
-        return str(path)
+        return path
     if path.exists() or source.startswith((".", "/", "~")) or source.count("/") > 1 or not source:
         raise BaseModelError(
             f"There is no model folder {source!r}. Give a model folder, a Hugging Face Hub id, "
             f"or --base {POCKET}, which is built in."
         )
-    return source
+    names = _hub_files(source)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                source,
+                allow_patterns=None if names is None else _needed(names),
+                local_files_only=names is None,
+            )
+        )
+    except Exception as error:  # of the network, the disk or the Hub
+        raise BaseModelError(_explain(source, error)) from error
 
 
-def _hub_has(name: str) -> bool:
-    """Whether the Hub has a model; asked once, because the libraries retry for a minute.
+def _needed(names: Sequence[str]) -> list[str]:
+    """Return which of a repository's files to download: the tokenizer, and the weights once."""
+    kinds = ("model*.safetensors", "*.safetensors", "pytorch_model*.bin")
+    found = ([name for name in names if fnmatchcase(name, kind)] for kind in kinds)
+    weights = next((some for some in found if some), [])
+    small = ("*.json", "*.txt", "*.model", "*.tiktoken")
+    rest = [name for name in names if any(fnmatchcase(name, kind) for kind in small)]
+    return [name for name in (*weights, *rest) if "/" not in name]
+
+
+def _hub_files(name: str) -> list[str] | None:
+    """Return the files of a model on the Hub; asked once, because the libraries retry for a minute.
 
     Returns:
-        True if it can be downloaded, False if the Hub doesn't answer, so that only earlier
-        downloads can be used.
+        None if the Hub doesn't answer, so that only earlier downloads can be used.
 
     Raises:
         BaseModelError: the Hub has no such model, or this user has no access to it.
@@ -239,7 +286,7 @@ def _hub_has(name: str) -> bool:
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     try:
-        HfApi().model_info(name, timeout=_HUB_TIMEOUT)
+        info = HfApi().model_info(name, timeout=_HUB_TIMEOUT)
     except HFValidationError as error:
         raise BaseModelError(
             f"There is no model {name[:100]!r}: it is neither a local folder nor the id of a "
@@ -255,13 +302,15 @@ def _hub_has(name: str) -> bool:
             f"There is no model {name!r} on the Hugging Face Hub, or it is private. {_HINT}"
         ) from error
     except Exception:  # noqa: BLE001 - no network, or an answer that isn't the Hub's
-        return False
-    return True
+        return None
+    return [file.rfilename for file in info.siblings or ()]
 
 
 def _explain(source: str, error: Exception) -> str:
     """Turn any of transformers' loading errors into a message for the user."""
     text = " ".join(str(error).split())
+    if isinstance(error, model_folder.UnusableModelError):
+        return f"{source!r} can't be used: {text}. {_HINT}"
     if "Unrecognized configuration class" in text:
         return f"{source!r} is not a causal language model (one that writes text). {_HINT}"
     if "trust_remote_code" in text:
@@ -277,11 +326,22 @@ def _explain(source: str, error: Exception) -> str:
     return f"The base {source!r} can't be loaded: {text[:200].rstrip('.')}. {_HINT}"
 
 
-def _separator(tokenizer: PreTrainedTokenizerBase, source: str) -> int:
-    """Return the base's end-of-text token, which the published recipe puts between posts."""
+def _separator(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
+    """Return the base's end-of-text token, which the published recipe puts between posts.
+
+    Raises:
+        UnusableModelError: there is none, or the model has no such token.
+    """
     separator = tokenizer.eos_token_id
     if not isinstance(separator, int):
-        raise BaseModelError(f"{source!r} has no end-of-text token, so posts can't be separated.")
+        raise model_folder.UnusableModelError(
+            "it has no end-of-text token, so posts can't be separated"
+        )
+    embeddings: Any = model.get_input_embeddings()
+    if not 0 <= separator < (rows := len(embeddings.weight)):
+        raise model_folder.UnusableModelError(
+            f"its end-of-text token has the number {separator:,}, but the model has {rows:,} tokens"
+        )
     return separator
 
 
