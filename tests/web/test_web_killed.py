@@ -27,7 +27,7 @@ def test_training_survives_a_killed_server(
     app = App(tmp_path / "runs", tiny_base).start()
     try:
         client = Client(app.address, verbose=False)
-        name = client.predict(sources=["sample"], epochs=5, name="lasting", api_name="/submit")
+        name = client.predict(sources=["sample"], epochs=3, name="lasting", api_name="/submit")
         status = until(lambda: _has_reached(client, name, 60))
         client.close()
         app.kill()
@@ -40,7 +40,8 @@ def test_training_survives_a_killed_server(
         later = until(lambda: _has_reached(client, name, status["done"]))
         client.close()
         assert later["total"] == status["total"] or later["state"] != "training"
-        expect(page.locator("[data-live='done']")).to_be_visible(timeout=PATIENCE * 1000)
+        trained = page.locator("[data-live='judging'], [data-live='done']")
+        expect(trained).to_be_visible(timeout=PATIENCE * 1000)
         starts = [
             event
             for event in RunFolder(app.out / name).events()
