@@ -7,7 +7,6 @@ Each stage saves its result in the run folder, so an interrupted run resumes fro
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shutil
@@ -251,7 +250,7 @@ def add_human(run: RunFolder, human: HumanJudgements) -> LikenessReport:
         report = replace(publish.read_report(run), human=human)
         held_out = batching.texts_by_author(run.table("kept"), "held_out", record.authors)
         try:
-            generations = json.loads(run.generations_file.read_text("utf-8"))
+            generations = files.read_json(run.generations_file)
         except (OSError, ValueError) as error:
             raise BotError(
                 f"{run.generations_file} is missing or damaged. Recreate it with: "
@@ -265,7 +264,7 @@ def add_human(run: RunFolder, human: HumanJudgements) -> LikenessReport:
 def _read_human(run: RunFolder) -> HumanJudgements | None:
     """Read the answers of earlier quizzes."""
     try:
-        return HumanJudgements(**json.loads(run.human_file.read_text("utf-8")))
+        return HumanJudgements(**files.read_json(run.human_file))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

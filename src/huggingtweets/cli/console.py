@@ -266,6 +266,8 @@ def command(text: str) -> str:
 
 def outcome(run: "RunFolder") -> dict[str, Any]:
     """Return the ``--json`` output for a finished run."""
+    from huggingtweets.storage import files
+
     record = run.record()
     return {
         "run": str(run.path),
@@ -276,7 +278,7 @@ def outcome(run: "RunFolder") -> dict[str, Any]:
         "state": record.state,
         "seconds": record.seconds,
         "result": record.result,
-        "likeness": json.loads(run.report_json.read_text(encoding="utf-8")),
+        "likeness": files.read_json(run.report_json),
     }
 
 

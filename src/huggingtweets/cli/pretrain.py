@@ -1,6 +1,5 @@
 """``huggingtweets pretrain``: make a base from the posts of many people."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -160,7 +159,9 @@ def pretrain(
         screen.say(f"The encoded corpora are in {folder}. Train with:")
         screen.commands([command(f"pretrain {folder}" + (f" --from {source}" if source else ""))])
         return
-    record = json.loads((folder / "pretrain.json").read_text("utf-8"))
+    from huggingtweets.storage import files
+
+    record = files.read_json(folder / "pretrain.json")
     if as_json:
         print_json(record)
         return

@@ -181,11 +181,10 @@ def _uploads_in_use(out: Path) -> set[Path]:
 
 def _remove_opted_out(listed: "OptOut", out: Path) -> "tuple[DeletionReport, list[Path]]":
     """Remove what is only a copy, and find the runs and sweeps that are blocked."""
-    import json
     from contextlib import suppress
 
     from huggingtweets import deletion
-    from huggingtweets.storage import places
+    from huggingtweets.storage import files, places
 
     blocked = []
     for run in places.runs(out):
@@ -194,7 +193,7 @@ def _remove_opted_out(listed: "OptOut", out: Path) -> "tuple[DeletionReport, lis
                 blocked.append(run.path)
     for sweep in places.sweeps(out, out.parent):
         with suppress(OSError, ValueError, AttributeError):
-            authors = json.loads((sweep / "sweep.json").read_text("utf-8")).get("authors", ())
+            authors = files.read_json(sweep / "sweep.json").get("authors", ())
             if any(listed.contains(str(author)) for author in authors):
                 blocked.append(sweep)
     return deletion.opt_out_copies(listed), blocked

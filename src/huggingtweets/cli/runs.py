@@ -130,13 +130,12 @@ def _show(folder: "RunFolder", record: "RunRecord") -> None:
 def _summary(run: "RunFolder") -> dict[str, Any]:
     try:
         record = run.record()
-        bits = record.result.get("best")
         return {
             "run": str(run.path),
             "authors": record.authors,
             "base": str(record.config["base"]),
             "counts": record.counts and {"kept": 0} | record.counts,
-            "held_out_bits_per_byte": None if bits is None else float(bits),
+            "held_out_bits_per_byte": run.held_out_bits_per_byte(),
             "state": run.display_state(),
             "out_of_date": run.staleness_warning(),
             "created_at": record.created_at,

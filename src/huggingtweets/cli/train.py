@@ -306,12 +306,11 @@ def show_outcome(screen: ConsoleOutput, run: "RunFolder") -> None:
 
 def show_likeness(screen: ConsoleOutput, run: "RunFolder") -> None:
     """Show the likeness report of a finished run."""
-    import json
-
     from huggingtweets.evaluation import LikenessReport
+    from huggingtweets.storage import files
 
     try:
-        report = LikenessReport.from_json(json.loads(run.report_json.read_text(encoding="utf-8")))
+        report = LikenessReport.from_json(files.read_json(run.report_json))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BotError(
             f"{run.report_json} is missing or damaged. Recreate it with: "

@@ -6,7 +6,6 @@ possible; some numbers exist only for the whole bot.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.comparison.result import AuthorComparison, Bits, Comparison, Size, ordered
@@ -17,6 +16,7 @@ from huggingtweets.evaluation.ppm import compressor_bits_per_byte
 from huggingtweets.evaluation.report import COMPRESSOR
 from huggingtweets.generation import bots
 from huggingtweets.generation.copy_index import CopyIndex, words
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def authors_of(run: RunFolder, record: RunRecord) -> list[AuthorComparison]:
 def _report(run: RunFolder) -> LikenessReport:
     """Read the likeness report of a run."""
     try:
-        return LikenessReport.from_json(json.loads(run.report_json.read_text("utf-8")))
+        return LikenessReport.from_json(files.read_json(run.report_json))
     except FileNotFoundError as error:
         has_bot = (run.bot / "config.json").is_file()
         command = f"evaluate {run.path}" if has_bot else f"train --resume {run.path}"
@@ -149,7 +149,7 @@ def _size(kept: pl.DataFrame, tokens: _Tokens) -> Size:
 def _novelty(run: RunFolder, kept: pl.DataFrame) -> float | None:
     """Return the mean novelty of the report's generated posts; None if they are gone."""
     try:
-        generated = [str(text) for text in json.loads(run.generations_file.read_text("utf-8"))]
+        generated = [str(text) for text in files.read_json(run.generations_file)]
     except (OSError, ValueError, TypeError):
         return None
     index = CopyIndex(kept.filter(split="train")["text"])

@@ -125,7 +125,7 @@ def _report(run: RunFolder) -> LikenessReport | None:
 
 def _json(file: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
     try:
-        return json.loads(file.read_text("utf-8"))
+        return files.read_json(file)
     except (OSError, ValueError):
         return None
 
@@ -139,7 +139,7 @@ def in_sweep(folder: Path, ids: PostIds, found_ids: set[str]) -> int:
     with files.locked(folder):
         files.make_private(folder)
         try:
-            table, settings = pl.read_parquet(file), json.loads(settings_file.read_text("utf-8"))
+            table, settings = pl.read_parquet(file), files.read_json(settings_file)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise StorageError(f"{folder} is damaged; no post was removed from it.") from error
         if "id" not in table.columns:

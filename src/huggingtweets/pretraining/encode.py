@@ -155,7 +155,7 @@ def load_encoded(folder: Path) -> Prepared | None:
     from transformers import PreTrainedTokenizerFast
 
     try:
-        record = json.loads((folder / "data.json").read_text("utf-8"))
+        record = files.read_json(folder / "data.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:

@@ -168,7 +168,7 @@ def _existing_record(options: PretrainOptions) -> dict[str, Any] | None:
         return None
     if record.exists():
         try:
-            loaded: dict[str, Any] = json.loads(record.read_text("utf-8"))
+            loaded: dict[str, Any] = files.read_json(record)
         except (OSError, ValueError) as error:
             raise BotError(f"{record} is damaged: {error}.") from error
         return loaded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -14,6 +13,7 @@ from huggingtweets.errors import BotError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.nn import bases
 from huggingtweets.publish.publication import Publication
+from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,7 +105,7 @@ def read_report(run: RunFolder) -> LikenessReport:
         BotError: it is missing or damaged.
     """
     try:
-        return LikenessReport.from_json(json.loads(run.report_json.read_text("utf-8")))
+        return LikenessReport.from_json(files.read_json(run.report_json))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BotError(
             f"{run.report_json} is missing or damaged. Recreate it with: "
@@ -116,7 +116,7 @@ def read_report(run: RunFolder) -> LikenessReport:
 def _links(run: RunFolder) -> tuple[str, ...]:
     """Return the addresses in ``track.json``, bare or as in ``W&B: https://…``."""
     try:
-        tracked = json.loads(run.track_file.read_text("utf-8"))
+        tracked = files.read_json(run.track_file)
     except (OSError, ValueError):  # the card works without it
         return ()
     texts = [tracked.get(name) for name in ("url", "message")] if isinstance(tracked, dict) else []

@@ -58,7 +58,7 @@ def summary(name: str, access: RunAccess) -> BotSummary:
         made_at=record.created_at,
         base=_base(record),
         state=state_of(run),
-        bits_per_byte=report.bits_per_byte.bot if report else None,
+        bits_per_byte=run.held_out_bits_per_byte(),
         copied_share=report.copied.bot if report else None,
         has_picture=run.picture.is_file() and not is_opted_out(record),
         mine=access.mine,
@@ -153,7 +153,7 @@ def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...
 def favourites(run: RunFolder) -> list[str]:
     """The favourite posts, newest last."""
     try:
-        values = json.loads(run.favourites_file.read_text("utf-8"))
+        values = files.read_json(run.favourites_file)
         return [str(value) for value in values]
     except (OSError, ValueError, TypeError):
         return []
@@ -214,7 +214,7 @@ def _report_without_posts(run: RunFolder) -> tuple[str, str]:
     index = CopyIndex([*train, *unused, *held_out])
     generations = []
     with suppress(OSError, ValueError):
-        generated = json.loads(run.generations_file.read_text("utf-8"))
+        generated = files.read_json(run.generations_file)
         generations = [str(text) for text in generated if not index.is_copy(str(text))]
     html = evaluation.render(report, generations, held_out, publish.title(record.authors))
     return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n", html

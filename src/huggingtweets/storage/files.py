@@ -259,6 +259,25 @@ def write_text(path: Path, text: str, mode: int = _FILE_MODE) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_json(path: Path, *, most_bytes: int = 1 << 30) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Read a JSON file that may be damaged.
+
+    Args:
+        path: the file.
+        most_bytes: its size limit.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is not JSON, or too large or too deeply nested to be read.
+    """
+    if (size := path.stat().st_size) > most_bytes:
+        raise ValueError(f"it has {size:,} bytes")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Write ``value`` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

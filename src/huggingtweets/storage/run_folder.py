@@ -22,12 +22,13 @@ bad input leaves nothing behind.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from huggingtweets.errors import BotError, StorageError
 from huggingtweets.storage import files
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 1
+_MOST_RECORD_BYTES = 10_000_000
 Table = Literal["posts", "kept", "dropped"]
 State = Literal["prepared", "training", "trained", "done", "failed"]
 
@@ -85,6 +87,94 @@ class RunRecord:
     format: int = FORMAT
     left_out: dict[str, int] = field(default_factory=dict)
     chats: list[str] = field(default_factory=list)
+
+
+class _Recipe(TypedDict, total=False):
+    """The settings of ``config["recipe"]`` that are read without a further check."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+
+
+class _Config(TypedDict, total=False):
+    """The types of the settings in ``config``; earlier versions lack some of them."""
+
+    base: str
+    sources: list[str]
+    seed: int
+    out: str
+    minutes: float | None
+    holdout: float
+    split: str
+    recipe: _Recipe
+    curation: dict[str, Any]
+    device: str | None
+    precision: str | None
+    checkpoint_seconds: float
+    compiled: bool | None
+    track: str | None
+    raw_artifacts: bool
+    train_posts: int | None
+    plan: str | None
+
+
+class _Measurement(TypedDict, total=False):
+    epoch: int
+    step: int
+    train_loss: float | None
+    held_out_bits_per_byte: float
+
+
+class _Result(TypedDict, total=False):
+    """The types of the numbers in ``result``."""
+
+    best: float | None
+    steps: int
+    tokens: int
+    way: float | None
+    history: list[_Measurement]
+
+
+class _Settings(dict[str, Any]):
+    """Settings of a run; one that is missing is an error for users, not a ``KeyError``."""
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401
+        raise BotError(
+            f"The run's run.json is damaged or incomplete: it has no {name!r}. Train the bot again."
+        )
+
+
+def _checked_record(values: Any) -> RunRecord:  # noqa: ANN401 - JSON
+    """Return the record in a JSON document.
+
+    Raises:
+        ValueError: a value is missing, of a wrong type, or not a finite number.
+    """
+    import msgspec
+
+    if not all(map(math.isfinite, _fractions(values))):
+        raise ValueError("a number is infinite or not a number")
+    record = msgspec.convert(values, RunRecord)
+    msgspec.convert(record.config, _Config)
+    msgspec.convert(record.result, _Result)
+    if not record.authors:
+        raise ValueError("it names no author")
+    record.config = _Settings(record.config)
+    if isinstance(recipe := record.config.get("recipe"), dict):
+        record.config["recipe"] = _Settings(recipe)
+    record.machine = _Settings(record.machine)
+    return record
+
+
+def _fractions(values: Any) -> Iterator[float]:  # noqa: ANN401 - JSON
+    todo = [values]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, float):
+            yield value
+        elif isinstance(value, dict | list):
+            todo += value.values() if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
@@ -173,19 +263,32 @@ class RunFolder:
         Raises:
             BotError: the file is missing, damaged, or from a newer version.
         """
-        import msgspec
-
         try:
-            values = json.loads(self.record_file.read_text(encoding="utf-8"))
+            values = files.read_json(self.record_file, most_bytes=_MOST_RECORD_BYTES)
             if values.get("format", FORMAT) > FORMAT:  # before fields whose types may differ
                 raise BotError(
                     f"{self.path} was made by a newer huggingtweets. Upgrade huggingtweets."
                 )
-            return msgspec.convert(values, RunRecord)
+            return _checked_record(values)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BotError(f"{self.path} is not a run folder: it has no run.json.") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise BotError(f"{self.record_file} is damaged: {error}.") from error
+            reason = " ".join(str(error).split())[:200].rstrip(".")
+            raise BotError(
+                f"{self.record_file} is damaged: {reason}. Train the bot again, or delete it with: "
+                f"huggingtweets delete {self.path}"
+            ) from error
+
+    def held_out_bits_per_byte(self) -> float | None:
+        """Return the bot's held-out bits per byte; None if it wasn't measured yet.
+
+        The report measured the saved bot. Training measured its weights before they were rounded to
+        the precision in which a bot is saved; that number stands in until there is a report.
+        """
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            return float(files.read_json(self.report_json)["bits_per_byte"]["bot"])
+        best = self.record().result.get("best")
+        return None if best is None else float(best)
 
     def replace_table(self, name: Table, table: pl.DataFrame) -> None:
         """Replace one of the tables under ``data/`` atomically."""
@@ -215,9 +318,9 @@ class RunFolder:
         events = []
         with suppress(FileNotFoundError):
             for line in self.events_file.read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     events.append(json.loads(line))
-        return events
+        return [event for event in events if isinstance(event, dict)]
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -18,7 +18,6 @@ each trial has these user attributes: ``recipe`` (all fields), ``order`` (of the
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from contextlib import suppress
@@ -112,7 +111,7 @@ class SweepFolder:
             BotError: the file is missing, damaged, or from a newer version.
         """
         try:
-            values = json.loads(self.settings_file.read_text("utf-8"))
+            values = files.read_json(self.settings_file)
             if values.get("format", FORMAT) > FORMAT:
                 raise BotError(
                     f"{self.path} was made by a newer huggingtweets. Upgrade huggingtweets."

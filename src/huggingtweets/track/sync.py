@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -48,7 +47,7 @@ def folder(run: RunFolder) -> Path:
 def note(run: RunFolder) -> dict[str, Any]:
     """The content of ``track.json``, empty if there is none."""
     try:
-        values = json.loads((folder(run) / "track.json").read_text(encoding="utf-8"))
+        values = files.read_json(folder(run) / "track.json")
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingtweets.storage import files
 from huggingtweets.track.protocol import Job
 
 if TYPE_CHECKING:
@@ -142,9 +143,9 @@ class JsonlTail:
                 self._position += len(lines) + 1
             values = []
             for line in lines.splitlines():
-                with suppress(ValueError):  # truncated by a crash
+                with suppress(ValueError, RecursionError):  # truncated by a crash
                     values.append(json.loads(line))
-            return values
+            return [value for value in values if isinstance(value, dict)]
         return []
 
 
@@ -184,7 +185,7 @@ def _result(record: RunRecord) -> dict[str, float]:
 def _log_likeness(run: RunFolder, tracker: Tracker, step: int) -> None:
     """Log the numbers of the likeness report, without its quotes."""
     try:
-        report = json.loads(run.report_json.read_text(encoding="utf-8"))
+        report = files.read_json(run.report_json)
     except (OSError, ValueError):
         return
     measures = ("bits_per_byte", "copied", "longest_copied_run", "diversity", "taken_for_author")
