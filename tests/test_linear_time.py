@@ -17,9 +17,11 @@ from huggingtweets.generation.copy_index import is_loop, words
 from huggingtweets.publish import Sharing, drafts
 from huggingtweets.publish import clean as clean_for_pictures
 from huggingtweets.publish.escaping import escape_html, escape_markdown, one_line
-from huggingtweets.sources._fields import parse_id, parse_kind, parse_name, parse_time
-from huggingtweets.sources._html import html_to_text
+from huggingtweets.sources._fields import parse_id, parse_name, parse_time
+from huggingtweets.sources._html import html_to_text, without_quoted_address
 from huggingtweets.sources._long_tweets import _have_same_beginning
+from huggingtweets.sources._post_kind import parse_kind
+from huggingtweets.sources._row_text import row_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,14 @@ def _fields(text: str) -> object:
     return parse_id(text), parse_name(text), parse_time(text), parse_kind(text, {"kind": text})
 
 
+def _row(text: str) -> object:
+    text = text[: len(text) // 3]  # three fit into the longest post
+    # A whole text beside a cut one, what Python writes, and the address of a quoted post.
+    rows = ({"text": f"{text}…", "full_text": f"{text} {text}"}, {"text": f"['a'{text}]"})
+    html = {"text": f"<p>{text}</p>", "note_tweet": f"{{{text}}}"}
+    return [row_text(row, "a test")[:9] for row in (*rows, html)]
+
+
 def _share(text: str) -> object:
     with suppress(InputError):  # nothing visible in it
         return drafts(text, ["nasa"], Sharing())
@@ -97,7 +107,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "clean": _clean,
     "clean with newlines": _clean_lines,
     "curate": _curate,
-    "html": html_to_text,
+    "html": lambda text: without_quoted_address(html_to_text(text)),
+    "text of a row": _row,
     "fields": _fields,
     "long tweets": lambda text: _have_same_beginning(text, text),
     "words": words,

@@ -2,8 +2,9 @@
 
 The rules apply in this order, and the first match decides:
 
-1. **retweets** are someone else's text: reposts, and texts that start with ``RT @`` (the original
-   HuggingTweets rule; archives don't mark old retweets otherwise).
+1. **retweets** are someone else's text: reposts, and texts that start like
+   :data:`~huggingtweets.data.posts.REPOST_TEXT`, such as ``RT @`` (the original HuggingTweets rule;
+   archives don't mark old retweets otherwise).
 2. Every other post is **cleaned**: entities, encoding, control characters, links, white space; see
    :func:`clean`.
 3. **short** posts have fewer than three words besides links, @mentions and #hashtags (the
@@ -28,13 +29,12 @@ from huggingtweets.curation._clean import clean
 from huggingtweets.curation._duplicates import find_duplicates
 from huggingtweets.curation._options import CurationOptions
 from huggingtweets.curation._words import FEWEST_WORDS, are_short, count_words
-from huggingtweets.data.posts import SCHEMA
+from huggingtweets.data.posts import REPOST_TEXT, SCHEMA
 
 __all__ = ["Curated", "CurationOptions", "clean", "count_words", "curate", "scrubbed"]
 
 _REASONS = ("retweets", "short", "duplicates")
 _ROW = "_row"
-_RETWEET = "RT @"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     times = posts.select("created_at").with_row_index(_ROW)
     # Row numbers in time order: sorting the posts themselves would copy 100 MB for a million.
     order = times.sort("created_at", nulls_last=False, maintain_order=True).select(_ROW)
-    is_repost = (pl.col("kind") == "repost") | pl.col("text").str.starts_with(_RETWEET)
+    is_repost = (pl.col("kind") == "repost") | pl.col("text").str.contains(REPOST_TEXT)
     reposts = posts.select(is_repost.fill_null(value=False)).to_series().gather(order[_ROW])
     own = order.filter(~reposts)
     own = own.with_columns(posts["text"].gather(own[_ROW]))
     authors = posts["author"].drop_nulls().unique().to_list()
     own = own.with_columns(text=clean(own["text"], options, authors))
     # Retweets that were hidden behind a link or a NUL byte.
-    is_retweet = own["text"].str.starts_with(_RETWEET)
+    is_retweet = own["text"].str.contains(REPOST_TEXT)
     is_short = are_short(own["text"]) & ~is_retweet
     rest = own.filter(~(is_retweet | is_short))
     duplicates = _describe_duplicates(rest, posts, options.near_duplicates)

@@ -7,6 +7,7 @@ none has to hold all of them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 Kind = Literal["original", "reply", "repost", "quote"]
 """Kinds of post. Only a repost is someone else's text."""
+
+REPOST_TEXT = (
+    r"^\s*(?:RT @|(?i:[rm]t)\s*:?\s*@\w|(?i:rt by) @\w|(?i:via)\s+@\w+\s*:"
+    r"|[\"“”„«‘'`]+\s*@\w+\s*:|(?i:#?repost(?:ed)?)(?:\s+(?i:from|by))?\s*:?\s*@\w)"
+)
+"""Texts of others, by the conventions from before networks marked reposts; for ``re`` and polars.
+
+``RT @name``, ``rt: @name``, ``MT @name`` (modified), ``via @name:``, ``"@name: words"``, ``Repost
+from @name``, and Nitter's ``RT by @name``.
+"""
+
+_REPOST_TEXT = re.compile(REPOST_TEXT)
 
 SCHEMA = pl.Schema(
     {
@@ -35,6 +48,11 @@ SCHEMA = pl.Schema(
 """The columns of a posts table, in this order. ``created_at`` and ``lang`` may be null."""
 
 _ROWS_PER_CHUNK = 50_000
+
+
+def is_repost_text(text: str) -> bool:
+    """Return whether a text itself says that somebody else wrote it."""
+    return _REPOST_TEXT.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,18 @@ ID = re.compile(r"upload-[0-9a-f]{32}-(?P<tag>[0-9a-f]{0,16})")
 RETENTION_HOURS = 24.0
 """How long an unused upload or an export is kept."""
 
-_EXTENSIONS = (".zip", ".js", ".tar.gz", ".tgz", ".csv", ".json", ".jsonl", ".parquet", ".txt")
+_EXTENSIONS = (
+    ".zip",
+    ".js",
+    ".tar.gz",
+    ".tgz",
+    ".csv",
+    ".json",
+    ".jsonl",
+    ".parquet",
+    ".txt",
+    ".car",
+)
 _SUPPORTED = "an archive (.zip, .tar.gz, tweets.js), .csv, .json, .jsonl, .parquet or .txt"
 _MOST_FILES = 100  # of one visitor at a time
 _PARTIAL_HOURS = 1.0  # kept of what a killed server was receiving

@@ -17,11 +17,12 @@ from huggingtweets.errors import SourceError
 from huggingtweets.events import Event
 from huggingtweets.sources._fields import parse_name
 from huggingtweets.sources._formats import SUPPORTED
-from huggingtweets.sources._privacy_filter import PrivacyFilter, unwrap
+from huggingtweets.sources._privacy_filter import FilteredSource, PrivacyFilter, unwrap
 from huggingtweets.sources._resolve import is_account, resolve
 from huggingtweets.sources._source import Source
 from huggingtweets.sources.chats.export import CHATS, ChatExport
 from huggingtweets.sources.reading import Confirm, FileLimits, ReadOptions, decline
+from huggingtweets.sources.x_archive import XArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,7 +75,7 @@ def read_tables(specs: Sequence[str | Path], reading: ReadOptions) -> list[pl.Da
     """Read each source into a table of its own, as :func:`read_posts` does."""
     if not specs:
         raise SourceError(f"No source of posts was given; give {SUPPORTED}.")
-    sources = [open_source(spec, reading) for spec in specs]
+    sources = _with_shared_handle([open_source(spec, reading) for spec in specs])
     _check_speaker(reading.speaker, sources)
     count = _Count(reading.file_limits)
     tables = []
@@ -112,6 +113,28 @@ def left_out_of(source: Source) -> dict[str, int]:
     """Return how many records a source left out at its last reading, by reason, most first."""
     counts = Counter(getattr(unwrap(source), "left_out", {}))
     return {reason: number for reason, number in counts.most_common() if number}
+
+
+def _with_shared_handle(sources: list[Source]) -> list[Source]:
+    """Give an X archive without a handle that of the others: X splits large ones into several."""
+    archives = [unwrap(source) for source in sources]
+    handles = [at.handle() if isinstance(at, XArchive) else None for at in archives]
+    found = {handle.lower(): handle for handle in handles if handle}
+    if len(found) != 1:
+        return sources
+    (name,) = found.values()
+    return [
+        _with_author(source, name)
+        if isinstance(at, XArchive) and not (handle or at.author)
+        else source
+        for source, at, handle in zip(sources, archives, handles, strict=True)
+    ]
+
+
+def _with_author(source: Source, author: str) -> Source:
+    if isinstance(source, FilteredSource):
+        return replace(source, source=_with_author(source.source, author))
+    return replace(source, author=author) if isinstance(source, XArchive) else source
 
 
 class _Count:

@@ -10,6 +10,8 @@ from huggingtweets.sources._fields import as_dict, as_list, parse_name, parse_te
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from huggingtweets.data.posts import Kind
+
 POST = "app.bsky.feed.post"
 NETWORK = "bluesky"
 HIDDEN = "!no-unauthenticated"
@@ -27,10 +29,15 @@ def parse_post(uri: str, record: dict[str, object], author: str) -> Post:
         id=uri,
         text=full_text(record),
         created_at=parse_time(record.get("createdAt")),
-        kind="reply" if record.get("reply") else "quote" if _quotes(record) else "original",
+        kind=kind_of_record(record),
         lang=parse_name(langs[0]) if langs else None,
         source=NETWORK,
     )
+
+
+def kind_of_record(record: dict[str, object]) -> Kind:
+    """Return the kind of a post by its record; a repost has a record of its own."""
+    return "reply" if record.get("reply") else "quote" if _quotes(record) else "original"
 
 
 def asks_to_be_hidden(labels: object) -> bool:

@@ -36,7 +36,21 @@ def check_extra() -> None:
 
 
 def records(car: bytes, where: str) -> dict[str, dict[str, Any]]:
-    """Return the records of a CAR file by key, such as ``app.bsky.feed.post/3k...``.
+    """Return the records of a downloaded CAR file by key, such as ``app.bsky.feed.post/3k...``.
+
+    Raises:
+        SourceError: it is not a CAR file, or a damaged one.
+    """
+    damaged = f"{where} sent a damaged repository; try again, or try without --full."
+    return read_car(car, damaged)[1]
+
+
+def read_car(car: bytes, damaged: str) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """Return the DID of a CAR file, and its records by key.
+
+    Args:
+        car: the file's content.
+        damaged: the message of the error.
 
     Raises:
         SourceError: it is not a CAR file, or a damaged one.
@@ -45,13 +59,14 @@ def records(car: bytes, where: str) -> dict[str, dict[str, Any]]:
 
     try:
         header, blocks = libipld.decode_car(car)
-        tree = blocks[header["roots"][0]]["data"]
-        found = dict(_walk(blocks, tree))
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise SourceError(
-            f"{where} sent a damaged repository; try again, or try without --full."
-        ) from error
-    return {key: record for key, record in found.items() if isinstance(record, dict)}
+        commit = blocks[header["roots"][0]]
+        did = commit.get("did")
+        found = dict(_walk(blocks, commit["data"]))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise SourceError(damaged) from error
+    is_did = isinstance(did, str) and did.startswith("did:")
+    records = {key: record for key, record in found.items() if isinstance(record, dict)}
+    return (did if is_did else None), records
 
 
 def _walk(blocks: dict[bytes, Any], root: bytes) -> Iterator[tuple[str, object]]:

@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
+from huggingtweets.sources._post_kind import plain_name, telling_columns
+from huggingtweets.sources._row_text import whole_text_columns
 from huggingtweets.sources._text import list_names
 
 if TYPE_CHECKING:
@@ -30,6 +32,15 @@ _COLUMNS = {
     "quoted_status_id": ("quoted_status_id", "quoted_status_id_str"),
     "is_quote_status": ("is_quote_status",),
 }
+_HANDLES = (
+    *("authorusername", "authorscreenname", "authorhandle", "userscreenname", "userusername"),
+    *("accountacct", "accountusername"),
+)
+"""Plain names of columns that were objects: ``author/userName``, ``user.screen_name``."""
+
+_ONLY_COLUMN = frozenset({"tweets", "posts", "messages", "comments", "statuses", "toots", "notes"})
+"""Plain names that hold posts in a table without other columns, and else often their number."""
+
 _SHOWN_COLUMNS = 20
 MAX_COLUMNS = 5_000
 """Ten times the columns of a flattened post of the X API; each row takes time for every one."""
@@ -79,4 +90,22 @@ def known_columns(names: tuple[str, ...], text_column: str | None) -> dict[str, 
         named = text_column if text_column in names else by_name.get(text_column.strip().lower())
         if named is not None:
             columns["text"] = named
-    return columns
+    return _with_telling(columns, names, text_column)
+
+
+def _with_telling(
+    columns: dict[str, str], names: tuple[str, ...], text_column: str | None
+) -> dict[str, str]:
+    """Add the columns that tell what a row is, who wrote it and where its whole text is."""
+    if text_column is None and len(names) == 1 and plain_name(names[0]) in _ONLY_COLUMN:
+        columns["text"] = names[0]
+    whole = {} if text_column is not None else whole_text_columns(names)
+    if whole and "text" not in columns:
+        columns["text"] = next(iter(whole.values()))
+    handles = {plain_name(name): name for name in reversed(names)}
+    if handle := next((handles[key] for key in _HANDLES if key in handles), None):
+        columns["author"] = handle
+    others = {
+        field: name for field, name in telling_columns(names).items() if name != columns.get("text")
+    }
+    return others | whole | columns

@@ -18,10 +18,7 @@ from huggingtweets.errors import SourceError
 from huggingtweets.sources._text import MAX_POST_CHARS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-
-    from huggingtweets.data.posts import Kind
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # polars stores UTF-8, without lone surrogates
 _X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d?) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) (\d{4})", re.ASCII)
@@ -29,22 +26,14 @@ _X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d?) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) (\
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_SET = frozenset({"", "0", "f", "false", "n", "nan", "no", "none", "null"})
-_KINDS: dict[str, Kind] = {
-    **dict.fromkeys(("retweet", "retweeted", "repost", "rt", "reblog", "boost"), "repost"),
-    **dict.fromkeys(("reply", "replied_to"), "reply"),
-    **dict.fromkeys(("quote", "quoted"), "quote"),
-}
-_REPOST_FIELDS = frozenset({"retweeted_status", "is_repost"})
-_KIND_FIELDS: dict[Kind, frozenset[str]] = {
-    "reply": frozenset(
-        {
-            *("in_reply_to_status_id_str", "in_reply_to_status_id"),
-            *("in_reply_to_user_id_str", "in_reply_to_user_id"),
-        }
-    ),
-    "quote": frozenset({"quoted_status_id_str", "quoted_status_id", "is_quote_status"}),
-}
 _SPREADSHEET_ID = re.compile(r"\d+[.,]\d*[eE]\+?\d+|\d+\.0")
+
+
+_HANDLES = (
+    *("screen_name", "userName", "username", "screenName", "acct", "handle", "user_name"),
+    *("uniqueName", "preferredUsername", "login"),
+)
+"""Names of handles in the objects of users: X, Apify, snscrape, Mastodon, Bluesky."""
 
 
 def as_dict(value: object) -> dict[str, object]:
@@ -82,8 +71,8 @@ def _storable(text: str) -> str:
 
 def parse_name(value: object) -> str | None:
     """Parse a short name such as a handle or a language code, without ``@``; None if missing."""
-    if isinstance(value, dict):  # the `user` object of the X API
-        value = value.get("screen_name") or value.get("username")
+    if isinstance(value, dict):  # such as the `user` object of the X API
+        value = next((value[name] for name in _HANDLES if value.get(name)), None)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     return _clean_name(str(value)[:100])
@@ -165,24 +154,3 @@ def is_set(value: object) -> bool:
     if isinstance(value, str):
         return value.strip().lower() not in _NOT_SET
     return bool(value) and value == value  # noqa: PLR0124 - False for NaN, a missing number
-
-
-def parse_kind(text: str, fields: Mapping[str, object]) -> Kind:
-    """Determine the kind of a post from X's field names and an optional ``kind`` column.
-
-    Archives set ``retweeted`` to false even for retweets, which start with ``RT @`` instead.
-    """
-    if text.startswith("RT @") or _any_set(fields, _REPOST_FIELDS):
-        return "repost"
-    named = fields.get("kind")
-    if isinstance(named, str) and (kind := _KINDS.get(named.strip().lower())):
-        return kind
-    for kind, names in _KIND_FIELDS.items():
-        if _any_set(fields, names):
-            return kind
-    return "original"
-
-
-def _any_set(fields: Mapping[str, object], names: frozenset[str]) -> bool:
-    # Fast path: most rows have none of the names.
-    return not names.isdisjoint(fields) and any(is_set(fields.get(name)) for name in names)

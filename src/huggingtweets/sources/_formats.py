@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.sources._archive_reader import open_archive
 from huggingtweets.sources._json_rows import kind_of_json
+from huggingtweets.sources.bluesky_archive import BlueskyArchive, posts_folder
 from huggingtweets.sources.files import READERS, PostFile
 from huggingtweets.sources.mastodon_archive import OUTBOX, MastodonArchive
 from huggingtweets.sources.safe_tar import TAR_ENDINGS
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
-    f"outbox.json), a Telegram export (result.json), {', '.join(READERS)}, or hf:OWNER/NAME for a "
+    "outbox.json), a Telegram export (result.json), a Bluesky repository (.car), "
+    f"{', '.join(READERS)}, or hf:OWNER/NAME for a "
     "dataset on the Hugging Face Hub"
 )
 """Supported formats, for error messages."""
@@ -34,6 +36,8 @@ def open_path(path: Path, reading: ReadOptions) -> Source | None:
         SourceError: it is damaged at its beginning.
     """
     author = reading.author
+    if path.suffix.lower() == ".car" or (path.is_dir() and posts_folder(path)):
+        return BlueskyArchive(path, author, reading.i_am_the_author)
     if path.is_dir():
         return _open_folder(path, reading)
     extension = path.suffix.lower()
@@ -45,7 +49,8 @@ def open_path(path: Path, reading: ReadOptions) -> Source | None:
         return _open_json(path, reading)
     if path.name.lower() == "tweets.csv":  # of an X archive from before 2019
         author = author or grailbird_author(path.parent)
-    return PostFile(path, reading.text_column, author) if extension in READERS else None
+    file = PostFile(path, reading.text_column, author, None, reading.i_am_the_author)
+    return file if extension in READERS else None
 
 
 def _open_folder(path: Path, reading: ReadOptions) -> Source:
@@ -62,7 +67,7 @@ def _open_json(path: Path, reading: ReadOptions) -> Source:
         return MastodonArchive(path, reading.author)
     if kind == "telegram":
         return TelegramExport(path, reading)
-    return PostFile(path, reading.text_column, reading.author)
+    return PostFile(path, reading.text_column, reading.author, None, reading.i_am_the_author)
 
 
 def _has_outbox(path: Path) -> bool:

@@ -15,11 +15,25 @@ _BLANK_LINES = re.compile("\n\n\n+")
 _PARAGRAPHS = frozenset({"p", "blockquote", "ul", "ol", "pre", "h1", "h2", "h3", "h4", "h5", "h6"})
 _LINES = frozenset({"br", "div", "li", "hr", "tr"})
 _HIDDEN = frozenset({"script", "style", "template", "title"})
+_VOID = frozenset({"br", "hr", "img", "input", "wbr"})
+_QUOTE = "quote-inline"
+"""The class by which Mastodon, Akkoma and Misskey mark the address of a quoted post."""
+
 _SHORTENED = frozenset({"invisible", "ellipsis"})
 _DECLARATION = re.compile(r"<[!?][^<>]*>")  # comments and the like
 # A `<` that doesn't begin a complete tag is text. html.parser would search for the end of each one:
 # minutes for 100,000 characters of `<a `.
 _LITERAL_LESS_THAN = re.compile(r"""<(?!/?[a-zA-Z](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+>)""")
+
+
+_QUOTED_ADDRESS = re.compile(
+    r"\A(?:RE|QT|QP):? \[?https?://\S++\s*+|\n(?:RE|QT|QP):? \[?https?://\S++\s*+\Z"
+)
+
+
+def without_quoted_address(text: str) -> str:
+    """Remove the line with the address of the quoted post, which servers add to a quote."""
+    return _QUOTED_ADDRESS.sub("", text).strip()
 
 
 def html_to_text(html: str) -> str:
@@ -43,6 +57,8 @@ class _Text(HTMLParser):
         self._shortened = False
         self._hidden_depth = 0  # nesting depth of hidden tags
         self._pre_depth = 0  # nesting depth of <pre>
+        self._quote_tag = ""  # of the element with the address of a quoted post
+        self._quote_depth = 0  # nesting depth of that tag
 
     def text(self) -> str:
         """Join the pieces, without spaces around line breaks and with at most one blank line."""
@@ -52,6 +68,8 @@ class _Text(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Record a link's address and whether it is shortened; break lines."""
         values = dict(attrs)
+        if self._is_in_quote(tag, values):
+            return
         if tag == "a":
             self._end_link()
             self._href, self._link_start = values.get("href") or "", len(self._pieces)
@@ -70,6 +88,9 @@ class _Text(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """Insert the address of a shortened link; break paragraphs."""
+        if self._quote_depth:
+            self._quote_depth -= tag == self._quote_tag
+            return
         if tag == "a":
             self._end_link()
         elif tag in _HIDDEN:
@@ -81,13 +102,22 @@ class _Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Keep visible text; outside ``<pre>``, runs of white space become one space."""
-        if not self._hidden_depth:
+        if not self._hidden_depth and not self._quote_depth:
             self._pieces.append(data if self._pre_depth else _SPACES.sub(" ", data))
 
     def close(self) -> None:
         """End a link without an end tag."""
         super().close()
         self._end_link()
+
+    def _is_in_quote(self, tag: str, attributes: dict[str, str | None]) -> bool:
+        """Enter the element that holds only "RE:" and an address; return whether inside one."""
+        if self._quote_depth:
+            self._quote_depth += tag == self._quote_tag
+        elif _QUOTE in (attributes.get("class") or "").split() and tag not in _VOID:
+            self._quote_tag, self._quote_depth = tag, 1
+            self._break(tag)
+        return self._quote_depth > 0
 
     def _break(self, tag: str) -> None:
         if tag in _PARAGRAPHS:

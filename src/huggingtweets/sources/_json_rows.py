@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._columns import check_number, find_columns, known_columns
+from huggingtweets.sources._fields import as_dict, as_list
 from huggingtweets.sources._json_reader import DECODER, JsonReader
-from huggingtweets.sources._json_tree import ITEM, opening_bracket, tree_values
+from huggingtweets.sources._json_tree import ITEM, LISTS, PAGES, opening_bracket, tree_values
+from huggingtweets.sources._network_rows import network_row
 from huggingtweets.sources._text import decode_utf8, file_chunks, lines
 
 if TYPE_CHECKING:
@@ -19,6 +21,32 @@ if TYPE_CHECKING:
 
     Rows = Iterator[tuple[int, dict[str, object]]]
 
+_RULE = "each item must be one"
+_AROUND = frozenset(
+    {"data", "result", "response", "payload", "body", "outbox", "first", "last", "timeline", "page"}
+)
+"""Names of objects around the list of posts."""
+
+_PAGES = (
+    *("data", "feed", "records", "orderedItems", "items", "statuses", "notes", "posts", "tweets"),
+    *("results", "toots", "timeline"),
+)
+"""Names of lists of posts in a page of an interface."""
+
+_WRAPPERS = ("tweet", "data", "status", "node", "_source", "doc", "result", "tweet_results")
+"""Names under which an item holds its post: archives of X, its interfaces, Elasticsearch."""
+
+_OF_OTHERS = frozenset(
+    {
+        *("favourites", "favorites", "likes", "bookmarks", "mentions", "notifications", "blocks"),
+        *("mutes", "followers", "following", "users", "includes", "direct_messages", "dms"),
+    }
+)
+"""Names of lists in an export with what others wrote."""
+
+_TWEETS = ("tweets", ITEM)  # ntscraper puts threads beside them, as lists
+_MAX_DEPTH = 4
+_POSITIONS = 10**9  # more than the lines of any file, so that positions in pages are unique
 _TELEGRAM = frozenset({"personal_information", "chats", "left_chats"})
 MAX_LINE_CHARS = 1_000_000
 """More than a post's limit, because a line of JSON holds more than the text."""
@@ -31,56 +59,147 @@ def text_lines(path: Path, max_chars: int) -> Iterator[tuple[int, str]]:
 
 
 def jsonl_rows(path: Path, text_column: str | None) -> Rows:
-    """Read one object per line."""
+    """Read one object, or one page of objects, per line."""
     checked = False
     for number, line in text_lines(path, MAX_LINE_CHARS):
         if not line.strip():
             continue
-        row = _json_object(line, number, path)
-        if not checked:  # a later line without a text is an empty post
-            find_columns(tuple(row), text_column, path)
-            checked = True
-        yield number, _fields(row, text_column)
+        record = _json_object(line, number, path)
+        for position, row in _rows_in(record, f"Line {number} of {path}", number, text_column):
+            if not checked:  # a later line without a text is an empty post
+                _check_columns(row, text_column, path)
+                checked = True
+            yield position, _fields(row, text_column)
 
 
 def json_rows(path: Path, text_column: str | None) -> Rows:
     """Read the objects of the top-level list, or of the first list inside that holds posts."""
-    chosen = _find_list_of_posts(path, text_column)
+    chosen, users = _find_list_of_posts(path, text_column)
     for number, key_path, value in _values(path):
-        if key_path == chosen:
-            row = _as_row(value, f"Value {number} of {path}", "each item must be one")
-            yield number, _fields(row, text_column)
+        if key_path in chosen:
+            for position, row in _rows_in(
+                value, f"Value {number} of {path}", number, text_column, users
+            ):
+                yield position, _fields(row, text_column)
 
 
-def _find_list_of_posts(path: Path, text_column: str | None) -> tuple[str, ...]:
-    """Return the key path of the first list with an object that has a text."""
+def _find_list_of_posts(
+    path: Path, text_column: str | None
+) -> tuple[set[tuple[str, ...]], dict[str, object]]:
+    """Return the key path of the first list with an object that has a text, and the users.
+
+    X names its users apart from the posts, before or after them.
+    """
     columns_without_text: tuple[str, ...] | None = None
+    chosen: set[tuple[str, ...]] = set()
+    users: dict[str, object] = {}
     for number, key_path, value in _values(path):
-        if key_path == (ITEM,) or (key_path[-1] == ITEM and isinstance(value, dict)):
-            row = _as_row(value, f"Value {number} of {path}", "each item must be one")
-        else:
+        if key_path == ("includes",):
+            users |= _users(value)
+        if chosen or key_path[0] in _OF_OTHERS:
             continue
-        if "text" in known_columns(tuple(row), text_column):
-            return key_path
-        columns_without_text = columns_without_text or tuple(row)
-    if columns_without_text is None:
-        raise SourceError(f"{path} holds no posts: it has no list of objects.")
-    find_columns(columns_without_text, text_column, path)
-    return ()
+        if key_path != (ITEM,) and not (key_path[-1] == ITEM and isinstance(value, dict)):
+            continue
+        for _, row in _rows_in(value, f"Value {number} of {path}", number, text_column):
+            if _has_text(row, text_column):
+                chosen = {key_path, ("threads", ITEM)} if key_path == _TWEETS else {key_path}
+                if not _needs_users(row):
+                    return chosen, users
+                break
+            columns_without_text = columns_without_text or tuple(row)
+    if not chosen:
+        if columns_without_text is None:
+            raise SourceError(f"{path} holds no posts: it has no list of objects.")
+        find_columns(columns_without_text, text_column, path)
+    return chosen, users
+
+
+def _needs_users(row: dict[str, object]) -> bool:
+    return "author_id" in row and "author" not in row
+
+
+def _has_text(row: dict[str, object], text_column: str | None) -> bool:
+    if text_column is None and network_row(row) is not None:
+        return True
+    return "text" in known_columns(tuple(row), text_column)
+
+
+def _check_columns(row: dict[str, object], text_column: str | None, path: Path) -> None:
+    if not _has_text(row, text_column):
+        find_columns(tuple(row), text_column, path)
 
 
 def _values(path: Path) -> Iterator[tuple[int, tuple[str, ...], object]]:
     with closing(file_chunks(path)) as chunks:
-        tree = tree_values(decode_utf8(chunks, str(path)), str(path), _is_list)
+        tree = tree_values(decode_utf8(chunks, str(path)), str(path), _enter)
         for number, (key_path, value) in enumerate(tree, start=1):
             yield number, key_path, value
 
 
-def _is_list(key_path: tuple[str, ...], bracket: str) -> bool:
-    return len(key_path) == 1 and bracket == "["
+def _enter(key_path: tuple[str, ...], bracket: str) -> bool:
+    """Return whether to look inside: a list of the document, or of an object around it."""
+    if bracket == "[":
+        return len(key_path) == 1 or (len(key_path) == 2 and key_path[0] in _AROUND)
+    return len(key_path) == 1 and key_path[0] in _AROUND
+
+
+def _rows_in(
+    value: object,
+    where: str,
+    number: int,
+    text_column: str | None,
+    users: dict[str, object] | None = None,
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the objects of a value, which may be a page of them, each with its position."""
+    for index, record in enumerate(_records(value, text_column, users or {})):
+        row = _as_row(record, where, _RULE)
+        yield number + index * _POSITIONS, row
+
+
+def _records(
+    value: object, text_column: str | None, users: dict[str, object], depth: int = 0
+) -> Iterator[object]:
+    """Yield the records of a page, and any other value as it is."""
+    if isinstance(value, list) and depth and depth <= _MAX_DEPTH:
+        for item in value:
+            yield from _records(item, text_column, users, depth + 1)
+        return
+    if not isinstance(value, dict):
+        yield value
+        return
+    if "includes" in value:
+        users = users | _users(value["includes"])
+    inside = _inside(value, text_column) if depth <= _MAX_DEPTH else None
+    if inside is None:
+        author = users.get(str(value.get("author_id"))) if users else None
+        yield {"author": author} | value if author is not None else value
+    else:
+        yield from _records(inside, text_column, users, depth + 1)
+
+
+def _inside(value: dict[str, object], text_column: str | None) -> object:
+    """Return what a page or a wrapper holds; None for a record."""
+    if text_column is None and network_row(value) is not None:
+        return None
+    for name in _PAGES:
+        items = value.get(name)
+        if isinstance(items, list) and items and isinstance(items[0], dict):
+            return items
+    text = value.get(known_columns(tuple(value), text_column).get("text", ""))
+    if text is not None and not isinstance(text, dict):
+        return None
+    return next((value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)), None)
+
+
+def _users(includes: object) -> dict[str, object]:
+    """Return the handles of the users that X lists beside the posts of a page, by their ids."""
+    users = (as_dict(user) for user in as_list(as_dict(includes).get("users")))
+    return {str(user["id"]): user.get("username") for user in users if "id" in user}
 
 
 def _fields(row: dict[str, object], text_column: str | None) -> dict[str, object]:
+    if text_column is None and (fields := network_row(row)) is not None:
+        return fields
     columns = known_columns(tuple(row), text_column)
     return {"text": None} | {field: row[name] for field, name in columns.items()}
 
@@ -99,8 +218,6 @@ def _json_object(line: str, number: int, path: Path) -> dict[str, object]:
 
 
 def _as_row(row: object, where: str, rule: str) -> dict[str, object]:
-    if isinstance(row, dict) and isinstance(row.get("tweet"), dict):
-        row = row["tweet"]  # the item format of X archives
     if not isinstance(row, dict):
         raise SourceError(f'{where} is not a JSON object; {rule}, like {{"text": "..."}}.')
     check_number(len(row), where)
@@ -125,7 +242,9 @@ def kind_of_json(path: Path) -> Literal["mastodon", "telegram", "posts"]:
                 return "telegram"
             if reader.peek() == "[" and name != "@context":
                 return "posts"
-            reader.value()
+            value = as_dict(reader.value())
+            if name in PAGES and not LISTS.isdisjoint(value):
+                return "mastodon"
             seen.add(name)
             more = reader.next_item("}")
     return "posts"

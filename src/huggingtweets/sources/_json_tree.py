@@ -15,6 +15,10 @@ KeyPath = tuple[str, ...]
 
 ITEM = "[]"
 
+LISTS = frozenset({"orderedItems", "items"})
+PAGES = frozenset({"first", "last"})
+"""Names in an ActivityPub collection of the list and of the pages that may hold it."""
+
 
 def tree_values(
     chunks: Iterable[str], where: str, enter: Callable[[KeyPath, str], bool]

@@ -64,6 +64,11 @@ class _Tweet(TypedDict, total=False):
     quoted_status_id_str: str | None
     quoted_status_id: str | None
     is_quote_status: bool | None
+    edit_info: dict[str, object] | None
+    extended_tweet: dict[str, object] | None
+    note_tweet: dict[str, object] | None
+    promoted: bool | None
+    visibility: str | None
 
 
 class _Item(TypedDict):

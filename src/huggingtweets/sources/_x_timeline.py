@@ -15,11 +15,11 @@ from huggingtweets.sources._fields import (
     as_dict,
     as_list,
     parse_id,
-    parse_kind,
     parse_name,
     parse_text,
     parse_time,
 )
+from huggingtweets.sources._post_kind import parse_kind
 from huggingtweets.sources._x_costs import NEWEST, USER, dollars
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ NETWORK = "x"
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 _USER_FIELDS = ["protected", "public_metrics", "username"]
 _POST_FIELDS = ["created_at", "in_reply_to_user_id", "lang", "note_tweet", "referenced_tweets"]
-_REFERENCES = ("retweeted", "replied_to", "quoted")
-"""Types of reference to another post; the first that applies determines the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ def parse_post(item: object, author: str) -> Post | None:
         return None
     where = f"the posts of @{author}"
     text = parse_text(tweet.get("text"), where)
-    kind = parse_kind(text, {"kind": _reference(tweet)})
+    kind = parse_kind(text, tweet)
     long_text = as_dict(tweet.get("note_tweet")).get("text")
     return Post(
         author=author,
@@ -111,13 +109,3 @@ def parse_post(item: object, author: str) -> Post | None:
         lang=parse_name(tweet.get("lang")),
         source=NETWORK,
     )
-
-
-def _reference(tweet: dict[str, object]) -> str | None:
-    """Return how a post refers to another one; a reply counts even if the other one is gone."""
-    types = {
-        as_dict(tweet_ref).get("type") for tweet_ref in as_list(tweet.get("referenced_tweets"))
-    }
-    if tweet.get("in_reply_to_user_id"):
-        types.add("replied_to")
-    return next((kind for kind in _REFERENCES if kind in types), None)

@@ -6,7 +6,8 @@ with the same field names, and one function converts a row to a post.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -19,12 +20,18 @@ from huggingtweets.sources._fields import (
     author_from_filename,
     hashed_id,
     parse_id,
-    parse_kind,
     parse_name,
-    parse_text,
     parse_time,
 )
 from huggingtweets.sources._json_rows import json_rows, jsonl_rows, text_lines
+from huggingtweets.sources._latest_versions import LatestVersions
+from huggingtweets.sources._post_kind import (
+    OF_OTHERS,
+    in_brackets,
+    parse_kind,
+    reason_to_leave_out,
+)
+from huggingtweets.sources._row_text import row_text
 from huggingtweets.sources._text import MAX_POST_CHARS
 
 if TYPE_CHECKING:
@@ -61,12 +68,16 @@ class PostFile:
         text_column: the column with the posts, if it has an unusual name.
         author: the handle to use instead of the file's author column or name.
         group: the source that the file is a part of; then it may be without posts.
+        i_am_the_author: read a file of an author who asks not to be read by programs.
+        left_out: number of records left out at the last reading, by reason.
     """
 
     path: Path
     text_column: str | None = None
     author: str | None = None
     group: FileGroup | None = None
+    i_am_the_author: bool = False
+    left_out: Counter[str] = field(default_factory=Counter, compare=False)
 
     @property
     def name(self) -> str:
@@ -74,25 +85,82 @@ class PostFile:
         return self.group.name if self.group else self.path.suffix.lower().removeprefix(".")
 
     def posts(self) -> Iterator[Post]:
-        """Yield a post for every row, even if its text is empty."""
+        """Yield a post for every row that may be read, even if its text is empty."""
+        self.left_out.clear()
         found = False
-        name, where = self.name, str(self.path)
-        default_author = self.group.author if self.group else author_from_filename(self.path)
-        id_prefix = f"{self.group.number}-" if self.group else ""
-        for position, fields in READERS[self.path.suffix.lower()](self.path, self.text_column):
-            found = True
-            text = parse_text(fields["text"], where)
-            yield Post(
-                author=self.author or parse_name(fields.get("author")) or default_author,
-                id=parse_id(fields.get("id")) or id_prefix + hashed_id(position, text),
-                text=text,
-                created_at=parse_time(fields.get("created_at")),
-                kind=parse_kind(text, fields),
-                lang=parse_name(fields.get("lang")),
-                source=name,
-            )
+        versions = LatestVersions(self.left_out)
+        owner = self._owner()
+        for position, fields in self._rows():
+            self._check_objection(fields)
+            by = fields.get("by")
+            is_repost = fields.get("kind") == "repost"
+            if reason := fields.get("left_out") or reason_to_leave_out(fields):
+                self.left_out[str(reason)] += 1
+            elif owner is not None and by != owner.by and not is_repost:
+                self.left_out[OF_OTHERS] += 1
+            else:
+                name = owner.author if owner is not None and is_repost and by is None else None
+                post = self._post(position, fields, name)
+                if latest := versions.latest(post, fields):
+                    found = True
+                    yield latest
+        yield from versions.rest()
         if not found and self.group is None:
-            raise SourceError(f"{self.path} holds no posts.")
+            raise SourceError(f"{self.path} holds no posts{in_brackets(self.left_out)}.")
+
+    def _rows(self) -> _Rows:
+        return READERS[self.path.suffix.lower()](self.path, self.text_column)
+
+    def _post(self, position: int, fields: dict[str, object], author: str | None) -> Post:
+        group, text = self.group, row_text(fields, str(self.path))
+        default_author = group.author if group else author_from_filename(self.path)
+        id_prefix = f"{group.number}-" if group else ""
+        named = self.author or author or parse_name(fields.get("author"))
+        return Post(
+            author=named or default_author,
+            id=parse_id(fields.get("id")) or id_prefix + hashed_id(position, text),
+            text=text,
+            created_at=parse_time(fields.get("created_at")),
+            kind=parse_kind(text, fields),
+            lang=parse_name(fields.get("lang")),
+            source=self.name,
+        )
+
+    def _check_objection(self, fields: dict[str, object]) -> None:
+        if self.i_am_the_author or not (objection := fields.get("objection")):
+            return
+        raise SourceError(
+            f"@{parse_name(fields.get('author'))} {objection}, so {self.path} is not read; if it "
+            "is your account, use --i-am-the-author or give the archive that the network offers "
+            "you."
+        )
+
+    def _owner(self) -> _Owner | None:
+        """Find who wrote most posts of a file of a network, in a first pass; None if nobody did.
+
+        A timeline or a thread has posts of others as well.
+        """
+        counts: Counter[object] = Counter()
+        authors: dict[object, str | None] = {}
+        for _, fields in self._rows():
+            if "by" not in fields and "left_out" not in fields:
+                return None
+            by = fields.get("by")
+            if by is not None and fields.get("kind") != "repost":
+                counts[by] += 1
+                authors.setdefault(by, parse_name(fields.get("author")))
+        top = counts.most_common(1)
+        if not top or top[0][1] * 2 <= counts.total():
+            return None
+        return _Owner(top[0][0], authors[top[0][0]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose posts a file of a network holds: the permanent id, and the handle."""
+
+    by: object
+    author: str | None
 
 
 def _txt_rows(path: Path, _text_column: str | None) -> _Rows:

@@ -14,9 +14,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
 from huggingtweets.events import EventHandler, ignore
+from huggingtweets.sources._activity import with_instance
 from huggingtweets.sources._address import is_loopback
 from huggingtweets.sources._fields import parse_id, parse_name, parse_text, parse_time
-from huggingtweets.sources._html import html_to_text
+from huggingtweets.sources._html import html_to_text, without_quoted_address
 from huggingtweets.sources.http import Client
 from huggingtweets.sources.reading import OWNERS, DownloadLimits
 from huggingtweets.sources.store import Page
@@ -81,7 +82,7 @@ class Mastodon:
             raise SourceError(f"{self.instance} sent no account. {self._not_mastodon_hint()}")
         if account.get("suspended"):
             raise SourceError(f"@{self.handle} is suspended; there is nothing to read.")
-        if not self.i_am_the_author and (objection := _objection(account)):
+        if not self.i_am_the_author and (objection := objection_of(account)):
             raise SourceError(
                 f"@{self.handle} {objection}, so their posts are not read; if it is your account, "
                 "use --i-am-the-author or give the archive that Mastodon offers you."
@@ -110,12 +111,14 @@ class Mastodon:
         reblog = status.get("reblog")
         original = reblog if isinstance(reblog, dict) else status
         html = parse_text(original.get("content"), f"the posts of @{self.handle}")
+        kind = "repost" if original is reblog else _kind(status)
+        text = html_to_text(html)
         return Post(
             author=self.handle,
             id=status_id,
-            text=html_to_text(html),
+            text=without_quoted_address(text) if kind == "quote" else text,
             created_at=parse_time(status.get("created_at")),
-            kind="repost" if original is reblog else _kind(status),
+            kind=kind,
             lang=parse_name(original.get("language")),
             source=self.name,
         )
@@ -143,13 +146,21 @@ class Mastodon:
         )
 
 
-def _objection(account: Mapping[str, object]) -> str | None:
+def objection_of(account: Mapping[str, object]) -> str | None:
     """Return the setting by which an account objects to being read by programs, or None."""
     if account.get("noindex") is True or account.get("indexable") is False:
         return "asks not to be indexed"
     if account.get("locked") is True:
         return "approves followers manually"
     return None
+
+
+def handle_of_account(account: Mapping[str, object]) -> str | None:
+    """Return ``user@instance`` of the account of a status, with the instance of its address."""
+    name = parse_name(account.get("acct")) or parse_name(account.get("username"))
+    if name is None or "@" in name:
+        return name
+    return with_instance(name, account.get("url") or account.get("uri"))
 
 
 def _kind(status: Mapping[str, object]) -> Kind:

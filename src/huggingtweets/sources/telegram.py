@@ -79,7 +79,7 @@ def _reason(message: Mapping[str, object]) -> str:
         return SYSTEM
     if any(name in message for name in _FORWARDED):
         return FORWARDED
-    return OF_BOTS if is_set(message.get("via_bot")) else ""
+    return OF_BOTS if "via_bot" in message else ""
 
 
 def _person(message: Mapping[str, object], owner: str) -> Person:

@@ -1,17 +1,19 @@
 """Read X (Twitter) archives: the zip, the unpacked folder, or a ``tweets.js`` alone.
 
 Only these members are opened: ``tweets.js`` (``tweet.js`` in older archives) and its parts
-``tweets-part1.js``..., ``note-tweet.js`` with the long tweets, and ``account.js`` for the handle.
-In archives from before 2019 these are the months ``data/js/tweets/2012_05.js`` and
-``data/js/user_details.js``, or else ``tweets.csv``. Messages and likes are never opened. Everything
-is streamed, so memory does not grow with the archive.
+``tweets-part1.js``..., ``community-tweet.js``, ``note-tweet.js`` with the long tweets, and
+``account.js`` for the handle. In archives from before 2019 these are the months
+``data/js/tweets/2012_05.js`` and ``data/js/user_details.js``, or else ``tweets.csv``. Messages,
+likes, deleted posts and posts for a circle are never opened. Everything is streamed, so memory does
+not grow with the archive.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,13 +30,14 @@ from huggingtweets.sources._fields import (
     author_from_filename,
     hashed_id,
     parse_id,
-    parse_kind,
     parse_name,
-    parse_text,
     parse_time,
 )
 from huggingtweets.sources._js_array import js_items, js_object
+from huggingtweets.sources._latest_versions import LatestVersions
 from huggingtweets.sources._long_tweets import LongTweetStore
+from huggingtweets.sources._post_kind import in_brackets, parse_kind, reason_to_leave_out
+from huggingtweets.sources._row_text import row_text
 from huggingtweets.sources._text import list_names
 from huggingtweets.sources._tweets_js import tweet_items
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 _DATA = r"(?:(?:[^/\0-\x1f]+/)?data/)?"
 _PART = re.compile(_DATA + r"tweets?(?:-part(\d+))?\.js")
 _NOTE = re.compile(_DATA + r"note-tweets?(?:-part(\d+))?\.js")
+_COMMUNITY = re.compile(_DATA + r"community-tweets?(?:-part(\d+))?\.js")
 _MONTH = re.compile(rf"(?:{_DATA}js/tweets/)?(\d{{4}}_\d\d)\.js")
 _TABLE = re.compile(r"(?:[^/\0-\x1f]+/)?tweets\.csv")
 _USER_DETAILS = "user_details.js"
@@ -61,14 +65,18 @@ class XArchive:
     Attributes:
         path: a zip, a folder, or a ``.js`` file with tweets.
         author: the handle to use instead of the one in the archive.
+        left_out: number of records left out at the last reading, by reason.
     """
 
     path: Path
     author: str | None = None
+    left_out: Counter[str] = field(default_factory=Counter, compare=False)
     name: ClassVar[str] = "x-archive"
 
     def posts(self) -> Iterator[Post]:
         """Yield every tweet; other items are skipped."""
+        self.left_out.clear()
+        versions = LatestVersions(self.left_out)
         opened = open_archive(self.path, ("account.js", "note-tweet.js"))
         with closing(opened) as archive, closing(LongTweetStore()) as long_tweets:
             names = archive.names()
@@ -83,16 +91,36 @@ class XArchive:
             found = False
             for part in parts:
                 author = self.author or authors.get(_account_file(part))
-                for post in self._tweets(archive, part, author, long_tweets):
+                for post in self._tweets(archive, part, author, long_tweets, versions):
                     found = True
                     yield post
+            for post in versions.rest():
+                found = True
+                yield post
         if not found:
-            raise SourceError(f"{self.path} holds no tweets; give the archive that X sent.")
+            raise SourceError(
+                f"{self.path} holds no tweets{in_brackets(self.left_out)}; "
+                "give the archive that X sent."
+            )
+
+    def handle(self) -> str | None:
+        """Return the handle that the archive names; None if it names none.
+
+        Raises:
+            SourceError: it can't be read.
+        """
+        with closing(open_archive(self.path, ("account.js",))) as archive:
+            names = archive.names()
+            parts = self._parts(names)
+            accounts = sorted({_account_file(part) for part in parts}.intersection(names))
+            archive.check(accounts)
+            return next((name for at in accounts if (name := self._username(archive, at))), None)
 
     def _parts(self, names: list[str]) -> list[str]:
         if self.path.suffix.lower() == ".js" and self.path.name in names:
             return [self.path.name]
         parts = _sorted_by_number(_PART, names) + _sorted_by_number(_MONTH, names)
+        parts += _sorted_by_number(_COMMUNITY, names)
         parts = parts or [name for name in names if _TABLE.fullmatch(name)][:1]
         if not parts:
             raise SourceError(
@@ -116,14 +144,25 @@ class XArchive:
         return None
 
     def _tweets(
-        self, archive: ArchiveReader, part: str, author: str | None, long_tweets: LongTweetStore
+        self,
+        archive: ArchiveReader,
+        part: str,
+        author: str | None,
+        long_tweets: LongTweetStore,
+        versions: LatestVersions,
     ) -> Iterator[Post]:
         where = display_path(self.path, part)
         for position, item in enumerate(_tweet_items(archive, part, where)):
             tweet = _tweet_in(item)
-            if tweet is not None:
-                tweet_author = author or parse_name(tweet.get("user"))
-                yield self._post(tweet, position, tweet_author, where, long_tweets)
+            if tweet is None:
+                continue
+            if reason := reason_to_leave_out(tweet):
+                self.left_out[reason] += 1
+                continue
+            tweet_author = author or parse_name(tweet.get("user"))
+            post = self._post(tweet, position, tweet_author, where, long_tweets)
+            if latest := versions.latest(post, tweet):
+                yield latest
 
     def _post(
         self,
@@ -133,7 +172,7 @@ class XArchive:
         where: str,
         long_tweets: LongTweetStore,
     ) -> Post:
-        text = parse_text(tweet.get("full_text") or tweet.get("text"), where)
+        text = row_text(tweet, where)
         tweet_id = parse_id(tweet.get("id_str") or tweet.get("id"))
         time = parse_time(tweet.get("created_at"))
         kind = parse_kind(text, tweet)

@@ -1,0 +1,138 @@
+"""Find the text of a row: the whole one where a cut one is beside it, without what encodes it.
+
+Exports have one text in several columns: cut (``text``) and whole (``full_text``), or cut for
+readers that know no long posts. Which is whole differs from row to row.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from functools import lru_cache
+from html import unescape
+from typing import TYPE_CHECKING
+
+from huggingtweets.sources._fields import as_dict, parse_text
+from huggingtweets.sources._html import html_to_text
+from huggingtweets.sources._post_kind import plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WHOLE = (
+    "fulltext",  # X v1.1, Apify, archives
+    "extendedtweet",  # X v1.1, streamed
+    "extendedtweetfulltext",
+    "notetweet",  # X v2 and the web client
+    "notetweettext",
+    "notetweetnotetweetresultsresulttext",
+    "longtext",
+    "rawcontent",  # snscrape
+    "tweetfulltext",
+)
+"""Plain names of columns with the whole text, or with an object that holds it."""
+
+_STRING = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+_BYTES = re.compile(rf"[bB]{_STRING}")
+_STRINGS = re.compile(rf"\[\s*+[bB]?{_STRING}(?:\s*+,\s*+[bB]?{_STRING})*+\s*+,?\s*+\]")
+_HTML = re.compile(
+    r"\s*<(?:p|div|span|blockquote|ul|ol|h[1-6])\b[^<>]*>.*</?\w+\s*/?>\s*", re.DOTALL
+)
+_ELLIPSES = ("…", "...")
+_MENTIONS = re.compile(r"(?:@\w++\s++)++")
+_MAX_DEPTH = 4
+
+
+@lru_cache(maxsize=256)
+def whole_text_columns(names: tuple[str, ...]) -> dict[str, str]:
+    """Map the plain names of columns with whole texts to their names."""
+    by_name = {plain_name(name): name for name in reversed(names)}
+    return {key: by_name[key] for key in _WHOLE if key in by_name}
+
+
+def row_text(fields: Mapping[str, object], where: str) -> str:
+    """Return the text of a row as its author wrote it.
+
+    Args:
+        fields: ``text`` and, if any, those of :func:`whole_text_columns`.
+        where: the file's name for error messages.
+
+    Raises:
+        SourceError: the text is too long to be a post.
+    """
+    text = parse_text(fields.get("text"), where)
+    for name in whole_text_columns(tuple(fields)).values():
+        whole = parse_text(_inner_text(fields[name]), where)
+        if _is_whole(whole, text):
+            text = whole
+    return _decoded(text)
+
+
+def _is_whole(whole: str, text: str) -> bool:
+    """Return whether a text is there where another was cut, which then ends in … and a link."""
+    if not text.strip():
+        return bool(whole)
+    if len(whole) <= len(text):
+        return False
+    *words, last = unescape(text).split()
+    if words and last.startswith(("https://", "http://")):
+        last = words.pop()
+    words.append(last)
+    beginning = " ".join(words)
+    if beginning.endswith(_ELLIPSES):
+        return True
+    continued = " ".join(unescape(whole).split())
+    return _without_mentions(continued).startswith(_without_mentions(beginning))
+
+
+def _without_mentions(text: str) -> str:
+    """Remove the people that a reply addresses, whom some texts lack."""
+    match = _MENTIONS.match(text)
+    return text[match.end() :] if match else text
+
+
+def _inner_text(value: object, depth: int = 0) -> object:
+    """Return the text inside an object such as ``note_tweet``, which a CSV holds as JSON."""
+    if isinstance(value, str) and value[:1] == "{" and value.rstrip()[-1:] == "}":
+        value = _parsed(value)
+    if not isinstance(value, dict) or depth > _MAX_DEPTH:
+        return value
+    for name in ("full_text", "text"):
+        if isinstance(value.get(name), str):
+            return value[name]
+    inner = (value.get(name) for name in ("note_tweet_results", "result", "core"))
+    return next((_inner_text(item, depth + 1) for item in inner if isinstance(item, dict)), None)
+
+
+def _parsed(text: str) -> dict[str, object]:
+    """Parse an object, as JSON or as Python writes it; empty if it is neither."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return as_dict(parse(text))
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+    return {}
+
+
+def _decoded(text: str) -> str:
+    """Undo what programs wrote around a text: Python's quotes, and HTML."""
+    stripped = text.strip()
+    if stripped[:1] in ("b", "B", "[") and stripped[-1:] in ("'", '"', "]"):
+        text = _python_text(stripped) or text
+    if stripped[:1] == "<" and stripped[-1:] == ">" and _HTML.fullmatch(stripped):
+        return html_to_text(stripped)
+    return text
+
+
+def _python_text(text: str) -> str:
+    r"""Return the text of ``b'caf\xc3\xa9'`` or of a list of texts; empty if it is neither."""
+    if not (_BYTES.fullmatch(text) or _STRINGS.fullmatch(text)):
+        return ""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError):
+        return ""
+    parts = value if isinstance(value, list) else [value]
+    found = (part.decode(errors="replace") if isinstance(part, bytes) else part for part in parts)
+    return parse_text(" ".join(found), "a text")
