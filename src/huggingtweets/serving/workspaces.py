@@ -68,6 +68,8 @@ class Workspaces:
         self.out = settings.out.absolute()
         self.home = self.out / APP
         self.received = Uploads(settings, self.home)
+        for folder in (self.out, self.home, *(self.home / "visitors").glob("*/runs")):
+            files.remove_abandoned(folder)
 
     # -- visitors and runs ---------------------------------------------------------------------
 
@@ -176,7 +178,9 @@ class Workspaces:
         with files.wrap_os_errors(file):
             if (found := _read_secret(file)) is None:
                 files.make_folder(self.home)
-                handle, temporary = tempfile.mkstemp(dir=self.home, prefix=".secret.")  # as 0600
+                handle, temporary = tempfile.mkstemp(
+                    dir=self.home, prefix=".secret.", suffix=".tmp"
+                )  # as 0600
                 try:
                     with os.fdopen(handle, "wb") as opened:
                         opened.write(secrets.token_bytes(_SECRET_BYTES))

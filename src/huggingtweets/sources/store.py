@@ -153,6 +153,7 @@ class Store:
                     f"{self.path} is in use by another download; wait until it has finished."
                 ) from error
         try:
+            files.remove_abandoned(self.path)
             self.load()
             yield
         finally:

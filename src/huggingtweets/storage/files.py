@@ -10,11 +10,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import time
+import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +41,11 @@ _REASONS = {
 }
 
 
-_LEFTOVER = re.compile(r"\..+(\.\w{8}\.tmp|\.\d+\.new|\.deleted|\.before)")
+_LEFTOVER = re.compile(r"\..+(\.\w{8}\.tmp|\.\w+\.new|\.deleted|\.before)")
+_WRITER = re.compile(r"\..+\.([0-9a-f]{8})p(\d+)\.(\w{8}\.tmp|new)")
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
 _SECONDS_IN_USE = 600.0
-"""A temporary file that was changed within this time may belong to a running process."""
+"""A temporary file of an unknown process that was changed within this time may be in use."""
 
 
 @contextmanager
@@ -96,6 +101,46 @@ def _restrict(path: Path) -> None:
             path.chmod(_FOLDER_MODE if stat.S_ISDIR(mode) else _FILE_MODE)
 
 
+def writer() -> str:
+    """Return this process's mark in the names of temporary files: the machine and the process."""
+    return f"{_MACHINE}p{os.getpid()}"
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that no longer run left half-written directly in a folder.
+
+    Files of running processes, of other machines and of earlier versions stay for ten minutes.
+    Whole runs that were set aside stay.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.endswith((".tmp", ".new")) and _is_abandoned(path):
+            with suppress(StorageError):  # another process may remove it as well
+                remove(path)
+
+
+def _is_abandoned(path: Path) -> bool:
+    if not _LEFTOVER.fullmatch(path.name):
+        return False
+    named = _WRITER.fullmatch(path.name)
+    if named and named[1] == _MACHINE and not _is_running(int(named[2])):
+        return True
+    with suppress(OSError):  # removed meanwhile
+        return path.lstat().st_mtime < time.time() - _SECONDS_IN_USE
+    return False
+
+
+def _is_running(process: int) -> bool:
+    if sys.platform == "win32":  # where asking with the signal 0 ends the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 def leftovers(folder: Path, *, in_use: bool = False) -> list[Path]:
     """Return what crashes left behind directly in a folder: half-written files and folders.
 
@@ -141,6 +186,10 @@ def private_opener(path: str, flags: int) -> int:
     return os.open(path, flags, _FILE_MODE)
 
 
+def _prefix(path: Path) -> str:
+    return f".{path.name}.{writer()}."
+
+
 @contextmanager
 def atomic_write(path: Path, mode: int = _FILE_MODE) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` once its contents are on disk.
@@ -153,7 +202,7 @@ def atomic_write(path: Path, mode: int = _FILE_MODE) -> Iterator[Path]:
     """
     with wrap_os_errors(path):
         make_folder(path.parent)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp")
         os.close(handle)
         temporary = Path(name)
         try:
@@ -176,7 +225,7 @@ def atomic_write_dir(path: Path) -> Iterator[Path]:
     """
     with wrap_os_errors(path):
         make_folder(path.parent)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp"))
         try:
             yield temporary
             make_private(temporary)
@@ -206,6 +255,8 @@ def locked(folder: Path) -> Iterator[None]:
         except Timeout as error:  # which is an OSError as well
             raise StorageError(f"{folder} is in use by another process.") from error
     try:
+        for place in (folder, *folder.iterdir()):
+            remove_abandoned(place)
         yield
     finally:
         lock.release()
@@ -221,6 +272,7 @@ def waiting_for(folder: Path) -> Iterator[None]:
     from filelock import FileLock
 
     with wrap_os_errors(folder), FileLock(folder / ".lock", mode=_FILE_MODE):
+        remove_abandoned(folder)
         yield
 
 

@@ -331,13 +331,12 @@ class RunFolder:
         """
         with files.locked(self.path):
             files.make_private(self.path)
-            self.remove_leftovers(in_use=True)
             yield
 
-    def remove_leftovers(self, *, in_use: bool = False) -> None:
-        """Remove half-written files and folders; ``in_use`` spares those that may be new."""
+    def remove_leftovers(self) -> None:
+        """Remove half-written files and folders."""
         for folder in (self.path, *(path for path in self.path.iterdir() if path.is_dir())):
-            for left in files.leftovers(folder, in_use=in_use):
+            for left in files.leftovers(folder):
                 files.remove(left)
 
     def is_live(self) -> bool:
@@ -379,10 +378,11 @@ def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> Run
         StorageError: the folder exists, can't be written, or the disk is full.
     """
     final = out / record.name
-    building = out / f".{record.name}.{os.getpid()}.new"
+    building = out / f".{record.name}.{files.writer()}.new"
     new_parents = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         with files.wrap_os_errors(final):
+            files.remove_abandoned(out)
             files.make_folder(building / "data")
             run = RunFolder(building)
             for name, table in tables.items():
