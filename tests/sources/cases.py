@@ -203,11 +203,14 @@ def _chat(posts: Iterable[Sample]) -> Iterator[bytes]:
     return joined(head, map(message, posts), "}")
 
 
-def _file(name: str, encode: Callable[[Iterable[Sample]], Iterable[bytes]]) -> Any:  # noqa: ANN401
+def write_file(name: str, encode: Callable[[Iterable[Sample]], Iterable[bytes]]) -> Any:  # noqa: ANN401
+    """Return a function that writes one file and opens it."""
     return lambda folder, posts: open_source(_write(folder / name, encode(posts)))
 
 
-def _zip(name: str, member: str, encode: Callable[[Iterable[Sample]], Iterable[bytes]]) -> Any:  # noqa: ANN401
+def write_zip(name: str, member: str, encode: Callable[[Iterable[Sample]], Iterable[bytes]]) -> Any:  # noqa: ANN401
+    """Return a function that writes one file of a zip and opens it."""
+
     def write(folder: Path, posts: Iterable[Sample]) -> Source:
         with (
             zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -272,27 +275,27 @@ _BOTH = frozenset({"original", "reply"})
 _DATED = '{"meta": {"n": 1}, "tags": ["a"], "posts": '
 
 CASES = [
-    Case("x tweets.js", _file("tweets.js", _tweets), "tweets.js"),
-    Case("x zip", _zip("a.zip", "data/tweets.js", _tweets), "a.zip"),
+    Case("x tweets.js", write_file("tweets.js", _tweets), "tweets.js"),
+    Case("x zip", write_zip("a.zip", "data/tweets.js", _tweets), "a.zip"),
     Case("x folder", _x_folder, "data/tweets.js"),
     Case("grailbird", _grailbird, "data/js/tweets/2012_05.js"),
-    Case("grailbird's table", _zip("a.zip", "tweets.csv", _csv), "a.zip", escapes=False),
-    Case("mastodon outbox.json", _file("outbox.json", _outbox), "outbox.json"),
-    Case("mastodon zip", _zip("a.zip", "outbox.json", _outbox), "a.zip"),
+    Case("grailbird's table", write_zip("a.zip", "tweets.csv", _csv), "a.zip", escapes=False),
+    Case("mastodon outbox.json", write_file("outbox.json", _outbox), "outbox.json"),
+    Case("mastodon zip", write_zip("a.zip", "outbox.json", _outbox), "a.zip"),
     Case("mastodon tar.gz", _mastodon_tar, "a.tar.gz"),
-    Case("telegram", _file("result.json", _chat), "result.json", kinds=_BOTH, langs=False),
-    Case("json", _file("p.json", lambda posts: joined("", map(row, posts), "\n")), "p.json"),
+    Case("telegram", write_file("result.json", _chat), "result.json", kinds=_BOTH, langs=False),
+    Case("json", write_file("p.json", lambda posts: joined("", map(row, posts), "\n")), "p.json"),
     Case(
         "json in an object",
-        _file("p.json", lambda posts: joined(_DATED, map(row, posts), "}")),
+        write_file("p.json", lambda posts: joined(_DATED, map(row, posts), "}")),
         "p.json",
     ),
-    Case("jsonl", _file("p.jsonl", _jsonl), "p.jsonl"),
-    Case("csv", _file("p.csv", _csv), "p.csv", escapes=False),
+    Case("jsonl", write_file("p.jsonl", _jsonl), "p.jsonl"),
+    Case("csv", write_file("p.csv", _csv), "p.csv", escapes=False),
     Case("parquet", _parquet, "p.parquet", escapes=False),
     Case(
         "txt",
-        _file("p.txt", _txt),
+        write_file("p.txt", _txt),
         "p.txt",
         kinds=frozenset({"original"}),
         times=False,

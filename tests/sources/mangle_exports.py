@@ -35,33 +35,35 @@ def mangled_export(random: Random) -> tuple[str, bytes]:
 
 
 def _outbox(random: Random) -> tuple[str, object]:
-    items = _items(random, activity)
+    items = some_items(random, activity)
     for item in items:
         if isinstance(item, dict) and isinstance(item.get("object"), dict):
             html = "".join(random.choice([*_HTML, " words "]) for _ in range(random.randrange(9)))
-            item["object"] = _changed(random, item["object"] | {"content": html})
-    return "outbox.json", _changed(random, {"type": "OrderedCollection", "orderedItems": items})
+            item["object"] = changed(random, item["object"] | {"content": html})
+    return "outbox.json", changed(random, {"type": "OrderedCollection", "orderedItems": items})
 
 
 def _chat(random: Random) -> tuple[str, object]:
-    chat = _changed(random, {"type": "saved", "id": 5, "messages": _items(random, message)})
+    chat = changed(random, {"type": "saved", "id": 5, "messages": some_items(random, message)})
     whole = {"personal_information": {"user_id": 7}, "chats": {"list": [chat, chat]}}
-    return "result.json", _changed(random, whole) if random.random() < 0.4 else chat
+    return "result.json", changed(random, whole) if random.random() < 0.4 else chat
 
 
 def _posts(random: Random) -> tuple[str, object]:
-    items = _items(random, row)
-    return "posts.json", items if random.random() < 0.5 else _changed(random, {"a": 1, "b": items})
+    items = some_items(random, row)
+    return "posts.json", items if random.random() < 0.5 else changed(random, {"a": 1, "b": items})
 
 
-def _items(random: Random, make: Callable[[Sample], dict[str, Any]]) -> list[Any]:
+def some_items(random: Random, make: Callable[[Sample], dict[str, Any]]) -> list[Any]:
+    """Return a few mangled items of a list."""
     made = (make(Sample(number, f"Post number {number}")) for number in range(random.randrange(5)))
     return [
-        _changed(random, item) if random.random() < 0.9 else random.choice(WILD) for item in made
+        changed(random, item) if random.random() < 0.9 else random.choice(WILD) for item in made
     ]
 
 
-def _changed(random: Random, fields: dict[str, Any]) -> dict[str, Any]:
+def changed(random: Random, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of which up to two are missing or of another kind."""
     fields = dict(fields)
     for name in random.sample(list(fields), min(len(fields), random.choice([0, 0, 0, 1, 2]))):
         if random.random() < 0.3:
@@ -72,7 +74,7 @@ def _changed(random: Random, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _packed(random: Random, outbox: bytes) -> tuple[str, bytes]:
-    actor = dumps(_changed(random, {"preferredUsername": "ada", "id": "https://m.example/ada"}))
+    actor = dumps(changed(random, {"preferredUsername": "ada", "id": "https://m.example/ada"}))
     names = ["outbox.json"] * 8 + ["a/outbox.json", "./outbox.json", "../outbox.json", "é.json"]
     members = {random.choice(names): outbox, "actor.json": actor.encode("utf-8", "replace")}
     stream = io.BytesIO()

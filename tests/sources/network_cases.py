@@ -18,6 +18,7 @@ from tests.servers.local import Server
 from tests.servers.mastodon import USER, MastodonServer, status
 from tests.sources import network_hub, network_x
 from tests.sources.cases import CASES, Case, Network, Sample
+from tests.sources.chat_cases import CHAT_CASES
 
 from huggingtweets.sources import ReadOptions, http, open_source
 
@@ -145,4 +146,4 @@ NETWORK_CASES = [
     network_hub.CASE,
 ]
 
-ALL_CASES = [*CASES, *NETWORK_CASES]
+ALL_CASES = [*CASES, *CHAT_CASES, *NETWORK_CASES]

@@ -57,7 +57,7 @@ def test_what_was_left_out_and_the_posts_add_up_to_the_records(tmp_path: Path) -
     )
     posts, left_out = _read(path, speaker="ada l")
     assert posts["text"].to_list() == ["mine"]
-    assert left_out == {"of other people": 2, "forwarded": 2, "system lines": 1, "of bots": 1}
+    assert left_out == {"of other people": 3, "forwarded": 1, "system lines": 1, "of bots": 1}
     assert posts.height + sum(left_out.values()) == 7
     assert chats_in(posts) == ["telegram"]
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sources.mangle import mangled_archive, mangled_file
+from tests.sources.mangle_chats import mangled_chat
 from tests.sources.mangle_exports import mangled_export
 
 from huggingtweets.data.posts import SCHEMA
@@ -57,5 +58,13 @@ def test_a_mangled_file_gives_posts_or_one_sentence(folder: Path, random: Random
 @given(random=st.randoms(use_true_random=False))
 def test_a_mangled_export_gives_posts_or_one_sentence(folder: Path, random: Random) -> None:
     name, content = mangled_export(random)
+    (folder / name).write_bytes(content)
+    _posts_or_one_sentence(folder / name)
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(random=st.randoms(use_true_random=False))
+def test_a_mangled_chat_gives_posts_or_one_sentence(folder: Path, random: Random) -> None:
+    name, content = mangled_chat(random)
     (folder / name).write_bytes(content)
     _posts_or_one_sentence(folder / name)

@@ -20,7 +20,7 @@ from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._privacy_filter import FilteredSource, PrivacyFilter, unwrap
 from huggingtweets.sources._resolve import is_account, resolve
 from huggingtweets.sources._source import Source
-from huggingtweets.sources.chats.export import CHATS, ChatExport
+from huggingtweets.sources.chats.export import CHATS
 from huggingtweets.sources.reading import Confirm, FileLimits, ReadOptions, decline
 from huggingtweets.sources.x_archive import XArchive
 
@@ -179,7 +179,7 @@ def open_source(spec: str | Path, reading: ReadOptions | None = None) -> Source:
 
 def _check_speaker(speaker: str | None, sources: Sequence[Source]) -> None:
     """Reject ``--from`` if no source is an export of chats."""
-    is_export = (isinstance(unwrap(source), ChatExport) for source in sources)
+    is_export = (getattr(unwrap(source), "has_speakers", False) for source in sources)
     if speaker is not None and not any(is_export):
         raise SourceError(
             f"--from {speaker[:80]} names a person in an export of chats, but none was given."

@@ -28,14 +28,16 @@ def csv_rows(path: Path, text_column: str | None) -> Rows:
     yield from _rows((line for _, line in text_lines(path, MAX_LINE_CHARS)), str(path), text_column)
 
 
-def csv_rows_from_text(texts: Iterable[str], where: str) -> Rows:
+def csv_rows_from_text(texts: Iterable[str], where: str, text_column: str | None = None) -> Rows:
     """Read rows from chunks of text, such as those of a file inside an archive.
 
     Args:
         texts: the chunks.
         where: the file's name for error messages.
+        text_column: the column with the posts, if it has an unusual name.
     """
-    yield from _rows((line for _, line in lines(texts, where, MAX_LINE_CHARS)), where, None)
+    numbered = lines(texts, where, MAX_LINE_CHARS)
+    yield from _rows((line for _, line in numbered), where, text_column)
 
 
 def _rows(lines_without_end: Iterator[str], where: str, text_column: str | None) -> Rows:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.sources._archive_reader import open_archive
 from huggingtweets.sources._json_rows import kind_of_json
 from huggingtweets.sources.bluesky_archive import BlueskyArchive, posts_folder
+from huggingtweets.sources.chats.formats import open_chats
 from huggingtweets.sources.files import READERS, PostFile
 from huggingtweets.sources.mastodon_archive import OUTBOX, MastodonArchive
 from huggingtweets.sources.safe_tar import TAR_ENDINGS
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
-    "outbox.json), a Telegram export (result.json), a Bluesky repository (.car), "
-    f"{', '.join(READERS)}, or hf:OWNER/NAME for a "
-    "dataset on the Hugging Face Hub"
+    "outbox.json), a Bluesky repository (.car), an export of Instagram, Threads, Facebook, "
+    f"WhatsApp, Telegram, Discord, Slack, Signal or iMessage, {', '.join(READERS)}, or "
+    "hf:OWNER/NAME for a dataset on the Hugging Face Hub"
 )
 """Supported formats, for error messages."""
 
@@ -38,8 +39,13 @@ def open_path(path: Path, reading: ReadOptions) -> Source | None:
     author = reading.author
     if path.suffix.lower() == ".car" or (path.is_dir() and posts_folder(path)):
         return BlueskyArchive(path, author, reading.i_am_the_author)
-    if path.is_dir():
-        return _open_folder(path, reading)
+    return open_chats(path, reading) or (
+        _open_folder(path, reading) if path.is_dir() else _open_file(path, reading)
+    )
+
+
+def _open_file(path: Path, reading: ReadOptions) -> Source | None:
+    author = reading.author
     extension = path.suffix.lower()
     if path.name.lower().endswith(TAR_ENDINGS) or (extension == ".zip" and _has_outbox(path)):
         return MastodonArchive(path, author)

@@ -64,7 +64,7 @@ def jsonl_rows(path: Path, text_column: str | None) -> Rows:
     for number, line in text_lines(path, MAX_LINE_CHARS):
         if not line.strip():
             continue
-        record = _json_object(line, number, path)
+        record = parse_json_line(line, number, path)
         for position, row in _rows_in(record, f"Line {number} of {path}", number, text_column):
             if not checked:  # a later line without a text is an empty post
                 _check_columns(row, text_column, path)
@@ -204,7 +204,12 @@ def _fields(row: dict[str, object], text_column: str | None) -> dict[str, object
     return {"text": None} | {field: row[name] for field, name in columns.items()}
 
 
-def _json_object(line: str, number: int, path: Path) -> dict[str, object]:
+def parse_json_line(line: str, number: int, path: Path) -> dict[str, object]:
+    """Read one line of a file as an object.
+
+    Raises:
+        SourceError: it is none.
+    """
     try:
         row = DECODER.decode(line)
     except json.JSONDecodeError as error:

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from huggingtweets.sources.reading import ReadOptions
 
 CHATS = frozenset(
-    {"telegram", "whatsapp", "discord", "instagram-messages", "facebook-messages"}
-    | {"signal", "imessage", "slack"}
+    {"telegram", "whatsapp", "discord", "meta-messages", "signal", "imessage", "slack"}
 )
 """The sources, as in ``Post.source``, whose posts are messages of chats."""
 
@@ -105,6 +104,7 @@ class ChatExport(ABC):
     reading: ReadOptions
     left_out: Counter[str] = field(default_factory=Counter, compare=False)
     name: ClassVar[str]
+    has_speakers: ClassVar[bool] = True
 
     @abstractmethod
     def messages(self) -> Iterator[Message]:
@@ -176,12 +176,11 @@ class ChatExport(ABC):
         for position, message in enumerate(self.messages()):
             if message.chat != last_chat:
                 last_chat, follows = message.chat, False
-            if message.left_out or message.person is None:
-                self.left_out[message.left_out or SYSTEM] += 1
-                follows = follows and message.person is None
-            elif message.person.id != speaker.id:
+            if message.person is not None and message.person.id != speaker.id:
                 self.left_out[OF_OTHERS] += 1
                 follows = False
+            elif message.left_out or message.person is None:
+                self.left_out[message.left_out or SYSTEM] += 1
             else:
                 yield self._post(message, position, author), follows
                 follows = True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MASK = "@user"
 """The same as for mentions of others; see :mod:`huggingtweets.curation`."""
 
-INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 """Marks of direction and width that networks put around names."""
 
 _RUN = re.compile(r"@?\w+(?:[.\-]\w+)*")
