@@ -5,6 +5,7 @@
     HuggingTweetsError                exit code 1
     ├── InputError                    exit code 2: the input can't be used
     │   ├── SourceError               posts can't be read from a source
+    │   │   └── SpeakerError          a chat has several people, and nobody was chosen
     │   ├── OptedOutError             an author asked not to be imitated
     │   ├── InsufficientTextError     too few posts are left after curation
     │   ├── BaseModelError            the base doesn't exist or can't be trained
@@ -40,6 +41,19 @@ class InputError(HuggingTweetsError):
 
 class SourceError(InputError):
     """A source's posts can't be read."""
+
+
+class SpeakerError(SourceError):
+    """An export of chats has messages of several people, and it isn't known whose to read.
+
+    Attributes:
+        people: number of messages of each, by the name or id that chooses them; empty if the
+            caller didn't collect the events of reading.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.people: dict[str, int] = {}
 
 
 class OptedOutError(InputError):

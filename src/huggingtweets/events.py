@@ -46,6 +46,7 @@ class Event:
         cores: mean number of busy processor cores since the last event.
         memory_mb: peak memory of the process so far.
         counts: after curation, number of posts kept and dropped, by reason.
+        people: number of messages of each in an export of chats, if one has to be chosen.
         left_out: after a source was read, number of records that are no posts, by reason.
     """
 
@@ -64,6 +65,7 @@ class Event:
     memory_mb: float | None = None
     counts: dict[str, int] | None = None
     left_out: dict[str, int] | None = None
+    people: dict[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as a dict, without empty fields."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets.errors import BotError, HuggingTweetsError
+from huggingtweets.errors import BotError, HuggingTweetsError, SpeakerError
 from huggingtweets.nn import bases, devices
 from huggingtweets.processes.limited import never
 from huggingtweets.serving.schemas import SourcePreview
@@ -53,11 +53,14 @@ def preview_sources(
         is_cancelled: called ten times a second; True ends the reading.
 
     Raises:
+        SpeakerError: a chat has several people; the error holds them.
         SourceError: a source can't be read or is beyond the limits.
         OptedOutError: an author has opted out of being imitated.
         Interrupted: it was cancelled.
     """
+    people: dict[str, int] = {}
     reading = ReadOptions(
+        listen=lambda event: people.update(event.people or {}),
         author=order.author or None,
         speaker=order.speaker or None,
         i_am_the_author=order.i_am_the_author,
@@ -65,7 +68,11 @@ def preview_sources(
         file_limits=VISITORS,
         is_cancelled=is_cancelled,
     )
-    summary = summarise(specs, reading)
+    try:
+        summary = summarise(specs, reading)
+    except SpeakerError as error:
+        error.people = people
+        raise
     characters, base = summary.characters, order.base or settings.base
     return SourcePreview(
         **{field.name: getattr(summary, field.name) for field in fields(summary)},

@@ -480,7 +480,9 @@ class Service:
             text = self._workspaces.without_paths(str(error))
             if text == str(error):
                 raise
-            raise type(error)(text) from error
+            redacted = type(error)(text)
+            vars(redacted).update(vars(error))  # such as the people of a chat
+            raise redacted from error
 
 
 def _to_written_post(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -> WrittenPost:

@@ -43,14 +43,14 @@ def add(context: PageContext) -> None:
         return _call(lambda: _upload_id(context, request, file))
 
     def inspect(
-        request: gr.Request, sources: list[str], author: str = ""
+        request: gr.Request, sources: list[str], author: str = "", speaker: str = ""
     ) -> Iterator[dict[str, Any] | None]:
         """Preview sources: counts, example posts, dropped posts, expected training time.
 
         Yields null once a second while it reads, and the preview last.
         """
         with _gradio_errors():
-            order = _order(sources, author=author)
+            order = _order(sources, author=author, speaker=speaker)
             for found in until_done(partial(service.inspect, visitor(request), order)):
                 yield None if found is None else asdict(found)
 
@@ -62,9 +62,10 @@ def add(context: PageContext) -> None:
         epochs: int = 0,
         name: str = "",
         author: str = "",
+        speaker: str = "",
     ) -> str:
         """Queue a training. Returns the name of the run."""
-        options = {"epochs": epochs, "name": name, "author": author}
+        options = {"epochs": epochs, "name": name, "author": author, "speaker": speaker}
         return _call(
             lambda: service.submit(
                 visitor(request),

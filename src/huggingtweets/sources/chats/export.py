@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from huggingtweets.data.posts import Post
-from huggingtweets.errors import SourceError
+from huggingtweets.errors import SourceError, SpeakerError
+from huggingtweets.events import Event
 from huggingtweets.privacy.deleted_posts import JOINED
 from huggingtweets.sources._fields import hashed_id
 from huggingtweets.sources._text import MAX_POST_CHARS, list_names
@@ -44,6 +45,8 @@ JOINED_MESSAGES = "joined to the message before"
 _JOIN_WITHIN = timedelta(minutes=2)
 _MOST_JOINED = 10  # keeps the joined id short, and one monologue from becoming one post
 _MAX_SHOWN = 10
+_MAX_REPORTED = 200
+_MAX_NAME = 100  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,17 @@ class ChatExport(ABC):
             chosen = [person for person in ranked if person.is_owner]
         if len(chosen) == 1:
             return chosen[0]
-        raise SourceError(self._selection_error(chosen or ranked, counts, found=bool(chosen)))
+        self._report(ranked, counts)
+        raise SpeakerError(self._selection_error(chosen or ranked, counts, found=bool(chosen)))
+
+    def _report(self, ranked: list[Person], counts: Counter[str]) -> None:
+        """Tell who may be chosen, by name, or by id where two share a name."""
+        names = Counter(spoken(person.name) for person in ranked)
+        people = {
+            (p.name if names[spoken(p.name)] == 1 else p.id)[:_MAX_NAME]: counts[p.id]
+            for p in ranked[:_MAX_REPORTED]
+        }
+        self.reading.listen(Event(stage="read", people=people))
 
     def _selection_error(self, people: list[Person], counts: Counter[str], *, found: bool) -> str:
         by_id = found and self.reading.speaker is not None  # several people share the name

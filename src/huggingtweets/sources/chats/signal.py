@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar
 from huggingtweets.sources._archive_reader import open_archive, read_text
 from huggingtweets.sources._fields import (
     as_dict,
-    author_from_filename,
     is_set,
     parse_id,
     parse_name,
@@ -53,7 +52,7 @@ class SigtopExport(ChatExport):
         is_deleted = is_set(message.get("deletedForEveryone")) or is_set(message.get("isErased"))
         reason = SYSTEM if kind not in ("outgoing", "incoming") else DELETED if is_deleted else ""
         if kind == "outgoing":
-            person = Person(_OWN, author_from_filename(self.path), (_OWN,), is_owner=True)
+            person = Person(_OWN, _OWN, is_owner=True)
         else:
             name = _first_name(message, "sourceServiceId", "sourceUuid", "source")
             person = Person(name, name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from huggingtweets.errors import HuggingTweetsError
+from huggingtweets.errors import HuggingTweetsError, SpeakerError
 from huggingtweets.nn.bases import POCKET, missing_weights
 from huggingtweets.serving.schemas import MOST_SOURCES, SAMPLE, TrainingRequest
 from huggingtweets.training import RECIPES
@@ -58,6 +58,7 @@ class Fields:
     preview: gr.HTML
     make_column: gr.Column
     start_over: gr.Button
+    speaker: gr.Dropdown
     options: list[Any]
 
     @property
@@ -71,6 +72,7 @@ class Fields:
             self.preview,
             self.make_column,
             self.start_over,
+            self.speaker,
         ]
 
 
@@ -94,17 +96,21 @@ def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - same
         start_over = gr.Button("Start over", visible=False, elem_id="again")
     note = html_slot("note")
     sources = html_slot()
+    speaker = gr.Dropdown(
+        [], label="Whose messages should it learn from?", visible=False, allow_custom_value=True,
+        info="Other people’s messages are not learnt.", elem_id="speaker",
+    )  # fmt: skip
     with gr.Column(visible=False) as make_column:
         make = gr.Button("Make the bot", variant="primary", elem_id="make")
-        options = _options(context)
+        options = _options(context, speaker)
     preview = html_slot("found")
     fields = Fields(
-        box, gr.State(Chosen()), note, sources, preview, make_column, start_over, options
+        box, gr.State(Chosen()), note, sources, preview, make_column, start_over, speaker, options
     )
     _add_listeners(context, fields, sample, make)
 
 
-def _options(context: PageContext) -> list[Any]:
+def _options(context: PageContext, speaker: gr.Dropdown) -> list[Any]:
     """Options that are rarely changed, in the order of :func:`_request`."""
     settings = context.settings
     with gr.Accordion("More", open=False):
@@ -127,9 +133,6 @@ def _options(context: PageContext) -> list[Any]:
         )
         name = gr.Textbox(label="Name of the bot", placeholder="the author’s")
         author = gr.Textbox(label="Author of all posts", placeholder="each source’s own")
-        speaker = gr.Textbox(
-            label="Whose messages to use from a Telegram export", placeholder="yours"
-        )
         own = gr.Checkbox(label="These accounts are mine; read them although they opted out")
     return [base, recipe, epochs, name, author, speaker, own]
 
@@ -208,6 +211,8 @@ class _SourcePageHandlers:
             for preview in until_done(partial(service.inspect, visitor, order)):
                 if preview is None:
                     yield [gr.skip()] * len(update)
+        except SpeakerError as error:
+            yield _ask_for_speaker(chosen, error.people)
         except HuggingTweetsError as error:
             yield _error(before, str(error))
         else:
@@ -224,10 +229,9 @@ def _add_listeners(
     sample.click(handlers.add_sample, inputs, fields.all, **NO_PROGRESS)
     fields.start_over.click(lambda: _update(Chosen()), None, fields.all, **NO_PROGRESS)
     make.click(handlers.train, inputs, fields.note, **WITH_PROGRESS)
-    for option in fields.options[:3] + fields.options[6:]:
+    for option in fields.options[:3] + fields.options[5:]:
         option.input(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
-    for option in fields.options[4:6]:
-        option.submit(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
+    fields.options[4].submit(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
 
 
 def _request(chosen: Chosen, options: tuple[Any, ...]) -> TrainingRequest:
@@ -258,7 +262,17 @@ def _error(chosen: Chosen, text: str) -> list[Any]:
     return _update(chosen, note=components.message(text, error=True), keep=True)
 
 
-def _update(chosen: Chosen, *, note: str = "", preview: str = "", keep: bool = False) -> list[Any]:
+def _ask_for_speaker(chosen: Chosen, people: dict[str, int]) -> list[Any]:
+    """Ask which person of a chat the bot should learn from."""
+    labels = [(f"{name} ({count:,} messages)", name) for name, count in people.items()]
+    note = "This chat has messages of several people. Choose whose the bot should learn from."
+    speaker = gr.update(choices=labels, value=None, visible=True)
+    return _update(chosen, note=components.message(note), speaker=speaker)
+
+
+def _update(
+    chosen: Chosen, *, note: str = "", preview: str = "", keep: bool = False, speaker: object = None
+) -> list[Any]:
     """New values for the page's components.
 
     Args:
@@ -266,7 +280,11 @@ def _update(chosen: Chosen, *, note: str = "", preview: str = "", keep: bool = F
         note: HTML of a message above them.
         preview: HTML of the preview.
         keep: whether to leave the input field and the previous preview unchanged.
+        speaker: update of the choice of a chat's person; None keeps it while there are sources.
     """
+    if speaker is None:
+        is_new = not chosen.specs and not keep
+        speaker = gr.update(choices=[], value=None, visible=False) if is_new else gr.skip()
     has_sources, is_full = bool(chosen.specs), len(chosen.specs) >= MOST_SOURCES
     label = _NEXT_SOURCE if has_sources else _FIRST_SOURCE
     box = gr.update(label=label, interactive=not is_full)
@@ -280,4 +298,5 @@ def _update(chosen: Chosen, *, note: str = "", preview: str = "", keep: bool = F
         gr.skip() if keep else preview,
         gr.skip() if keep else gr.update(visible=bool(preview)),
         gr.update(visible=has_sources),
+        speaker,
     ]
