@@ -31,7 +31,7 @@ _SPREADSHEET_ID = re.compile(r"\d+[.,]\d*[eE]\+?\d+|\d+\.0")
 
 _HANDLES = (
     *("screen_name", "userName", "username", "screenName", "acct", "handle", "user_name"),
-    *("uniqueName", "preferredUsername", "login"),
+    *("uniqueName", "preferredUsername", "login", "account"),
 )
 """Names of handles in the objects of users: X, Apify, snscrape, Mastodon, Bluesky."""
 

@@ -11,7 +11,7 @@ from huggingtweets.sources._columns import check_number, find_columns, known_col
 from huggingtweets.sources._fields import as_dict, as_list
 from huggingtweets.sources._json_reader import DECODER, JsonReader
 from huggingtweets.sources._json_tree import ITEM, LISTS, PAGES, opening_bracket, tree_values
-from huggingtweets.sources._network_rows import network_row
+from huggingtweets.sources._network_rows import is_network_record, network_row
 from huggingtweets.sources._text import decode_utf8, file_chunks, lines
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     Rows = Iterator[tuple[int, dict[str, object]]]
 
-_RULE = "each item must be one"
 _AROUND = frozenset(
     {"data", "result", "response", "payload", "body", "outbox", "first", "last", "timeline", "page"}
 )
@@ -64,8 +63,8 @@ def jsonl_rows(path: Path, text_column: str | None) -> Rows:
     for number, line in text_lines(path, MAX_LINE_CHARS):
         if not line.strip():
             continue
-        record = parse_json_line(line, number, path)
-        for position, row in _rows_in(record, f"Line {number} of {path}", number, text_column):
+        value = _json_value(line, number, path)
+        for position, row in _rows_in(value, f"Line {number} of {path}", number, text_column):
             if not checked:  # a later line without a text is an empty post
                 _check_columns(row, text_column, path)
                 checked = True
@@ -119,7 +118,7 @@ def _needs_users(row: dict[str, object]) -> bool:
 
 
 def _has_text(row: dict[str, object], text_column: str | None) -> bool:
-    if text_column is None and network_row(row) is not None:
+    if text_column is None and is_network_record(row):
         return True
     return "text" in known_columns(tuple(row), text_column)
 
@@ -152,15 +151,14 @@ def _rows_in(
 ) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield the objects of a value, which may be a page of them, each with its position."""
     for index, record in enumerate(_records(value, text_column, users or {})):
-        row = _as_row(record, where, _RULE)
-        yield number + index * _POSITIONS, row
+        yield number + index * _POSITIONS, _as_row(record, where)
 
 
 def _records(
     value: object, text_column: str | None, users: dict[str, object], depth: int = 0
 ) -> Iterator[object]:
     """Yield the records of a page, and any other value as it is."""
-    if isinstance(value, list) and depth and depth <= _MAX_DEPTH:
+    if isinstance(value, list) and depth <= _MAX_DEPTH:
         for item in value:
             yield from _records(item, text_column, users, depth + 1)
         return
@@ -179,15 +177,16 @@ def _records(
 
 def _inside(value: dict[str, object], text_column: str | None) -> object:
     """Return what a page or a wrapper holds; None for a record."""
-    if text_column is None and network_row(value) is not None:
+    if text_column is None and is_network_record(value):
         return None
-    for name in _PAGES:
-        items = value.get(name)
-        if isinstance(items, list) and items and isinstance(items[0], dict):
-            return items
+    pages = [items for name in _PAGES if isinstance(items := value.get(name), list)]
+    if found := next((items for items in pages if items and isinstance(items[0], dict)), None):
+        return found
     text = value.get(known_columns(tuple(value), text_column).get("text", ""))
     if text is not None and not isinstance(text, dict):
         return None
+    if pages and not pages[0]:
+        return []  # a page without posts
     return next((value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)), None)
 
 
@@ -210,8 +209,12 @@ def parse_json_line(line: str, number: int, path: Path) -> dict[str, object]:
     Raises:
         SourceError: it is none.
     """
+    return _as_row(_json_value(line, number, path), f"Line {number} of {path}")
+
+
+def _json_value(line: str, number: int, path: Path) -> object:
     try:
-        row = DECODER.decode(line)
+        value: object = DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise SourceError(
             f"Line {number} of {path} is invalid JSON (character {error.pos + 1}: {error.msg}); "
@@ -219,12 +222,14 @@ def parse_json_line(line: str, number: int, path: Path) -> dict[str, object]:
         ) from error
     except RecursionError as error:
         raise SourceError(f"Line {number} of {path} is nested too deeply to be a post.") from error
-    return _as_row(row, f"Line {number} of {path}", "each line must be one")
+    return value
 
 
-def _as_row(row: object, where: str, rule: str) -> dict[str, object]:
+def _as_row(row: object, where: str) -> dict[str, object]:
     if not isinstance(row, dict):
-        raise SourceError(f'{where} is not a JSON object; {rule}, like {{"text": "..."}}.')
+        raise SourceError(
+            f'{where} is not a JSON object; each post must be one, like {{"text": "..."}}.'
+        )
     check_number(len(row), where)
     return row
 

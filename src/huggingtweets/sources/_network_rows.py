@@ -3,6 +3,7 @@
 A row has ``text``, ``author``, ``id``, ``created_at``, ``lang``, what
 :mod:`huggingtweets.sources._post_kind` needs to tell the kind and who may read it, and:
 
+* ``html`` instead of the text, if the network stores that;
 * ``by``: who wrote it, to leave out posts of other people;
 * ``left_out``: why it is no post to read, or None;
 * ``objection``: the author's wish not to be read by programs, as the network's own source honours.
@@ -31,8 +32,7 @@ from huggingtweets.sources._bluesky_record import (
     full_text,
     kind_of_record,
 )
-from huggingtweets.sources._fields import as_dict, as_list, parse_name, parse_text
-from huggingtweets.sources._html import html_to_text, without_quoted_address
+from huggingtweets.sources._fields import as_dict, as_list, parse_name
 from huggingtweets.sources._post_kind import NO_POST, NOT_PUBLIC, is_object
 from huggingtweets.sources.mastodon import handle_of_account, objection_of
 
@@ -46,15 +46,24 @@ _WHERE = "a post of the file"
 _BLUESKY = "app.bsky."
 _DID = re.compile(r"at://([^/]+)/")
 _MISSKEY = frozenset({"renoteId", "replyId", "localOnly", "visibleUserIds", "fileIds", "renote"})
-_STATUS = frozenset({"reblog", "spoiler_text", "spoilerText", "account"})
+_ONLY_STATUS = frozenset({"reblog", "spoiler_text", "spoilerText"})
+_UNKNOWN = "not given"
+"""Stands for the visibility of a record whose network always writes one."""
 
 
 def network_row(record: Record) -> Row | None:
     """Return a network's record as a row; None if its shape is not that of a network's record."""
-    for is_shape, convert in _SHAPES:
-        if is_shape(record):
-            return convert(record)
-    return None
+    convert = _converter(record)
+    return convert(record) if convert else None
+
+
+def is_network_record(record: Record) -> bool:
+    """Return whether :func:`network_row` knows the shape of a record."""
+    return _converter(record) is not None
+
+
+def _converter(record: Record) -> Callable[[Record], Row] | None:
+    return next((convert for is_shape, convert in _SHAPES if is_shape(record)), None)
 
 
 def _left_out(reason: str) -> Row:
@@ -128,8 +137,9 @@ def _did(uri: object, author: Record) -> str | None:
 
 
 def _is_status(record: Record) -> bool:
-    has_content = isinstance(record.get("content", ""), str | None) and "content" in record
-    return has_content and "visibility" in record and not _STATUS.isdisjoint(record)
+    if "content" not in record or not isinstance(record["content"], str | None):
+        return False
+    return not _ONLY_STATUS.isdisjoint(record) or {"visibility", "account"} <= record.keys()
 
 
 def _status_row(status: Record) -> Row:
@@ -140,17 +150,18 @@ def _status_row(status: Record) -> Row:
     is_quote = any(
         is_object(status.get(name)) for name in ("quote", "quote_id", "quoted_status_id")
     )
-    text = html_to_text(parse_text(shown.get("content"), _WHERE))
     is_reply = is_object(status.get("in_reply_to_id", status.get("inReplyToId")))
     return {
-        "text": without_quoted_address(text) if is_quote else text,
+        "html": shown.get("content"),
+        "text": None,
         "author": author,
         "by": author,
         "id": status.get("id"),
         "created_at": status.get("created_at") or status.get("createdAt"),
-        "kind": "repost" if reblog else "reply" if is_reply else "quote" if is_quote else None,
+        "kind": "repost" if reblog else "reply" if is_reply else None,
+        "isQuote": is_quote,
         "lang": shown.get("language"),
-        "visibility": status.get("visibility"),
+        "visibility": status.get("visibility", "public") or _UNKNOWN,
         "local_only": status.get("local_only"),
         "objection": objection_of(account),
     }
@@ -176,7 +187,7 @@ def _note_row(note: Record) -> Row:
         "lang": note.get("lang"),
         "renoteId": note.get("renoteId"),
         "replyId": note.get("replyId"),
-        "visibility": note.get("visibility"),
+        "visibility": note["visibility"] or _UNKNOWN,
         "visibleUserIds": note.get("visibleUserIds"),
     }
 

@@ -25,7 +25,7 @@ PROMOTED = "promoted"
 DELETED = "deleted"
 SUPERSEDED = "older versions of edited posts"
 OF_OTHERS = "of other people"
-NO_POST = "no posts"
+NO_POST = "other records"
 
 # `retweeted` and `reblogged` are missing: they tell what the reader of a timeline did.
 _REPOST_FLAGS = frozenset({"isrepost", "isretweet", "isrt", "isreblog", "isboost", "isrenote"})
@@ -229,7 +229,7 @@ def in_brackets(left_out: Mapping[str, int]) -> str:
 def is_public(value: object) -> bool:
     """Return whether everybody may read a post; a value that isn't known is not public."""
     audience = _audience(value)
-    return not audience or audience in ("none", "null", "nan", "unknown") or audience in _PUBLIC
+    return not audience or audience in ("none", "null", "nan") or audience in _PUBLIC
 
 
 def _audience(value: object) -> str:
@@ -323,6 +323,8 @@ def _is_yes_or_reference(value: object) -> bool:
     if not isinstance(value, str | int):
         return False
     text = str(value).strip()
+    if not is_object(text):
+        return False
     return len(text) >= _ID_DIGITS if _NUMBER.fullmatch(text) else not is_no(text)
 
 

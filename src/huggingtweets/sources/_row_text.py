@@ -14,7 +14,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from huggingtweets.sources._fields import as_dict, parse_text
-from huggingtweets.sources._html import html_to_text
+from huggingtweets.sources._html import html_to_text, without_quoted_address
 from huggingtweets.sources._post_kind import plain_name
 
 if TYPE_CHECKING:
@@ -55,12 +55,15 @@ def row_text(fields: Mapping[str, object], where: str) -> str:
     """Return the text of a row as its author wrote it.
 
     Args:
-        fields: ``text`` and, if any, those of :func:`whole_text_columns`.
+        fields: ``html``, or ``text`` and, if any, those of :func:`whole_text_columns`.
         where: the file's name for error messages.
 
     Raises:
         SourceError: the text is too long to be a post.
     """
+    if "html" in fields:
+        text = html_to_text(parse_text(fields["html"], where))
+        return without_quoted_address(text) if fields.get("isQuote") is True else text
     text = parse_text(fields.get("text"), where)
     for name in whole_text_columns(tuple(fields)).values():
         whole = parse_text(_inner_text(fields[name]), where)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources import _bluesky_repo
-from huggingtweets.sources._bluesky_record import POST, asks_to_be_hidden
+from huggingtweets.sources._bluesky_record import NETWORK, POST, asks_to_be_hidden
 from huggingtweets.sources._fields import as_dict, author_from_filename
 from huggingtweets.sources._json_reader import DECODER
 from huggingtweets.sources._post_kind import NO_POST, in_brackets
@@ -47,7 +47,7 @@ class BlueskyArchive:
     author: str | None = None
     i_am_the_author: bool = False
     left_out: Counter[str] = field(default_factory=Counter, compare=False)
-    name: ClassVar[str] = "bluesky-archive"
+    name: ClassVar[str] = NETWORK
 
     def posts(self) -> Iterator[Post]:
         """Yield all posts."""

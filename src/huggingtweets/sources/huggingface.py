@@ -7,7 +7,8 @@ after another like local files.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ class HuggingFace:
         split: a part of the table; None for ``train`` or the only one.
         reading: how to read it.
         guessed: whether the spec may also be the path of a missing file.
+        left_out: number of records left out at the last reading, by reason.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class HuggingFace:
     split: str | None
     reading: ReadOptions
     guessed: bool = False
+    left_out: Counter[str] = field(default_factory=Counter, compare=False)
 
     @property
     def name(self) -> str:
@@ -66,17 +69,20 @@ class HuggingFace:
 
     def posts(self) -> Iterator[Post]:
         """Yield a post for every row of every file, even if its text is empty."""
+        self.left_out.clear()
         found = False
         author = self.dataset.split("/")[1]
         for number, (title, path) in enumerate(self._files):
             group = FileGroup(self.name, author, number)
-            file = PostFile(path, self.reading.text_column, self.reading.author, group)
+            options = self.reading.text_column, self.reading.author, group
+            file = PostFile(path, *options, self.reading.i_am_the_author)
             try:
                 for post in file.posts():
                     found = True
                     yield post
             except SourceError as error:  # show the path in the dataset, not in the cache
                 raise SourceError(str(error).replace(str(path), title)) from error
+            self.left_out.update(file.left_out)
         if not found:
             raise SourceError(f"The dataset {self.dataset} holds no posts.")
 
