@@ -88,6 +88,14 @@ class PostFile:
         """Yield a post for every row that may be read, even if its text is empty."""
         self.left_out.clear()
         found = False
+        for post in self._readable():
+            found = True
+            yield post
+        if not found and self.group is None:
+            raise SourceError(f"{self.path} holds no posts{in_brackets(self.left_out)}.")
+
+    def _readable(self) -> Iterator[Post]:
+        """Yield the posts, and count the records that are none to read."""
         versions = LatestVersions(self.left_out)
         owner = self._owner()
         for position, fields in self._rows():
@@ -102,11 +110,8 @@ class PostFile:
                 name = owner.author if owner is not None and is_repost and by is None else None
                 post = self._post(position, fields, name)
                 if latest := versions.latest(post, fields):
-                    found = True
                     yield latest
         yield from versions.rest()
-        if not found and self.group is None:
-            raise SourceError(f"{self.path} holds no posts{in_brackets(self.left_out)}.")
 
     def _rows(self) -> _Rows:
         return READERS[self.path.suffix.lower()](self.path, self.text_column)
