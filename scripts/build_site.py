@@ -36,7 +36,13 @@ _ROLE = re.compile(r":[a-z]+:`(?:~(?:\w+\.)*)?([\w.]+)`")
 PAGES = {
     "Start": ["README.md", "tutorial.md"],
     "How to": [
-        *("how-to/install.md", "how-to/posts.md", "how-to/train.md", "how-to/base.md"),
+        *(
+            "how-to/install.md",
+            "how-to/posts.md",
+            "how-to/chats.md",
+            "how-to/train.md",
+            "how-to/base.md",
+        ),
         *("how-to/web-app.md", "how-to/compare.md", "how-to/sweep.md"),
         *("how-to/share.md", "how-to/privacy.md"),
     ],

@@ -180,6 +180,18 @@ def test_body_has_all_figures_of_the_run() -> None:
     assert "SECRET" not in card
 
 
+def test_chats_and_what_was_left_out_are_shown() -> None:
+    assert "private chats" not in render_card(facts())
+    assert "Left out" not in render_card(facts())
+    record = replace(facts().record, chats=["whatsapp"], left_out={"of other people": 1312})
+    card = render_card(replace(facts(), record=record))
+    assert "messages that the author wrote in private chats (whatsapp)" in card
+    assert "other people's messages were not learnt, and the names" in card
+    assert "Left out of the sources: 1,312 of other people." in card
+    kept = replace(record, config=record.config | {"keep_names": True})
+    assert "masked." not in render_card(replace(facts(), record=kept))
+
+
 def test_interpolated_weights_are_shown() -> None:
     record = done_record("NASA")
     between = replace(facts(), record=replace(record, result={**record.result, "way": 0.55}))
