@@ -67,6 +67,11 @@ class Event:
     left_out: dict[str, int] | None = None
     people: dict[str, int] | None = None
 
+    @property
+    def is_warning(self) -> bool:
+        """Whether the message is a warning about the posts."""
+        return self.stage == "curate" and bool(self.message) and not self.done
+
     def as_dict(self) -> dict[str, Any]:
         """Return the event as a dict, without empty fields."""
         return {key: value for key, value in asdict(self).items() if value not in (None, "")}

@@ -341,6 +341,8 @@ def _prepare(
         curated = _curate(posts, left_out, options.curation, listen)
         if warning := batching.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))
+        if warning := batching.undated_warning(curated.kept, options.split):
+            listen(Event(stage="curate", message=warning))
         kept = batching.split(
             curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
         )

@@ -69,7 +69,7 @@ UNREADABLE: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
     "missing file": (lambda: Path("nowhere.zip"), ("no file or folder nowhere.zip",)),
     "missing folder": (lambda: Path("no/where"), ("no file or folder no/where",)),
     "an account": (lambda: Path("@NASA"), ("@NASA looks like an account", "archive")),
-    "unknown ending": (lambda: _file("posts.docx", b"x"), ("posts.docx", ".csv", ".jsonl")),
+    "unknown ending": (lambda: _file("posts.xyz", b"x"), ("posts.xyz", ".csv", ".jsonl")),
     "zip of zero bytes": (lambda: _file("a.zip", b""), ("a.zip is empty",)),
     "zip without members": (lambda: _zip(Path("a.zip")), ("no data/tweets.js", "nothing")),
     "empty folder": (lambda: _folder("archive"), ("no data/tweets.js", "nothing")),

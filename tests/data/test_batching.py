@@ -209,3 +209,12 @@ def test_bits_per_byte_count_the_bytes_and_one_for_the_end(tiny_base: Path) -> N
     assert likelihood.bits_per_byte(lm, ["é🚀"]) == pytest.approx(nats / 0.693147180 / 7)
     with pytest.raises(ValueError, match="no posts"):
         likelihood.bits_per_byte(lm, [])
+
+
+def test_a_split_by_time_says_what_undated_posts_mean() -> None:
+    times = pl.Series("created_at", [None, 5, None], dtype=pl.Datetime("ms", "UTC"))
+    some, none, all_of_them = times.to_frame(), times[:1].to_frame(), times[1:2].to_frame()
+    assert "2 of 3 posts have no date" in (batching.undated_warning(some, "newest") or "")
+    assert "use `--split random`" in (batching.undated_warning(none, "newest") or "")
+    assert batching.undated_warning(all_of_them, "newest") is None
+    assert batching.undated_warning(none, "random") is None

@@ -187,7 +187,8 @@ def test_a_row_without_text_counts_as_an_empty_post(tmp_path: Path) -> None:
         ("p.parquet", "", "is not a Parquet file"),
         ("p.txt", " \n\n", "holds no posts"),
         ("p.txt", "a\n" + "x" * 100_001, "Line 2 of"),
-        ("p.docx", "x", "has an unsupported format"),
+        ("p.xyz", "x", "has an unsupported format"),
+        ("p.docx", "x", "is a document; save it as plain text"),
         ("p", "x", ".csv, .json, .jsonl, .parquet, .txt"),
     ],
 )
@@ -202,9 +203,9 @@ def test_unreadable_files_give_one_sentence(
 @pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.txt"])
 def test_a_wrong_encoding_names_the_byte(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_bytes(b'{"text": "caf\xe9"}\n')
-    assert "is not UTF-8 text (byte 0xE9 at 13); save it as UTF-8." in _error(path)
-    path.write_bytes("text\nhello\n".encode("utf-16"))
+    path.write_bytes(b"text\nhello, caf\xe9\n")
+    assert "is not UTF-8 text (byte 0xE9 at 15); save it as UTF-8." in _error(path)
+    path.write_bytes("text\nhello\n".encode("utf-16-le"))
     assert "save it as UTF-8" in _error(path)
 
 

@@ -80,13 +80,15 @@ class ConsoleOutput:
         return shown
 
     def print_left_out(self, event: Event) -> None:
-        """Print how many posts and other records a source left out; ignore other events."""
+        """Print what a source left out, and its warnings; ignore other events."""
         if event.left_out:
             reasons = (f"{number:,} {reason}" for reason, number in event.left_out.items())
             self.say(f"left out: {' · '.join(reasons)}")
         if event.stage == "forget":
             posts = "1 deleted post" if event.done == 1 else f"{event.done:,} deleted posts"
             self.say(f"{posts} left out")
+        if event.is_warning:
+            self.say(f"warning: {event.message}", "yellow")
 
     def commands(self, lines: list[str]) -> None:
         """Print commands to copy, unwrapped."""
@@ -151,8 +153,8 @@ class ConsoleOutput:
             self.counts(event.counts)
         elif event.stage == "curate" and event.done:
             self._working(f"curating {event.message}", event)
-        elif event.stage == "curate" and event.message:
-            self.say(f"warning: {event.message}", "yellow")
+        elif event.is_warning:
+            self.print_left_out(event)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

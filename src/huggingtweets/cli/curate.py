@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from huggingtweets.curation import Curated
+    from huggingtweets.events import Event
 
 _EXAMPLES = 10
 
@@ -57,9 +58,16 @@ def curate(
         join=join,
         keep_names=keep_names,
     )
-    curated = pipeline.curate(sources, chosen, reading, screen.print_left_out)
+    warnings: list[str] = []
+
+    def listen(event: "Event") -> None:
+        screen.print_left_out(event)
+        if event.is_warning:
+            warnings.append(event.message)
+
+    curated = pipeline.curate(sources, chosen, reading, listen)
     if as_json:
-        print_json(_as_json(curated, show_dropped=show_dropped))
+        print_json(_as_json(curated, show_dropped=show_dropped) | {"warnings": warnings})
     else:
         _show(screen, curated, show_dropped=show_dropped)
 

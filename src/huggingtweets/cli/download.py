@@ -208,7 +208,7 @@ class _DownloadProgress:
 
     def __call__(self, event: Event) -> None:
         """Show an event of a download."""
-        if event.stage == "forget":
+        if event.stage == "forget" or event.left_out or event.is_warning:
             self.end()
             self._screen.print_left_out(event)
             return

@@ -126,6 +126,24 @@ def text_amount_warning(kept: pl.DataFrame) -> str | None:
     return None
 
 
+def undated_warning(kept: pl.DataFrame, rule: SplitRule) -> str | None:
+    """Return a warning if the newest posts are to be held out but can't be told, or None."""
+    if rule != "newest":
+        return None
+    undated = kept["created_at"].null_count()
+    if undated == 0:
+        return None
+    if undated < len(kept):
+        return (
+            f"{undated:,} of {len(kept):,} posts have no date that can be read; `--split newest` "
+            "takes them for the oldest."
+        )
+    return (
+        f"None of the {len(kept):,} posts has a date that can be read, so `--split newest` takes "
+        "the last ones in the file for the newest; use `--split random` if they aren't."
+    )
+
+
 def make_rows(posts: Sequence[Sequence[int]], separator: int, context: int) -> list[Row]:
     """Put separators around encoded posts and split those longer than the model's context.
 

@@ -15,18 +15,21 @@ from huggingtweets.data import batching
 from huggingtweets.errors import InsufficientTextError, SourceError
 from huggingtweets.serving.schemas import Dropped, SourceSummary
 from huggingtweets.sources.in_child import call_in_child
+from huggingtweets.sources.reading import SEE_SPLIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from huggingtweets.curation import Curated
+    from huggingtweets.events import Event
     from huggingtweets.processes.limited import Send
     from huggingtweets.sources.reading import ReadOptions
 
 _EXAMPLES = 10
 _MOST_EXAMPLE_CHARACTERS = 2_000
 _MOST_AUTHORS = 1_000
+_MOST_WARNINGS = 3
 
 
 def summarise(specs: Sequence[str | Path], reading: ReadOptions) -> SourceSummary:
@@ -53,7 +56,14 @@ def summary_fields(
         SourceError: the sources have posts of too many authors.
     """
     _, specs, reading = argument
-    counting = sources.CountLeftOut(lambda event: send(event.as_dict()))
+    warnings: list[str] = []
+
+    def listen(event: Event) -> None:
+        send(event.as_dict())
+        if event.is_warning:
+            warnings.append(event.message.replace(SEE_SPLIT, ""))  # an option of the command line
+
+    counting = sources.CountLeftOut(listen)
     posts = sources.read_posts(specs, replace(reading, listen=counting))
     read = posts["author"].unique(maintain_order=True).to_list()
     if len(read) > _MOST_AUTHORS:
@@ -70,7 +80,7 @@ def summary_fields(
         counts_by_author=counts_by_author,
         kept_examples=_examples(kept),
         dropped=_dropped(curated),
-        warning=_warning(curated),
+        warning=" ".join([*filter(None, [_warning(curated)]), *warnings[:_MOST_WARNINGS]]) or None,
         characters=int(kept.str.len_chars().sum()),
         left_out=counting.total,
     )

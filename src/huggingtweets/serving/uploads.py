@@ -37,16 +37,8 @@ RETENTION_HOURS = 24.0
 """How long an unused upload or an export is kept."""
 
 _EXTENSIONS = (
-    ".zip",
-    ".js",
-    ".tar.gz",
-    ".tgz",
-    ".csv",
-    ".json",
-    ".jsonl",
-    ".parquet",
-    ".txt",
-    ".car",
+    *(".zip", ".js", ".tar.gz", ".tgz", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"),
+    *(".txt", ".car", ".gz", ".bz2", ".xz", ".zst", ".xml", ".rss", ".atom"),
 )
 _SUPPORTED = "an archive (.zip, .tar.gz, tweets.js), .csv, .json, .jsonl, .parquet or .txt"
 _MOST_FILES = 100  # of one visitor at a time

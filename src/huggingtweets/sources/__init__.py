@@ -49,6 +49,7 @@ _TABLE, _OCCURRENCE = "_table", "_occurrence"
 # Networks number all their posts together, or name them by an address: one id is one post, although
 # its text may differ (truncated in one archive, edited since). Files and chats count from 1.
 _GLOBAL_ID = r"^\d{12,}$|:"
+_ROUNDED_ID = r"^\d{10,}00$"  # a double has 16 digits, and spreadsheets keep 15
 
 
 def read_posts(specs: Sequence[str | Path], reading: ReadOptions | None = None) -> pl.DataFrame:
@@ -189,16 +190,18 @@ def _check_speaker(speaker: str | None, sources: Sequence[Source]) -> None:
 def merge_posts(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Concatenate tables of posts so that each author's ids are unique and each post occurs once.
 
-    A post that is in several tables, as when archives overlap, is kept at its first occurrence. If
-    two tables give different posts of one author the same id, the later post gets a new id.
+    A post is the same if id *and* text are: spreadsheets round ids, so that different posts share
+    one. A post that is in several tables, as when archives overlap, is kept at its first
+    occurrence, and its text may then differ. A different post with the id of another gets a new id.
     """
     numbered = [table.with_columns(pl.lit(at).alias(_TABLE)) for at, table in enumerate(tables)]
-    table = _first_of(pl.concat(numbered), _TABLE, "author", "id")
-    table = _first_of(table, "author", "id", "text")
+    table = _first_of(pl.concat(numbered), "author", "id", "text")
+    is_global = pl.col("id").str.contains(_GLOBAL_ID) & ~pl.col("id").str.contains(_ROUNDED_ID)
+    is_in_earlier_table = pl.col(_TABLE) > pl.col(_TABLE).min().over("author", "id")
+    table = table.filter(~(is_global & is_in_earlier_table))
     occurrence = pl.int_range(1, pl.len() + 1).over("author", "id")
     table = table.with_columns(occurrence.alias(_OCCURRENCE))
     is_repeated = pl.col(_OCCURRENCE) > 1
-    table = table.filter(~(is_repeated & pl.col("id").str.contains(_GLOBAL_ID)))
     new_id = pl.when(is_repeated).then(pl.format("{}-{}", "id", _OCCURRENCE)).otherwise("id")
     return table.with_columns(new_id.alias("id")).select(SCHEMA.names())
 

@@ -12,22 +12,28 @@ from huggingtweets.sources._text import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 _COLUMNS = {
     "text": (
         *("text", "full_text", "tweet", "tweet_text", "content", "body", "post", "message"),
-        *("status", "caption", "selftext", "title"),
+        *("status", "caption", "selftext", "comment_text", "live_chat_text", "share_commentary"),
+        *("post_text", "text_content", "title"),
     ),
-    "author": ("author", "username", "user", "screen_name", "handle", "user_name"),
-    "id": ("id", "tweet_id", "status_id", "id_str", "post_id"),
-    "created_at": ("created_at", "date", "time", "timestamp", "datetime", "created_utc"),
+    # A handle before a name to show; last, what may as well be a number.
+    "author": (
+        *("screen_name", "handle", "author_handle", "user_screen_name", "author", "username"),
+        *("author_username", "user_username", "user_name", "user"),
+    ),
+    "id": ("id", "tweet_id", "status_id", "id_str", "post_id", "comment_id", "live_chat_id"),
     "kind": ("kind", "type", "tweet_type"),
     "lang": ("lang", "language"),
-    "is_repost": ("is_repost", "is_retweet", "isretweet", "retweeted_status_id"),
+    "is_repost": ("is_repost", "is_retweet", "retweet", "retweeted_status_id"),
     # Fields of the X API that tell the kind of a post.
     "retweeted_status": ("retweeted_status",),
-    "in_reply_to_status_id": ("in_reply_to_status_id", "in_reply_to_status_id_str"),
+    "in_reply_to_status_id": (
+        *("in_reply_to_status_id", "in_reply_to_status_id_str"),
+        *("parent", "parent_id", "parent_comment_id"),  # Reddit, YouTube
+    ),
     "in_reply_to_user_id": ("in_reply_to_user_id", "in_reply_to_user_id_str"),
     "quoted_status_id": ("quoted_status_id", "quoted_status_id_str"),
     "is_quote_status": ("is_quote_status",),
@@ -41,18 +47,36 @@ _HANDLES = (
 _ONLY_COLUMN = frozenset({"tweets", "posts", "messages", "comments", "statuses", "toots", "notes"})
 """Plain names that hold posts in a table without other columns, and else often their number."""
 
+_TIMES = (
+    *("created_at", "date", "time", "timestamp", "datetime", "created_utc", "created", "date_time"),
+    *("published_at", "published", "publish_date", "pub_date", "posted_at", "date_posted"),
+    *("date_created", "creation_date", "created_time", "created_date", "tweet_created"),
+    *("comment_create_timestamp", "live_chat_create_timestamp", "tweet_date", "post_date"),
+    *("timestamp_ms", "date_utc", "utc", "posted", "fecha", "datum"),
+)
+"""The first that can be read in a row is its time."""
+
+_TITLED = frozenset({"selftext", "body", "content"})
+"""Columns with the text of posts that may have a title as well, as on Reddit and in blogs."""
+
 _SHOWN_COLUMNS = 20
 MAX_COLUMNS = 5_000
 """Ten times the columns of a flattened post of the X API; each row takes time for every one."""
 
 
-def find_columns(names: Sequence[str], text_column: str | None, path: Path | str) -> dict[str, str]:
+def find_columns(names: Sequence[str], text_column: str | None, path: object) -> dict[str, str]:
     """Map fields to the columns that hold them.
 
     Raises:
         SourceError: there is no text column, or there are too many columns.
     """
     check_number(len(names), str(path))
+    keys = {plain_name(name) for name in names}
+    if text_column is None and {"from", "to"} <= keys:
+        raise SourceError(
+            f"{path} has the columns `from` and `to`: it holds private messages of several people, "
+            "which are not read; give the file with the posts."
+        )
     columns = known_columns(tuple(names), text_column)
     if "text" in columns:
         return columns
@@ -78,18 +102,27 @@ def check_number(columns: int, where: str) -> None:
 
 @lru_cache(maxsize=256)
 def known_columns(names: tuple[str, ...], text_column: str | None) -> dict[str, str]:
-    """Map fields to the columns that hold them, leaving out missing ones."""
-    by_name = {name.strip().lower(): name for name in reversed(names)}
+    """Map fields to the columns that hold them, leaving out missing ones.
+
+    Names count as equal that differ only in case, spaces and punctuation: ``created_at``,
+    ``createdAt`` and ``Created At``. Besides the fields of :data:`_COLUMNS` there are
+    ``created_at``, ``created_at_2`` and so on for all columns with a time, ``day``, ``clock`` and
+    ``timezone`` for one in several columns, and ``title``.
+    """
+    by_name = {plain_name(name): name for name in reversed(names)}
     columns = {
         field: by_name[present[0]]
-        for field, candidates in _COLUMNS.items()
-        if (present := [name for name in candidates if name in by_name])
+        for field, candidates in _KEYS.items()
+        if (present := [key for key in candidates if key in by_name])
     }
+    columns |= _time_columns(by_name)
     if text_column is not None:
         columns.pop("text", None)
-        named = text_column if text_column in names else by_name.get(text_column.strip().lower())
+        named = text_column if text_column in names else by_name.get(plain_name(text_column))
         if named is not None:
             columns["text"] = named
+    elif "title" in by_name and plain_name(columns.get("text", "")) in _TITLED:
+        columns["title"] = by_name["title"]
     return _with_telling(columns, names, text_column)
 
 
@@ -109,3 +142,20 @@ def _with_telling(
         field: name for field, name in telling_columns(names).items() if name != columns.get("text")
     }
     return others | whole | columns
+
+
+def _time_columns(by_name: dict[str, str]) -> dict[str, str]:
+    present = [by_name[key] for key in _TIME_KEYS if key in by_name]
+    columns = {
+        "created_at" if number == 1 else f"created_at_{number}": name
+        for number, name in enumerate(present, start=1)
+    }
+    if "date" in by_name and "time" in by_name:
+        columns |= {"day": by_name["date"], "clock": by_name["time"]}
+    if "timezone" in by_name and columns:
+        columns["timezone"] = by_name["timezone"]
+    return columns
+
+
+_KEYS = {field: [plain_name(name) for name in names] for field, names in _COLUMNS.items()}
+_TIME_KEYS = [plain_name(name) for name in _TIMES]

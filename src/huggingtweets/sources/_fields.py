@@ -9,22 +9,22 @@ only error is a text that is far too long to be a post.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
+from huggingtweets.sources._dates import read_date
 from huggingtweets.sources._text import MAX_POST_CHARS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import PurePath
+
+    from huggingtweets.sources._zip_member import Member
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # polars stores UTF-8, without lone surrogates
-_X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d?) (\d\d):(\d\d):(\d\d) ([+-]\d{4}) (\d{4})", re.ASCII)
-# strptime is slow, and its month names depend on the locale.
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_SET = frozenset({"", "0", "f", "false", "n", "nan", "no", "none", "null"})
 _SPREADSHEET_ID = re.compile(r"\d+[.,]\d*[eE]\+?\d+|\d+\.0")
 
@@ -62,6 +62,36 @@ def parse_text(value: object, where: str) -> str:
     return _storable(text)
 
 
+def titled(title: object, text: str, where: str) -> str:
+    """Put the title of a post before its text, unless the text begins with it."""
+    heading = parse_text(title, where).strip()
+    start = heading.removesuffix("…").removesuffix("...").rstrip()
+    body = text.strip()
+    if not start or " ".join(body.split()).startswith(" ".join(start.split())):
+        return text
+    return f"{heading}\n{text}" if body else heading
+
+
+def spoken_text(text: str) -> str:
+    """Return the words of a text in a form of its own.
+
+    YouTube writes comments as JSON, ``{"takeoutSegments": [{"text": "..."}]}`` or, since 2024,
+    ``{"text": "..."},{"text": "..."}``. Reddit replaces what was removed by a word in brackets.
+    """
+    if text in ("[deleted]", "[removed]"):
+        return ""
+    if not text.startswith(('{"takeoutSegments"', '{"text"')):
+        return text
+    try:
+        segments = json.loads(f"[{text}]")
+    except (ValueError, RecursionError):
+        return text
+    if "takeoutSegments" in segments[0]:
+        segments = as_list(segments[0]["takeoutSegments"])
+    pieces = (as_dict(segment).get("text") for segment in segments)
+    return _storable("".join(piece for piece in pieces if isinstance(piece, str)))
+
+
 def _storable(text: str) -> str:
     # For most texts this check is much faster than a regex search.
     if text.isascii() and "\0" not in text:
@@ -83,7 +113,7 @@ def _clean_name(name: str) -> str | None:
     return _UNSTORABLE.sub("\ufffd", name).strip().removeprefix("@") or None
 
 
-def author_from_filename(path: Path) -> str:
+def author_from_filename(path: PurePath | Member) -> str:
     """Return the file's name as the author; it may be invalid UTF-8."""
     return parse_name(path.stem) or "unknown"
 
@@ -114,39 +144,9 @@ def hashed_id(position: int, text: str) -> str:
 
 
 def parse_time(value: object) -> datetime | None:
-    """Parse X's format, ISO 8601 or (milli)seconds since 1970; without a zone it is UTC."""
-    try:
-        time = _read_time(value)
-        if time is None or time.tzinfo is UTC:
-            return time
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):  # 31 February, the year 0, a date beyond the year 9999
-        return None
-
-
-def _read_time(value: object) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    text = str(value).strip()[:40]
-    if match := _X_DATE.fullmatch(text):
-        return _x_time(match)
-    if re.fullmatch(r"\d{9,13}(\.\d+)?", text):
-        seconds = float(text)
-        return _EPOCH + timedelta(seconds=seconds / 1000 if seconds >= 1e11 else seconds)
-    return datetime.fromisoformat(text.replace(" UTC", "+00:00").replace(" +", "+"))
-
-
-def _x_time(match: re.Match[str]) -> datetime:
-    month, day, hour, minute, second, zone, year = match.groups()
-    number = _MONTHS.index(month) + 1
-    if zone == "+0000":  # the only zone X writes
-        numbers = (int(year), number, int(day), int(hour), int(minute), int(second))
-        return datetime(*numbers, tzinfo=UTC)
-    return datetime.fromisoformat(f"{year}-{number:02}-{day:0>2}T{hour}:{minute}:{second}{zone}")
+    """Read a date as :func:`~huggingtweets.sources._dates.read_date`; None if that is unsure."""
+    found = read_date(value)
+    return found if isinstance(found, datetime) else None
 
 
 def is_set(value: object) -> bool:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, cast
 
-from huggingtweets.sources._archive_reader import open_archive
+from huggingtweets.errors import SourceError
+from huggingtweets.sources._compressed import format_of
 from huggingtweets.sources._json_rows import kind_of_json
+from huggingtweets.sources._signatures import what_ends_in, what_it_is
+from huggingtweets.sources._text import list_names
+from huggingtweets.sources._zip_member import Member
 from huggingtweets.sources.bluesky_archive import BlueskyArchive, posts_folder
-from huggingtweets.sources.chats.formats import open_chats
+from huggingtweets.sources.chats.formats import open_chat_file, open_chats
 from huggingtweets.sources.files import READERS, PostFile
 from huggingtweets.sources.mastodon_archive import OUTBOX, MastodonArchive
 from huggingtweets.sources.safe_tar import TAR_ENDINGS
+from huggingtweets.sources.safe_zip import SafeZip
 from huggingtweets.sources.telegram import TelegramExport
-from huggingtweets.sources.x_archive import XArchive, grailbird_author
+from huggingtweets.sources.x_archive import XArchive, grailbird_author, has_tweets
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from huggingtweets.sources._source import Source
     from huggingtweets.sources.reading import ReadOptions
 
@@ -29,34 +34,40 @@ SUPPORTED = (
 )
 """Supported formats, for error messages."""
 
+_TELEGRAM = re.compile(r"(?:[^/\0-\x1f]+/)?result\.json")
+_HIDDEN = re.compile(r"(?:^|/)(?:\.|__MACOSX/)")  # what macOS adds
+_MAX_SHOWN = 5
+_OFFICE = (("xl/workbook.xml", ".xlsx"), ("word/document.xml", ".docx"), ("content.xml", ".ods"))
+_HEAD = 4_096  # bytes
+
 
 def open_path(path: Path, reading: ReadOptions) -> Source | None:
     """Find the source for an existing file or folder; None if the format is not supported.
 
     Raises:
-        SourceError: it is damaged at its beginning.
+        SourceError: it is damaged at its beginning, or of a kind that can't be read.
     """
     author = reading.author
     if path.suffix.lower() == ".car" or (path.is_dir() and posts_folder(path)):
         return BlueskyArchive(path, author, reading.i_am_the_author)
     return open_chats(path, reading) or (
-        _open_folder(path, reading) if path.is_dir() else _open_file(path, reading)
+        _open_folder(path, reading) if path.is_dir() else _open_by_extension(path, reading)
     )
 
 
-def _open_file(path: Path, reading: ReadOptions) -> Source | None:
-    author = reading.author
-    extension = path.suffix.lower()
-    if path.name.lower().endswith(TAR_ENDINGS) or (extension == ".zip" and _has_outbox(path)):
-        return MastodonArchive(path, author)
-    if extension in (".zip", ".js"):
-        return XArchive(path, author)
-    if extension == ".json":
-        return _open_json(path, reading)
-    if path.name.lower() == "tweets.csv":  # of an X archive from before 2019
-        author = author or grailbird_author(path.parent)
-    file = PostFile(path, reading.text_column, author, None, reading.i_am_the_author)
-    return file if extension in READERS else None
+def _open_by_extension(path: Path, reading: ReadOptions) -> Source | None:
+    if path.name.lower().endswith(TAR_ENDINGS):
+        return MastodonArchive(path, reading.author)
+    if path.suffix.lower() == ".zip":
+        return _open_zip(path, reading)
+    extension = format_of(path)
+    if extension == ".js":
+        return XArchive(path, reading.author)
+    if extension in READERS:
+        return _open_file(path, extension, reading)
+    if what := what_ends_in(path.suffix) or _what_it_begins_like(path):
+        raise SourceError(f"{path} is {what}.")
+    return None
 
 
 def _open_folder(path: Path, reading: ReadOptions) -> Source:
@@ -67,15 +78,68 @@ def _open_folder(path: Path, reading: ReadOptions) -> Source:
     return XArchive(path, reading.author)
 
 
-def _open_json(path: Path, reading: ReadOptions) -> Source:
-    kind = kind_of_json(path)
-    if kind == "mastodon":
-        return MastodonArchive(path, reading.author)
+def _open_file(path: Path | Member, extension: str, reading: ReadOptions) -> Source:
+    author = reading.author
+    kind = kind_of_json(path) if extension == ".json" else "posts"
     if kind == "telegram":
-        return TelegramExport(path, reading)
-    return PostFile(path, reading.text_column, reading.author, None, reading.i_am_the_author)
+        return _telegram(path, reading)
+    if isinstance(path, Member):
+        if kind == "mastodon" or open_chat_file(cast("Path", path), reading):
+            raise SourceError(f"{path} is an export of its own; unpack the zip and give that file.")
+    elif kind == "mastodon":
+        return MastodonArchive(path, author)
+    elif path.name.lower() == "tweets.csv":  # of an X archive from before 2019
+        author = author or grailbird_author(path.parent)
+    return PostFile(
+        path,
+        reading.text_column,
+        author,
+        i_am_the_author=reading.i_am_the_author,
+        listen=reading.listen,
+    )
 
 
-def _has_outbox(path: Path) -> bool:
-    with closing(open_archive(path)) as archive:
-        return any(OUTBOX.fullmatch(name) for name in archive.names())
+def _telegram(path: Path | Member, reading: ReadOptions) -> Source:
+    # It uses of a path only what files of a zip have as well; other chats use more.
+    return TelegramExport(cast("Path", path), reading)
+
+
+def _open_zip(path: Path, reading: ReadOptions) -> Source:
+    """Find what a zip holds: a known export, or one file with posts.
+
+    Raises:
+        SourceError: it holds neither.
+    """
+    with closing(SafeZip(path)) as archive:
+        names = archive.names()
+    if any(OUTBOX.fullmatch(name) for name in names):
+        return MastodonArchive(path, reading.author)
+    if has_tweets(names):
+        return XArchive(path, reading.author)
+    if chats := [name for name in names if _TELEGRAM.fullmatch(name)]:
+        return _telegram(Member(path, chats[0]), reading)
+    if what := next((what_ends_in(end) for part, end in _OFFICE if part in names), None):
+        raise SourceError(f"{path} is {what}.")
+    files = [name for name in names if not _HIDDEN.search(name)]
+    tables = [name for name in files if format_of(PurePosixPath(name)) in READERS]
+    if len(tables) == 1:
+        return _open_file(Member(path, tables[0]), format_of(PurePosixPath(tables[0])), reading)
+    if tables:
+        raise SourceError(
+            f"{path} holds {len(tables):,} files that may have posts "
+            f"({list_names(sorted(tables), _MAX_SHOWN)}); unpack it and give the one with posts."
+        )
+    if zips := [name for name in files if name.lower().endswith((".zip", *TAR_ENDINGS))]:
+        raise SourceError(
+            f"{path} holds another archive ({list_names(sorted(zips), _MAX_SHOWN)}); unpack it and "
+            "give that one."
+        )
+    return XArchive(path, reading.author)  # says what is missing
+
+
+def _what_it_begins_like(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            return what_it_is(stream.read(_HEAD))
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror or error}.") from error

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
+    from huggingtweets.sources._zip_member import Member
+
     Rows = Iterator[tuple[int, dict[str, object]]]
 
 _AROUND = frozenset(
@@ -45,19 +47,21 @@ _OF_OTHERS = frozenset(
 
 _TWEETS = ("tweets", ITEM)  # ntscraper puts threads beside them, as lists
 _MAX_DEPTH = 4
-_POSITIONS = 10**9  # more than the lines of any file, so that positions in pages are unique
+POSITIONS = 10**9
+"""More than the lines of any file, so that positions in pages are unique."""
+
 _TELEGRAM = frozenset({"personal_information", "chats", "left_chats"})
 MAX_LINE_CHARS = 1_000_000
 """More than a post's limit, because a line of JSON holds more than the text."""
 
 
-def text_lines(path: Path, max_chars: int) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path | Member, max_chars: int) -> Iterator[tuple[int, str]]:
     """Yield the lines of a text file with their numbers."""
     with closing(file_chunks(path)) as chunks:
         yield from lines(decode_utf8(chunks, str(path)), str(path), max_chars)
 
 
-def jsonl_rows(path: Path, text_column: str | None) -> Rows:
+def jsonl_rows(path: Path | Member, text_column: str | None) -> Rows:
     """Read one object, or one page of objects, per line."""
     checked = False
     for number, line in text_lines(path, MAX_LINE_CHARS):
@@ -71,7 +75,7 @@ def jsonl_rows(path: Path, text_column: str | None) -> Rows:
             yield position, _fields(row, text_column)
 
 
-def json_rows(path: Path, text_column: str | None) -> Rows:
+def json_rows(path: Path | Member, text_column: str | None) -> Rows:
     """Read the objects of the top-level list, or of the first list inside that holds posts."""
     chosen, users = _find_list_of_posts(path, text_column)
     for number, key_path, value in _values(path):
@@ -83,7 +87,7 @@ def json_rows(path: Path, text_column: str | None) -> Rows:
 
 
 def _find_list_of_posts(
-    path: Path, text_column: str | None
+    path: Path | Member, text_column: str | None
 ) -> tuple[set[tuple[str, ...]], dict[str, object]]:
     """Return the key path of the first list with an object that has a text, and the users.
 
@@ -123,12 +127,12 @@ def _has_text(row: dict[str, object], text_column: str | None) -> bool:
     return "text" in known_columns(tuple(row), text_column)
 
 
-def _check_columns(row: dict[str, object], text_column: str | None, path: Path) -> None:
+def _check_columns(row: dict[str, object], text_column: str | None, path: Path | Member) -> None:
     if not _has_text(row, text_column):
         find_columns(tuple(row), text_column, path)
 
 
-def _values(path: Path) -> Iterator[tuple[int, tuple[str, ...], object]]:
+def _values(path: Path | Member) -> Iterator[tuple[int, tuple[str, ...], object]]:
     with closing(file_chunks(path)) as chunks:
         tree = tree_values(decode_utf8(chunks, str(path)), str(path), _enter)
         for number, (key_path, value) in enumerate(tree, start=1):
@@ -151,7 +155,7 @@ def _rows_in(
 ) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield the objects of a value, which may be a page of them, each with its position."""
     for index, record in enumerate(_records(value, text_column, users or {})):
-        yield number + index * _POSITIONS, _as_row(record, where)
+        yield number + index * POSITIONS, _as_row(record, where)
 
 
 def _records(
@@ -203,7 +207,7 @@ def _fields(row: dict[str, object], text_column: str | None) -> dict[str, object
     return {"text": None} | {field: row[name] for field, name in columns.items()}
 
 
-def parse_json_line(line: str, number: int, path: Path) -> dict[str, object]:
+def parse_json_line(line: str, number: int, path: Path | Member) -> dict[str, object]:
     """Read one line of a file as an object.
 
     Raises:
@@ -212,7 +216,7 @@ def parse_json_line(line: str, number: int, path: Path) -> dict[str, object]:
     return _as_row(_json_value(line, number, path), f"Line {number} of {path}")
 
 
-def _json_value(line: str, number: int, path: Path) -> object:
+def _json_value(line: str, number: int, path: Path | Member) -> object:
     try:
         value: object = DECODER.decode(line)
     except json.JSONDecodeError as error:
@@ -234,7 +238,7 @@ def _as_row(row: object, where: str) -> dict[str, object]:
     return row
 
 
-def kind_of_json(path: Path) -> Literal["mastodon", "telegram", "posts"]:
+def kind_of_json(path: Path | Member) -> Literal["mastodon", "telegram", "posts"]:
     """Detect what a document holds from the names of its first fields, reading no further."""
     where = str(path)
     with closing(file_chunks(path)) as chunks:

@@ -1,4 +1,4 @@
-"""Read posts from ``.csv``, ``.json``, ``.jsonl``, ``.parquet`` and ``.txt`` (one post per line).
+"""Read posts from tables (:data:`READERS`) and from ``.txt`` (one post per line).
 
 Columns are found by the names that exports commonly use, ignoring case. Each reader yields rows
 with the same field names, and one function converts a row to a post.
@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
+from huggingtweets.events import Event, ignore
 from huggingtweets.sources._columns import find_columns
+from huggingtweets.sources._compressed import COMPRESSED, format_of
 from huggingtweets.sources._csv_rows import csv_rows
 from huggingtweets.sources._fields import (
     author_from_filename,
     hashed_id,
     parse_id,
     parse_name,
-    parse_time,
+    spoken_text,
+    titled,
 )
-from huggingtweets.sources._json_rows import json_rows, jsonl_rows, text_lines
+from huggingtweets.sources._json_rows import POSITIONS, json_rows, jsonl_rows, text_lines
 from huggingtweets.sources._latest_versions import LatestVersions
 from huggingtweets.sources._post_kind import (
     OF_OTHERS,
@@ -32,15 +36,21 @@ from huggingtweets.sources._post_kind import (
     reason_to_leave_out,
 )
 from huggingtweets.sources._row_text import row_text
+from huggingtweets.sources._row_times import RowTimes
 from huggingtweets.sources._text import MAX_POST_CHARS
+from huggingtweets.sources._zip_member import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
+
+    from huggingtweets.events import EventHandler
 
     _Rows = Iterator[tuple[int, dict[str, object]]]
 
 _BATCH_ROWS = 50_000
+_PLACES = {".json": "value", ".parquet": "row"}
+"""What the numbers of rows count, if not lines."""
+
 _TIME_RANGE = (-62_000_000_000_000, 253_400_000_000_000)  # ms: the years 5 to 9999
 
 
@@ -64,25 +74,27 @@ class PostFile:
     """A file of posts in one of the formats of :data:`READERS`, chosen by its extension.
 
     Attributes:
-        path: the file.
+        path: the file, or a file of a zip.
         text_column: the column with the posts, if it has an unusual name.
         author: the handle to use instead of the file's author column or name.
         group: the source that the file is a part of; then it may be without posts.
         i_am_the_author: read a file of an author who asks not to be read by programs.
         left_out: number of records left out at the last reading, by reason.
+        listen: receives a warning if dates can't be read.
     """
 
-    path: Path
+    path: Path | Member
     text_column: str | None = None
     author: str | None = None
     group: FileGroup | None = None
     i_am_the_author: bool = False
     left_out: Counter[str] = field(default_factory=Counter, compare=False)
+    listen: EventHandler = ignore
 
     @property
     def name(self) -> str:
-        """The group's name, or the format: csv, json, jsonl, parquet or txt."""
-        return self.group.name if self.group else self.path.suffix.lower().removeprefix(".")
+        """The group's name, or the format: csv, json, jsonl and so on."""
+        return self.group.name if self.group else format_of(self.path).removeprefix(".")
 
     def posts(self) -> Iterator[Post]:
         """Yield a post for every row that may be read, even if its text is empty."""
@@ -96,6 +108,7 @@ class PostFile:
 
     def _readable(self) -> Iterator[Post]:
         """Yield the posts, and count the records that are none to read."""
+        times = RowTimes(self._rows, str(self.path), self._place)
         versions = LatestVersions(self.left_out)
         owner = self._owner()
         for position, fields in self._rows():
@@ -108,28 +121,43 @@ class PostFile:
                 self.left_out[OF_OTHERS] += 1
             else:
                 name = owner.author if owner is not None and is_repost and by is None else None
-                post = self._post(position, fields, name)
+                post = self._post(position, fields, times, name)
                 if latest := versions.latest(post, fields):
                     yield latest
         yield from versions.rest()
+        for warning in times.warnings():
+            self.listen(Event(stage="curate", message=warning))
 
     def _rows(self) -> _Rows:
-        return READERS[self.path.suffix.lower()](self.path, self.text_column)
+        return READERS[format_of(self.path)](self.path, self.text_column)
 
-    def _post(self, position: int, fields: dict[str, object], author: str | None) -> Post:
-        group, text = self.group, row_text(fields, str(self.path))
-        default_author = group.author if group else author_from_filename(self.path)
+    @property
+    def _place(self) -> str:
+        return _PLACES.get(format_of(self.path), "line")
+
+    def _post(
+        self, position: int, fields: dict[str, object], times: RowTimes, author: str | None
+    ) -> Post:
+        group = self.group
+        # Rows of Parquet are numbered from 0, and those of a page have one position.
+        number = position % POSITIONS + (self._place == "row")
+        text = _text(fields, f"{self._place.capitalize()} {number:,} of {self.path}", self.path)
+        default_author = group.author if group else self._author_from_name()
         id_prefix = f"{group.number}-" if group else ""
         named = self.author or author or parse_name(fields.get("author"))
         return Post(
             author=named or default_author,
             id=parse_id(fields.get("id")) or id_prefix + hashed_id(position, text),
             text=text,
-            created_at=parse_time(fields.get("created_at")),
+            created_at=times.read(number, fields),
             kind=parse_kind(text, fields),
             lang=parse_name(fields.get("lang")),
             source=self.name,
         )
+
+    def _author_from_name(self) -> str:
+        stem = PurePosixPath(self.path.stem)  # `oda.csv` of oda.csv.gz
+        return author_from_filename(stem if stem.suffix.lower() in READERS else self.path)
 
     def _check_objection(self, fields: dict[str, object]) -> None:
         if self.i_am_the_author or not (objection := fields.get("objection")):
@@ -151,7 +179,7 @@ class PostFile:
             if "by" not in fields and "left_out" not in fields:
                 return None
             by = fields.get("by")
-            if by is not None and fields.get("kind") != "repost":
+            if isinstance(by, str | int) and fields.get("kind") != "repost":
                 counts[by] += 1
                 authors.setdefault(by, parse_name(fields.get("author")))
         top = counts.most_common(1)
@@ -168,13 +196,33 @@ class _Owner:
     author: str | None
 
 
-def _txt_rows(path: Path, _text_column: str | None) -> _Rows:
+def _text(fields: Mapping[str, object], row: str, path: Path | Member) -> str:
+    """Return the text of a row.
+
+    Raises:
+        SourceError: it is no text, or too long.
+    """
+    value = fields.get("text")
+    if isinstance(value, dict | list | bool):
+        kind = "an object" if isinstance(value, dict) else "a list"
+        kind = "true or false" if isinstance(value, bool) else kind
+        raise SourceError(
+            f"{row} has {kind} where the text should be; name the column with the posts with "
+            "`--text-column NAME`."
+        )
+    text = spoken_text(row_text(fields, str(path)))
+    return titled(fields["title"], text, str(path)) if "title" in fields else text
+
+
+def _txt_rows(path: Path | Member, _text_column: str | None) -> _Rows:
     for number, line in text_lines(path, MAX_POST_CHARS):
         if line.strip():
             yield number, {"text": line}
 
 
-def _parquet_rows(path: Path, text_column: str | None) -> _Rows:
+def _parquet_rows(path: Path | Member, text_column: str | None) -> _Rows:
+    if isinstance(path, Member) or path.suffix.lower() in COMPRESSED:
+        raise SourceError(f"{path} is a Parquet file; unpack it and give the file itself.")
     try:
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = table.collect_schema()
@@ -208,11 +256,13 @@ def _storable_time(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return pl.when(milliseconds.is_between(*_TIME_RANGE)).then(column)
 
 
-READERS: dict[str, Callable[[Path, str | None], _Rows]] = {
+READERS: dict[str, Callable[[Path | Member, str | None], _Rows]] = {
     ".csv": csv_rows,
     ".json": json_rows,
     ".jsonl": jsonl_rows,
     ".parquet": _parquet_rows,
     ".txt": _txt_rows,
+    ".tsv": csv_rows,
+    ".ndjson": jsonl_rows,
 }
 """The reader of each extension; yields the number and the fields of each row."""

@@ -17,6 +17,10 @@ Confirm = Callable[[str], bool]
 """Asks the user a question, such as whether to spend money; returns True for yes."""
 
 
+SEE_SPLIT = " (see `--split newest`)"
+"""Ends a warning about dates; only the command line has that option."""
+
+
 def decline(question: str) -> bool:
     """Answer no: the default if nobody can be asked."""
     del question

@@ -17,7 +17,8 @@ from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._text import CHUNK, list_names
+from huggingtweets.sources._compressed import CHUNK
+from huggingtweets.sources._text import list_names
 from huggingtweets.sources.safe_zip import MAX_MEMBER_BYTES, is_unsafe_name
 
 if TYPE_CHECKING:

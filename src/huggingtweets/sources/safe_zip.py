@@ -18,7 +18,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._text import CHUNK
+from huggingtweets.sources._compressed import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -42,7 +42,7 @@ from huggingtweets.sources._text import list_names
 from huggingtweets.sources._tweets_js import tweet_items
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # `data/` at the top level or in one folder, as when the unpacked folder was zipped again.
 _DATA = r"(?:(?:[^/\0-\x1f]+/)?data/)?"
@@ -185,6 +185,11 @@ class XArchive:
             lang=parse_name(tweet.get("lang")),
             source=self.name,
         )
+
+
+def has_tweets(names: Iterable[str]) -> bool:
+    """Return whether these are the files of an X archive."""
+    return any(pattern.fullmatch(name) for name in names for pattern in (_PART, _MONTH, _TABLE))
 
 
 def grailbird_author(folder: Path) -> str | None:

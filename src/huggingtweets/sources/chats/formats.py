@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from huggingtweets.errors import SourceError
 from huggingtweets.sources import meta
 from huggingtweets.sources._archive_reader import open_archive
+from huggingtweets.sources._compressed import format_of
 from huggingtweets.sources._json_reader import JsonReader
 from huggingtweets.sources._json_rows import MAX_LINE_CHARS
 from huggingtweets.sources._text import MAX_POST_CHARS, decode_utf8, file_chunks, lines
@@ -36,7 +37,7 @@ def open_chats(path: Path, reading: ReadOptions) -> Source | None:
     Raises:
         SourceError: it is damaged at its beginning.
     """
-    extension = path.suffix.lower()
+    extension = format_of(path)
     if path.is_dir():
         if any((path / name).exists() for name in _OTHERS):
             return None
@@ -44,6 +45,12 @@ def open_chats(path: Path, reading: ReadOptions) -> Source | None:
     if extension == ".zip":
         with closing(open_archive(path)) as archive:
             return _open_files(archive.names(), path, reading)
+    return open_chat_file(path, reading)
+
+
+def open_chat_file(path: Path, reading: ReadOptions) -> Source | None:
+    """Find the source for a single file, as :func:`open_chats` does."""
+    extension = format_of(path)
     by_content = {".txt": _open_text, ".json": _open_json, ".jsonl": _open_lines}
     open_one = by_content.get(".jsonl" if extension == ".ndjson" else extension)
     return open_one(path, reading) if open_one else None
