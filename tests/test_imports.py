@@ -34,6 +34,16 @@ def test_heavy_packages_are_imported_lazily(code: str) -> None:
     assert done.stdout.splitlines()[-1] == "loaded:"
 
 
+def test_a_model_loads_without_packages_that_it_does_not_need(tiny_base: Path) -> None:
+    code = (
+        f"import sys\nfrom huggingtweets.generation import bots\nbots.open_bot({str(tiny_base)!r})"
+    )
+    unneeded = ["scipy", "sklearn", "huggingtweets.pipeline", "huggingtweets.sources", "altair"]
+    asked = f"{code}\nprint('loaded:', *(n for n in {unneeded} if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
 @pytest.mark.parametrize("name", huggingtweets.__all__)
 def test_every_public_name_exists_with_a_docstring(name: str) -> None:
     value = getattr(huggingtweets, name)

@@ -83,3 +83,8 @@ EventHandler = Callable[[Event], None]
 def ignore(event: Event) -> None:
     """Ignore an event."""
     del event
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun for a message, such as ``1 epoch`` or ``2,400 posts``."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"

@@ -171,7 +171,7 @@ def resume(
         BotError: there is no such run, or it is finished.
         OptedOutError: an author asked not to be imitated.
     """
-    run = RunFolder(Path(path))
+    run = RunFolder(run_folder.named(Path(path)))
     record = run.record()
     opt_out.check_run(record)
     if record.state == "done" and not record.forgotten:

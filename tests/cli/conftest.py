@@ -39,7 +39,8 @@ def cli(
 def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An empty home, no developer variables, one thread so that tests can run in parallel."""
     home = tmp_path_factory.mktemp("home")
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "1"}
+    code = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "1", **code}
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.program import as_the_demo, contents
+from tests.cli.program import PROGRAM, as_the_demo, contents
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
@@ -321,3 +322,42 @@ def test_damaged_demo_is_refused(cli: CommandLine, finished: Path, content: byte
     finished.rename("runs/demo")
     Path("runs/demo/run.json").write_bytes(content)
     assert cli("demo").refused("runs/demo")
+
+
+def test_a_run_is_found_by_its_name(cli: CommandLine, finished: Path) -> None:
+    assert cli("show", "me").code == 0
+    assert cli("generate", "me", "-n", "1").code == 0
+    assert cli("share", "me", "--post", "Hello").code == 0
+    assert cli("show", "mee").refused("Did you mean runs/me?")
+    assert cli("generate", "ME2").refused("Did you mean runs/me?")
+    assert cli("show", "runs/mee").refused("Did you mean runs/me?")
+    assert cli("show", "something-else").refused("huggingtweets runs lists yours.")
+    finished.rename("me")  # a folder of that name comes first
+    assert cli("show", "me").code == 0
+
+
+def test_share_begins_with_the_prompt(cli: CommandLine, finished: Path) -> None:
+    shared = cli("share", finished, "--prompt", "The old cat", "--json")
+    assert json.loads(shared.out)["post"].startswith("The old cat")
+
+
+def test_nobody_reads_to_the_end(finished: Path, plain_environment: dict[str, str]) -> None:
+    for command in (
+        "--help",
+        "runs",
+        f"show {finished}",
+        f"show {finished} --json",
+        f"generate {finished} -n 300",
+        f"share {finished} --post Hello",
+    ):
+        with subprocess.Popen(
+            [*PROGRAM, *command.split()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=plain_environment,
+        ) as process:
+            assert process.stdout
+            assert process.stderr
+            process.stdout.close()
+            assert process.wait(60) == 0, command
+            assert process.stderr.read() == b"", command

@@ -4,6 +4,7 @@ No heavy package is imported here, so ``--help`` and ``runs`` are fast.
 """
 
 import io
+import select
 import sys
 from contextlib import suppress
 from typing import Annotated
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from huggingtweets.cli.commands import Group
-from huggingtweets.cli.console import escape_control_chars
+from huggingtweets.cli.console import escape_control_chars, stop_printing
 from huggingtweets.errors import HuggingTweetsError, Interrupted
 
 app = typer.Typer(
@@ -60,10 +61,25 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # posts may contain what the terminal can't show
     try:
         app(prog_name="huggingtweets")
+    except SystemExit as stop:
+        if stop.code == 1 and _nobody_reads():  # typer and click end so
+            stop_printing()
+            sys.exit(0)
+        raise
     except (HuggingTweetsError, OSError) as error:
         if _debug:
             raise
         sys.exit(_print_error(error))
+
+
+def _nobody_reads() -> bool:
+    """Whether the output is a pipe whose reader has ended, as after ``| head``."""
+    try:
+        poll = select.poll()  # Windows has none
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def _print_error(error: HuggingTweetsError | OSError) -> int:

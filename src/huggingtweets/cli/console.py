@@ -32,6 +32,22 @@ _WIDTH_FOR_SPEED = 56  # columns under which tokens/s is left out
 _WIDTH_FOR_BAR = 72  # columns under which the bar is left out
 
 
+def stop_printing() -> None:
+    """Print nothing more: nobody reads it, as after ``| head``. The command finishes its work."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, sys.stdout.fileno())
+    os.close(sink)
+
+
+def _on_broken_pipe(console: Console) -> None:
+    """Replace rich's handler, which exits with 1 in the middle of the work."""
+    console.quiet = True
+    stop_printing()
+
+
+Console.on_broken_pipe = _on_broken_pipe  # type: ignore[method-assign, assignment]  # help, too
+
+
 class ConsoleOutput:
     """Writes messages for users.
 
@@ -77,6 +93,8 @@ class ConsoleOutput:
                 lines = Text("\n   ").join(text.split("\n", allow_blank=True))
                 self.console.print(Text(" • ") + lines, soft_wrap=True)
             shown.append(post)
+            if self.console.quiet:
+                break  # nobody reads further posts
         return shown
 
     def print_left_out(self, event: Event) -> None:
@@ -254,7 +272,10 @@ def escape_control_chars(text: str) -> str:
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print a JSON document on stdout, in ASCII for terminals with another encoding."""
     # unlike write, print does nothing if stdout is closed
-    print(json.dumps(value, indent=2), flush=True)
+    try:
+        print(json.dumps(value, indent=2), flush=True)
+    except BrokenPipeError:
+        stop_printing()
 
 
 def command(text: str) -> str:

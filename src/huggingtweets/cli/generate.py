@@ -9,6 +9,7 @@ import typer
 from huggingtweets.cli import options
 from huggingtweets.cli.console import ConsoleOutput, print_json
 from huggingtweets.errors import InputError, InsufficientTextError
+from huggingtweets.events import counted
 from huggingtweets.nn import language_model
 
 if TYPE_CHECKING:
@@ -109,9 +110,10 @@ def generate(
         posts += list(new_posts) if as_json else screen.posts(new_posts)
     if writer.index is None:
         screen.say("(the training posts are missing, so copies can't be detected)", "dim")
-    if len(posts) < n * len(prompts):
+    if len(posts) < n * len(prompts) and not screen.console.quiet:
+        wanted = counted(n * len(prompts), "post")
         screen.say(
-            f"Only {len(posts)} of {n * len(prompts)} posts: the others were copies of real posts, "
+            f"Only {len(posts)} of {wanted}: the others were copies of real posts, "
             "loops or empty. Try another prompt or --allow-copies.",
             "yellow",
         )
@@ -124,9 +126,12 @@ def generate(
 
 def _say_replaced(screen: ConsoleOutput, writer: "Writer") -> None:
     if writer.rejected:
-        screen.say(f"(replaced {writer.rejected} copies of real posts)", "dim")
+        copies = "1 copy of a real post"
+        if writer.rejected > 1:
+            copies = f"{writer.rejected:,} copies of real posts"
+        screen.say(f"(replaced {copies})", "dim")
     if writer.loops:
-        screen.say(f"(replaced {writer.loops} loops)", "dim")
+        screen.say(f"(replaced {counted(writer.loops, 'loop')})", "dim")
 
 
 def _warn(screen: ConsoleOutput, bot: "Bot") -> None:
@@ -139,13 +144,13 @@ def _examples(
     source: str | None, most: int, text_column: str | None, confirm: "Confirm"
 ) -> "pl.DataFrame | None":
     """Read and curate the posts of ``--few-shot``; None without it."""
-    from huggingtweets import pipeline
-    from huggingtweets.sources import ReadOptions
-
     if source is None:
         if text_column is not None:
             raise InputError("--text-column applies to --few-shot SOURCE. Give both.")
         return None
+    from huggingtweets import pipeline
+    from huggingtweets.sources import ReadOptions
+
     if most < 1:
         raise InputError(f"--few-shot-posts must be at least 1, not {most}.")
     kept = pipeline.curate(source, reading=ReadOptions(text_column, confirm=confirm)).kept

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 _MAX_PICK = 1000
 
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        "-p",
+        help='Text that the post begins with. Default: "My dream is".',
+        show_default=False,
+    ),
+]
 Post = Annotated[
     str | None,
     typer.Option(
@@ -39,15 +48,7 @@ def register(app: typer.Typer) -> None:
 def picture(
     bot: options.Bot,
     *,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            "--prompt",
-            "-p",
-            help='Text that the post begins with. Default: "My dream is".',
-            show_default=False,
-        ),
-    ] = None,
+    prompt: Prompt = None,
     post: Post = None,
     pick: Pick = None,
     avatar: Annotated[

@@ -83,9 +83,10 @@ def delete(
 ) -> None:
     """Delete a bot with its posts, reports, tracked copies, and downloads no other run uses."""
     from huggingtweets import deletion
-    from huggingtweets.storage.run_folder import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, named
 
     screen = ConsoleOutput(quiet=as_json)
+    runs = [named(path) for path in runs]
     for path in runs:
         if not ((path / "run.json").is_file() or (path / "sweep.json").is_file()):
             raise InputError(f"{path} is not a run or sweep folder. Nothing was deleted.")

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import ConsoleOutput, command, escape_control_chars, print_json
+from huggingtweets.cli.console import (
+    ConsoleOutput,
+    command,
+    escape_control_chars,
+    print_json,
+)
 from huggingtweets.errors import BotError
+from huggingtweets.events import counted
 
 if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
@@ -65,9 +71,9 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show one run: where it came from, how it was made, how it came out."""
-    from huggingtweets.storage.run_folder import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, named
 
-    folder = RunFolder(run)
+    folder = RunFolder(named(run))
     record = folder.record()
     if as_json:
         print_json(asdict(record) | {"state": folder.display_state()})
@@ -94,7 +100,7 @@ def _show(folder: "RunFolder", record: "RunRecord") -> None:
     screen.say(f"sources: {', '.join(record.config['sources'])}")
     screen.say(
         f"base {record.config['base']}, recipe {recipe['name']}: at most "
-        f"{recipe['epochs']} epochs, learning rate {recipe['learning_rate']}, "
+        f"{counted(recipe['epochs'], 'epoch')}, learning rate {recipe['learning_rate']}, "
         f"seed {record.config['seed']}"
     )
     built_in = bases.BUILT_IN.get(record.config["base"])

@@ -7,7 +7,7 @@ import typer
 
 from huggingtweets.cli import options
 from huggingtweets.cli.console import ConsoleOutput, print_json
-from huggingtweets.cli.picture import Pick, Post, chosen_post
+from huggingtweets.cli.picture import Pick, Post, Prompt, chosen_post
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 def share(
     bot: options.Bot,
     *,
+    prompt: Prompt = None,
     pick: Pick = None,
     post: Post = None,
     instance: Annotated[
@@ -41,7 +42,7 @@ def share(
     run.check_up_to_date()
     sharing = publish.Sharing(instance, link)
     screen = ConsoleOutput(quiet=as_json)
-    text, _ = chosen_post(run, screen, None, post, pick)
+    text, _ = chosen_post(run, screen, prompt, post, pick)
     drafts = publish.drafts(text, run.record().authors, sharing)
     if as_json:
         print_json({"post": text, "drafts": [asdict(draft) for draft in drafts]})

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from huggingtweets.cli import options, sweep_report
 from huggingtweets.cli.console import ConsoleOutput, command, print_json
 from huggingtweets.errors import InputError, Interrupted
+from huggingtweets.events import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,7 +224,8 @@ class _ProgressDisplay:
 
 def _numbers(step: "SweepProgress") -> str:
     total = f" of {step.wanted}" if step.wanted is not None else ""
-    parts = [f"{step.over}{total} trials", f"{step.authors} trainings"]
+    trials = "trial" if (step.wanted or step.over) == 1 else "trials"
+    parts = [f"{step.over}{total} {trials}", counted(step.authors, "training")]
     if step.best is not None:
         parts.append(f"best {step.best:.4f}")
     if step.seconds_left is not None:

@@ -31,11 +31,11 @@ def track(
     no_raw_artifacts: options.NoRawArtifacts = False,
 ) -> None:
     """Log a run to trackio or W&B, during training or afterwards."""
-    from huggingtweets.storage.run_folder import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, named
     from huggingtweets.track import send
 
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
-    folder = RunFolder(run)
+    folder = RunFolder(named(run))
     line = send(folder, to, _run_ended(folder), raw=raw)
     ConsoleOutput().say(line or f"{run} is in trackio. View it with: {command('dashboard')}")
 

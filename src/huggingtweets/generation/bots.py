@@ -13,6 +13,7 @@ from huggingtweets.generation.sampling import GeneratedPost, Sampling
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.nn.model_folder import UnusableModelError
 from huggingtweets.privacy import opt_out
+from huggingtweets.storage import run_folder
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
         bot = with_copy_index(load_from_run(run).to(machine), run)
     if precision in ("bf16", "fp32"):
         return bot
+    if precision is None and machine.precision == "bf16":
+        return bot  # int8 is checked against fp32, and would cost two seconds at each start
     from huggingtweets.nn import int8
 
     if precision is None:
@@ -150,7 +153,7 @@ def find_run_folder(spec: str | Path) -> RunFolder:
     if run is None:
         raise BotError(
             f"{spec} is not a run folder, which this command needs: the folder in which a bot was "
-            "trained. huggingtweets runs lists yours."
+            f"trained. {run_folder.suggestion(spec)}"
         )
     opt_out.check_run(run.record())
     return run
@@ -158,7 +161,7 @@ def find_run_folder(spec: str | Path) -> RunFolder:
 
 def _find_run(spec: str | Path) -> RunFolder | None:
     """Return the run of a run folder or of its ``bot/``, or None."""
-    path = Path(spec)
+    path = run_folder.named(Path(spec))
     candidates = [path, path.parent] if path.name == "bot" else [path]
     return next((RunFolder(p) for p in candidates if RunFolder(p).record_file.is_file()), None)
 
@@ -177,5 +180,5 @@ def _load(spec: str | Path) -> LanguageModel:
             ) from error
         raise BotError(
             f"There is no bot {str(spec)!r} here, and none could be loaded from the Hugging Face "
-            "Hub. huggingtweets runs lists your bots."
+            f"Hub. {run_folder.suggestion(spec)}"
         ) from error

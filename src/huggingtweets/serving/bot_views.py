@@ -14,6 +14,7 @@ from huggingtweets import evaluation, publish
 from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation.report import LossPoint
+from huggingtweets.events import counted
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.privacy import opt_out
 from huggingtweets.publish.files import parts_of
@@ -142,12 +143,20 @@ def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...
         ("Posts read", f"{record.counts.get('downloaded', 0):,}"),
         ("Posts kept", f"{record.counts.get('kept', 0):,}"),
         ("Base", _base(record)),
-        ("Recipe", f"{recipe.get('name', '')}, {recipe.get('epochs', '?')} epochs at most"),
-        ("Trained", f"{result['steps']:,} steps, {result['tokens']:,} tokens" if result else ""),
+        (
+            "Recipe",
+            f"{recipe.get('name', '')}, {counted(recipe.get('epochs', 0), 'epoch')} at most",
+        ),
+        ("Trained", _trained(result) if result else ""),
         ("Seed", str(config.get("seed", ""))),
         ("Made with", f"huggingtweets {record.versions.get('huggingtweets', '')}".strip()),
     ]
     return tuple((label, value) for label, value in steps if value)
+
+
+def _trained(result: dict[str, Any]) -> str:
+    steps, tokens = result.get("steps", 0), result.get("tokens", 0)
+    return f"{counted(steps, 'step')}, {counted(tokens, 'token')}"
 
 
 def favourites(run: RunFolder) -> list[str]:

@@ -21,6 +21,7 @@ bad input leaves nothing behind.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import os
@@ -28,6 +29,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from huggingtweets.errors import BotError, StorageError
@@ -35,7 +37,6 @@ from huggingtweets.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import polars as pl
 
@@ -271,7 +272,9 @@ class RunFolder:
                 )
             return _checked_record(values)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise BotError(f"{self.path} is not a run folder: it has no run.json.") from error
+            raise BotError(
+                f"{self.path} is not a run folder: it has no run.json. {suggestion(self.path)}"
+            ) from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200].rstrip(".")
             raise BotError(
@@ -427,6 +430,29 @@ def list_runs(out: Path) -> list[RunFolder]:
         return []
     runs = [RunFolder(p) for p in out.iterdir() if (p / "run.json").is_file() and p.name[0] != "."]
     return sorted(runs, key=lambda run: (run.record_file.stat().st_mtime, run.path.name))
+
+
+def named(spec: Path, out: Path = Path("runs")) -> Path:
+    """Return the run folder that a user means: ``demo`` is ``runs/demo`` unless it is there itself.
+
+    Args:
+        spec: a path, or the name of a run.
+        out: folder that holds the runs.
+    """
+    is_name = len(spec.parts) == 1 and spec.name not in ("", ".", "..")
+    return out / spec if is_name and not spec.exists() and (out / spec).is_dir() else spec
+
+
+def suggestion(spec: str | Path) -> str:
+    """Return a sentence that names the runs most like a name that doesn't exist, or lists them."""
+    out = Path(spec).parent if len(Path(spec).parts) > 1 else Path("runs")
+    names = [run.path.name for run in list_runs(out)]
+    wanted = Path(spec).name.casefold()
+    close = difflib.get_close_matches(wanted, [name.casefold() for name in names], 2, 0.6)
+    alike = [name for name in names if name.casefold() in close]
+    if not alike:
+        return "huggingtweets runs lists yours."
+    return f"Did you mean {' or '.join(str(out / name) for name in alike)}?"
 
 
 def check_space(out: Path, parameters: int) -> None:
