@@ -15,7 +15,9 @@ from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
 from huggingtweets.cli.console import ConsoleOutput, escape_control_chars
+from huggingtweets.cli.train import show_outcome
 from huggingtweets.generation.sampling import GeneratedPost
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
@@ -361,3 +363,23 @@ def test_nobody_reads_to_the_end(finished: Path, plain_environment: dict[str, st
             process.stdout.close()
             assert process.wait(60) == 0, command
             assert process.stderr.read() == b"", command
+
+
+def test_training_ends_with_posts_and_the_paths_of_report_and_picture(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(finished)
+    kept = run.table("kept").filter(split="train")["text"].to_list()
+    new = ["The moon has a new teapot", "Nobody painted my umbrella", "We fly to the kite shop"]
+    loop = "again and again and again and again and again and again"
+    run.generations_file.write_text(json.dumps([kept[0], loop, " ", *new, "A fourth one"]))
+    show_outcome(ConsoleOutput(), run)
+    shown = capsys.readouterr().out
+    assert "".join(f" • {post}\n" for post in new) in shown
+    assert kept[0] not in shown
+    assert "A fourth" not in shown
+    for path in (run.report_page, run.picture, run.bot):
+        assert str(path) in shown
+    run.generations_file.unlink()
+    show_outcome(ConsoleOutput(), run)
+    assert "for example" not in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -294,7 +295,14 @@ def confirm_interrupt(screen: ConsoleOutput) -> "Interrupt":
 def show_outcome(screen: ConsoleOutput, run: "RunFolder") -> None:
     """Show the likeness report, where the bot is and the next commands."""
     show_likeness(screen, run)
+    if posts := _example_posts(run):
+        screen.heading("It writes, for example")
+        for post in posts:
+            screen.say(f" • {post}")
     screen.heading(f"The bot is in {run.bot}")
+    screen.say(f"report with plots: {run.report_page}")
+    if run.picture.is_file():
+        screen.say(f"picture of a post: {run.picture}")
     screen.commands(
         [
             command(f'generate {run.path} --prompt "My dream is"'),
@@ -302,6 +310,20 @@ def show_outcome(screen: ConsoleOutput, run: "RunFolder") -> None:
             command(f"evaluate {run.path}"),
         ]
     )
+
+
+def _example_posts(run: "RunFolder", most: int = 3) -> list[str]:
+    """Return the first posts of the report that are no copies and no loops."""
+    from huggingtweets.generation.copy_index import CopyIndex, is_loop
+    from huggingtweets.storage import files
+
+    try:
+        generated = [str(post) for post in files.read_json(run.generations_file)]
+    except (OSError, ValueError, TypeError):
+        return []
+    index = CopyIndex(run.table("kept").filter(split="train")["text"])
+    fresh = (post for post in generated if not (index.is_copy(post) or is_loop(post)))
+    return list(islice(filter(str.strip, fresh), most))
 
 
 def show_likeness(screen: ConsoleOutput, run: "RunFolder") -> None:
