@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
@@ -183,15 +184,23 @@ def _inside(value: dict[str, object], text_column: str | None) -> object:
     """Return what a page or a wrapper holds; None for a record."""
     if text_column is None and is_network_record(value):
         return None
-    pages = [items for name in _PAGES if isinstance(items := value.get(name), list)]
-    if found := next((items for items in pages if items and isinstance(items[0], dict)), None):
+    pages, wrappers, text_name = _around(tuple(value), text_column)
+    lists = [items for name in pages if isinstance(items := value[name], list)]
+    if found := next((items for items in lists if items and isinstance(items[0], dict)), None):
         return found
-    text = value.get(known_columns(tuple(value), text_column).get("text", ""))
+    text = value.get(text_name)
     if text is not None and not isinstance(text, dict):
         return None
-    if pages and not pages[0]:
+    if lists and not lists[0]:
         return []  # a page without posts
-    return next((value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)), None)
+    return next((value[name] for name in wrappers if isinstance(value[name], dict)), None)
+
+
+@lru_cache(maxsize=256)
+def _around(names: tuple[str, ...], text_column: str | None) -> tuple[list[str], list[str], str]:
+    """Return which names may be of a page or a wrapper, and the name of the text, or ""."""
+    pages, wrappers = ([name for name in known if name in names] for known in (_PAGES, _WRAPPERS))
+    return pages, wrappers, known_columns(names, text_column).get("text", "")
 
 
 def _users(includes: object) -> dict[str, object]:

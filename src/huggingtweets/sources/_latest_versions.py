@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 _NAMES = ("edit_info", "edit_control", "edit_history", "edit_history_tweet_ids")
 _FIELDS = (*_NAMES, *(name.replace("_", "") for name in _NAMES))
-_IDS = ("editTweetIds", "edit_tweet_ids")
-_INSIDE = ("initial", "edit", "editControlInitial", "edit_control_initial")
+_INSIDE = (
+    *("editTweetIds", "edit_tweet_ids"),
+    *("initial", "edit", "editControlInitial", "edit_control_initial"),
+)
 _MAX_DEPTH = 3
 _ID = re.compile(r"\d{5,20}")
 
@@ -62,7 +64,7 @@ class LatestVersions:
 
 
 def _version_ids(fields: Mapping[str, object]) -> list[str]:
-    """Return the ids of all versions, the oldest first."""
+    """Return the ids of all versions, the oldest first; none if there is only one."""
     for name in _FIELDS:
         if (value := fields.get(name)) and (ids := _ids_in(value)):
             return sorted(ids, key=_number)
@@ -70,14 +72,16 @@ def _version_ids(fields: Mapping[str, object]) -> list[str]:
 
 
 def _ids_in(value: object, depth: int = 0) -> list[str]:
-    if isinstance(value, list | tuple):
-        return [str(item) for item in value if _ID.fullmatch(str(item))]
-    if isinstance(value, str):  # a list in a CSV
-        return _ID.findall(value) if value.strip().startswith(("[", "{")) else []
-    if not isinstance(value, dict) or depth > _MAX_DEPTH:
-        return []
-    inside = (value.get(name) for name in (*_IDS, *_INSIDE))
-    return next((ids for item in inside if (ids := _ids_in(item, depth + 1))), [])
+    if isinstance(value, dict):
+        for name in _INSIDE if depth < _MAX_DEPTH else ():
+            if (inner := value.get(name)) and (ids := _ids_in(inner, depth + 1)):
+                return ids
+    elif isinstance(value, list):
+        if len(value) > 1:  # most posts have one version
+            return [str(item) for item in value if _ID.fullmatch(str(item))]
+    elif isinstance(value, str) and value.strip().startswith(("[", "{")):  # a list in a CSV
+        return _ID.findall(value)
+    return []
 
 
 def _number(text: str) -> int:

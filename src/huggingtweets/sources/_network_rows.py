@@ -18,6 +18,7 @@ web client as browser extensions save them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from huggingtweets.sources._activity import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     Record = dict[str, object]
     Row = dict[str, object]
+    _Shape = tuple[Callable[[Record], bool], Callable[[Record], Row]]
 
 _WHERE = "a post of the file"
 _BLUESKY = "app.bsky."
@@ -63,7 +65,16 @@ def is_network_record(record: Record) -> bool:
 
 
 def _converter(record: Record) -> Callable[[Record], Row] | None:
-    return next((convert for is_shape, convert in _SHAPES if is_shape(record)), None)
+    for is_shape, convert in _shapes(tuple(record)):
+        if is_shape(record):
+            return convert
+    return None
+
+
+@lru_cache(maxsize=256)
+def _shapes(names: tuple[str, ...]) -> list[_Shape]:
+    """Return the shapes that a record with these fields may have: none for most tables."""
+    return [(is_shape, convert) for any_of, is_shape, convert in _SHAPES if any_of & set(names)]
 
 
 def _left_out(reason: str) -> Row:
@@ -229,10 +240,11 @@ def _web_tweet_row(tweet: Record) -> Row:
     }
 
 
-_SHAPES: tuple[tuple[Callable[[Record], bool], Callable[[Record], Row]], ...] = (
-    (_is_bluesky, _bluesky_row),
-    (is_activity, _activity_row),
-    (_is_status, _status_row),
-    (_is_note, _note_row),
-    (_is_web_tweet, _web_tweet_row),
+_SHAPES: tuple[tuple[frozenset[str], Callable[[Record], bool], Callable[[Record], Row]], ...] = (
+    (frozenset({"post", "uri", "$type"}), _is_bluesky, _bluesky_row),
+    (frozenset({"actor", "object", "attributedTo", "to"}), is_activity, _activity_row),
+    (_ONLY_STATUS | {"account"}, _is_status, _status_row),
+    (_MISSKEY, _is_note, _note_row),
+    (frozenset({"legacy"}), _is_web_tweet, _web_tweet_row),
 )
+"""Names of fields of which a record of the shape has one, its test and its conversion."""

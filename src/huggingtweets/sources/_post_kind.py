@@ -214,11 +214,8 @@ _PROTECTED = ("protected", "isProtected", "is_protected", "private", "isPrivate"
 
 
 def _reason(key: str, value: object) -> str | None:
-    if value is None:
-        return None
-    return next(
-        (reason for names, holds, reason in _REASON_RULES if key in names and holds(value)), None
-    )
+    rule = _REASON_RULE.get(key)
+    return rule[1] if rule and value is not None and rule[0](value) else None
 
 
 def in_brackets(left_out: Mapping[str, int]) -> str:
@@ -279,7 +276,8 @@ def _kind_of_field(key: str, value: object, *, has_text: bool) -> Kind | None:
         return _named_kind(value)
     if key in _RENOTE and is_object(value):
         return "quote" if has_text else "repost"
-    return next((kind for names, holds, kind in _RULES if key in names and holds(value)), None)
+    rule = _KIND_RULE.get(key)
+    return rule[1] if rule and rule[0](value) else None
 
 
 def _named_kind(value: object) -> Kind | None:
@@ -339,6 +337,8 @@ _RULES: tuple[tuple[frozenset[str], Callable[[object], bool], Kind], ...] = (
 )
 """Names of fields, what their value must be, and the kind that it tells."""
 
+_KIND_RULE = {name: (holds, kind) for names, holds, kind in _RULES for name in names}
+
 _REASON_RULES: tuple[tuple[frozenset[str], Callable[[object], bool], str], ...] = (
     (_PUBLIC_FLAGS, is_no, NOT_PUBLIC),
     (_PRIVATE_FLAGS, is_yes, NOT_PUBLIC),
@@ -350,3 +350,5 @@ _REASON_RULES: tuple[tuple[frozenset[str], Callable[[object], bool], str], ...] 
     (frozenset({"deletedat"}), is_object, DELETED),
 )
 """Names of fields, what their value must be, and why the record is then left out."""
+
+_REASON_RULE = {name: (holds, why) for names, holds, why in _REASON_RULES for name in names}
