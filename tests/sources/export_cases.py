@@ -279,7 +279,7 @@ EXPORT_CASES = [
     Case("twarc2", write_file("p.jsonl", _twarc2), "p.jsonl"),
     Case("x web client", write_file("p.json", _list(_web_tweet)), "p.json", streams=False),
     Case("snscrape", write_file("p.jsonl", _lines(_snscrape)), "p.jsonl", streams=False),
-    Case("apify", write_file("p.json", _list(_apify)), "p.json", times=False, streams=False),
+    Case("apify", write_file("p.json", _list(_apify)), "p.json", streams=False),
     Case("twint", write_file("p.csv", _twint), "p.csv", escapes=False, streams=False),
     Case(
         "ntscraper",
