@@ -192,8 +192,9 @@ def test_signal_by_signal_cli(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in (received, receipt, own, rpc)))
     posts, left_out = _read(path)
     assert posts["text"].to_list() == ["thanks @user"]  # the same message twice
+    assert posts["author"].to_list() == ["Ada L"]  # not the number, which the card would show
     assert left_out == {"of other people": 1, "system lines": 1}
-    assert _texts(path, speaker="Bob Miller") == ["hello Ada"]
+    assert _texts(path, speaker="Bob Miller") == ["hello @user"]
 
 
 def test_imessage(tmp_path: Path) -> None:

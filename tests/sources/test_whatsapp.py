@@ -157,13 +157,15 @@ def test_media_left_out_in_the_main_languages(tmp_path: Path, omitted: str) -> N
     assert sum(left_out.values()) == 1
 
 
-def test_the_zip_of_either_phone_is_read(tmp_path: Path) -> None:
+def test_the_zip_of_either_phone_and_its_folder_are_read(tmp_path: Path) -> None:
     for name, text in (("_chat.txt", IOS), ("WhatsApp-Chat mit Club.txt", ANDROID)):
         path = tmp_path / "WhatsApp Chat - Club.zip"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(name, text)
             archive.writestr("IMG-20210101-WA0001.jpg", b"\xff\xd8")
         assert _read(path, speaker="Ada")[0]["text"][0] == "Happy new year"
+    _write(tmp_path, IOS)  # and the unpacked folder
+    assert _read(tmp_path, speaker="Ada")[0]["text"][0] == "Happy new year"
 
 
 def test_who_wrote_is_listed_if_nobody_was_chosen(tmp_path: Path) -> None:

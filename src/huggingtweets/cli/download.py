@@ -54,6 +54,8 @@ def download(
     full: Annotated[
         bool, typer.Option("--full", help="Read the whole Bluesky repository, without reposts.")
     ] = False,
+    speaker: options.Speaker = None,
+    join: options.Join = False,
     i_am_the_author: options.IAmTheAuthor = False,
     forget: options.Forget = None,
     yes: options.Yes = False,
@@ -85,6 +87,8 @@ def download(
         listen=progress,
         confirm=partial(progress.confirm, yes=yes),
         forget=options.post_ids(forget),
+        speaker=speaker,
+        join=join,
     )
     try:
         table, stored = _read(source, reading)

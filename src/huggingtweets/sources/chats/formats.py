@@ -41,6 +41,8 @@ def open_chats(path: Path, reading: ReadOptions) -> Source | None:
     if path.is_dir():
         if any((path / name).exists() for name in _OTHERS):
             return None
+        if texts := [text for text in sorted(path.glob("*.txt")) if is_chat_name(text.name)]:
+            return _open_text(texts[0], reading)
         return _open_files(open_folder(path).names(), path, reading)
     if extension == ".zip":
         with closing(open_archive(path)) as archive:

@@ -89,7 +89,8 @@ class SignalCliExport(ChatExport):
         message = sent or as_dict(envelope.get("dataMessage"))
         edited = as_dict(message.get("editMessage")) or as_dict(envelope.get("editMessage"))
         if sent:
-            person = Person(account, account, (_OWN,), is_owner=True)
+            name = parse_name(envelope.get("sourceName")) or _OWN  # no number: cards show names
+            person = Person(account, name, (_OWN,), is_owner=True)
         else:
             name = _first_name(envelope, "sourceName", "sourceNumber", "source", "sourceUuid")
             known = _first_name(envelope, "sourceUuid", "sourceNumber", "source", "sourceName")
