@@ -15,10 +15,12 @@ from huggingtweets.sources._text import list_names
 from huggingtweets.sources._zip_member import Member
 from huggingtweets.sources.bluesky_archive import BlueskyArchive, posts_folder
 from huggingtweets.sources.chats.formats import open_chat_file, open_chats
+from huggingtweets.sources.feeds import FEEDS, Feed
 from huggingtweets.sources.files import READERS, PostFile
 from huggingtweets.sources.mastodon_archive import OUTBOX, MastodonArchive
 from huggingtweets.sources.safe_tar import TAR_ENDINGS
 from huggingtweets.sources.safe_zip import SafeZip
+from huggingtweets.sources.table_exports import files_below, open_tables
 from huggingtweets.sources.telegram import TelegramExport
 from huggingtweets.sources.x_archive import XArchive, grailbird_author, has_tweets
 
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 SUPPORTED = (
     "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
     "outbox.json), a Bluesky repository (.car), an export of Instagram, Threads, Facebook, "
-    f"WhatsApp, Telegram, Discord, Slack, Signal or iMessage, {', '.join(READERS)}, or "
+    f"WhatsApp, Telegram, Discord, Slack, Signal, iMessage, Reddit, LinkedIn or YouTube, a feed or "
+    f"WordPress export (.xml), {', '.join(READERS)}, or "
     "hf:OWNER/NAME for a dataset on the Hugging Face Hub"
 )
 """Supported formats, for error messages."""
@@ -63,6 +66,8 @@ def _open_by_extension(path: Path, reading: ReadOptions) -> Source | None:
     extension = format_of(path)
     if extension == ".js":
         return XArchive(path, reading.author)
+    if extension in FEEDS:
+        return Feed(path, reading.author, reading.listen)
     if extension in READERS:
         return _open_file(path, extension, reading)
     if what := what_ends_in(path.suffix) or _what_it_begins_like(path):
@@ -75,7 +80,7 @@ def _open_folder(path: Path, reading: ReadOptions) -> Source:
         return MastodonArchive(path, reading.author)
     if (path / "result.json").is_file():
         return TelegramExport(path / "result.json", reading)
-    return XArchive(path, reading.author)
+    return open_tables(path, files_below(path), reading) or XArchive(path, reading.author)
 
 
 def _open_file(path: Path | Member, extension: str, reading: ReadOptions) -> Source:
@@ -97,6 +102,13 @@ def _open_file(path: Path | Member, extension: str, reading: ReadOptions) -> Sou
         i_am_the_author=reading.i_am_the_author,
         listen=reading.listen,
     )
+
+
+def _open_member(member: Member, reading: ReadOptions) -> Source:
+    extension = format_of(member)
+    if extension in FEEDS:
+        return Feed(member, reading.author, reading.listen)
+    return _open_file(member, extension, reading)
 
 
 def _telegram(path: Path | Member, reading: ReadOptions) -> Source:
@@ -121,9 +133,11 @@ def _open_zip(path: Path, reading: ReadOptions) -> Source:
     if what := next((what_ends_in(end) for part, end in _OFFICE if part in names), None):
         raise SourceError(f"{path} is {what}.")
     files = [name for name in names if not _HIDDEN.search(name)]
-    tables = [name for name in files if format_of(PurePosixPath(name)) in READERS]
+    if export := open_tables(path, files, reading):
+        return export
+    tables = [name for name in files if format_of(PurePosixPath(name)) in (*READERS, *FEEDS)]
     if len(tables) == 1:
-        return _open_file(Member(path, tables[0]), format_of(PurePosixPath(tables[0])), reading)
+        return _open_member(Member(path, tables[0]), reading)
     if tables:
         raise SourceError(
             f"{path} holds {len(tables):,} files that may have posts "

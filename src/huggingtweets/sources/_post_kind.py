@@ -41,6 +41,7 @@ _REPOST_OF = frozenset(
         *("retweetuserid", "retweetedfrom", "retweetedby", "retweetedid", "userrt", "userrtid"),
         *("referencedtweetsretweetedid", "reblogid", "reblogofid", "rebloguri", "reblogof"),
         *("boostedpost", "boostedstatus", "boostof", "repostof", "repostofid", "repostedpost"),
+        *("rebloggedfromid", "rebloggedfromname", "rebloggedrootid", "rebloggedrootname"),  # Tumblr
         *("repostedby", "repostedstatus", "originaltweetauthor"),
     }
 )
