@@ -158,6 +158,11 @@ def test_activities_without_an_archive(tmp_path: Path) -> None:
     )
 
 
+def test_messages_of_a_stream_that_are_no_posts(tmp_path: Path) -> None:
+    lines = _lines({"delete": {"status": {"id": 5}}}, _tweet(1), {"limit": {"track": 9}})
+    assert _read(tmp_path / "p.jsonl", lines) == (["words of 1"], 0, {"other records": 2})
+
+
 def test_posts_of_other_people_in_a_thread_are_left_out(tmp_path: Path) -> None:
     other = {"acct": "bram@reef.example"}
     thread = [_status(1), _status(2, account=other), _status(3)]

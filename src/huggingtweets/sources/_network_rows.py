@@ -44,6 +44,14 @@ if TYPE_CHECKING:
     Row = dict[str, object]
     _Shape = tuple[Callable[[Record], bool], Callable[[Record], Row]]
 
+_NOTICES = frozenset(
+    {
+        *("delete", "scrub_geo", "limit", "status_withheld", "user_withheld", "disconnect"),
+        *("warning", "friends", "friends_str", "event", "keep_alive"),
+    }
+)
+"""Names of the only field of a message of X's streams that is no post."""
+
 _WHERE = "a post of the file"
 _BLUESKY = "app.bsky."
 _DID = re.compile(r"at://([^/]+)/")
@@ -221,6 +229,10 @@ def _is_web_tweet(record: Record) -> bool:
     return isinstance(as_dict(record.get("legacy")).get("full_text"), str)
 
 
+def _is_notice(record: Record) -> bool:
+    return len(record) == 1
+
+
 def _web_tweet_row(tweet: Record) -> Row:
     """Flatten an answer of the web client, in which the fields of v1.1 are in ``legacy``."""
     legacy = as_dict(tweet.get("legacy"))
@@ -246,5 +258,6 @@ _SHAPES: tuple[tuple[frozenset[str], Callable[[Record], bool], Callable[[Record]
     (_ONLY_STATUS | {"account"}, _is_status, _status_row),
     (_MISSKEY, _is_note, _note_row),
     (frozenset({"legacy"}), _is_web_tweet, _web_tweet_row),
+    (_NOTICES, _is_notice, lambda _: _left_out(NO_POST)),
 )
 """Names of fields of which a record of the shape has one, its test and its conversion."""

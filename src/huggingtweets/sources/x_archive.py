@@ -36,7 +36,7 @@ from huggingtweets.sources._fields import (
 from huggingtweets.sources._js_array import js_items, js_object
 from huggingtweets.sources._latest_versions import LatestVersions
 from huggingtweets.sources._long_tweets import LongTweetStore
-from huggingtweets.sources._post_kind import in_brackets, parse_kind, reason_to_leave_out
+from huggingtweets.sources._post_kind import NO_POST, in_brackets, parse_kind, reason_to_leave_out
 from huggingtweets.sources._row_text import row_text
 from huggingtweets.sources._text import list_names
 from huggingtweets.sources._tweets_js import tweet_items
@@ -154,10 +154,9 @@ class XArchive:
         where = display_path(self.path, part)
         for position, item in enumerate(_tweet_items(archive, part, where)):
             tweet = _tweet_in(item)
-            if tweet is None:
-                continue
-            if reason := reason_to_leave_out(tweet):
-                self.left_out[reason] += 1
+            reason = NO_POST if tweet is None else reason_to_leave_out(tweet)
+            if tweet is None or reason:
+                self.left_out[str(reason)] += 1
                 continue
             tweet_author = author or parse_name(tweet.get("user"))
             post = self._post(tweet, position, tweet_author, where, long_tweets)
