@@ -343,6 +343,15 @@ def test_next_to_no_temperature_takes_the_likeliest(temperature: float) -> None:
     assert drawn.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("half", ["half \ud83d", "half \udcf0\udc9f", "\ude00 half"])
+def test_a_prompt_with_half_a_character_is_refused_in_one_sentence(
+    lm: LanguageModel, half: str
+) -> None:
+    with pytest.raises(InputError, match=r"prompt must be text of .* whole characters") as caught:
+        texts(lm, half)
+    str(caught.value).encode()
+
+
 def test_a_prompt_that_leaves_no_room_is_refused(lm: LanguageModel) -> None:
     with pytest.raises(InputError, match=r"has 280 characters and a post at most 280; shorten it"):
         texts(lm, "x" * 280)
