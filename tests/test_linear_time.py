@@ -14,6 +14,7 @@ from huggingtweets.curation._clean import clean
 from huggingtweets.data.posts import Post, posts_table
 from huggingtweets.errors import InputError
 from huggingtweets.generation.copy_index import is_loop, words
+from huggingtweets.privacy.masking import mask
 from huggingtweets.publish import Sharing, drafts
 from huggingtweets.publish import clean as clean_for_pictures
 from huggingtweets.publish.escaping import escape_html, escape_markdown, one_line
@@ -63,6 +64,8 @@ PIECES = (
         "<|endoftext|>",
         "<|end",
     ),
+    *("pass:", "password is ", "sk-", "eyJ", "eyJa.", "-----BEGIN PRIVATE KEY-----", "DE89 "),
+    *("4111 ", "x://a:", "a [at] b", "1 Main ", "12 A ", "Via A ", "rue de ", "api key: ", "ab1"),
 )
 CAPPED = {"<a {} >": "<a {}>", "&{};": "&{};", "{}@a.bc": "{}@a.bc", "@{}": "@{}"}
 
@@ -74,7 +77,11 @@ def _texts(length: int) -> list[str]:
 
 
 def _clean(text: str) -> object:
-    return clean(pl.Series([text]), CurationOptions(scrub=True), ["nasa"])
+    return clean(pl.Series([text]), CurationOptions(mask="mentions"), ["nasa"])
+
+
+def _mask(text: str) -> object:
+    return mask(text, "mentions")
 
 
 def _clean_lines(text: str) -> object:
@@ -105,6 +112,7 @@ def _share(text: str) -> object:
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {
     "clean": _clean,
+    "mask": _mask,
     "clean with newlines": _clean_lines,
     "curate": _curate,
     "html": lambda text: without_quoted_address(html_to_text(text)),

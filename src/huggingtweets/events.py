@@ -48,6 +48,7 @@ class Event:
         counts: after curation, number of posts kept and dropped, by reason.
         people: number of messages of each in an export of chats, if one has to be chosen.
         left_out: after a source was read, number of records that are no posts, by reason.
+        masked: after curation, pieces of private data masked in the posts kept, by kind.
     """
 
     stage: Stage
@@ -66,6 +67,7 @@ class Event:
     counts: dict[str, int] | None = None
     left_out: dict[str, int] | None = None
     people: dict[str, int] | None = None
+    masked: dict[str, int] | None = None
 
     @property
     def is_warning(self) -> bool:

@@ -318,7 +318,7 @@ def _curate(
     posts: pl.DataFrame, left_out: dict[str, int], options: CurationOptions, listen: EventHandler
 ) -> Curated:
     curated = replace(curation.curate(posts, options), left_out=left_out)
-    listen(Event(stage="curate", counts=curated.counts))
+    listen(Event(stage="curate", counts=curated.counts, masked=curated.masked or None))
     return curated
 
 
@@ -376,14 +376,15 @@ def _prepare(
         counts_by_author=curated.counts_by_author,
         left_out=curated.left_out,
         chats=sources.chats_in(posts),
+        masked=curated.masked,
         versions=devices.package_versions(),
         machine=device.as_dict(),
         seconds=seconds,
     )
-    dropped = curated.dropped
-    if options.curation.scrub:  # then nothing unscrubbed is stored
-        posts, dropped = (curation.scrubbed(t, options.curation) for t in (posts, dropped))
-    tables = {"posts": posts, "kept": kept, "dropped": dropped}
+    stored, dropped = (
+        curation.without_masked(table, options.curation) for table in (posts, curated.dropped)
+    )
+    tables = {"posts": stored, "kept": kept, "dropped": dropped}
     return run_folder.create(options.out, record, tables)
 
 

@@ -118,9 +118,13 @@ def test_curate_options(cli: CommandLine) -> None:
     Path("a.csv").write_text('words\n"write to me@example.org\nor to @you, please"\n')
     assert cli("curate", "a.csv").refused("words")
     plain = cli("curate", "a.csv", "--text-column", "words")
-    assert "write to me@example.org or to @you, please" in plain.out
+    assert "write to <email> or to @you, please" in plain.out
+    assert "masked: 1 e-mail addresses" in plain.out
+    kept = cli("curate", "a.csv", "--text-column", "words", "--keep-personal")
+    assert "write to me@example.org or to @you, please" in kept.out
+    assert cli("curate", "a.csv", "--keep-personal", "--scrub").refused("--keep-personal")
     kept = cli("curate", "a.csv", "--text-column", "words", "--keep-newlines")
-    assert "me@example.org\nor to" in kept.out
+    assert "<email>\nor to" in kept.out
     masked = cli("curate", "a.csv", "--text-column", "words", "--scrub")
     assert "example.org" not in masked.out
     assert "@you" not in masked.out

@@ -17,6 +17,7 @@ from huggingtweets.curation._unicode import NOT_INERT, normalise
 from huggingtweets.curation._words import FEWEST_WORDS, are_short
 from huggingtweets.data.posts import Kind, Post, posts_table
 from huggingtweets.errors import InputError
+from huggingtweets.privacy import masking
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 SENTENCE = (
@@ -83,7 +84,7 @@ TABLES = st.lists(POSTS, max_size=12).map(posts_table)
 OPTIONS = st.builds(
     CurationOptions,
     keep_newlines=st.booleans(),
-    scrub=st.booleans(),
+    mask=st.sampled_from(masking.LEVELS),
     near_duplicates=st.sampled_from([0.3, 0.9, 1.0]),
 )
 
@@ -110,7 +111,7 @@ def test_counts_add_up_and_nothing_is_lost(posts: pl.DataFrame, options: Curatio
 @given(TABLES, OPTIONS)
 def test_curating_again_changes_nothing(posts: pl.DataFrame, options: CurationOptions) -> None:
     once = curate(posts, options).kept
-    if options.scrub:
+    if options.mask == "mentions":
         assume(set(once["author"]) == set(posts["author"]))
     assert curate(once, options).kept.equals(once)
 
@@ -182,7 +183,7 @@ def test_clean(raw: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ("More: https://t.co/KVgzA8h6QZ https://t.co/3EJ3cMogTj", "More:"),
+        ("More https://t.co/KVgzA8h6QZ https://t.co/3EJ3cMogTj", "More"),
         ("Look\nhttps://t.co/a #Mars", "Look #Mars"),
         ("See https://t.co/abc.", "See."),
         ("Why (https://t.co/abc)? Because", "Why? Because"),
@@ -199,6 +200,27 @@ def test_clean(raw: str, expected: str) -> None:
     ],
 )
 def test_links_go_with_the_space_before_them(raw: str, expected: str) -> None:
+    assert cleaned(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("We land at noon. Details: https://t.co/a", "We land at noon."),
+        ("We land at noon! Watch live → http://t.co/a http://t.co/b", "We land at noon!"),
+        ("We land. Watch: http://t.co/a Details: http://t.co/b", "We land."),
+        ("We land. More: https://t.co/a #Mars @esa", "We land. #Mars @esa"),
+        ("We land. Learn more here https://t.co/a", "We land."),
+        ("Wir landen. Mehr dazu: https://t.co/a", "Wir landen."),
+        ("We land on Mars: https://t.co/a", "We land on Mars"),
+        ("Next attempt June 3: htt…", "Next attempt June 3"),
+        ("Details: we land on Mars https://t.co/a", "Details: we land on Mars"),
+        ("Details: https://t.co/a and then we land", "Details: and then we land"),
+        ("Three things I like: cats", "Three things I like: cats"),
+        ("Three things I like:", "Three things I like:"),
+    ],
+)
+def test_words_that_only_introduce_a_link_go_with_it(raw: str, expected: str) -> None:
     assert cleaned(raw) == expected
 
 

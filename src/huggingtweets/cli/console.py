@@ -78,6 +78,13 @@ class ConsoleOutput:
         """Print the counts of curation; the parts add up to the first number."""
         self.say(" · ".join(f"{number:,} {name}" for name, number in counts.items()))
 
+    def masked(self, masked: Mapping[str, int]) -> None:
+        """Print how much private data was masked, if any."""
+        if masked:
+            self.say(
+                "masked: " + " · ".join(f"{number:,} {kind}" for kind, number in masked.items())
+            )
+
     def posts(self, posts: "Iterator[GeneratedPost]") -> "list[GeneratedPost]":
         """Print posts as they are generated; wrap lines only on a terminal."""
         shown = []
@@ -169,6 +176,7 @@ class ConsoleOutput:
         elif event.counts is not None:
             self._end_status()
             self.counts(event.counts)
+            self.masked(event.masked or {})
         elif event.stage == "curate" and event.done:
             self._working(f"curating {event.message}", event)
         elif event.is_warning:
@@ -298,6 +306,7 @@ def outcome(run: "RunFolder") -> dict[str, Any]:
         "authors": record.authors,
         "counts": record.counts,
         "counts_by_author": record.counts_by_author,
+        "masked": record.masked,
         "state": record.state,
         "seconds": record.seconds,
         "result": record.result,

@@ -29,6 +29,7 @@ def curate(
         bool, typer.Option("--show-dropped", help="Show every dropped post with its reason.")
     ] = False,
     keep_newlines: options.KeepNewlines = False,
+    keep_personal: options.KeepPersonal = False,
     scrub: options.Scrub = False,
     near_duplicates: options.NearDuplicates = 0.9,
     text_column: options.TextColumn = None,
@@ -46,7 +47,8 @@ def curate(
     from huggingtweets.curation import CurationOptions
     from huggingtweets.sources import ReadOptions
 
-    chosen = CurationOptions(keep_newlines, scrub, near_duplicates)
+    mask = options.mask(keep_personal=keep_personal, scrub=scrub)
+    chosen = CurationOptions(keep_newlines, near_duplicates=near_duplicates, mask=mask)
     screen = ConsoleOutput(quiet=as_json)
     reading = ReadOptions(
         text_column,
@@ -77,6 +79,7 @@ def _as_json(curated: "Curated", *, show_dropped: bool) -> dict[str, Any]:
         "counts": curated.counts,
         "counts_by_author": curated.counts_by_author,
         "left_out": curated.left_out,
+        "masked": curated.masked,
         "examples": _examples(curated.kept)["text"].to_list(),
     }
     if show_dropped:
@@ -87,6 +90,7 @@ def _as_json(curated: "Curated", *, show_dropped: bool) -> dict[str, Any]:
 
 def _show(screen: ConsoleOutput, curated: "Curated", *, show_dropped: bool) -> None:
     screen.counts(curated.counts)
+    screen.masked(curated.masked)
     if len(curated.counts_by_author) > 1:
         for author, counts in curated.counts_by_author.items():
             screen.say(f"@{author}: {counts['kept']:,} kept of {counts['downloaded']:,}")

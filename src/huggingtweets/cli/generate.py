@@ -118,7 +118,11 @@ def generate(
             "yellow",
         )
     if as_json:
-        replaced = {"rejected": writer.rejected, "loops": writer.loops}
+        replaced = {
+            "rejected": writer.rejected,
+            "loops": writer.loops,
+            "masked": writer.masked,
+        }
         print_json({"posts": [asdict(post) for post in posts]} | replaced)
     else:
         _say_replaced(screen, writer)
@@ -132,6 +136,8 @@ def _say_replaced(screen: ConsoleOutput, writer: "Writer") -> None:
         screen.say(f"(replaced {copies})", "dim")
     if writer.loops:
         screen.say(f"(replaced {counted(writer.loops, 'loop')})", "dim")
+    if writer.masked:
+        screen.say(f"(masked private data in {counted(writer.masked, 'post')})", "dim")
 
 
 def _warn(screen: ConsoleOutput, bot: "Bot") -> None:

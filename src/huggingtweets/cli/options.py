@@ -1,11 +1,14 @@
 """Options shared by several commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from huggingtweets.errors import InputError
+
+if TYPE_CHECKING:
+    from huggingtweets.privacy.masking import Mask
 
 Sources = Annotated[
     list[str],
@@ -88,10 +91,15 @@ Yes = Annotated[bool, typer.Option("--yes", help="Spend money without asking fir
 KeepNewlines = Annotated[
     bool, typer.Option("--keep-newlines", help="Keep line breaks within posts. Default: spaces.")
 ]
-Scrub = Annotated[
+KeepPersonal = Annotated[
     bool,
-    typer.Option("--scrub", help="Mask e-mail addresses, phone numbers and @mentions of others."),
+    typer.Option(
+        "--keep-personal",
+        help="Keep e-mail addresses, phone numbers and street addresses. Default: masked, as keys, "
+        "passwords, card numbers and IBANs always are.",
+    ),
 ]
+Scrub = Annotated[bool, typer.Option("--scrub", help="Also mask @mentions of others.")]
 NearDuplicates = Annotated[
     float,
     typer.Option(
@@ -160,6 +168,17 @@ def post_ids(text: str | None) -> frozenset[str]:
     from huggingtweets.sources.post_ids import read_ids
 
     return frozenset() if text is None else read_ids(text)
+
+
+def mask(*, keep_personal: bool, scrub: bool) -> "Mask":
+    """Return what curation masks.
+
+    Raises:
+        InputError: both options were given.
+    """
+    if keep_personal and scrub:
+        raise InputError("Give either --keep-personal or --scrub, which masks personal data too.")
+    return "secrets" if keep_personal else "mentions" if scrub else "personal"
 
 
 def raw_artifacts(*, wanted: bool, unwanted: bool) -> bool:

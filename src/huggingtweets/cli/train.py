@@ -149,6 +149,7 @@ def train(
         typer.Option("--resume", help="Continue this interrupted run.", show_default=False),
     ] = None,
     keep_newlines: options.KeepNewlines = False,
+    keep_personal: options.KeepPersonal = False,
     scrub: options.Scrub = False,
     near_duplicates: options.NearDuplicates = 0.9,
     text_column: options.TextColumn = None,
@@ -225,7 +226,11 @@ def train(
             seed=seed,
             holdout=holdout,
             split=split,  # type: ignore[arg-type]  # checked by TrainOptions
-            curation=CurationOptions(keep_newlines, scrub, near_duplicates),
+            curation=CurationOptions(
+                keep_newlines,
+                near_duplicates=near_duplicates,
+                mask=options.mask(keep_personal=keep_personal, scrub=scrub),
+            ),
             text_column=text_column,
             speaker=speaker,
             join=join,

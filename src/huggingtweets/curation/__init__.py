@@ -14,9 +14,9 @@ The rules apply in this order, and the first match decides:
    authors must not be tested on a text it learned from the other author. The earliest post is kept,
    so that no pair can end up on both sides of a split by time.
 
-Curation is idempotent: curating the kept posts again keeps all of them unchanged (with ``scrub``,
-as long as every author has a post left, because mentions of the table's authors aren't masked).
-The order of rows doesn't matter unless two posts have the same time.
+Curation is idempotent: curating the kept posts again keeps all of them unchanged (with
+``mask="mentions"``, as long as every author has a post left, because mentions of the table's
+authors aren't masked). The order of rows doesn't matter unless two posts have the same time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from huggingtweets.curation._clean import clean
+from huggingtweets.curation._clean import clean, mask_texts
 from huggingtweets.curation._duplicates import find_duplicates
 from huggingtweets.curation._options import CurationOptions
 from huggingtweets.curation._words import FEWEST_WORDS, are_short, count_words
 from huggingtweets.data.posts import REPOST_TEXT, SCHEMA
+from huggingtweets.privacy import masking
 
-__all__ = ["Curated", "CurationOptions", "clean", "count_words", "curate", "scrubbed"]
+__all__ = ["Curated", "CurationOptions", "clean", "count_words", "curate", "without_masked"]
 
 _REASONS = ("retweets", "short", "duplicates")
 _ROW = "_row"
@@ -58,6 +59,16 @@ class Curated:
     def counts(self) -> dict[str, int]:
         """``downloaded`` and its parts: ``retweets``, ``short``, ``duplicates`` and ``kept``."""
         return _counts(self.kept, self.dropped)
+
+    @property
+    def masked(self) -> dict[str, int]:
+        """Pieces of private data masked in the posts kept, by kind, without kinds that weren't."""
+        texts = self.kept["text"].str
+        found = {
+            kind: texts.count_matches(mark, literal=True).sum()
+            for mark, kind in masking.PLACEHOLDERS.items()
+        }
+        return {kind: int(number) for kind, number in found.items() if number}
 
     @property
     def counts_by_author(self) -> dict[str, dict[str, int]]:
@@ -114,13 +125,18 @@ def curate(posts: pl.DataFrame, options: CurationOptions | None = None) -> Curat
     )
 
 
-def scrubbed(posts: pl.DataFrame, options: CurationOptions) -> pl.DataFrame:
-    """Clean and scrub the texts of a table as read, reposts included; its rows stay.
+def without_masked(posts: pl.DataFrame, options: CurationOptions) -> pl.DataFrame:
+    """Return a table as read, reposts included, with nothing in it that curation masks.
 
-    A run with ``scrub`` stores these texts instead of those that were read.
+    A run stores this table. A text that holds private data, also in a link or behind an entity, is
+    replaced by its cleaned and masked form; all others stay as they were read.
     """
     authors = posts["author"].drop_nulls().unique().to_list()
-    return posts.with_columns(text=clean(posts["text"], options, authors))
+    raw = posts["text"].cast(pl.String).fill_null("")
+    cleaned = clean(raw, options, authors)
+    placeholders = [*masking.PLACEHOLDERS, *(["@user"] if options.mask == "mentions" else [])]
+    is_masked = cleaned.str.contains_any(placeholders) | (mask_texts(raw, options, authors) != raw)
+    return posts.with_columns(text=raw.zip_with(~is_masked, cleaned))
 
 
 def _with_reason(reason: str, posts: pl.DataFrame, detail: str) -> pl.DataFrame:

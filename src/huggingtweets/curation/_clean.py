@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import html
 import re
-from functools import cache, partial
+from functools import cache, partial, reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from huggingtweets.curation._options import CurationOptions
-from huggingtweets.curation._scrub import MAY_MATCH, scrub
-from huggingtweets.curation._slices import in_slices, map_where
+from huggingtweets.curation._slices import in_slices, map_rows, map_where
 from huggingtweets.curation._unicode import (
     BIDI_CONTROLS,
     NOT_INERT,
@@ -26,12 +26,16 @@ from huggingtweets.curation._unicode import (
     has_non_ascii,
     normalise,
 )
+from huggingtweets.privacy import masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 SEPARATOR = "<|endoftext|>"
 """The end-of-text token of GPT-2 and ``pocket``; within a post it would end the post."""
+
+_LEAD_INS = 2
+"""How many links, each with words that lead to it, lose these words at the end of one post."""
 
 _MAX_ROUNDS = 50
 """Real posts need two rounds; the bound limits the time for adversarial ones."""
@@ -69,6 +73,31 @@ _TRUNCATED_LINK = r"(?i)(?:^|\s+)ht(?:tps?:?/{0,2}|t)?…$"
 _LINK_MARK = "\0"
 """Placeholder for a link; an earlier rule has removed all NUL bytes."""
 
+_POINTER = r"(?:[:→➡▶►»↓⬇👉👇⤵]\x{FE0F}?|[-=]+>|>+)"
+_LAST_LINKS = r"\s*\(?\x00[.,;:!)]*((?:\s*\x00[.,;:!)]*|\s+(?:via\s+)?[#@][^\s\x00]+)*)\s*$"
+"""Links that end a post, or that only hashtags and mentions follow."""
+
+_LEAD_WORD = (
+    "(?:apply|check|click|details?|discover|download|explore|find|follow|full|get|go|hear|here(?:['’]s)?|how"
+    "|info(?:rmation)?|join|learn|link|listen|live|look|meet|more|news|photos?|pics?|please|read|register|replay|rsvp"
+    "|see|sign|stor(?:y|ies)|take|this|tune|updates?|video|view|visit|watch|where|why|what"
+    "|mehr|hier|lies|lest|siehe|alle|jetzt|zum|infos?|lire|voir|plus|ici|regardez|détails|suite|leer|ver|más"
+    "|aquí|mira|detalles|leia|veja|mais|aqui|leggi|guarda|qui|altro|lees|meer|kijk|bekijk|詳しくは|詳細|続き|こちら)"
+)
+_IN_CLAUSE = r"[^\x00\s.!?…:→➡▶►»|]"
+_LEAD_IN = (
+    rf"(?i)(^|[.!?…。！？\n|•–—)\"”\x00]\s*|\s[-–—|]\s){_LEAD_WORD}"
+    rf"(?:(?:[^\S\n]+{_IN_CLAUSE}+){{0,4}}\s*{_POINTER}+"
+    rf"|(?:[^\S\n]+{_IN_CLAUSE}+){{0,3}}[^\S\n]+(?:here|more|at|details|info|hier|ici|aquí|aqui|qui)"
+    rf"|[^\S\n]+(?:here|more)){_LAST_LINKS}"
+)
+"""The last words before a link that only introduce it: ``Details:``, ``Watch live →``, ``More at``.
+
+They are at most five words, are a clause of their own and begin with such a word. Other words stay.
+"""
+
+_LAST_POINTER = rf"\s*{_POINTER}+{_LAST_LINKS}"
+
 _MARKED_LINK = r"^\s*\x00[.,:;]*|\s*\(\x00\)|\s*\x00"
 """A link with the white space before it. Punctuation after a link belongs to the sentence, except
 at the beginning of the post."""
@@ -90,13 +119,13 @@ def clean(
     """Clean a column of raw posts; a null becomes an empty text.
 
     In this order: unescape HTML entities, repair wrong encodings, compose characters (NFC), remove
-    control characters, the separator and links, mask people with ``options.scrub``, and collapse
-    white space.
+    control characters, the separator and links with what led to them, mask private data
+    (``options.mask``), and collapse white space.
 
     Args:
         texts: raw posts.
         options: see :class:`CurationOptions`.
-        authors: handles whose mentions ``scrub`` keeps.
+        authors: handles whose mentions stay.
 
     Returns:
         The cleaned texts; cleaning them again changes nothing.
@@ -110,10 +139,19 @@ def clean(
         _remove_links,
         _collapse_but_newlines if options.keep_newlines else _collapse,
     ]
-    if options.scrub:
-        handles = frozenset(author.lower() for author in authors)
-        rules.insert(-1, partial(scrub, authors=handles))
-    clean_slice = partial(_until_fixed_point, rules=rules, may_change=_may_change(options))
+    may_change = _may_change(options)
+
+    def clean_slice(chosen: pl.Series) -> pl.Series:
+        cleaned = _until_fixed_point(chosen, rules, may_change)
+        masked = mask_texts(cleaned, options, authors)
+        rows = (masked != cleaned).arg_true()
+        # few; what masking changes may match other rules
+        again: list[Callable[[pl.Series], pl.Series]] = [
+            partial(mask_texts, options=options, authors=authors),
+            *rules,
+        ]
+        return map_rows(masked, rows, lambda some: _until_fixed_point(some, again, may_change=""))
+
     return pl.concat(in_slices(texts.cast(pl.String).fill_null(""), clean_slice), rechunk=True)
 
 
@@ -129,7 +167,6 @@ def _may_change(options: CurationOptions) -> str:
         _MAY_HOLD_LINK,
         space,
     ]
-    parts += [MAY_MATCH] if options.scrub else []
     return "|".join(f"(?:{part})" for part in parts)
 
 
@@ -250,9 +287,28 @@ def _remove_links(texts: pl.Series) -> pl.Series:
     # because a pattern that starts with white space has candidates everywhere.
     def remove(chosen: pl.Series) -> pl.Series:
         marked = chosen.str.replace_all(f"(?i){_LINK}", _LINK_MARK)
-        return marked.str.replace_all(_MARKED_LINK, "").str.replace_all(_TRUNCATED_LINK, "")
+        marked = marked.str.replace_all(_TRUNCATED_LINK, _LINK_MARK)
+        for _ in range(_LEAD_INS):  # "Watch: LINK Details: LINK"
+            marked = marked.str.replace(_LEAD_IN, f"${{1}}{_LINK_MARK}${{2}}")
+        marked = marked.str.replace(_LAST_POINTER, "${1}")
+        return marked.str.replace_all(_MARKED_LINK, "")
 
     return map_where(texts, texts.str.contains(_MAY_HOLD_LINK), remove)
+
+
+def mask_texts(
+    texts: pl.Series, options: CurationOptions, authors: Collection[str] = ()
+) -> pl.Series:
+    """Mask private data in a column of texts; see :func:`huggingtweets.privacy.masking.mask`."""
+    # Python callbacks (check digits, authors' own mentions), called only where they may be needed.
+    handles = frozenset(author.lower() for author in authors)
+
+    def replace(chosen: pl.Series) -> pl.Series:
+        masked = [masking.mask(text, options.mask, handles) for text in chosen]
+        return pl.Series(chosen.name, masked, dtype=pl.String)
+
+    found = (texts.str.contains(pattern) for pattern in masking.may_match(options.mask))
+    return map_where(texts, reduce(or_, found), replace)
 
 
 def _collapse(texts: pl.Series) -> pl.Series:

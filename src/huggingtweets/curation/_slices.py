@@ -52,7 +52,13 @@ def map_where(
 
     Most rules match few posts, and searching is several times cheaper than replacing.
     """
-    rows = chosen.arg_true()
+    return map_rows(texts, chosen.arg_true(), function)
+
+
+def map_rows(
+    texts: pl.Series, rows: pl.Series, function: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
+    """Apply a function to the texts of the given row numbers only."""
     if rows.is_empty():
         return texts
     if len(rows) == len(texts):

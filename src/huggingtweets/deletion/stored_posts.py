@@ -64,7 +64,12 @@ def in_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
 
 def _update_record(run: RunFolder, record: RunRecord, curated: Curated, lost: int) -> None:
     """Save the new counts and mark the bot as out of date."""
-    changed = replace(record, counts=curated.counts, counts_by_author=curated.counts_by_author)
+    changed = replace(
+        record,
+        counts=curated.counts,
+        counts_by_author=curated.counts_by_author,
+        masked=None if record.masked is None else curated.masked,
+    )
     if lost:
         changed.forgotten += lost
         changed.forgotten_at = datetime.now(UTC).isoformat(timespec="seconds")

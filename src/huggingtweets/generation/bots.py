@@ -12,7 +12,7 @@ from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import GeneratedPost, Sampling
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.nn.model_folder import UnusableModelError
-from huggingtweets.privacy import opt_out
+from huggingtweets.privacy import masking, opt_out
 from huggingtweets.storage import run_folder
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from huggingtweets.generation.writer import Writer
     from huggingtweets.nn.language_model import LanguageModel
+    from huggingtweets.privacy.masking import Mask
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Bot:
             run folder and without few-shot posts.
         context: few-shot posts that the model reads before each new post, oldest first.
         warning: a problem with the bot to show to the user, or None.
+        mask: private data that is masked in what it writes: that which was masked in its posts.
     """
 
     model: LanguageModel
     index: CopyIndex | None
     context: Sequence[str] = ()
     warning: str | None = None
+    mask: Mask = "personal"
 
     def with_few_shot(self, posts: Sequence[str], most: int = 8) -> Bot:
         """Return a bot that reads an author's newest posts before it writes each new post.
@@ -60,7 +63,12 @@ class Bot:
         from huggingtweets.generation.writer import Writer
 
         return Writer(
-            self.model, sampling, self.index, allow_copies=allow_copies, context=self.context
+            self.model,
+            sampling,
+            self.index,
+            allow_copies=allow_copies,
+            mask=self.mask,
+            context=self.context,
         )
 
     def generate(
@@ -121,9 +129,11 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
 
 def with_copy_index(model: LanguageModel, run: RunFolder) -> Bot:
     """Return a run's bot with its training posts, to catch copies."""
-    posts = batching.texts_by_author(run.table("kept"), "train", run.record().authors)
+    record = run.record()
+    posts = batching.texts_by_author(run.table("kept"), "train", record.authors)
     index = CopyIndex(text for texts in posts.values() for text in texts)
-    return Bot(model, index, warning=run.staleness_warning())
+    mask = masking.level_of(record.config)
+    return Bot(model, index, warning=run.staleness_warning(), mask=mask)
 
 
 def load_from_run(run: RunFolder) -> LanguageModel:

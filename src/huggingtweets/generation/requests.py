@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
+from dataclasses import replace
 from itertools import count, islice, zip_longest
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from huggingtweets.errors import InputError
 from huggingtweets.generation import batch_engine, copy_index
 from huggingtweets.generation.batch_engine import BatchEngine, Row, row_rng
 from huggingtweets.generation.sampling import GeneratedPost
+from huggingtweets.privacy import masking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from huggingtweets.generation.copy_index import CopyIndex
     from huggingtweets.generation.sampling import Sampling
     from huggingtweets.nn.language_model import LanguageModel
+    from huggingtweets.privacy.masking import Mask
 
 _TRIES_PER_POST = 20
 """Give up after so many rows a post whose texts were all copies, loops or empty."""
@@ -43,6 +46,8 @@ class PostRequest:
             the newest as leave room for a new post are read.
         allow_copies: hand over copies too, marked.
         allow_loops: hand over loops too.
+        mask: private data that is replaced by placeholders, unless it stands in the prompt
+            (:mod:`huggingtweets.privacy.masking`); None replaces nothing.
         numbers: of its rows; seed and number decide a row's random numbers. Default: from 0.
         client: who wants them; clients take turns.
 
@@ -50,6 +55,7 @@ class PostRequest:
         missing: posts not handed over yet.
         copies: copies that were rejected.
         loops: loops that were rejected.
+        masked: posts in which private data was replaced.
         running: rows that have not ended.
 
     Raises:
@@ -70,6 +76,7 @@ class PostRequest:
         context: Sequence[batching.Row] = (),
         allow_copies: bool = False,
         allow_loops: bool = False,
+        mask: Mask | None = "personal",
         numbers: Iterator[int] | None = None,
         client: str = "",
     ) -> None:
@@ -83,7 +90,8 @@ class PostRequest:
         self.missing, self._tries = n, n * _TRIES_PER_POST
         self.running = 0
         self._numbers = count() if numbers is None else numbers
-        self.copies = self.loops = 0
+        self.copies = self.loops = self.masked = 0
+        self._mask = mask
 
     def rows(self, most: int) -> list[Row]:
         """Return new rows; fewer than ``most`` when the tries run out."""
@@ -108,6 +116,11 @@ class PostRequest:
             self.copies += 1
             return None
         self.missing -= 1
+        if self._mask and masking.reveals(post.text, self.prompt, self._mask):
+            self.masked += 1
+            text = masking.mask(post.text, self._mask)
+            text = batch_engine.cut_at_word(text, self.sampling.max_chars)
+            post = replace(post, text=text, masked=True)
         return post
 
 

@@ -41,6 +41,7 @@ class GeneratedPost:
         prompt: what the post had to begin with; empty for none.
         copied_words: longest run of words shared with a training post; None without the training
             posts.
+        masked: whether private data in it was replaced by placeholders.
         copied: whether :mod:`~huggingtweets.generation.copy_index` calls it a copy; None without
             the training posts.
     """
@@ -49,6 +50,7 @@ class GeneratedPost:
     prompt: str = ""
     copied_words: int | None = None
     copied: bool | None = None
+    masked: bool = False
 
 
 NewPost = GeneratedPost  # its name until 0.1

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from huggingtweets.generation.copy_index import CopyIndex
     from huggingtweets.generation.sampling import GeneratedPost
     from huggingtweets.nn.language_model import LanguageModel
+    from huggingtweets.privacy.masking import Mask
 
 __all__ = ["NewPost", "Sampling", "Writer"]
 
@@ -34,12 +35,14 @@ class Writer:
         index: the training posts, to catch copies; None checks nothing.
         allow_copies: hand over copies too, marked.
         allow_loops: hand over posts that repeat themselves too.
+        mask: private data that is replaced by placeholders; None replaces nothing.
         context: posts to imitate, oldest first. The model reads as many of the newest as leave room
             for a new post. They are never part of its text.
 
     Attributes:
         rejected: copies that were written again so far.
         loops: posts that repeated themselves and were written again so far.
+        masked: posts in which private data was replaced so far.
     """
 
     def __init__(
@@ -50,13 +53,15 @@ class Writer:
         *,
         allow_copies: bool = False,
         allow_loops: bool = False,
+        mask: Mask | None = "personal",
         context: Sequence[str] = (),
     ) -> None:
         if sampling.seed is None:
             sampling = replace(sampling, seed=random.SystemRandom().getrandbits(62))
         self.lm, self.sampling, self.index = lm, sampling, index
         self.allow_copies, self.allow_loops = allow_copies, allow_loops
-        self.rejected = self.loops = 0
+        self.mask = mask
+        self.rejected = self.loops = self.masked = 0
         self._context = lm.encode_all(context)
         self._numbers = count()
 
@@ -76,6 +81,7 @@ class Writer:
             context=self._context,
             allow_copies=self.allow_copies,
             allow_loops=self.allow_loops,
+            mask=self.mask,
             numbers=self._numbers,
         )
         return self._posts(request)
@@ -89,7 +95,7 @@ class Writer:
         batch = RequestBatch(self.lm)
         batch.add(request)
         while batch.requests:
-            rejected, loops = request.copies, request.loops
+            rejected, loops, masked = request.copies, request.loops, request.masked
             posts = []
             for _, post in batch.step():
                 if isinstance(post, Exception):
@@ -98,4 +104,5 @@ class Writer:
                     posts.append(post)
             self.rejected += request.copies - rejected
             self.loops += request.loops - loops
+            self.masked += request.masked - masked
             yield from posts

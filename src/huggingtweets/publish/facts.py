@@ -72,6 +72,26 @@ class Facts:
         return title(self.record.authors)
 
     @property
+    def masking(self) -> str:
+        """What was masked in the posts, and how often."""
+        curation, masked = self.record.config["curation"], self.record.masked
+        if masked is None:  # a run from before 0.2
+            scrubbed = "E-mail addresses, phone numbers and mentions of others were masked first."
+            return scrubbed if curation.get("scrub") else "Private data in them was not masked."
+        kinds = ["keys", "passwords", "card numbers", "IBANs"]
+        if curation["mask"] != "secrets":
+            kinds += ["e-mail addresses", "phone numbers", "street addresses"]
+        if curation["mask"] == "mentions":
+            kinds += ["mentions of others"]
+        counted = [f"{number:,} {kind}" for kind, number in masked.items()]
+        found = f" ({', '.join(counted)})" if counted else " (none was found)"
+        kept = " Personal data (e-mail addresses, phone numbers, street addresses) was kept."
+        return (
+            f"What looked like {', '.join(kinds[:-1])} or {kinds[-1]} was masked first{found}."
+            + (kept if curation["mask"] == "secrets" else "")
+        )
+
+    @property
     def base(self) -> str:
         """Name of the base, without the path of a local folder."""
         name = str(self.record.config["base"])

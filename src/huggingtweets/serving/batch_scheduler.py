@@ -40,7 +40,9 @@ class _QueuedRequest(PostRequest):
     def __init__(
         self, bot: CachedBot, prompt: str, n: int, sampling: Sampling, client: str
     ) -> None:
-        super().__init__(bot.bot.model, prompt, n, sampling, bot.bot.index, client=client)
+        super().__init__(
+            bot.bot.model, prompt, n, sampling, bot.bot.index, mask=bot.bot.mask, client=client
+        )
         self.bot = bot
         self.posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = (
             queue.SimpleQueue()

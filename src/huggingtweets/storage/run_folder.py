@@ -59,6 +59,8 @@ class RunRecord:
         counts_by_author: the same for each author.
         left_out: records of the sources that are no posts of the authors, by reason.
         chats: the kinds of the sources that are private chats, such as ``whatsapp``.
+        masked: pieces of private data masked in the posts kept, by kind; None for a run from before
+            they were masked by default.
         state: how far the run got.
         created_at: UTC, ISO 8601.
         versions: of Python and of the packages that affect the numbers.
@@ -85,6 +87,7 @@ class RunRecord:
     error: str | None = None
     forgotten: int = 0
     forgotten_at: str | None = None
+    masked: dict[str, int] | None = None
     format: int = FORMAT
     left_out: dict[str, int] = field(default_factory=dict)
     chats: list[str] = field(default_factory=list)
