@@ -9,6 +9,7 @@ from huggingtweets.evaluation import sense
 from huggingtweets.evaluation.authorship import classify_authorship
 from huggingtweets.evaluation.diversity import compare_diversity
 from huggingtweets.evaluation.markov import markov_posts
+from huggingtweets.evaluation.memorisation import memorised
 from huggingtweets.evaluation.ppm import compressor_bits_per_byte
 from huggingtweets.evaluation.report import (
     BitsPerByte,
@@ -107,6 +108,7 @@ def measure(
             "max_chars": sampling.max_chars,
         },
         out_of_place=_out_of_place(bot, judge, own, real, markov, seed=seed) if judge else None,
+        memorised=memorised(bot, base, own, seed),
         loss=tuple(LossPoint(**point) for point in history),
     )
     _report(listen, _PARTS, "")

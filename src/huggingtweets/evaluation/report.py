@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.evaluation.authorship import Authorship
+from huggingtweets.evaluation.memorisation import Memorised
 from huggingtweets.evaluation.sense import OutOfPlace
 
 if TYPE_CHECKING:
@@ -178,6 +179,9 @@ class LikenessReport:
             (:func:`~huggingtweets.generation.copy_index.is_loop`); None in older reports.
         out_of_place: tokens that an independent model finds surprising
             (:mod:`~huggingtweets.evaluation.sense`); None in older reports and without that model.
+        memorised: exposure of the posts' rarest strings
+            (:mod:`~huggingtweets.evaluation.memorisation`); None in older reports and where no
+            string stands in one post only.
     """
 
     authors: tuple[str, ...]
@@ -193,6 +197,7 @@ class LikenessReport:
     human: HumanJudgements | None = None
     loops: BotVsHeldOut | None = None
     out_of_place: OutOfPlace | None = None
+    memorised: Memorised | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for ``json.dump``."""
@@ -223,6 +228,7 @@ class LikenessReport:
             out_of_place=OutOfPlace(**_with_markov(shares))
             if (shares := data.get("out_of_place"))
             else None,
+            memorised=Memorised(**bits) if (bits := data.get("memorised")) else None,
         )
 
     def lines(self) -> list[str]:
@@ -279,6 +285,7 @@ class LikenessReport:
                 else "nobody to compare with",
                 "closer is better",
             ),
+            *([_memorised_row(self.memorised)] if self.memorised else []),
             *([_out_of_place_row(self.out_of_place)] if self.out_of_place else []),
             *([_quiz_row(self.human)] if self.human else []),
         ]
@@ -290,6 +297,15 @@ def _out_of_place_row(shares: OutOfPlace) -> tuple[str, str, str, str]:
         percent(shares.bot),
         f"real {percent(shares.held_out)} · shuffled {percent(shares.shuffled)}",
         "closer is better",
+    )
+
+
+def _memorised_row(memorised: Memorised) -> tuple[str, str, str, str]:
+    return (
+        "memorised strings",
+        f"{memorised.bot:.1f} bits",
+        f"base {memorised.base:.1f} · at most {memorised.most:.1f}",
+        "lower is better",
     )
 
 
