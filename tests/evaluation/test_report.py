@@ -75,6 +75,7 @@ def test_json_has_the_documented_keys() -> None:
         "human",
         "loops",
         "out_of_place",
+        "memorised",
     ]
     assert set(data["sizes"]) == {"train", "held_out", "held_out_bytes", "generated"}
     assert data["bits_per_byte"]["by_author"]["NASA"] == {"bot": 1.7, "base": 2.3}

@@ -392,3 +392,18 @@ def test_languages_have_no_duplicates() -> None:
 )
 def test_iso_code(tag: str, code: str | None) -> None:
     assert iso_code(tag) == code
+
+
+def test_the_card_says_what_was_masked_and_what_was_kept() -> None:
+    assert "Private data in them was kept." in render_card(facts())  # an older run
+    curation = {"mask": "personal"}
+    config = facts().record.config
+    record = replace(
+        facts().record, masked={"passwords": 2}, config=config | {"curation": curation}
+    )
+    card = render_card(replace(facts(), record=record))
+    assert "street addresses was masked first (2 passwords)." in card
+    record = replace(record, masked={}, config=config | {"curation": {"mask": "secrets"}})
+    card = render_card(replace(facts(), record=record))
+    assert "IBANs was masked first (none was found). Personal data" in card
+    assert "was kept" in card

@@ -77,7 +77,7 @@ class Facts:
         curation, masked = self.record.config["curation"], self.record.masked
         if masked is None:  # a run from before 0.2
             scrubbed = "E-mail addresses, phone numbers and mentions of others were masked first."
-            return scrubbed if curation.get("scrub") else "Private data in them was not masked."
+            return scrubbed if curation.get("scrub") else "Private data in them was kept."
         kinds = ["keys", "passwords", "card numbers", "IBANs"]
         if curation["mask"] != "secrets":
             kinds += ["e-mail addresses", "phone numbers", "street addresses"]
