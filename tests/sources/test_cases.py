@@ -190,6 +190,12 @@ def test_only_what_its_author_published_is_read_and_all_else_is_named(name: str)
     assert list(source.posts()) == posts
 
 
+@pytest.mark.parametrize("name", ["deleted-tweets.js", "twitter-circle-tweet.js"])
+def test_circle_and_deleted_posts_are_not_read_even_if_named(name: str) -> None:
+    with pytest.raises(SourceError, match="not public, which are never read"):
+        read_posts([CASES / "17-community" / "with" / "data" / name])
+
+
 def test_a_repository_without_its_blocks_is_one_sentence() -> None:
     with pytest.raises(SourceError, match=r"repo\.car is not a Bluesky repository"):
         read_posts([CASES / "18-bluesky" / "repo.car"])

@@ -34,8 +34,9 @@ _WHOLE = (
 """Plain names of columns with the whole text, or with an object that holds it."""
 
 _STRING = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
-_BYTES = re.compile(rf"[bB]{_STRING}")
-_STRINGS = re.compile(rf"\[\s*+[bB]?{_STRING}(?:\s*+,\s*+[bB]?{_STRING})*+\s*+,?\s*+\]")
+_PREFIXES = ("b", "B", "u", "U", "[")
+_QUOTED = re.compile(rf"[bBuU]{_STRING}")
+_STRINGS = re.compile(rf"\[\s*+[bBuU]?{_STRING}(?:\s*+,\s*+[bBuU]?{_STRING})*+\s*+,?\s*+\]")
 _HTML = re.compile(
     r"\s*<(?:p|div|span|blockquote|ul|ol|h[1-6])\b[^<>]*>.*</?\w+\s*/?>\s*", re.DOTALL
 )
@@ -121,21 +122,29 @@ def _parsed(text: str) -> dict[str, object]:
 def _decoded(text: str) -> str:
     """Undo what programs wrote around a text: Python's quotes, and HTML."""
     stripped = text.strip()
-    if stripped[:1] in ("b", "B", "[") and stripped[-1:] in ("'", '"', "]"):
-        text = _python_text(stripped) or text
+    if stripped[:1] in _PREFIXES and stripped[-1:] in ("'", '"', "]"):
+        return _python_text(stripped, text)
     if stripped[:1] == "<" and stripped[-1:] == ">" and _HTML.fullmatch(stripped):
         return html_to_text(stripped)
     return text
 
 
-def _python_text(text: str) -> str:
-    r"""Return the text of ``b'caf\xc3\xa9'`` or of a list of texts; empty if it is neither."""
-    if not (_BYTES.fullmatch(text) or _STRINGS.fullmatch(text)):
-        return ""
+def _python_text(literal: str, text: str) -> str:
+    r"""Return the text of ``b'caf\xc3\xa9'`` or of a list of texts, or ``text`` if it is neither."""
+    if not (_QUOTED.fullmatch(literal) or _STRINGS.fullmatch(literal)):
+        return text
     try:
-        value = ast.literal_eval(text)
+        value = ast.literal_eval(literal)
     except (ValueError, SyntaxError, MemoryError):
-        return ""
+        return text
     parts = value if isinstance(value, list) else [value]
-    found = (part.decode(errors="replace") if isinstance(part, bytes) else part for part in parts)
-    return parse_text(" ".join(found), "a text")
+    return parse_text(" ".join(map(_text_of_bytes, parts)), "a text")
+
+
+def _text_of_bytes(part: str | bytes) -> str:
+    if isinstance(part, str):
+        return part
+    try:
+        return part.decode()
+    except UnicodeDecodeError:
+        return part.decode("cp1252", errors="replace")

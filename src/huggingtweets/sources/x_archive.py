@@ -49,6 +49,9 @@ _DATA = r"(?:(?:[^/\0-\x1f]+/)?data/)?"
 _PART = re.compile(_DATA + r"tweets?(?:-part(\d+))?\.js")
 _NOTE = re.compile(_DATA + r"note-tweets?(?:-part(\d+))?\.js")
 _COMMUNITY = re.compile(_DATA + r"community-tweets?(?:-part(\d+))?\.js")
+_NEVER = re.compile(r"(?:deleted-|twitter-circle|direct-message|protected-)[\w-]*\.js")
+"""Files of an archive with what its owner deleted or showed only to some."""
+
 _MONTH = re.compile(rf"(?:{_DATA}js/tweets/)?(\d{{4}}_\d\d)\.js")
 _TABLE = re.compile(r"(?:[^/\0-\x1f]+/)?tweets\.csv")
 _USER_DETAILS = "user_details.js"
@@ -117,6 +120,11 @@ class XArchive:
             return next((name for at in accounts if (name := self._username(archive, at))), None)
 
     def _parts(self, names: list[str]) -> list[str]:
+        if _NEVER.fullmatch(self.path.name.lower()):
+            raise SourceError(
+                f"{self.path} holds posts or messages that are not public, which are never read; "
+                "give the archive's tweets.js."
+            )
         if self.path.suffix.lower() == ".js" and self.path.name in names:
             return [self.path.name]
         parts = _sorted_by_number(_PART, names) + _sorted_by_number(_MONTH, names)
