@@ -130,7 +130,7 @@ def _decoded(text: str) -> str:
 
 
 def _python_text(literal: str, text: str) -> str:
-    r"""Return the text of ``b'caf\xc3\xa9'`` or of a list of texts, or ``text`` if it is neither."""
+    r"""Return the text of ``b'caf\xc3\xa9'`` or of a list; ``text`` for anything else."""
     if not (_QUOTED.fullmatch(literal) or _STRINGS.fullmatch(literal)):
         return text
     try:
