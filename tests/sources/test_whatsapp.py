@@ -120,6 +120,7 @@ def test_an_android_chat(tmp_path: Path) -> None:
         "21. 2. 13. 오후 4:05 - ",
         "\u200f13/02/2021, 4:05 م - ",
         "١٣/٠٢/٢٠٢١، ١٦:٠٥ - ",
+        "\u200f[١٣\u200f/٢\u200f/٢٠٢١، ٤:٠٥:٣٢ م] ",
     ],
 )
 def test_the_forms_of_dates(tmp_path: Path, stamp: str) -> None:

@@ -2,8 +2,8 @@
 
 A data package holds only its owner's messages, a folder a channel: ``messages/c123/messages.json``
 with the fields ``ID``, ``Timestamp``, ``Contents`` and ``Attachments``, or ``messages.csv`` with
-these columns in packages from before 2024. Fields as Discord's help page "Your Discord Data
-Package" and the format notes of DiscordChatExporter (``Docs`` and ``JsonMessageWriter``) name them.
+these columns in older packages. Fields as public programs read them; Discord's help page "Your
+Discord Data Package" names the folders only.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 sigtop writes a file a conversation: a list of the messages as Signal Desktop stores them, with
 ``type`` (outgoing or incoming), ``body`` and ``sent_at``. signal-cli writes one envelope a line, at
 once or as JSON-RPC; the owner's messages from other devices are in ``syncMessage.sentMessage``.
-Fields as in the source of sigtop (``msg.JSON``), Signal Desktop's ``MessageAttributesType``, and
-signal-cli's ``JsonMessageEnvelope``, ``JsonDataMessage`` and ``JsonSyncDataMessage``.
+Fields as in the sources of sigtop and signal-cli.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Read a Slack export: the zip or its folder.
 
-It holds ``users.json``, ``channels.json`` (also ``groups.json``, ``dms.json`` and ``mpims.json``),
-and a folder a channel with a file a day, ``general/2021-02-03.json``. Names of files, fields and
-subtypes as in Slack's help page "How to read Slack data exports" and its API reference of the
-message event.
+It holds ``users.json`` (``org_users.json`` in an Enterprise Grid), ``channels.json`` (also
+``groups.json``, ``dms.json`` and ``mpims.json``), and a folder a channel with a file a day,
+``general/2021-02-03.json``. Names of files and fields as in Slack's help page "How to read Slack
+data exports"; subtypes as Slack's API calls them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from huggingtweets.sources._archive_reader import ArchiveReader
 
 _DAY = re.compile(r"(?:(?:[^/]+/)?)([^/]+)/\d{4}-\d{2}-\d{2}\.json")
-_USERS = re.compile(r"(?:[^/]+/)?users\.json")
+_USERS = re.compile(r"(?:[^/]+/)?(?:org_)?users\.json")
 _MENTION = re.compile(r"<@[UWB][A-Z0-9]+(?:\|[^<>]*)?>")
 _CHANNEL = re.compile(r"<#[CG][A-Z0-9]+(?:\|([^<>]*))?>")
 _SPECIAL = re.compile(r"<!(?:here|channel|everyone|subteam\^[A-Z0-9]+)(?:\|[^<>]*)?>")

@@ -5,8 +5,9 @@ language and the settings of the phone. So a date's order is found out from all 
 and the lines of WhatsApp are told by the marks around them where there are any: iOS puts a
 left-to-right mark before each, Android writes ``<Media omitted>`` in its language.
 
-Forms as in the documentation and test data of the parsers whatsapp-chat-parser (Pustur), WhatsR,
-chat-miner and chat-analytics (mlomb).
+WhatsApp documents none of this. English, German, Portuguese and Finnish forms were seen in what
+public parsers of exports document; those of other languages are from knowledge of the phones and
+were not checked against an export.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ if TYPE_CHECKING:
 
 _LRM = "\u200e"
 _SPACE = "[ \u00a0\u202f]"
-_DATE = r"(?P<a>\d{1,4})(?P<sep>[./\-]|\. )(?P<b>\d{1,2})(?:[./\-]|\. )(?P<c>\d{1,4})\.?"
+# Arabic and Hebrew phones write a mark of direction before each slash.
+_DATE = (
+    r"(?P<a>\d{1,4})[\u200e\u200f]?(?P<sep>[./\-]|\. )"
+    r"(?P<b>\d{1,2})[\u200e\u200f]?(?:[./\-]|\. )(?P<c>\d{1,4})\.?"
+)
 _HALF = r"(?P<half>[^\W\d_]{1,2}\.?(?:" + _SPACE + r"?[^\W\d_]{1,2}\.?)?)"  # AM, p. m., 下午, م
 _TIME = (
     rf"(?:(?P<before>[^\W\d_]{{1,4}}){_SPACE}?)?"
