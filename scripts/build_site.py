@@ -53,6 +53,7 @@ PAGES = {
         *("lab/likeness.md", "lab/samples.md", "lab/base.md", "lab/recipe.md"),
         *("lab/speed.md", "lab/robustness.md", "lab/security.md", "lab/web-app.md"),
     ],
+    "Studies": ["research/layers.md", "research/augmentation.md"],
     "Project": ["licences.md", "releasing.md"],
 }
 """Pages by section, in the order of the menu; paths are relative to docs/."""

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import curation, deletion, evaluation, publish, sources, track
+from huggingtweets import augmentation, curation, deletion, evaluation, publish, sources, track
 from huggingtweets.curation import CurationOptions
 from huggingtweets.data import batching
 from huggingtweets.errors import (
@@ -442,9 +442,21 @@ def _train(run: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
     recipe = Recipe(**config["recipe"])
     device = devices.select_device(config["device"], config["precision"])
     held_out = batching.texts_by_author(kept, "held_out", record.authors)
+    base = language_model.load(config["base"], attention=recipe.attention(device.device))
+    train = batching.texts_by_author(kept, "train", record.authors)
+    _update(run, state="training", error=None)
+    if config.get("plan") and record.state == "prepared":
+        listen(Event(stage="train", message=config["plan"]))
+    counts: dict[str, int] = {}
+    if recipe.augment == "paraphrase":
+        added = augmentation.paraphrases(
+            base, train, run.paraphrases_file, device, seed=config["seed"], listen=listen
+        )
+        counts = {"paraphrases": sum(map(len, added.values()))}
+        train = {author: posts + added[author] for author, posts in train.items()}
     task = TrainingTask(
-        base=language_model.load(config["base"], attention=recipe.attention(device.device)),
-        train=list(batching.texts_by_author(kept, "train", record.authors).values()),
+        base=base,
+        train=list(train.values()),
         held_out=[text for texts in held_out.values() for text in texts],
         recipe=recipe,
         machine=device,
@@ -454,14 +466,11 @@ def _train(run: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
         compiled=config.get("compiled"),
         interrupt=interrupt,
     )
-    _update(run, state="training", error=None)
-    if config.get("plan") and record.state == "prepared":
-        listen(Event(stage="train", message=config["plan"]))
     result = fit(task, listen)
     with files.atomic_write_dir(run.bot) as temporary:
         task.base.save(temporary)
     record = run.record()
-    record.state, record.result = "trained", asdict(result)
+    record.state, record.result = "trained", asdict(result) | counts
     record.forgotten, record.forgotten_at = 0, None
     record.seconds["train"] = result.seconds
     run.save(record)

@@ -65,6 +65,25 @@ def test_explicit_layers_and_epochs_are_not_changed() -> None:
     assert (chosen.recipe.layers, chosen.recipe.epochs) == (3, 7)
 
 
+def test_a_part_of_the_layers_costs_less_than_all_and_keeps_its_rate() -> None:
+    def seconds(layers: int | str, **changes: object) -> float:
+        return plan(RECIPE.changed(layers=layers, **changes), FAST, WORK, 1000).seconds
+
+    everything = seconds(0)
+    order = [seconds(layers) for layers in ("embeddings", "attention", "mlp")]
+    assert order == sorted(order)
+    assert order[-1] < everything
+    assert seconds(10) < seconds("middle:10") < seconds("bottom:10") < everything
+    assert seconds("bottom:30") == everything
+    chosen = plan(RECIPE.changed(layers="middle:10"), FAST, WORK, 1000)
+    assert "the middle 10 layers on all 2,000 posts" in chosen.message
+    assert chosen.recipe.learning_rate == RECIPE.learning_rate
+    assert seconds(0, augment="noise") == everything
+    assert seconds(10, augment="noise") > seconds(10)
+    assert seconds(0, augment="adversarial") > 1.5 * everything
+    assert seconds(0, augment="paraphrase") > seconds(0, augment="adversarial")
+
+
 def test_few_posts_get_two_epochs_and_authors_count_equally() -> None:
     few = replace(WORK, sizes=[[30] * 300])
     assert plan(RECIPE, FAST, few, 300).recipe.epochs == 2

@@ -194,15 +194,148 @@ def test_layers_that_pass_on_more_than_hidden_states_are_not_skipped(
     assert not can_cache_outputs(split, row)
 
 
-@pytest.mark.parametrize(("given", "expected"), [("all", 0), ("top:1", 1), ("top:12", 12)])
-def test_layers_option_is_parsed(given: str, expected: int) -> None:
+def of_four_layers(base: Path, *, tied: bool = True) -> LanguageModel:
+    """A Llama of four layers with the tokenizer of another base."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=512,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        tie_word_embeddings=tied,
+    )
+    return replace(language_model.load(base), model=LlamaForCausalLM(config).eval())
+
+
+def named(lm: LanguageModel, choice: int | str) -> set[str]:
+    """Names of the weights that a choice trains."""
+    Layers(lm.model, choice)
+    return {name for name, weight in lm.model.named_parameters() if weight.requires_grad}
+
+
+@pytest.mark.parametrize("base", BASES, indirect=True)
+def test_each_choice_trains_its_own_weights_and_the_parts_cover_all_matrices(base: Path) -> None:
+    def of(choice: int | str) -> set[str]:
+        return named(language_model.load(base), choice)
+
+    everything = of(0)
+    assert everything == {n for n, _ in language_model.load(base).model.named_parameters()}
+    assert {n for n in of("bottom:1") if ".0." not in n} == set()
+    assert of("bottom:1") | of(1) == of("bottom:2") | of(1)
+    parts = [of(part) for part in ("embeddings", "attention", "mlp")]
+    assert all("attn" in name for name in parts[1])
+    assert all(".mlp." in name for name in parts[2])
+    assert all("embed" in name or "wte" in name or "wpe" in name for name in parts[0])
+    left = everything - parts[0] - parts[1] - parts[2]
+    assert sum(map(len, parts)) + len(left) == len(everything)
+    assert left
+    assert all("norm" in name or "ln_" in name for name in left)
+
+
+def test_an_untied_head_belongs_to_the_embeddings(tiny_base: Path) -> None:
+    assert named(of_four_layers(tiny_base), "embeddings") == {"model.embed_tokens.weight"}
+    assert named(of_four_layers(tiny_base, tied=False), "embeddings") == {
+        "model.embed_tokens.weight",
+        "lm_head.weight",
+    }
+
+
+def test_middle_layers_train_in_the_middle_and_only_those_below_are_skipped(
+    tiny_base: Path, posts: list[str]
+) -> None:
+    import torch
+
+    lm = of_four_layers(tiny_base)
+    rows = rows_of(lm, posts[:12])
+    batch = batching.to_batch(rows)
+    expected = likelihood.negative_log_likelihood(lm.model, batch)
+    expected.backward()  # type: ignore[no-untyped-call]
+    plain = gradients(lm)
+    lm.model.zero_grad()
+    split = Layers(lm.model, "middle:2")
+    assert (split.first, split.trained) == (1, split.blocks[1:3])
+    assert split.describe() == "the middle 2 of 4 layers"
+    split.train()
+    assert [block.training for block in split.blocks] == [False, True, True, False]
+    assert can_cache_outputs(split, rows[0])
+    outputs = FrozenOutputs(split, rows, None)
+    outputs.compute(lambda *_: None)
+    with outputs.skip_frozen(rows):
+        loss = likelihood.negative_log_likelihood(lm.model, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0.0)
+    found = gradients(lm)
+    assert {name.split(".")[2] for name in found} == {"1", "2"}
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, plain[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("choice", ["bottom:1", "embeddings", "attention", "mlp"])
+def test_nothing_is_skipped_below_and_only_the_chosen_weights_change(
+    choice: str, dropout_base: Path, posts: list[str], cpu: ComputeDevice
+) -> None:
+    import torch
+
+    lm, before = language_model.load(dropout_base), language_model.load(dropout_base).model
+    old = dict(before.named_parameters())
+    row = rows_of(lm, posts)[0]
+    assert not can_cache_outputs(Layers(language_model.load(dropout_base).model, choice), row)
+    recipe = RECIPE.changed(layers=choice, epochs=1)
+    trained = fit(TrainingTask(lm, [posts[:60]], posts[280:], recipe, cpu))
+    changed = {n for n, w in lm.model.named_parameters() if not torch.equal(w, old[n])}
+    assert changed == named(language_model.load(dropout_base), choice)
+    assert trained.best < trained.history[0]["held_out_bits_per_byte"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        *(("all", 0), ("top:1", 1), ("top:12", 12), ("bottom:3", "bottom:3")),
+        *(("middle:02", "middle:2"), ("embeddings", "embeddings"), ("mlp", "mlp")),
+    ],
+)
+def test_layers_option_is_parsed(given: str, expected: int | str) -> None:
     assert parse_layers(given) == expected
+    assert FAST.changed(layers=given).layers == expected
 
 
-@pytest.mark.parametrize("given", ["top:0", "top:-1", "top:", "top:x", "top:1.5", "foo", "", "10"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("top:0", "top:-1", "top:", "top:x", "top:1.5", "foo", "", "10", "all:1", "mlp:1"),
+        *("bottom", "middle:0", "top:²", "embeddings ", "top:9999999999"),
+    ],
+)
 def test_an_invalid_layers_option_is_refused(given: str) -> None:
-    with pytest.raises(InputError, match=r"^--layers must be all or top:K with K from 1, not "):
+    sentence = (
+        r"^--layers must be all, top:K, bottom:K, middle:K, embeddings, attention or mlp, with K "
+        r"from 1, not [^\n]*\.$"
+    )
+    with pytest.raises(InputError, match=sentence):
         parse_layers(given)
+    with pytest.raises(InputError, match=sentence):
+        FAST.changed(layers=given)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, ["mlp"]])
+def test_a_recipe_with_other_layers_is_refused(value: object) -> None:
+    with pytest.raises(InputError, match=r"layers must be a whole number from 0, or all, top:K"):
+        FAST.changed(layers=value)
+
+
+def test_a_base_without_the_named_part_is_refused(tiny_base: Path) -> None:
+    import torch
+
+    model = torch.nn.Module()
+    model.layers = torch.nn.ModuleList([torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)])
+    layers.check(model, "bottom:2")
+    with pytest.raises(InputError, match=r"^--layers mlp can't be used: this base has no part of"):
+        layers.check(model, "mlp")
+    with pytest.raises(InputError, match=r"has 2 layers; choose all or middle:1 to middle:2\.$"):
+        layers.check(language_model.load(tiny_base).model, "middle:3")
 
 
 def test_more_layers_than_the_model_has_are_refused(tiny_base: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from tests.helpers.posts import made_up_posts, write_csv
@@ -167,15 +167,22 @@ def stopped(task: TrainingTask) -> TrainingTask:
     return reload(task)
 
 
-@pytest.mark.parametrize("layers", [0, 1])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("precision", "changes"),
+    [
+        *((precision, {"layers": layers}) for precision in ("fp32", "bf16") for layers in (0, 1)),
+        ("fp32", {"layers": "attention"}),
+        ("bf16", {"augment": "noise"}),
+        ("fp32", {"augment": "adversarial", "layers": "bottom:1"}),
+    ],
+)
 def test_stopping_in_every_epoch_does_not_change_the_result(
-    task: TrainingTask, precision: Literal["fp32", "bf16"], layers: int
+    task: TrainingTask, precision: Literal["fp32", "bf16"], changes: dict[str, Any]
 ) -> None:
     task = replace(
         task,
         machine=replace(task.machine, precision=precision),
-        recipe=RECIPE.changed(layers=layers),
+        recipe=RECIPE.changed(**changes),
     )
     uninterrupted = fit(replace(reload(task), checkpoint_file=None))
 

@@ -125,9 +125,19 @@ def train(
     layers: Annotated[
         str | None,
         typer.Option(
-            metavar="all|top:K",
-            help="Train all layers, or only the top K, which is faster and a little worse. "
-            "Default: what fits into --minutes.",
+            metavar="CHOICE",
+            help="What to train: all, top:K (faster and a little worse), bottom:K, middle:K, "
+            "embeddings, attention or mlp. Default: what fits into --minutes, all or top:K.",
+            show_default=False,
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Vary the posts in training: none, noise (on their embeddings), adversarial (a "
+            "step on them) or paraphrase (posts that the base rewrote). Default: the recipe's, "
+            "none.",
             show_default=False,
         ),
     ] = None,
@@ -219,6 +229,7 @@ def train(
                 clip=clip,
                 rows=rows,
                 layers=None if layers is None else parse_layers(layers),
+                augment=augment,
             ),
             minutes=minutes,
             name=name,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MAX_TRAIN_POSTS = 3_000
 """Newest training posts of the classifier; more of them take time and change little."""
@@ -65,32 +65,85 @@ def classify_authorship(
     Returns:
         None if there is no training post or no other author in the panel.
     """
+    panel = panel_posts(without=authors)
+    if not train or not panel:
+        return None
+    panel_train = [post for i, post in enumerate(panel) if i % _TEST_EVERY]
+    given_to_author = author_classifier(train[-MAX_TRAIN_POSTS:], panel_train)
+
+    def share(posts: Sequence[str]) -> float:
+        given = given_to_author(posts)
+        return sum(given) / len(given) if given else 0.0
+
+    return Authorship(
+        bot=share(generated), held_out=share(held_out), panel=share(panel[::_TEST_EVERY])
+    )
+
+
+def still_by_author(
+    posts: Sequence[str], rewritten: Sequence[str | None], *, authors: Iterable[str]
+) -> list[bool]:
+    """Whether the classifier gives each rewritten post to the author of the posts.
+
+    Posts at even places are judged by a classifier that learnt from those at odd places, and the
+    other way round: one that has learnt a post recognises it by the words that are left.
+
+    Args:
+        posts: posts of one author.
+        rewritten: the same posts rewritten; None counts as not the author's.
+        authors: handles who are removed from the panel.
+
+    Returns:
+        A value for each post; all False if no other author is in the panel, or there are under two
+        posts.
+    """
+    result = [False] * len(posts)
+    panel = panel_posts(without=authors)
+    for half in (0, 1):
+        own = posts[1 - half :: 2]
+        chosen = [
+            (i, text) for i, text in enumerate(rewritten) if i % 2 == half and text is not None
+        ]
+        if not (panel and own and chosen):
+            continue
+        given_to_author = author_classifier(own[-MAX_TRAIN_POSTS:], panel)
+        given = given_to_author([text for _, text in chosen])
+        for (i, _), is_given in zip(chosen, given, strict=True):
+            result[i] = is_given
+    return result
+
+
+def author_classifier(
+    own: Sequence[str], others: Sequence[str]
+) -> Callable[[Sequence[str]], list[bool]]:
+    """Train a classifier.
+
+    Args:
+        own: posts of the author.
+        others: posts of other people.
+
+    Returns:
+        A function that tells for each post whether the classifier gives it to the author.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    panel = panel_posts(without=authors)
-    if not train or not panel:
-        return None
-    panel_test = panel[::_TEST_EVERY]
-    panel_train = [post for i, post in enumerate(panel) if i % _TEST_EVERY]
-    own = _without_line_breaks(train[-MAX_TRAIN_POSTS:])
     model = make_pipeline(
         TfidfVectorizer(
             analyzer="char", ngram_range=(2, 5), sublinear_tf=True, max_features=_MAX_FEATURES
         ),
         LogisticRegression(class_weight="balanced", C=10.0, solver="liblinear", random_state=0),
     )
-    model.fit(own + panel_train, [1] * len(own) + [0] * len(panel_train))
+    texts = [*_without_line_breaks(own), *_without_line_breaks(others)]
+    model.fit(texts, [1] * len(own) + [0] * len(others))
 
-    def share(posts: list[str]) -> float:
-        return float(model.predict(posts).mean()) if posts else 0.0
+    def given_to_author(posts: Sequence[str]) -> list[bool]:
+        if not posts:
+            return []
+        return [bool(value) for value in model.predict(_without_line_breaks(posts))]
 
-    return Authorship(
-        bot=share(_without_line_breaks(generated)),
-        held_out=share(_without_line_breaks(held_out)),
-        panel=share(panel_test),
-    )
+    return given_to_author
 
 
 def panel_posts(without: Iterable[str] = ()) -> list[str]:

@@ -9,6 +9,7 @@
       data/posts.parquet   posts as read
       data/dropped.parquet dropped posts with the reason
       checkpoint/          state.safetensors, state.previous.safetensors
+                           paraphrases.json, with --augment paraphrase
       bot/                 the model folder, for any Hugging Face tool; only this is published
       report/              likeness.json, likeness.html, generations.json
                            human.json, answers from quizzes
@@ -201,6 +202,11 @@ class RunFolder:
     def checkpoint_file(self) -> Path:
         """The checkpoint from which training resumes."""
         return self.path / "checkpoint" / "state.safetensors"
+
+    @property
+    def paraphrases_file(self) -> Path:
+        """The posts that the base rewrote; like the checkpoint, it is deleted after training."""
+        return self.path / "checkpoint" / "paraphrases.json"
 
     @property
     def bot(self) -> Path:

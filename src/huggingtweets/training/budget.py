@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from huggingtweets.data import batching
+from huggingtweets.generation import rewriting
 from huggingtweets.nn import likelihood
 from huggingtweets.nn.devices import tune_allocator
 from huggingtweets.training.layers import blocks
+from huggingtweets.training.recipe import describe_layers, split_layers
 from huggingtweets.training.weights import Weights
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from huggingtweets.data.batching import Row
     from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
-    from huggingtweets.training.recipe import Recipe
+    from huggingtweets.training.recipe import LayerChoice, Recipe
 
 MIN_TOKENS = 12_000
 """Number of training tokens above which training more layers is better than training more posts."""
@@ -44,6 +46,16 @@ _PLANNED_SHARE = 0.9
 _HEAD_COST = 0.15
 """Cost of the frozen part of a step, mainly the head's matrix products, relative to a step of all
 weights."""
+
+_PASSED_COST = 2 / 3
+"""Cost of a frozen layer above trained weights, relative to a trained one: it has no gradients of
+weights, which are a third of the operations (Kaplan et al. 2020, arXiv 2001.08361, section 2.1)."""
+
+_UNCACHED_COST = {"noise": 1 / 3, "adversarial": _PASSED_COST}
+"""The same of a frozen layer below all trained weights, where the embeddings are varied."""
+
+_PART_SHARES = {"embeddings": 0.0, "attention": 1 / 3, "mlp": 2 / 3}
+"""Share of a layer's weights in its trained part, roughly that of GPT-2 and Llama."""
 
 _TOP_LAYERS_RATE_FACTOR = 2.25
 """Factor on the learning rate if only the top layers are trained: the best rate for SmolLM2 is 4e-4
@@ -200,15 +212,17 @@ def plan(
         work.held_out * _MEASUREMENTS + _JUDGED_TOKENS + _GENERATED_TOKENS * _GENERATION_COST
     )
     available = max(0.0, seconds * _PLANNED_SHARE - fixed)
-    depths = [0, work.depth // 3, work.depth // 6] if recipe.layers is None else [recipe.layers]
-    choices = [depth for i, depth in enumerate(depths) if depth or not i]
+    depths = [0, work.depth // 3, work.depth // 6]
+    choices: list[LayerChoice] = [depth for i, depth in enumerate(depths) if depth or not i]
+    if recipe.layers is not None:
+        choices = [recipe.layers]
     chosen, posts = recipe, None
     for layers in choices:
         chosen = _with_layers(recipe, layers, work)
         posts = _posts_that_fit(chosen, rates, work, available)
         if work.tokens(posts) >= min(work.tokens(None), MIN_TOKENS):
             break
-    if chosen.layers and free_rate:
+    if isinstance(chosen.layers, int) and chosen.layers and free_rate:
         chosen = replace(chosen, learning_rate=chosen.learning_rate * _TOP_LAYERS_RATE_FACTOR)
     estimate = fixed + _training_seconds(chosen, rates, work, posts)
     message = _message(chosen, work, posts, estimate)
@@ -218,7 +232,8 @@ def plan(
         whole = _with_layers(recipe, choices[0], work)
         needed = (fixed + _training_seconds(whole, rates, work, None)) / _PLANNED_SHARE
         message += (
-            f"; --minutes {-(-needed // 60):.0f} would train {_layers(choices[0])} on all posts"
+            f"; --minutes {-(-needed // 60):.0f} would train {describe_layers(choices[0])} on all "
+            "posts"
         )
     return Plan(chosen, posts, estimate, message)
 
@@ -228,7 +243,7 @@ def depth_of(lm: LanguageModel) -> int:
     return len(blocks(lm.model))
 
 
-def _with_layers(recipe: Recipe, layers: int, work: Work) -> Recipe:
+def _with_layers(recipe: Recipe, layers: LayerChoice, work: Work) -> Recipe:
     """The recipe with trained layers and the final number of epochs."""
     tokens = work.tokens(None)
     return replace(recipe, layers=layers).for_steps(tokens // (recipe.batch_tokens or tokens or 1))
@@ -236,10 +251,34 @@ def _with_layers(recipe: Recipe, layers: int, work: Work) -> Recipe:
 
 def _training_seconds(recipe: Recipe, rates: Rates, work: Work, posts: int | None) -> float:
     """Estimated seconds of training on the newest posts."""
-    trained = recipe.layers / work.depth if recipe.layers else 1.0
-    frozen_outputs = (1 - trained) * rates.reading  # computed once
-    step = rates.training * (trained + (1 - trained) * _HEAD_COST)
-    return work.tokens(posts) * (frozen_outputs + step * recipe.epochs)
+    below, cost = _cost_of_layers(recipe.layers or 0, work.depth)
+    cost += below * _HEAD_COST
+    frozen_outputs = below * rates.reading  # computed once
+    if recipe.augment in _UNCACHED_COST:
+        cost += below * _UNCACHED_COST[recipe.augment]
+        frozen_outputs = 0.0
+    step = rates.training * cost * (2 if recipe.augment == "adversarial" else 1)
+    seconds = work.tokens(posts) * (frozen_outputs + step * recipe.epochs)
+    if recipe.augment == "paraphrase":  # at most one for each post
+        seconds = 2 * seconds + work.tokens(posts) * rates.reading * (1 + rewriting.ATTEMPTS)
+    return seconds
+
+
+def _cost_of_layers(choice: LayerChoice, depth: int) -> tuple[float, float]:
+    """Return the share of layers below all trained weights, and the cost of those above.
+
+    The cost is relative to a step of all weights.
+    """
+    kind, number = split_layers(choice)
+    if kind == "all":
+        return 0.0, 1.0
+    if kind == "top":
+        trained = number / depth
+        return 1 - trained, trained
+    if kind in _PART_SHARES:
+        return 0.0, _PASSED_COST + (1 - _PASSED_COST) * _PART_SHARES[kind]
+    below = (depth - number) // 2 if kind == "middle" else 0
+    return below / depth, (number + (depth - number - below) * _PASSED_COST) / depth
 
 
 def _posts_that_fit(recipe: Recipe, rates: Rates, work: Work, seconds: float) -> int | None:
@@ -259,12 +298,8 @@ def _message(recipe: Recipe, work: Work, posts: int | None, seconds: float) -> s
     used = sum(len(sizes) if posts is None else min(posts, len(sizes)) for sizes in work.sizes)
     which = f"all {total:,} posts" if used == total else f"the newest {used:,} of {total:,} posts"
     times = "once" if recipe.epochs == 1 else f"{recipe.epochs} times"
-    layers = _layers(recipe.layers or 0)
+    layers = describe_layers(recipe.layers or 0)
     return f"planned: {layers} on {which}, {times}, about {_time(seconds)} with the report"
-
-
-def _layers(layers: int) -> str:
-    return f"the top {layers} layers" if layers else "all layers"
 
 
 def _time(seconds: float) -> str:

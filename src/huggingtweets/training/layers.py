@@ -1,23 +1,33 @@
-"""Training only the top layers; frozen layers are skipped where their output is cached.
+"""Training only some layers; frozen ones at the bottom are skipped where their output is cached.
 
-A frozen layer gives the same output for a post in every step, so it needs to run only once. This
-is known as layer recycling (Saad-Falcon et al. 2022, arXiv 2207.04993; AutoFreeze, arXiv
-2102.01386).
+A layer below all trained weights gives the same output for a post in every step, so it needs to
+run only once. This is known as layer recycling (Saad-Falcon et al. 2022, arXiv 2207.04993;
+AutoFreeze, arXiv 2102.01386).
 """
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
 from huggingtweets.errors import InputError
+from huggingtweets.training.recipe import LAYER_PARTS, describe_layers, split_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from transformers import PreTrainedModel
+
+    from huggingtweets.training.recipe import LayerChoice
+
+_PART_NAMES = {
+    "attention": re.compile(r"attn|attention"),
+    "mlp": re.compile(r"mlp|ffn|feed_?forward|^fc_?\d|moe|expert"),
+}
+"""Names of the parts of a layer in transformers' models."""
 
 _BlockOutput = torch.Tensor | tuple[torch.Tensor | None, ...]
 
@@ -32,47 +42,70 @@ def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
     return list(max(outer_lists.values(), key=len, default=[]))
 
 
-def check(model: torch.nn.Module, top: int) -> None:
-    """Check that a model has at least ``top`` layers.
+def check(model: torch.nn.Module, choice: LayerChoice) -> None:
+    """Check that a model has the chosen layers.
 
     Raises:
-        InputError: it has fewer.
+        InputError: it has fewer layers, or none with such a part.
     """
+    kind, number = split_layers(choice)
     depth = len(blocks(model))
-    if top > depth:
-        choice = f"choose all or top:1 to top:{depth}" if depth else "choose all"
-        raise InputError(f"--layers top:{top} is too many: this base has {depth} layers; {choice}.")
+    if number > depth:
+        options = f"choose all or {kind}:1 to {kind}:{depth}" if depth else "choose all"
+        raise InputError(
+            f"--layers {kind}:{number} is too many: this base has {depth} layers; {options}."
+        )
+    if kind in LAYER_PARTS and not _weights_of_part(model, kind):
+        raise InputError(
+            f"--layers {kind} can't be used: this base has no part of that name in its layers; "
+            f"choose all or top:1 to top:{depth}."
+        )
 
 
 class Layers:
-    """The trained and the frozen layers of a model.
+    """The trained and the frozen weights of a model.
 
-    With ``top`` > 0, only the top layers and the vectors after them (the final norm) are trained.
-    The lower layers, the embeddings and the head get ``requires_grad=False``.
+    Frozen weights get ``requires_grad=False``. Of the choices, only the top layers include the
+    vectors after the last layer (the final norm).
 
     Args:
         model: changed in place.
-        top: number of trained layers; 0 trains all weights.
+        choice: what to train; 0 trains all weights.
 
     Raises:
-        InputError: the model has fewer than ``top`` layers.
+        InputError: the model doesn't have such layers.
     """
 
-    def __init__(self, model: PreTrainedModel, top: int) -> None:
-        check(model, top)
+    def __init__(self, model: PreTrainedModel, choice: LayerChoice) -> None:
+        check(model, choice)
         self.model = model
         self.blocks = blocks(model)
-        self.first = len(self.blocks) - top if top else 0
-        """Index of the lowest trained layer."""
-        self.trained = self.blocks[self.first :]
-        self.partly = bool(top)
+        self.choice = choice
+        self.partly = bool(choice)
+        kind, number = split_layers(choice)
+        start = {"top": len(self.blocks) - number, "middle": (len(self.blocks) - number) // 2}
+        self.first = start.get(kind, 0)
+        """Index of the lowest trained layer; 0 if weights below the layers are trained."""
+        self.trained: list[torch.nn.Module] = self.blocks[self.first : self.first + number]
+        """Trained layers or parts of layers; empty if all weights are trained."""
         self._tuple_size = 0
         """Length of the tuples that layers return; 0 if they return hidden states alone."""
-        if top:
-            trained_modules = [*self.trained, *self._vectors_after_blocks()]
-            model.requires_grad_(False)
-            for module in trained_modules:
-                module.requires_grad_(True)
+        if not self.partly:
+            return
+        if kind in _PART_NAMES:
+            self.trained = _part_of_blocks(self.blocks, kind)
+        after_blocks = self._vectors_after_blocks()
+        modules = [*self.trained, *(after_blocks if kind == "top" else [])]
+        weights = [weight for module in modules for weight in module.parameters()]
+        if kind == "embeddings":
+            weights = _weights_of_part(model, kind)
+        model.requires_grad_(False)
+        for weight in weights:
+            weight.requires_grad_(True)
+
+    def describe(self) -> str:
+        """What is trained, such as "the top 3 of 6 layers"."""
+        return describe_layers(self.choice, len(self.blocks))
 
     def train(self) -> None:
         """Put the trained layers into training mode; frozen ones don't apply dropout."""
@@ -80,15 +113,15 @@ class Layers:
             self.model.train()
             return
         self.model.eval()
-        for block in self.trained:
-            block.train()
+        for module in self.trained:
+            module.train()
 
     def thaw(self) -> None:
         """Make all weights require gradients again."""
         self.model.requires_grad_(True)
 
     def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Run the frozen layers on token ids, without gradients or dropout.
+        """Run the layers below the trained ones on token ids, without gradients or dropout.
 
         Args:
             inputs: token ids, (rows, time).
@@ -103,14 +136,15 @@ class Layers:
             return self._as_block_output(hidden_states)
 
         self.model.eval()
-        forwards = [capture, *[self._pass_through] * (len(self.trained) - 1)]
-        with torch.no_grad(), _replaced_forward(self.trained, forwards):
+        upper = self.blocks[self.first :]
+        forwards = [capture, *[self._pass_through] * (len(upper) - 1)]
+        with torch.no_grad(), _replaced_forward(upper, forwards):
             self.model.base_model(input_ids=inputs, use_cache=False)
         return captured[0]
 
     @contextmanager
     def skip_frozen(self, outputs: torch.Tensor) -> Iterator[None]:
-        """Skip the frozen layers inside; the trained ones start from ``outputs``.
+        """Skip the layers below the trained ones inside; those start from ``outputs``.
 
         The model computes everything around the layers (masks, positions) as usual.
         """
@@ -182,6 +216,26 @@ class Layers:
             for hook in hooks:
                 hook.remove()
         return ran
+
+
+def _part_of_blocks(layers: list[torch.nn.Module], part: str) -> list[torch.nn.Module]:
+    """The direct children of layers that are such a part; norms with such a name are not."""
+    name = _PART_NAMES[part]
+    return [
+        child
+        for layer in layers
+        for child_name, child in layer.named_children()
+        if name.search(child_name) and any(weight.ndim >= 2 for weight in child.parameters())
+    ]
+
+
+def _weights_of_part(model: torch.nn.Module, part: str) -> list[torch.nn.Parameter]:
+    """The weights of one of LAYER_PARTS; the embeddings are all matrices outside the layers."""
+    layers = blocks(model)
+    if part in _PART_NAMES:
+        return [w for module in _part_of_blocks(layers, part) for w in module.parameters()]
+    inside = {id(weight) for layer in layers for weight in layer.parameters()}
+    return [w for w in model.parameters() if id(w) not in inside and w.ndim >= 2]
 
 
 def _has_only_vectors(module: torch.nn.Module) -> bool:

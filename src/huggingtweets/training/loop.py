@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,6 +27,7 @@ from huggingtweets.storage import checkpoint
 from huggingtweets.training import compiling, graphs
 from huggingtweets.training.frozen import FrozenOutputs, can_cache_outputs
 from huggingtweets.training.interrupt import Interrupt
+from huggingtweets.training.perturbation import EmbeddingPerturbation
 from huggingtweets.training.progress import Progress, ProgressReporter
 from huggingtweets.training.samples import Sampler
 from huggingtweets.training.weights import Weights
@@ -55,7 +57,8 @@ class TrainingTask:
 
     Attributes:
         base: the model to start from; changed in place, it ends with the best weights.
-        train: training posts of each author.
+        train: training posts of each author; with ``recipe.augment`` = ``paraphrase`` followed by
+            the posts that the base rewrote.
         held_out: posts that are only measured.
         recipe: hyper-parameters.
         machine: device and precision.
@@ -144,6 +147,11 @@ class _Loop:
         self.sampler = Sampler(task.base, task.train, task.seed)
         self.compiled = self._compile_if_faster()
         self._announce_settings()
+        self.perturbation = (
+            EmbeddingPerturbation(task.base.model, self.recipe, task.seed)
+            if self.recipe.augment in ("noise", "adversarial")
+            else None
+        )
         self.graph_stepper = self._make_graph_stepper()
         self.frozen_outputs = self._make_frozen_outputs()
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
@@ -206,20 +214,27 @@ class _Loop:
     def _update_weights(self, batch: Batch, rate: float) -> float:
         """Update the weights and return the batch's mean loss before the update, in nats."""
         self.weights.layers.train()
-        loss = self._backward(batch)
+        if self.perturbation:
+            backward = partial(self._backward, batch)
+            loss = self.perturbation.backward(batch, self.state.step, backward)
+        else:
+            loss = self._backward(batch)
         self.weights.update(rate)
         return loss
 
-    def _backward(self, batch: Batch) -> float:
-        """Compute gradients and return the mean loss in nats; fall back if compiling fails."""
+    def _backward(self, batch: Batch, weight: float = 1.0) -> float:
+        """Add the gradients of the mean loss times ``weight``; return that loss in nats.
+
+        Falls back to eager mode if compiling fails.
+        """
         try:
             loss = likelihood.negative_log_likelihood(self.weights.model, batch) / batch.tokens
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss if weight == 1.0 else loss * weight).backward()  # type: ignore[no-untyped-call]
         except Exception as error:
             if not (self.compiled and compiling.is_compiler_error(error)):
                 raise
             self._disable_compiler()
-            return self._backward(batch)
+            return self._backward(batch, weight)
         return loss.item()
 
     def _measure(self, train_loss: float | None) -> None:
@@ -312,14 +327,16 @@ class _Loop:
     def _announce_settings(self) -> None:
         """Report device, trained layers and compilation in one line."""
         layers = self.weights.layers
-        trained = f"the top {len(layers.trained)} of {len(layers.blocks)} layers"
-        parts = (self.task.machine.describe(), trained if layers.partly else "", self.compile_note)
+        trained = layers.describe() if layers.partly else ""
+        parts = (self.task.machine.describe(), trained, self.compile_note)
         self._say(f"training on {', '.join(part for part in parts if part)}")
 
     def _make_graph_stepper(self) -> graphs.CudaGraphStepper | None:
         """Create the CUDA graph stepper, or None where graphs can't be used."""
         base, epochs, budget = self.task.base, self.recipe.epochs, self.recipe.batch_tokens
-        if not graphs.usable(self.task.machine, self.recipe, base.model, compiled=self.compiled):
+        if self.perturbation or not graphs.usable(
+            self.task.machine, self.recipe, base.model, compiled=self.compiled
+        ):
             return None
         batches = (rows for epoch in range(epochs) for rows in self.data.epoch(epoch))
         return graphs.CudaGraphStepper(self.weights, budget, base.context, batches, self._say)
@@ -327,7 +344,7 @@ class _Loop:
     def _make_frozen_outputs(self) -> FrozenOutputs | None:
         """Create the cache of frozen layers' outputs, or None where it can't be used."""
         layers, rows = self.weights.layers, [*self.data.held_out, *self.data.rows]
-        if self.recipe.rows != "posts" or self.graph_stepper:
+        if self.recipe.rows != "posts" or self.graph_stepper or self.perturbation:
             return None
         if not can_cache_outputs(layers, rows[0]):
             return None
@@ -414,6 +431,8 @@ class _Loop:
         for added_later in ("way_back", "base_width", "batch_width", "enough_steps", "layers"):
             if not recipe[added_later]:
                 del recipe[added_later]  # so checkpoints from before the field can be resumed
+        if recipe["augment"] == "none":
+            del recipe["augment"], recipe["augment_strength"]
         settings = [recipe, self.task.seed, self.task.machine.precision]
         parts = [self.data.rows, self.data.held_out, weights, settings]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,18 @@ Rows = Annotated[Literal["posts", "blocks"], Meta(description="posts or blocks")
 Precision = Annotated[Literal["bf16", "fp32"], Meta(description="bf16 or fp32")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 ShareUnderOne = Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to under 1")]
+LayerChoice = int | str
+"""0 for all layers, K for the top K, or ``bottom:K``, ``middle:K`` or one of LAYER_PARTS."""
+LAYER_PARTS = ("embeddings", "attention", "mlp")
+_LAYERS = "all, top:K, bottom:K, middle:K, embeddings, attention or mlp"
+_LayerField = (
+    Annotated[int, Meta(ge=0, description=f"a whole number from 0, or {_LAYERS}")]
+    | Annotated[str, Meta(max_length=40)]
+)
+Augment = Annotated[
+    Literal["none", "noise", "adversarial", "paraphrase"],
+    Meta(description="none, noise, adversarial or paraphrase"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +56,13 @@ class Recipe:
             the rate to other widths. 0 disables scaling.
         batch_width: the same for ``batch_tokens``.
         enough_steps: train only one epoch if it has at least this many steps; 0 disables this.
-        layers: number of top layers to train, with the final norm; 0 trains all weights. None lets
-            a time budget choose, and trains all weights without one.
+        layers: number of top layers to train, with the final norm; 0 trains all weights. Or a text
+            that :func:`parse_layers` accepts. None lets a time budget choose, and trains all
+            weights without one.
+        augment: how each post is varied: ``noise`` or an ``adversarial`` step on its embeddings
+            (:mod:`huggingtweets.training.perturbation`), or ``paraphrase``, which adds posts that
+            the base rewrote (:mod:`huggingtweets.generation.rewriting`).
+        augment_strength: factor on the size of the noise or of the adversarial step.
     """
 
     name: Text
@@ -61,9 +79,13 @@ class Recipe:
     base_width: Count = 0
     batch_width: Count = 0
     enough_steps: Count = 0
-    layers: Count | None = None
+    layers: _LayerField | None = None
+    augment: Augment = "none"
+    augment_strength: Positive = 1.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.layers, str):
+            object.__setattr__(self, "layers", parse_layers(self.layers))
         check_fields(self)
 
     def changed(self, **values: Any) -> Recipe:  # noqa: ANN401 - checked by the dataclass
@@ -167,15 +189,43 @@ RECIPES = {"fast": FAST, "classic": CLASSIC}
 """The built-in recipes by name."""
 
 
-def parse_layers(given: str) -> int:
-    """Parse ``all`` (0) or ``top:K`` into the number of trained layers.
+def parse_layers(given: str) -> LayerChoice:
+    """Parse the option ``--layers``.
+
+    Args:
+        given: ``all``; ``top:K``, ``bottom:K`` or ``middle:K`` for K layers; ``embeddings`` for the
+            matrices outside the layers; ``attention`` or ``mlp`` for that part of every layer.
+
+    Returns:
+        0 for all layers, K for the top K, and the text itself for the others.
 
     Raises:
-        InputError: the text is neither.
+        InputError: the text is none of them.
     """
     if given == "all":
         return 0
+    if given in LAYER_PARTS:
+        return given
     kind, _, number = given.partition(":")
-    if kind == "top" and number.isascii() and number.isdecimal() and int(number) > 0:
-        return int(number)
-    raise InputError(f"--layers must be all or top:K with K from 1, not {given!r}.")
+    known = kind in ("top", "bottom", "middle")
+    if known and re.fullmatch("[0-9]{1,9}", number) and int(number) > 0:
+        return int(number) if kind == "top" else f"{kind}:{int(number)}"
+    raise InputError(f"--layers must be {_LAYERS}, with K from 1, not {given[:80]!r}.")
+
+
+def split_layers(choice: LayerChoice) -> tuple[str, int]:
+    """Split a choice of layers into its kind and number: 3 is top and 3; a kind alone has 0."""
+    if isinstance(choice, int):
+        return ("top" if choice else "all"), choice
+    kind, _, number = choice.partition(":")
+    return kind, int(number or 0)
+
+
+def describe_layers(choice: LayerChoice, depth: int | None = None) -> str:
+    """Describe a choice of layers, such as "the top 3 of 6 layers"; ``depth`` is the base's."""
+    kind, number = split_layers(choice)
+    if number:
+        of = f" of {depth}" if depth else ""
+        return f"the {kind} {number}{of} layers"
+    parts = {"embeddings": "the embeddings", "attention": "the attention", "mlp": "the MLPs"}
+    return "all layers" if kind == "all" else f"{parts[kind]} only"

@@ -5,7 +5,7 @@ Micikevicius et al. 2018, arXiv 1710.03740, section 3.1; bfloat16 needs no loss 
 compiler this is 1.6 times as fast on a CPU as autocast, which casts every weight at every step. In
 ``fp32`` both are the same tensors.
 
-If only the top layers are trained, all of this applies to their weights alone.
+If only some layers are trained, all of this applies to their weights alone.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Weights:
     Args:
         model: moved to the machine's device and precision, in place.
         machine: device and precision.
-        recipe: settings of the optimizer and the number of trained layers.
+        recipe: settings of the optimizer and the trained layers.
         folder: where the base's and the best weights are stored; None stores them in memory.
 
     Raises:
-        InputError: the recipe trains more layers than the model has.
+        InputError: the model doesn't have the layers that the recipe trains.
         StorageError: the folder can't be written.
     """
 
