@@ -40,7 +40,8 @@ def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     """An empty home, no developer variables, one thread so that tests can run in parallel."""
     home = tmp_path_factory.mktemp("home")
     code = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "1", **code}
+    quick = {"OMP_NUM_THREADS": "1", "HUGGINGTWEETS_BASE": "pocket"}
+    return {"PATH": os.environ["PATH"], "HOME": str(home), **quick, **code}
 
 
 @pytest.fixture
