@@ -124,6 +124,7 @@ def home(
         "HOME": str(folder),
         "WANDB_MODE": "offline",
         "HF_HUB_OFFLINE": "1",
+        "HUGGINGTWEETS_BASE": "pocket",  # else each report loads SmolLM2
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WANDB_API_KEY", "4f" * 20)
