@@ -142,11 +142,10 @@ class PostFile:
         # Rows of Parquet are numbered from 0, and those of a page have one position.
         number = position % POSITIONS + (self._place == "row")
         text = _text(fields, f"{self._place.capitalize()} {number:,} of {self.path}", self.path)
-        default_author = group.author if group else self._author_from_name()
         id_prefix = f"{group.number}-" if group else ""
         named = self.author or author or parse_name(fields.get("author"))
         return Post(
-            author=named or default_author,
+            author=named or (group.author if group else self._author_from_name()),
             id=parse_id(fields.get("id")) or id_prefix + hashed_id(position, text),
             text=text,
             created_at=times.read(number, fields),
