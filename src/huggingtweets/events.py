@@ -49,6 +49,7 @@ class Event:
         people: number of messages of each in an export of chats, if one has to be chosen.
         left_out: after a source was read, number of records that are no posts, by reason.
         masked: after curation, pieces of private data masked in the posts kept, by kind.
+        handles: after a source was read, those of its authors whose handle it gave.
     """
 
     stage: Stage
@@ -68,6 +69,7 @@ class Event:
     left_out: dict[str, int] | None = None
     people: dict[str, int] | None = None
     masked: dict[str, int] | None = None
+    handles: tuple[str, ...] | None = None
 
     @property
     def is_warning(self) -> bool:

@@ -196,8 +196,8 @@ def curate(
     Raises:
         SourceError: a source can't be read.
     """
-    posts, left_out = _read(_as_list(specs), reading or ReadOptions(), listen)
-    return _curate(posts, left_out, options or CurationOptions(), listen)
+    posts, read = _read(_as_list(specs), reading or ReadOptions(), listen)
+    return _curate(posts, read.total, options or CurationOptions(), listen)
 
 
 def evaluate(where: RunFolder | Path | str, listen: EventHandler = ignore) -> LikenessReport:
@@ -278,10 +278,11 @@ def _write_report(
     held_out: dict[str, list[str]],
 ) -> None:
     real = [text for texts in held_out.values() for text in texts]
-    title = publish.title(report.authors)
+    names = run.record().names
+    page = evaluation.render(report, generations, real, publish.title(names), names)
     files.write_json(run.report_json, report.to_json())
     files.write_json(run.generations_file, generations)
-    files.write_text(run.report_page, evaluation.render(report, generations, real, title))
+    files.write_text(run.report_page, page)
 
 
 def _as_list(specs: Specs) -> Sequence[str | Path]:
@@ -290,12 +291,12 @@ def _as_list(specs: Specs) -> Sequence[str | Path]:
 
 def _read(
     specs: Sequence[str | Path], reading: ReadOptions, listen: EventHandler
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Read the posts; return also how many records were left out, by reason."""
+) -> tuple[pl.DataFrame, sources.CountLeftOut]:
+    """Read the posts; return also what was left out, and whose handles are known."""
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
     counting = sources.CountLeftOut(listen)
     posts = read_posts_in_child(specs, replace(reading, listen=counting))
-    return posts, counting.total
+    return posts, counting
 
 
 def _reading(
@@ -337,8 +338,8 @@ def _prepare(
     from huggingtweets.training import budget, layers
 
     with _timed(seconds, "read and curate"):
-        posts, left_out = _read(specs, reading or _reading(options), listen)
-        curated = _curate(posts, left_out, options.curation, listen)
+        posts, read = _read(specs, reading or _reading(options), listen)
+        curated = _curate(posts, read.total, options.curation, listen)
         if warning := batching.text_amount_warning(curated.kept):
             listen(Event(stage="curate", message=warning))
         if warning := batching.undated_warning(curated.kept, options.split):
@@ -377,6 +378,7 @@ def _prepare(
         left_out=curated.left_out,
         chats=sources.chats_in(posts),
         masked=curated.masked,
+        handles=[name for name in authors if name in read.handles],
         versions=devices.package_versions(),
         machine=device.as_dict(),
         seconds=seconds,

@@ -238,7 +238,7 @@ def test_generate_few_shot(
     asked = ("generate", tiny_base, *draw, "-p", "The cat")
     outcome = cli(*asked, "--few-shot", source)
     assert outcome.code == 0, outcome.err
-    assert outcome.out.startswith("context: 1 of @gardener's posts (no more fit)\nThe cat\n")
+    assert outcome.out.startswith("context: 1 of gardener's posts (no more fit)\nThe cat\n")
     assert outcome.out.count("• The cat") == 3
     assert "no training posts" not in outcome.out
     assert posts[-1] not in outcome.out

@@ -82,7 +82,7 @@ def test_generate_few_shot(cli: CommandLine, tiny_base: Path, source: Path) -> N
     value = _document(outcome)
     assert value.keys() == {"posts", "rejected", "loops"}
     assert [post["copied"] for post in value["posts"]] == [False, False]
-    assert "context: 1 of @gardener's posts" in outcome.err
+    assert "context: 1 of gardener's posts" in outcome.err
 
 
 def test_generate_remarks_go_to_stderr(cli: CommandLine, finished: Path) -> None:

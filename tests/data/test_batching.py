@@ -59,7 +59,7 @@ def test_random_is_decided_by_the_seed_and_sizes_are_the_same() -> None:
 
 
 def test_a_single_post_cannot_be_split() -> None:
-    with pytest.raises(InsufficientTextError, match="@bob has only one post left"):
+    with pytest.raises(InsufficientTextError, match=r"^bob has only one post left"):
         batching.split(table({"ann": 9, "bob": 1}), holdout=0.1)
 
 

@@ -65,7 +65,13 @@ class Tags(HTMLParser):
 
 
 def test_the_page_shows_numbers_plots_and_twenty_posts() -> None:
-    page = render(report(), [f"post number {i}" for i in range(200)], ["a real post"], "NASA bot")
+    page = render(
+        report(),
+        [f"post number {i}" for i in range(200)],
+        ["a real post"],
+        "NASA bot",
+        ["@NASA", "@WhiteHouse"],
+    )
     tags = Tags(page)
     assert tags.tags.count("svg") == 5
     assert tags.tags.count("li") == 20

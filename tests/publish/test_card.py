@@ -223,6 +223,18 @@ def test_several_authors_show_three_avatars_and_all_figures() -> None:
     assert "those of an AI cyborg" in card
 
 
+def test_a_name_that_is_no_handle_has_no_at_sign() -> None:
+    known, unknown = done_record("posts"), done_record("posts")
+    known.handles, unknown.handles = ["posts"], []
+    assert "@posts" in render_card(Facts(known, likeness("posts")))
+    card = render_card(Facts(unknown, likeness("posts")))
+    assert "@" not in card
+    assert "AI bot of posts" in card
+    # runs of earlier versions don't say; an author called like a table is taken for its name
+    assert done_record("posts", sources=["posts.csv"]).names == ["posts"]
+    assert done_record("NASA", sources=["NASA.zip"]).names == ["@NASA"]
+
+
 def test_thumbnail_is_absolute_once_published() -> None:
     drawn = replace(facts(), picture=True)
     assert metadata(render_card(drawn))["thumbnail"] == "predictions.png"

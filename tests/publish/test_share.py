@@ -109,28 +109,29 @@ def test_x_length(text: str, length: int) -> None:
 def test_drafts_use_the_whole_limit() -> None:
     tail = "\n\n— from my AI bot of @ann"
     for network, limit in (("X", 280), ("Bluesky", 300), ("Mastodon", 500)):
-        text = text_of(network, "a" * 1000, ["ann"])
+        text = text_of(network, "a" * 1000, ["@ann"])
         assert text == "a" * (limit - len(tail) - (2 if network == "X" else 1)) + "…" + tail
     room = 500 - len(tail) - 23 - 1
-    assert text_of("Mastodon", "a" * room, ["ann"], LINK).startswith("a" * room + tail)
+    assert text_of("Mastodon", "a" * room, ["@ann"], LINK).startswith("a" * room + tail)
 
 
 def test_bluesky_counts_bytes_too() -> None:
-    text = text_of("Bluesky", FAMILY * 299, ["ann"])
+    text = text_of("Bluesky", FAMILY * 299, ["@ann"])
     assert len(graphemes(text)) < 300
     assert 2900 < len(text.encode()) <= 3000
 
 
 def test_title_in_drafts() -> None:
-    assert "from my AI bot of @ann@example.org" in text_of("X", "hello", ["ann@example.org"])
-    assert "from my AI cyborg of @ann & @bob" in text_of("X", "hello", ["ann", "bob"])
-    assert "AI bot of @ann and bob" in text_of("X", "hello", ["ann and @bob"])
-    many = text_of("X", "hello", [f"somebody_{i}" for i in range(30)])
+    assert "from my AI bot of @ann@example.org" in text_of("X", "hello", ["@ann@example.org"])
+    assert "from my AI cyborg of @ann & @bob" in text_of("X", "hello", ["@ann", "@bob"])
+    assert "AI bot of ann and bob" in text_of("X", "hello", ["ann and @bob"])
+    assert "AI bot of posts" in text_of("X", "hello", ["posts"])  # a file's name addresses nobody
+    many = text_of("X", "hello", [f"@somebody_{i}" for i in range(30)])
     assert many == "hello\n\n— from my AI cyborg"  # half a handle would be somebody else's
 
 
 def test_draft_urls() -> None:
-    made = drafts("Hi & bye #1", ["ann"], Sharing("https://Chaos.Social/", LINK))
+    made = drafts("Hi & bye #1", ["@ann"], Sharing("https://Chaos.Social/", LINK))
     addresses = [draft.url.partition("text=")[0] for draft in made]
     assert addresses == [
         "https://x.com/intent/post?",
@@ -168,7 +169,7 @@ def test_long_link_is_refused() -> None:
 @pytest.mark.parametrize("post", ["", " \n ", "\u202e\x00", "\ud800"])
 def test_empty_post_is_refused(post: str) -> None:
     with pytest.raises(InputError, match="The post is empty"):
-        drafts(post, ["ann"], Sharing())
+        drafts(post, ["@ann"], Sharing())
 
 
 @settings(deadline=None)

@@ -268,7 +268,9 @@ def test_preview_reports_counts_examples_and_estimate(start_service: Start, csv:
     )
     less = write_csv(csv.with_name("cy.csv"), "cy", made_up_posts(9))
     kept = str(service.keep_upload(LOCAL_USER, less, "cy.csv"))
-    assert "at least 6,000" in (service.inspect(LOCAL_USER, TrainingRequest((kept,))).warning or "")
+    found = service.inspect(LOCAL_USER, TrainingRequest((kept,)))
+    assert "at least 6,000" in (found.obstacle or "")
+    assert found.names == ("@cy",)  # its column says so
 
 
 def test_invalid_requests_are_rejected(shared: Service) -> None:

@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING
 
 from tests.sources.cases import CASES, samples
 
+from huggingtweets import sources
 from huggingtweets.data.posts import SCHEMA
+from huggingtweets.events import ignore
+from huggingtweets.sample import sample_path
 from huggingtweets.sources import ReadOptions, read_posts
 
 if TYPE_CHECKING:
@@ -56,3 +59,23 @@ def test_one_alias_for_all_sources(tmp_path: Path) -> None:
     # csv and json have the posts that Grailbird's table has.
     places = ["x-archive", "mastodon-archive", "telegram", "txt"]
     assert table["source"].unique(maintain_order=True).to_list() == places
+
+
+def handles_of(*paths: Path, author: str | None = None) -> set[str]:
+    counting = sources.CountLeftOut(ignore)
+    read_posts(paths, ReadOptions(author=author, listen=counting))
+    return counting.handles
+
+
+def test_a_handle_is_known_only_if_the_source_or_the_user_gives_it(tmp_path: Path) -> None:
+    lines, handle, person = (tmp_path / name for name in ("nasa.txt", "nasa.csv", "person.csv"))
+    lines.write_text("one post\nanother post\n")
+    handle.write_text("username,text\n@nasa,one post\n")
+    person.write_text("author,text\nAda Lovelace,one post\n")
+    assert handles_of(lines) == set()  # a file's name may be a stranger's handle
+    assert handles_of(handle) == {"nasa"}
+    assert handles_of(person) == set()
+    assert handles_of(lines, author="ada") == set()
+    assert handles_of(lines, author="@ada") == {"ada"}
+    assert handles_of(lines, handle) == {"nasa"}
+    assert handles_of(sample_path()) == {"NASA"}

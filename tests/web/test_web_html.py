@@ -49,6 +49,8 @@ def test_markup_in_posts_is_escaped(text: str) -> None:
                 text,
                 9,
                 {"not public": 3},
+                (text,),
+                text,
                 1.0,
             )
         ),

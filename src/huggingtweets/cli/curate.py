@@ -93,7 +93,7 @@ def _show(screen: ConsoleOutput, curated: "Curated", *, show_dropped: bool) -> N
     screen.masked(curated.masked)
     if len(curated.counts_by_author) > 1:
         for author, counts in curated.counts_by_author.items():
-            screen.say(f"@{author}: {counts['kept']:,} kept of {counts['downloaded']:,}")
+            screen.say(f"{author}: {counts['kept']:,} kept of {counts['downloaded']:,}")
     if not curated.kept.is_empty():
         screen.heading("Kept, for example")
     for text in _examples(curated.kept)["text"]:

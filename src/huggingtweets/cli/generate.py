@@ -175,7 +175,7 @@ def _describe_context(
     counts = sorted({writer.context_post_count(text) for text in prompts})
     number = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     authors = examples["author"].unique().to_list()
-    whose = f"@{authors[0]}'s" if len(authors) == 1 else f"the {len(authors)} authors'"
+    whose = f"{authors[0]}'s" if len(authors) == 1 else f"the {len(authors)} authors'"
     reason = ""
     if counts[0] < min(most, len(examples)):
         reason = " (no more fit)"

@@ -68,7 +68,7 @@ Author = Annotated[
     typer.Option(
         "--as",
         metavar="NAME",
-        help="Treat all sources as posts of one author with this name.",
+        help="Treat all sources as posts of one author with this name; @NAME if it is a handle.",
         show_default=False,
     ),
 ]

@@ -86,7 +86,7 @@ def publish(
 
 
 def _handles(run: "RunFolder") -> str:
-    return " and ".join(f"@{author}" for author in run.record().authors)
+    return " and ".join(run.record().names)
 
 
 def _update_picture(screen: ConsoleOutput, run: "RunFolder", number: int) -> None:
@@ -100,7 +100,7 @@ def _update_picture(screen: ConsoleOutput, run: "RunFolder", number: int) -> Non
     if Publication.of(run) is None:
         raise InputError(f"{run.path} is not published yet. Publish it without --update-thumbnail.")
     text, prompt = chosen_post(run, screen, None, None, number)
-    publish.save(publish.Picture(run.record().authors, text, prompt), run.picture)
+    publish.save(publish.Picture(run.record().names, text, prompt), run.picture)
     screen.say(text)
 
 

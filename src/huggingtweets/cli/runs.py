@@ -52,7 +52,7 @@ def runs(*, out: options.Out = Path("runs"), as_json: options.Json = False) -> N
         bits = row["held_out_bits_per_byte"]
         cells = (
             row["run"],
-            " & ".join("@" + author for author in row["authors"]),
+            " & ".join(row["names"]),
             row["base"],
             f"{row['counts']['kept']:,}" if row["counts"] else "",
             f"{bits:.3f}" if bits is not None else "",
@@ -96,7 +96,8 @@ def _show(folder: "RunFolder", record: "RunRecord") -> None:
     if outdated := folder.staleness_warning():
         screen.say(f"{outdated}: {command(f'train --resume {run}')}", "yellow")
     for author, counts in record.counts_by_author.items():
-        screen.say(f"@{author}: " + " · ".join(f"{v:,} {k}" for k, v in counts.items()))
+        numbers = " · ".join(f"{number:,} {name}" for name, number in counts.items())
+        screen.say(f"{record.shown(author)}: {numbers}")
     screen.say(f"sources: {', '.join(record.config['sources'])}")
     screen.say(
         f"base {record.config['base']}, recipe {recipe['name']}: at most "
@@ -139,6 +140,7 @@ def _summary(run: "RunFolder") -> dict[str, Any]:
         return {
             "run": str(run.path),
             "authors": record.authors,
+            "names": record.names,
             "base": str(record.config["base"]),
             "counts": record.counts and {"kept": 0} | record.counts,
             "held_out_bits_per_byte": run.held_out_bits_per_byte(),
@@ -147,7 +149,7 @@ def _summary(run: "RunFolder") -> dict[str, Any]:
             "created_at": record.created_at,
         }
     except (BotError, KeyError, TypeError, ValueError):  # a damaged run is listed, too
-        return {"run": str(run.path), "authors": [], "base": "", "counts": {}} | {
+        return {"run": str(run.path), "authors": [], "names": [], "base": "", "counts": {}} | {
             "held_out_bits_per_byte": None,
             "state": "damaged",
             "out_of_date": None,

@@ -43,7 +43,7 @@ def share(
     sharing = publish.Sharing(instance, link)
     screen = ConsoleOutput(quiet=as_json)
     text, _ = chosen_post(run, screen, prompt, post, pick)
-    drafts = publish.drafts(text, run.record().authors, sharing)
+    drafts = publish.drafts(text, run.record().names, sharing)
     if as_json:
         print_json({"post": text, "drafts": [asdict(draft) for draft in drafts]})
         return

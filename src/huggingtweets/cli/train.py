@@ -354,6 +354,6 @@ def show_likeness(screen: ConsoleOutput, run: "RunFolder") -> None:
             f"{run.report_json} is missing or damaged. Recreate it with: "
             f"{command(f'evaluate {run.path}')}"
         ) from error
-    screen.heading(f"Likeness to {' & '.join('@' + author for author in report.authors)}")
+    screen.heading(f"Likeness to {' & '.join(run.record().names)}")
     for line in report.lines():
         screen.say(line)

@@ -63,11 +63,7 @@ def split(
     Raises:
         InsufficientTextError: an author has only one post.
     """
-    too_few = kept.group_by("author").len().filter(pl.col("len") < 2)
-    if not too_few.is_empty():
-        raise InsufficientTextError(
-            f"@{too_few['author'][0]} has only one post left after curation; add more posts."
-        )
+    check_posts_per_author(kept)
     order = pl.int_range(pl.len())
     if rule == "random":
         order = order.shuffle(seed=seed)
@@ -80,6 +76,19 @@ def split(
         .otherwise(pl.lit("train"))
         .alias("split")
     )
+
+
+def check_posts_per_author(kept: pl.DataFrame) -> None:
+    """Check that every author has a post to learn from and one to hold out.
+
+    Raises:
+        InsufficientTextError: an author has only one post.
+    """
+    too_few = kept.group_by("author").len().filter(pl.col("len") < 2)
+    if not too_few.is_empty():
+        raise InsufficientTextError(
+            f"{too_few['author'][0]} has only one post left after curation; add more posts."
+        )
 
 
 def with_newest_only(kept: pl.DataFrame, most: int | None) -> pl.DataFrame:
@@ -113,10 +122,11 @@ def text_amount_warning(kept: pl.DataFrame) -> str | None:
         InsufficientTextError: fewer than 6,000 characters are left.
     """
     characters = int(kept["text"].str.len_chars().sum())
-    if characters < FEW_CHARACTERS:
+    if (missing := FEW_CHARACTERS - characters) > 0:
         raise InsufficientTextError(
             f"Only {characters:,} characters in {len(kept):,} posts are left after curation, but "
-            f"at least {FEW_CHARACTERS:,} are needed for training. Add more posts."
+            f"at least {FEW_CHARACTERS:,} are needed for training; {missing:,} are missing. Add "
+            "more posts."
         )
     if characters < SOME_CHARACTERS:
         return (

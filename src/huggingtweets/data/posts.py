@@ -55,12 +55,21 @@ def is_repost_text(text: str) -> bool:
     return _REPOST_TEXT.match(text) is not None
 
 
+class Name(str):
+    """An author's name that is no handle: a file's, a person's, or one that the user chose.
+
+    It is shown without ``@``: that would address a stranger who has this handle.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """One post from a source, before curation.
 
     Attributes:
-        author: the handle without ``@``, or the file's name if the source has no handles.
+        author: the handle without ``@``, or a :class:`Name` if the source has no handles.
         id: unique per author, and the same each time the source is read.
         text: the raw text, including entities and links.
         created_at: time of writing with a time zone, or None if unknown.

@@ -97,7 +97,8 @@ def _remove_quotes(
             longest = replace(longest, text=_PLACEHOLDER, source_text=_PLACEHOLDER)
             report = replace(report, longest_copied_run=longest)
             files.write_json(run.report_json, report.to_json())
-        page = evaluation.render(report, generations, real, publish.title(record.authors))
+        names = record.names
+        page = evaluation.render(report, generations, real, publish.title(names), names)
         files.write_text(run.report_page, page)
 
 

@@ -23,7 +23,11 @@ GENERATIONS_SHOWN = 20
 
 
 def render(
-    report: LikenessReport, generations: Sequence[str], held_out: Sequence[str], title: str
+    report: LikenessReport,
+    generations: Sequence[str],
+    held_out: Sequence[str],
+    title: str,
+    names: Sequence[str] = (),
 ) -> str:
     """Render the page as HTML.
 
@@ -33,12 +37,15 @@ def render(
             listed.
         held_out: the author's held-out posts, for the plot of lengths only.
         title: the bot's name.
+        names: the authors as people read them, in the order of the report; empty for the names
+            in the report.
     """
     environment = templating.environment("huggingtweets.evaluation")
     environment.filters["percent"] = percent
     return environment.get_template("likeness.html.j2").render(
         report=report,
         title=title,
+        names=dict(zip(report.authors, names or report.authors, strict=True)),
         shown=generations[:GENERATIONS_SHOWN],
         plots=_plots(report, generations, held_out),
     )

@@ -24,8 +24,9 @@ def initial(author: str) -> str:
 
 
 def hue(author: str) -> int:
-    """Return the hue of a handle in degrees; always the same for the same handle."""
-    return hashlib.sha256(clean(author).casefold().encode()).digest()[0] * 360 // 256
+    """Return the hue of an author in degrees; the same with and without ``@``."""
+    name = clean(author).removeprefix("@").casefold()
+    return hashlib.sha256(name.encode()).digest()[0] * 360 // 256
 
 
 def write_avatar(avatar: Path, target: Path) -> None:

@@ -81,7 +81,7 @@ def head(facts: Facts) -> str:
         task_name="Text Generation",
         dataset_type="custom",
         dataset_name="held-out posts of "
-        + " & ".join("@" + one_line(author) for author in facts.record.authors),
+        + " & ".join(one_line(name) for name in facts.record.names),
         metric_type="bits_per_byte",
         metric_name="held-out bits per byte",
         metric_value=round(facts.report.bits_per_byte.bot, 4),

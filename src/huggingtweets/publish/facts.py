@@ -69,7 +69,7 @@ class Facts:
     @property
     def title(self) -> str:
         """Title of the bot."""
-        return title(self.record.authors)
+        return title(self.record.names)
 
     @property
     def masking(self) -> str:
@@ -112,10 +112,13 @@ class Facts:
         return name if _HUB_ID.fullmatch(name) else None
 
 
-def title(authors: Sequence[str]) -> str:
-    """Return the title of a bot; a bot of several authors is called a cyborg."""
-    handles = " & ".join(f"@{author}" for author in authors)
-    return f"AI {'bot' if len(authors) == 1 else 'cyborg'} of {handles}"
+def title(names: Sequence[str]) -> str:
+    """Return the title of a bot; a bot of several authors is called a cyborg.
+
+    Args:
+        names: the authors as people read them, such as ``@name`` for a handle.
+    """
+    return f"AI {'bot' if len(names) == 1 else 'cyborg'} of {' & '.join(names)}"
 
 
 def read_report(run: RunFolder) -> LikenessReport:

@@ -205,7 +205,7 @@ def _commit(api: HfApi, planned: Plan) -> str | None:
         commit = api.create_commit(
             planned.publication.repo,
             operations,
-            commit_message=title(planned.run.record().authors),
+            commit_message=title(planned.run.record().names),
             parent_commit=planned.head,
         )
     return commit.oid

@@ -48,7 +48,7 @@ class Picture:
     """The contents of a picture.
 
     Attributes:
-        authors: handles of the bot's authors.
+        authors: the bot's authors as people read them, such as ``@name`` for a handle.
         post: the generated post, prompt included.
         prompt: the prompt, empty for none.
         avatars: PNG, JPEG, GIF or WebP files of the first authors; the others get their initial.
@@ -86,12 +86,11 @@ class Picture:
 
     def _values(self) -> dict[str, Any]:
         """Return the data for the template."""
-        # isolated, so that bidi doesn't reorder right-to-left handles
-        handles = [f"\u2068{clean(author)}\u2069" for author in self.authors]
+        names = [_isolated(clean(author)) for author in self.authors]
         return {
             # a character is drawn with the first font that has it, preferably Inter
             "fonts": sorted(_fonts().families(), key=lambda name: (name != _MAIN_FONT, name)),
-            "title": title(handles),
+            "title": title(names),
             "faces": [
                 _face(author, i if i < len(self.avatars) else None)
                 for i, author in enumerate(self.authors[:MOST_FACES] or [""])
@@ -99,6 +98,12 @@ class Picture:
             "prompt": _paragraph(clean(self.prompt)),
             "post": _paragraph(clean(self.post, lines=True) or "…"),
         }
+
+
+def _isolated(name: str) -> str:
+    """Isolate a name, so that bidi doesn't reorder it; the sign of a handle stays before it."""
+    sign = "@" if name.startswith("@") else ""
+    return f"{sign}\u2068{name.removeprefix('@')}\u2069"
 
 
 def _face(author: str, file: int | None) -> dict[str, Any]:
@@ -158,7 +163,7 @@ def write_picture(run: RunFolder, writer: Writer, number: int = 1) -> None:
     """
     post = nth_post(writer, number=number) or nth_post(writer, prompt="")
     text, prompt = (post.text, post.prompt) if post else ("", PROMPT)
-    save(Picture(run.record().authors, text, prompt), run.picture)
+    save(Picture(run.record().names, text, prompt), run.picture)
 
 
 def save(picture: Picture, path: Path) -> None:

@@ -103,7 +103,7 @@ def drafts(post: str, authors: Sequence[str], sharing: Sharing) -> list[Draft]:
 
     Args:
         post: the generated post.
-        authors: handles of the bot's authors.
+        authors: the bot's authors as people read them, such as ``@name`` for a handle.
         sharing: options.
 
     Raises:
@@ -190,7 +190,8 @@ def _compose(
 def _handle(author: str) -> str:
     """Return a valid handle unchanged; neutralize any other name."""
     name = clean(author)
-    return name if _HANDLE.fullmatch(name) else neutralize_mentions(name)
+    is_handle = name.startswith("@") and _HANDLE.fullmatch(name[1:])
+    return name if is_handle else neutralize_mentions(name)
 
 
 def _is_plain(link: str) -> bool:

@@ -54,8 +54,9 @@ def summary(name: str, access: RunAccess) -> BotSummary:
     report = report_of(access)
     return BotSummary(
         name=name,
-        title=publish.title(record.authors),
+        title=publish.title(record.names),
         authors=tuple(record.authors),
+        names=tuple(record.names),
         made_at=record.created_at,
         base=_base(record),
         state=state_of(run),
@@ -225,7 +226,8 @@ def _report_without_posts(run: RunFolder) -> tuple[str, str]:
     with suppress(OSError, ValueError):
         generated = files.read_json(run.generations_file)
         generations = [str(text) for text in generated if not index.is_copy(str(text))]
-    html = evaluation.render(report, generations, held_out, publish.title(record.authors))
+    names = record.names
+    html = evaluation.render(report, generations, held_out, publish.title(names), names)
     return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n", html
 
 

@@ -158,6 +158,8 @@ class SourceSummary:
         warning: a sentence if there is little text, or None.
         characters: number of characters in the kept posts.
         left_out: records of the sources that are no posts of the authors, by reason.
+        names: the authors as people read them: ``@handle``, or the name if no handle is known.
+        obstacle: why no training is possible, with what is missing; None if it is.
     """
 
     authors: tuple[str, ...]
@@ -168,6 +170,8 @@ class SourceSummary:
     warning: str | None
     characters: int
     left_out: dict[str, int]
+    names: tuple[str, ...]
+    obstacle: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +306,8 @@ class BotSummary:
     Attributes:
         name: identifies the bot in all methods of the service.
         title: such as "AI bot of @NASA".
-        authors: handles of the authors it imitates.
+        authors: handles or names of the authors it imitates.
+        names: the same as people read them: ``@handle``, or the name if no handle is known.
         made_at: UTC, ISO 8601.
         base: the base it was trained from.
         state: as in :class:`Status`; only a ``done`` bot generates posts.
@@ -316,6 +321,7 @@ class BotSummary:
     name: str
     title: str
     authors: tuple[str, ...]
+    names: tuple[str, ...]
     made_at: str
     base: str
     state: RunState

@@ -268,7 +268,7 @@ class Service:
             raise BotError(f"{name} is not trained yet.")
         prefix = prompt if text.startswith(prompt) else ""
         publish.save(
-            publish.Picture(run.record().authors, bot_views.check_post(text), prefix), run.picture
+            publish.Picture(run.record().names, bot_views.check_post(text), prefix), run.picture
         )
 
     def share_links(self, visitor: str, name: str, text: Text) -> list[tuple[str, str]]:
@@ -276,7 +276,7 @@ class Service:
         run = self._usable_run(visitor, name).run
         with self._redact_paths(visitor):
             run.check_up_to_date()
-        drafts = publish.drafts(bot_views.check_post(text), run.record().authors, publish.Sharing())
+        drafts = publish.drafts(bot_views.check_post(text), run.record().names, publish.Sharing())
         return [(draft.network, draft.url) for draft in drafts]
 
     def new_quiz(self, visitor: str, name: str, size: int = 10) -> Quiz:

@@ -42,6 +42,7 @@ def summarise(specs: Sequence[str | Path], reading: ReadOptions) -> SourceSummar
     """
     fields = call_in_child(f"{__name__}:summary_fields", None, specs, reading)
     fields["authors"] = tuple(fields["authors"])
+    fields["names"] = tuple(fields["names"])
     fields["kept_examples"] = tuple(fields["kept_examples"])
     fields["dropped"] = tuple(Dropped(**dropped) for dropped in fields["dropped"])
     return SourceSummary(**fields)
@@ -74,15 +75,19 @@ def summary_fields(
     curated = curation.curate(posts)
     kept = curated.kept["text"]
     counts_by_author = curated.counts_by_author
+    authors = tuple(author for author in read if counts_by_author[author]["kept"])
+    warning, obstacle = _trainability(curated)
     summary = SourceSummary(
-        authors=tuple(author for author in read if counts_by_author[author]["kept"]),
+        authors=authors,
         counts=curated.counts,
         counts_by_author=counts_by_author,
         kept_examples=_examples(kept),
         dropped=_dropped(curated),
-        warning=" ".join([*filter(None, [_warning(curated)]), *warnings[:_MOST_WARNINGS]]) or None,
+        warning=" ".join([*filter(None, [warning]), *warnings[:_MOST_WARNINGS]]) or None,
         characters=int(kept.str.len_chars().sum()),
         left_out=counting.total,
+        names=tuple(f"@{name}" if name in counting.handles else name for name in authors),
+        obstacle=obstacle,
     )
     return asdict(summary)
 
@@ -110,8 +115,11 @@ def _dropped(curated: Curated) -> tuple[Dropped, ...]:
     return tuple(dropped)
 
 
-def _warning(curated: Curated) -> str | None:
+def _trainability(curated: Curated) -> tuple[str | None, str | None]:
+    """A warning if there is little text, and what keeps a training from starting."""
     try:
-        return batching.text_amount_warning(curated.kept)
+        warning = batching.text_amount_warning(curated.kept)
+        batching.check_posts_per_author(curated.kept)
     except InsufficientTextError as error:
-        return str(error)
+        return None, str(error)
+    return warning, None

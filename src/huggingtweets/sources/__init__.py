@@ -6,16 +6,17 @@ privacy filter to it, and read its posts.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets.data.posts import SCHEMA, Post, posts_table
+from huggingtweets.data.posts import SCHEMA, Name, Post, posts_table
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event
-from huggingtweets.sources._fields import parse_name
+from huggingtweets.sources._fields import parse_chosen_author
 from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._privacy_filter import FilteredSource, PrivacyFilter, unwrap
 from huggingtweets.sources._resolve import is_account, resolve
@@ -45,6 +46,9 @@ __all__ = [
     "unwrap",
 ]
 
+_WITHOUT_HANDLES = CHATS | {"facebook", "feed", "linkedin", "reddit", "youtube"}
+"""Sources that name people as they call themselves, or where ``@`` doesn't address anybody."""
+_HANDLE = re.compile(r"[\w.-]+(@[\w.:-]+)?")
 _TABLE, _OCCURRENCE = "_table", "_occurrence"
 # Networks number all their posts together, or name them by an address: one id is one post, although
 # its text may differ (truncated in one archive, edited since). Files and chats count from 1.
@@ -82,21 +86,28 @@ def read_tables(specs: Sequence[str | Path], reading: ReadOptions) -> list[pl.Da
     tables = []
     for source in sources:
         tables.append(posts_table(count.check(source.posts(), source.name)))
-        if left_out := left_out_of(source):
-            reading.listen(Event(stage="read", left_out=left_out))
+        left_out, handles = left_out_of(source), count.handles_read()
+        if left_out or handles:
+            reading.listen(Event(stage="read", left_out=left_out or None, handles=handles or None))
     return tables
 
 
 class CountLeftOut:
-    """Adds up what sources left out while they were read; forwards each event."""
+    """Adds up what sources left out while they were read; forwards each event.
+
+    Attributes:
+        handles: the authors whose handle a source gave; the others have only a name.
+    """
 
     def __init__(self, listen: EventHandler) -> None:
         self._listen = listen
         self._total: Counter[str] = Counter()
+        self.handles: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Count and forward an event."""
         self._total.update(event.left_out or {})
+        self.handles.update(event.handles or ())
         self._listen(event)
 
     @property
@@ -139,11 +150,17 @@ def _with_author(source: Source, author: str) -> Source:
 
 
 class _Count:
-    """Counts posts and characters up to the limits."""
+    """Counts posts and characters up to the limits, and notes whose handles are known."""
 
     def __init__(self, limits: FileLimits) -> None:
         self._limits = limits
         self._posts = self._characters = 0
+        self._handles: set[str] = set()
+
+    def handles_read(self) -> tuple[str, ...]:
+        """Return the authors since the last call whose handle their source gave."""
+        found, self._handles = tuple(sorted(self._handles)), set()
+        return found
 
     def check(self, posts: Iterator[Post], name: str) -> Iterator[Post]:
         """Yield the posts of a source."""
@@ -151,12 +168,20 @@ class _Count:
         for post in posts:
             self._posts += 1
             self._characters += len(post.text)
+            if post.author not in self._handles and _is_handle(post):
+                self._handles.add(post.author)
             if self._posts > most_posts or self._characters > most_characters:
                 raise SourceError(
                     f"The {name} source holds more than the limit of {most_posts:,} posts or "
                     f"{most_characters:,} characters; give a part of it."
                 )
             yield post
+
+
+def _is_handle(post: Post) -> bool:
+    """Whether a post's author is a handle: chats and display names have none."""
+    is_name = isinstance(post.author, Name) or post.source in _WITHOUT_HANDLES
+    return not is_name and _HANDLE.fullmatch(post.author) is not None
 
 
 def open_source(spec: str | Path, reading: ReadOptions | None = None) -> Source:
@@ -172,7 +197,7 @@ def open_source(spec: str | Path, reading: ReadOptions | None = None) -> Source:
         OptedOutError: the author asked not to be imitated.
     """
     reading = reading or ReadOptions()
-    reading = replace(reading, author=parse_name(reading.author))
+    reading = replace(reading, author=parse_chosen_author(reading.author))
     privacy = PrivacyFilter.load(reading)
     source = resolve(spec, privacy.source_options)
     return privacy.apply(source)

@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from huggingtweets.data.posts import Name
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._dates import read_date
 from huggingtweets.sources._text import MAX_POST_CHARS
@@ -113,9 +114,16 @@ def _clean_name(name: str) -> str | None:
     return _UNSTORABLE.sub("\ufffd", name).strip().removeprefix("@") or None
 
 
-def author_from_filename(path: PurePath | Member) -> str:
+def author_from_filename(path: PurePath | Member) -> Name:
     """Return the file's name as the author; it may be invalid UTF-8."""
-    return parse_name(path.stem) or "unknown"
+    return Name(parse_name(path.stem) or "unknown")
+
+
+def parse_chosen_author(value: str | None) -> str | None:
+    """Parse the author that a user chose: a handle if it begins with ``@``, else a name."""
+    name = parse_name(value)
+    is_handle = value is not None and value.strip().startswith("@")
+    return name if name is None or is_handle else Name(name)
 
 
 def parse_id(value: object) -> str | None:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from huggingtweets.data.posts import Name
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._formats import SUPPORTED
 from huggingtweets.sources._hub import CONVERTED, MAIN, HubDataset
@@ -71,7 +72,7 @@ class HuggingFace:
         """Yield a post for every row of every file, even if its text is empty."""
         self.left_out.clear()
         found = False
-        author = self.dataset.split("/")[1]
+        author = Name(self.dataset.split("/")[1])
         for number, (title, path) in enumerate(self._files):
             group = FileGroup(self.name, author, number)
             options = self.reading.text_column, self.reading.author, group

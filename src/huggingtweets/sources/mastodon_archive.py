@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from huggingtweets.data.posts import Post
+from huggingtweets.data.posts import Name, Post
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._activity import (
     is_public_activity,
@@ -88,7 +88,7 @@ class MastodonArchive:
         text = str(row["text"])
         file_name = parse_name(self.path.name.split(".")[0])
         return Post(
-            author=author or parse_name(row["author"]) or file_name or "unknown",
+            author=author or parse_name(row["author"]) or Name(file_name or "unknown"),
             id=parse_id(row["id"]) or hashed_id(position, text),
             text=text,
             created_at=parse_time(row["created_at"]),

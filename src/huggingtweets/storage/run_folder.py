@@ -30,7 +30,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from huggingtweets.errors import BotError, StorageError
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _MOST_RECORD_BYTES = 10_000_000
 Table = Literal["posts", "kept", "dropped"]
+_TABLES = (".csv", ".json", ".jsonl", ".parquet", ".txt")
 State = Literal["prepared", "training", "trained", "done", "failed"]
 
 
@@ -59,6 +60,8 @@ class RunRecord:
             first.
         counts_by_author: the same for each author.
         left_out: records of the sources that are no posts of the authors, by reason.
+        handles: the authors whose handle a source gave; the others have only a name. None in runs
+            of earlier versions.
         chats: the kinds of the sources that are private chats, such as ``whatsapp``.
         masked: pieces of private data masked in the posts kept, by kind; None for a run from before
             they were masked by default.
@@ -92,6 +95,24 @@ class RunRecord:
     format: int = FORMAT
     left_out: dict[str, int] = field(default_factory=dict)
     chats: list[str] = field(default_factory=list)
+    handles: list[str] | None = None
+
+    def shown(self, author: str) -> str:
+        """Return an author as people read it: ``@handle``, or the name if no handle is known.
+
+        In runs of earlier versions an author with the name of a table is taken for its name.
+        """
+        known = self.handles
+        if known is None:
+            tables = (PurePath(str(source)) for source in self.config.get("sources") or ())
+            files_of = {table.stem for table in tables if table.suffix.lower() in _TABLES}
+            known = [name for name in self.authors if name not in files_of]
+        return f"@{author.lstrip()}" if author in known else author.lstrip("@\uff20") or author
+
+    @property
+    def names(self) -> list[str]:
+        """The authors as people read them, see :meth:`shown`."""
+        return [self.shown(author) for author in self.authors]
 
 
 class _Recipe(TypedDict, total=False):

@@ -93,7 +93,7 @@ class PostList:
             "posts",
             cards=self._cards,
             bot=bot.name,
-            authors=bot.authors or (bot.name,),
+            authors=bot.names or (bot.name,),
             mine=bot.mine,
             label="New posts by the " + bot.title,
             bot_title=bot.title,
