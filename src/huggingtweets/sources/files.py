@@ -110,7 +110,7 @@ class PostFile:
         """Yield the posts, and count the records that are none to read."""
         times = RowTimes(self._rows, str(self.path), self._place)
         versions = LatestVersions(self.left_out)
-        owner = self._owner()
+        owner, defaults = self._owner(), self._defaults()
         for position, fields in self._rows():
             self._check_objection(fields)
             by = fields.get("by")
@@ -121,7 +121,7 @@ class PostFile:
                 self.left_out[OF_OTHERS] += 1
             else:
                 name = owner.author if owner is not None and is_repost and by is None else None
-                post = self._post(position, fields, times, name)
+                post = self._post(position, fields, times, name, defaults)
                 if latest := versions.latest(post, fields):
                     yield latest
         yield from versions.rest()
@@ -135,28 +135,38 @@ class PostFile:
     def _place(self) -> str:
         return _PLACES.get(format_of(self.path), "line")
 
-    def _post(
-        self, position: int, fields: dict[str, object], times: RowTimes, author: str | None
-    ) -> Post:
+    def _defaults(self) -> _Defaults:
         group = self.group
+        stem = PurePosixPath(self.path.stem)  # `oda.csv` of oda.csv.gz
+        named = author_from_filename(stem if stem.suffix.lower() in READERS else self.path)
+        return _Defaults(
+            group.author if group else named,
+            f"{group.number}-" if group else "",
+            self.name,
+            self._place,
+            str(self.path),
+        )
+
+    def _post(
+        self,
+        position: int,
+        fields: dict[str, object],
+        times: RowTimes,
+        author: str | None,
+        defaults: _Defaults,
+    ) -> Post:
         # Rows of Parquet are numbered from 0, and those of a page have one position.
-        number = position % POSITIONS + (self._place == "row")
-        text = _text(fields, f"{self._place.capitalize()} {number:,} of {self.path}", self.path)
-        id_prefix = f"{group.number}-" if group else ""
-        named = self.author or author or parse_name(fields.get("author"))
+        number = position % POSITIONS + (defaults.place == "row")
+        text = _text(fields, number, defaults)
         return Post(
-            author=named or (group.author if group else self._author_from_name()),
-            id=parse_id(fields.get("id")) or id_prefix + hashed_id(position, text),
+            author=self.author or author or parse_name(fields.get("author")) or defaults.author,
+            id=parse_id(fields.get("id")) or defaults.id_prefix + hashed_id(position, text),
             text=text,
             created_at=times.read(number, fields),
             kind=parse_kind(text, fields),
             lang=parse_name(fields.get("lang")),
-            source=self.name,
+            source=defaults.source,
         )
-
-    def _author_from_name(self) -> str:
-        stem = PurePosixPath(self.path.stem)  # `oda.csv` of oda.csv.gz
-        return author_from_filename(stem if stem.suffix.lower() in READERS else self.path)
 
     def _check_objection(self, fields: dict[str, object]) -> None:
         if self.i_am_the_author or not (objection := fields.get("objection")):
@@ -188,6 +198,25 @@ class PostFile:
 
 
 @dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What all posts of a file share.
+
+    Attributes:
+        author: of rows that name none.
+        id_prefix: of generated ids.
+        source: as in ``Post.source``.
+        place: what a row's number counts.
+        where: the file's path, for messages.
+    """
+
+    author: str
+    id_prefix: str
+    source: str
+    place: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Owner:
     """Whose posts a file of a network holds: the permanent id, and the handle."""
 
@@ -195,7 +224,7 @@ class _Owner:
     author: str | None
 
 
-def _text(fields: Mapping[str, object], row: str, path: Path | Member) -> str:
+def _text(fields: Mapping[str, object], number: int, defaults: _Defaults) -> str:
     """Return the text of a row.
 
     Raises:
@@ -206,11 +235,11 @@ def _text(fields: Mapping[str, object], row: str, path: Path | Member) -> str:
         kind = "an object" if isinstance(value, dict) else "a list"
         kind = "true or false" if isinstance(value, bool) else kind
         raise SourceError(
-            f"{row} has {kind} where the text should be; name the column with the posts with "
-            "`--text-column NAME`."
+            f"{defaults.place.capitalize()} {number:,} of {defaults.where} has {kind} where the "
+            "text should be; name the column with the posts with `--text-column NAME`."
         )
-    text = spoken_text(row_text(fields, str(path)))
-    return titled(fields["title"], text, str(path)) if "title" in fields else text
+    text = spoken_text(row_text(fields, defaults.where))
+    return titled(fields["title"], text, defaults.where) if "title" in fields else text
 
 
 def _txt_rows(path: Path | Member, _text_column: str | None) -> _Rows:
