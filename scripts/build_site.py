@@ -51,7 +51,8 @@ PAGES = {
     "Results": ["benchmarks.md", "performance.md"],
     "Lab notes": [
         *("lab/likeness.md", "lab/samples.md", "lab/base.md", "lab/recipe.md"),
-        *("lab/speed.md", "lab/robustness.md", "lab/security.md", "lab/web-app.md"),
+        *("lab/speed.md", "lab/robustness.md", "lab/security.md", "lab/reading.md"),
+        "lab/web-app.md",
     ],
     "Studies": ["research/layers.md", "research/augmentation.md"],
     "Project": ["licences.md", "releasing.md"],
