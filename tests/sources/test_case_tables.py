@@ -352,3 +352,12 @@ def _zip(path: Path, members: dict[str, str]) -> Path:
         for name, content in members.items():
             archive.writestr(name, content)
     return path
+
+
+@pytest.mark.parametrize("table", ['text\n"fine words"\n"not closed\nand more\n', 'text\n"open'])
+def test_a_quote_that_is_never_closed_gets_one_sentence(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "me.csv"
+    path.write_text(table)
+    line = table.count("\n", 0, table.rindex('"')) + 1
+    with pytest.raises(SourceError, match=f"begins a value in line {line} of .* is never closed"):
+        read_posts([path])

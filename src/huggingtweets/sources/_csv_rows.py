@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _DELIMITERS = ",;\t|"  # in many locales spreadsheets write `;`
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<mark>[^"\n])"?;*', re.IGNORECASE)  # for Excel
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:[eE]\+?\d+)?")
+_END = "\x1d"
 _LONGEST_NAME = 80  # characters
 _SHOWN_NAMES = 5
 
@@ -57,9 +58,27 @@ def csv_rows_from_text(texts: Iterable[str], where: str, text_column: str | None
 def _rows(lines_without_end: Iterator[str], where: str, text_column: str | None) -> Rows:
     texts = (f"{line}\n" for line in lines_without_end)
     table = _begin(texts, where, text_column)
-    reader = csv.reader(texts, delimiter=table.delimiter)
+    ended = False
+
+    def with_end() -> Iterator[str]:
+        """Add a line that shows whether the last quoted value is closed; csv doesn't tell."""
+        nonlocal ended
+        yield from texts
+        ended = True
+        yield _END
+
+    reader = csv.reader(with_end(), delimiter=table.delimiter)
     columns: dict[str, int] | None = None
+    number = table.lines
     while (row := _next_row(reader, where)) is not None:
+        if ended:
+            if row != [_END]:
+                raise SourceError(
+                    f"The double quote that begins a value in line {number + 1} of {where} is "
+                    "never closed, so all lines after it are one value; close it, or double it "
+                    "if it is part of a post."
+                )
+            break
         number = reader.line_num + table.lines
         if columns is None:
             columns = table.columns(row, text_column)
