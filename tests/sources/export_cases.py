@@ -1,11 +1,9 @@
 """The cases of the contract suite for exports of networks' own interfaces, backups and scrapers.
 
-Field names are those of their documents: docs.joinmastodon.org/entities/Status (GoToSocial adds
-``local_only`` and ``interaction_policy``, docs.gotosocial.org/api), ``ExportNotesProcessorService``
-of misskey-dev/misskey, ``Pleroma.User.Backup`` (actor.json, outbox.json, likes.json,
-bookmarks.json), docs.bsky.app (getAuthorFeed, listRecords), docs.x.com (posts of the API v2, in
-pages as twarc2 writes them), ``snscrape.modules.twitter.Tweet``, ``twint.storage.write_meta``, the
-output of ntscraper and of tweet-scraper on apify.com.
+The field names of Misskey's own export (``ExportNotesProcessorService``), of mastodon-archive and
+of snscrape's ``Tweet`` were looked up in their sources. Those of the others follow the inputs of
+public bug reports (tests/fixtures/cases) and the networks' documents as far as they are known to
+us; no export of ours was at hand.
 """
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE...",
-        help="An X archive (zip, folder or tweets.js), a Mastodon export (zip, tar.gz or "
-        "outbox.json), a Telegram result.json, a .csv, .json, .jsonl, .parquet or .txt file; an "
+        help="An export of X, Bluesky, Mastodon, Instagram, Threads, Facebook, Reddit, LinkedIn, "
+        "YouTube, WordPress, WhatsApp, Telegram, Discord, Slack, Signal or iMessage; a feed "
+        "(.xml); a table or list (.csv, .tsv, .json, .jsonl, .parquet, .txt, also compressed); an "
         "account (x:@HANDLE, bsky:HANDLE, mastodon:@USER@SERVER); or hf:OWNER/NAME, a dataset on "
-        "the Hugging Face Hub.",
+        "the Hugging Face Hub. docs/how-to/posts.md says which file of each export.",
         show_default=False,
     ),
 ]

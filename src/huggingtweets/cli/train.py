@@ -29,9 +29,9 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="X archives (zip, folder, tweets.js), Mastodon exports (zip, tar.gz, "
-            "outbox.json), Telegram's result.json, or .csv, .json, .jsonl, .parquet, .txt files; "
-            "several make one bot of several authors, or of one with --as.",
+            help="Exports of networks and chats, feeds, tables, accounts or datasets, as "
+            "`huggingtweets curate --help` lists them; several make one bot of several authors, "
+            "or of one with --as.",
             show_default=False,
         ),
     ] = None,

@@ -40,7 +40,10 @@ _EXTENSIONS = (
     *(".zip", ".js", ".tar.gz", ".tgz", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"),
     *(".txt", ".car", ".gz", ".bz2", ".xz", ".zst", ".xml", ".rss", ".atom"),
 )
-_SUPPORTED = "an archive (.zip, .tar.gz, tweets.js), .csv, .json, .jsonl, .parquet, .txt or .car"
+_SUPPORTED = (
+    "the export of a network or chat (.zip, .tar.gz, .js, .car, .xml), or a table or list (.csv, "
+    ".tsv, .json, .jsonl, .parquet, .txt)"
+)
 _MOST_FILES = 100  # of one visitor at a time
 _PARTIAL_HOURS = 1.0  # kept of what a killed server was receiving
 

@@ -8,11 +8,10 @@ A row has ``text``, ``author``, ``id``, ``created_at``, ``lang``, what
 * ``left_out``: why it is no post to read, or None;
 * ``objection``: the author's wish not to be read by programs, as the network's own source honours.
 
-Field names are those of the networks' documents: docs.joinmastodon.org/entities/Status (Pleroma,
-Akkoma and GoToSocial answer alike), misskey-hub.net/docs (Note, and ``ExportNotesProcessorService``
-of Misskey for its own export), docs.bsky.app (``app.bsky.feed.getAuthorFeed`` and
-``com.atproto.repo.listRecords``), www.w3.org/TR/activitystreams-vocabulary, and the answers of X's
-web client as browser extensions save them.
+The shapes are those of Mastodon's Status (Pleroma, Akkoma and GoToSocial answer alike), Misskey's
+Note and its own export (``ExportNotesProcessorService``), Bluesky's ``app.bsky.feed.getAuthorFeed``
+and ``com.atproto.repo.listRecords``, ActivityPub's activities (www.w3.org/TR/activitystreams-
+vocabulary), and the answers of X's web client as browser extensions save them.
 """
 
 from __future__ import annotations
