@@ -210,7 +210,7 @@ def table(cells: Sequence[Cell]) -> str:
         [
             f"`{layers}`" if layers != "base" else "untouched base",
             *(studies.summary((c[key] for c in group), digits) for _, key, digits in _COLUMNS),
-            studies.summary((c["rate"] for c in group), 1) if layers != "base" else "–",
+            studies.summary((c["rate"] for c in group), 2) if layers != "base" else "–",
         ]
         for layers, group in by_choice.items()
     ]
