@@ -29,9 +29,9 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Exports of networks and chats, feeds, tables, accounts or datasets, as "
-            "`huggingtweets curate --help` lists them; several make one bot of several authors, "
-            "or of one with --as.",
+            help="Exports of networks and chats, feeds, tables, accounts or datasets, all that "
+            "`huggingtweets curate` reads; several make one bot of several authors, or of one "
+            "with --as.",
             show_default=False,
         ),
     ] = None,
