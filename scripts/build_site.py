@@ -54,7 +54,7 @@ PAGES = {
         *("lab/speed.md", "lab/robustness.md", "lab/security.md", "lab/reading.md"),
         "lab/web-app.md",
     ],
-    "Studies": ["research/layers.md", "research/augmentation.md"],
+    "Studies": ["research/layers.md", "research/augmentation.md", "research/merging.md"],
     "Project": ["licences.md", "releasing.md"],
 }
 """Pages by section, in the order of the menu; paths are relative to docs/."""

@@ -71,8 +71,9 @@ def steps(page: Page, address: str, names: list[str]) -> Iterator[str]:
     page.goto(f"{address}/blend?bot={first}&with={second}")
     page.locator("#prompt").get_by_role("textbox").fill(PROMPT)
     page.locator("#write").click()
+    page.locator("#mix").click()
     page.wait_for_function(
-        "document.querySelectorAll(\"[data-say='5 posts written.']\").length == 2"
+        "document.querySelectorAll(\"[data-say='5 posts written.']\").length == 3"
     )
     yield "blend"
     page.goto(f"{address}/gallery")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.generation.bots import Bot, open_bot
     from huggingtweets.generation.sampling import GeneratedPost, Sampling
+    from huggingtweets.merging import MergeOptions, merge
     from huggingtweets.pipeline import TrainOptions, curate, evaluate, resume, train
     from huggingtweets.storage.run_folder import RunFolder, list_runs
     from huggingtweets.training import RECIPES, Recipe
@@ -35,6 +36,7 @@ _MODULES = {
     "evaluation": ("LikenessReport",),
     "generation.bots": ("Bot", "open_bot"),
     "generation.sampling": ("GeneratedPost", "NewPost", "Sampling"),
+    "merging": ("MergeOptions", "merge"),
     "pipeline": ("TrainOptions", "curate", "evaluate", "resume", "train"),
     "storage.run_folder": ("RunFolder", "list_runs"),
     "training": ("RECIPES", "Recipe"),
@@ -51,6 +53,7 @@ __all__ = [
     "HuggingTweetsError",
     "InputError",
     "LikenessReport",
+    "MergeOptions",
     "Post",
     "Recipe",
     "RunFolder",
@@ -60,6 +63,7 @@ __all__ = [
     "curate",
     "evaluate",
     "list_runs",
+    "merge",
     "open_bot",
     "resume",
     "train",

@@ -35,6 +35,7 @@ PostCount = Annotated[
 ]
 Temperature = Annotated[float, Meta(gt=0, le=100, description="a number over 0 and at most 100")]
 TopP = Annotated[float, Meta(gt=0, le=1, description="a number over 0 and at most 1")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 PostLength = Annotated[int, Meta(ge=1, le=100_000, description="a whole number from 1 to 100,000")]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")]
 Epochs = Annotated[int, Meta(ge=1, le=1_000, description="a whole number from 1 to 1,000")]

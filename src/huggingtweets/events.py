@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Stage = Literal["read", "forget", "curate", "encode", "train", "evaluate", "track"]
+Stage = Literal["read", "forget", "curate", "encode", "train", "merge", "evaluate", "track"]
 
 
 @dataclass(frozen=True, slots=True)

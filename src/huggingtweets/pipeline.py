@@ -25,7 +25,6 @@ from huggingtweets.errors import (
     HuggingTweetsError,
     InputError,
     Interrupted,
-    StorageError,
 )
 from huggingtweets.evaluation import HumanJudgements, sense
 from huggingtweets.events import Event, EventHandler, ignore
@@ -176,6 +175,11 @@ def resume(
     opt_out.check_run(record)
     if record.state == "done" and not record.forgotten:
         raise BotError(f"{path} is finished; there is nothing to resume.")
+    if record.merged and record.forgotten:
+        raise BotError(
+            f"{path} was merged from other bots and is out of date. Train them again, then merge "
+            f"them again: huggingtweets {run.renewal()}"
+        )
     return _run_remaining_stages(run, listen, interrupt)
 
 
@@ -212,7 +216,9 @@ def evaluate(where: RunFolder | Path | str, listen: EventHandler = ignore) -> Li
     bot = bots.load_from_run(run)
     kept = run.table("kept")
     held_out = batching.texts_by_author(kept, "held_out", record.authors)
-    if not all(held_out.values()):
+    if record.merged:  # all that one bot held out may be what another learnt
+        held_out = {author: posts for author, posts in held_out.items() if posts}
+    if not held_out or not all(held_out.values()):
         raise BotError(
             f"All held-out posts of {run.path} were deleted by their author. "
             f"Train it again: huggingtweets train --resume {run.path}"
@@ -331,7 +337,7 @@ def _prepare(
 ) -> RunFolder:
     """Read, curate and split the posts, check the options, then create the run folder."""
     if options.name:
-        _check_name_is_free(RunFolder(options.out / options.name))
+        run_folder.check_name_is_free(RunFolder(options.out / options.name))
     started = time.monotonic()
     device = devices.select_device(options.device, options.precision or options.recipe.precision)
     seconds: dict[str, float] = {}
@@ -348,6 +354,7 @@ def _prepare(
             curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
         )
     base = language_model.load(options.base, attention=options.recipe.attention(device.device))
+    digest = base.digest()  # before the timed steps, which train
     layers.check(base.model, options.recipe.layers or 0)
     free_rate = options.recipe.base_width > 0  # the recipe's learning rate, not the user's
     options = replace(options, recipe=options.recipe.for_base(base.width))
@@ -365,13 +372,14 @@ def _prepare(
     kept_authors = kept["author"].unique().to_list()
     authors = all_authors.filter(all_authors.is_in(kept_authors)).to_list()
     record = RunRecord(
-        name=options.name or run_folder.unique_name(options.out, _folder_name(authors)),
+        name=options.name or run_folder.unique_name(options.out, run_folder.folder_name(authors)),
         authors=authors,
         config=_config(specs, options, device)
         | {
             "minutes": minutes,
             "train_posts": planned.posts if planned else None,
             "plan": planned.message if planned else None,
+            "base_digest": digest,
         },
         counts=curated.counts,
         counts_by_author=curated.counts_by_author,
@@ -397,16 +405,6 @@ def _minutes(options: TrainOptions) -> float | None:
     return options.minutes
 
 
-def _check_name_is_free(run: RunFolder) -> None:
-    """Raise an error if the run folder exists, before anything is read."""
-    if run.path.exists():
-        unfinished = run.record_file.is_file() and run.record().state != "done"
-        resume = f", or resume it with: huggingtweets train --resume {run.path}"
-        raise StorageError(
-            f"{run.path} already exists. Choose another --name{resume if unfinished else '.'}"
-        )
-
-
 def _run_remaining_stages(
     run: RunFolder, listen: EventHandler, interrupt: Interrupt | None
 ) -> RunFolder:
@@ -424,14 +422,15 @@ def _run_remaining_stages(
             if run.record().state != "trained":
                 _train(run, log, interrupt or Interrupt())
             with _timed_stage(run, "evaluate"):
-                evaluate(run, log)
+                report = evaluate(run, log)
         except (Interrupted, KeyboardInterrupt) as error:
             raise Interrupted(str(error) or "Stopped.", run.path) from error
         except HuggingTweetsError as error:
             if error.exit_code == 1:
                 _update(run, state="failed", error=str(error))
             raise
-        _update(run, state="done", error=None)
+        result = run.record().result or {"best": report.bits_per_byte.bot}
+        _update(run, state="done", error=None, result=result)
     return run
 
 
@@ -516,9 +515,3 @@ def _config(
     if options.base not in bases.BUILT_IN and Path(options.base).expanduser().exists():
         values["base"] = str(Path(options.base).expanduser().absolute())
     return values
-
-
-def _folder_name(authors: Sequence[str]) -> str:
-    """Return a folder name made of the authors' handles."""
-    name = re.sub(r"[^\w.-]+", "_", "+".join(authors).replace("+", "-and-"))
-    return name.strip("._-")[:80] or "bot"

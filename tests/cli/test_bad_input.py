@@ -74,6 +74,9 @@ def test_missing_device_is_refused(cli: CommandLine, source: Path) -> None:
         (["--seed", str(2**64)], ("seed",)),
         (["--device", "tpu"], ("'tpu'",)),
         (["--prompt", "word " * 100], ("prompt", "--max-chars")),
+        (["--blend", "runs/you"], ("--blend must be a bot and its share",)),
+        (["--blend", "pocket:2"], ("share must be a number from 0 to 1",)),
+        (["--blend", "pocket:0.5"], ("different tokenizers",)),
     ],
 )
 def test_invalid_generate_options_are_refused(
@@ -83,9 +86,25 @@ def test_invalid_generate_options_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--weights", "a,b"], ("numbers separated by commas", "'a,b'")),
+        (["--weights", "0.6,0.6"], ("must sum to 1", "sum to 1.2")),
+        (["--method", "median"], ("linear, slerp", "'median'")),
+        ([], ("two bots or more",)),
+    ],
+)
+def test_invalid_merge_options_are_refused(
+    cli: CommandLine, finished: Path, args: list[str], words: tuple[str, ...]
+) -> None:
+    assert cli("merge", finished, *args).refused(*words)
+
+
+@pytest.mark.parametrize(
     "args",
     [
         ["nope"],
+        ["merge"],
         ["train", "--nope"],
         ["train", "a.txt", "--epochs", "many"],
         ["curate"],

@@ -15,6 +15,7 @@ MODULES = {
     "download": "download",
     "generate": "generate",
     "evaluate": "evaluate",
+    "merge": "merge",
     "runs": "runs",
     "show": "runs",
     "compare": "compare",

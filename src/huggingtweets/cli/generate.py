@@ -59,6 +59,15 @@ def generate(
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Keep posts that copy a training post.")
     ] = False,
+    blend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOT:SHARE",
+            help="Mix in the probabilities of another bot of the same base, token by token; such "
+            "as runs/you:0.4.",
+            show_default=False,
+        ),
+    ] = None,
     few_shot: Annotated[
         str | None,
         typer.Option(
@@ -94,6 +103,9 @@ def generate(
     confirm = partial(screen.confirm, yes=yes)
     examples = _examples(few_shot, few_shot_posts, text_column, confirm)
     opened = bots.open_bot(bot, device, precision)
+    if blend is not None:
+        other, share = _parse_blend(blend)
+        opened = opened.blended(bots.open_bot(other, device, precision), share)
     if examples is not None:
         opened = opened.with_few_shot(examples["text"].to_list(), few_shot_posts)
     _warn(screen, opened)
@@ -126,6 +138,17 @@ def generate(
         print_json({"posts": [asdict(post) for post in posts]} | replaced)
     else:
         _say_replaced(screen, writer)
+
+
+def _parse_blend(text: str) -> tuple[str, float]:
+    """Return the bot and the share of ``--blend BOT:SHARE``."""
+    other, _, share = text.rpartition(":")
+    try:
+        return other, float(share)
+    except ValueError:
+        raise InputError(
+            f"--blend must be a bot and its share, such as runs/you:0.4, not {text[:80]!r}."
+        ) from None
 
 
 def _say_replaced(screen: ConsoleOutput, writer: "Writer") -> None:

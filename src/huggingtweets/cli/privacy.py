@@ -237,7 +237,7 @@ def _show(screen: ConsoleOutput, done: "DeletionReport") -> None:
         screen.say(f"{path}: {number:,} post{'s' if number > 1 else ''} removed")
     for path in done.runs:
         if outdated := RunFolder(path).staleness_warning():
-            screen.say(f"{path} is {outdated}: {command(f'train --resume {path}')}", "yellow")
+            screen.say(f"{path} is {outdated}: {command(RunFolder(path).renewal())}", "yellow")
     for path, tracker in done.tracked.items():
         screen.say(
             f"{path} was tracked with {tracker}; what was logged there stays until you delete it.",

@@ -89,21 +89,16 @@ def _show(folder: "RunFolder", record: "RunRecord") -> None:
     from huggingtweets.nn import bases
 
     screen, run = ConsoleOutput(), folder.path
-    recipe = record.config["recipe"]
     screen.say(f"{record.name}: {folder.display_state()}", "bold")
     if record.error:
         screen.say(record.error, "red")
     if outdated := folder.staleness_warning():
-        screen.say(f"{outdated}: {command(f'train --resume {run}')}", "yellow")
+        screen.say(f"{outdated}: {command(folder.renewal())}", "yellow")
     for author, counts in record.counts_by_author.items():
         numbers = " · ".join(f"{number:,} {name}" for name, number in counts.items())
         screen.say(f"{record.shown(author)}: {numbers}")
     screen.say(f"sources: {', '.join(record.config['sources'])}")
-    screen.say(
-        f"base {record.config['base']}, recipe {recipe['name']}: at most "
-        f"{counted(recipe['epochs'], 'epoch')}, learning rate {recipe['learning_rate']}, "
-        f"seed {record.config['seed']}"
-    )
+    screen.say(f"base {record.config['base']}, {_how(record)}, seed {record.config['seed']}")
     built_in = bases.BUILT_IN.get(record.config["base"])
     if built_in and built_in.hub:
         screen.say(
@@ -132,6 +127,19 @@ def _show(folder: "RunFolder", record: "RunRecord") -> None:
         screen.say(f"\nbot: {folder.bot}\nreport with plots: {folder.report_page}")
     elif record.state != "done":
         screen.say(f"resume with: {command(f'train --resume {run}')}")
+
+
+def _how(record: "RunRecord") -> str:
+    """Describe how a bot was made from its base."""
+    if record.merged:
+        bots = zip(record.merged["bots"], record.merged["weights"], strict=True)
+        parts = " and ".join(f"{weight:.0%} {bot['name']}" for bot, weight in bots)
+        return f"merged from {parts} ({record.merged['method']})"
+    recipe = record.config["recipe"]
+    return (
+        f"recipe {recipe['name']}: at most {counted(recipe['epochs'], 'epoch')}, "
+        f"learning rate {recipe['learning_rate']}"
+    )
 
 
 def _summary(run: "RunFolder") -> dict[str, Any]:

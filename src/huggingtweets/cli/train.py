@@ -271,7 +271,7 @@ def train_with_screen(
 
     if not sources:
         raise InputError("No SOURCE was given: name an X archive or a file with posts.")
-    with _print_resume_hint(), screen.watching():
+    with print_resume_hint(), screen.watching():
         return pipeline.train(
             sources, chosen, screen, confirm_interrupt(screen), partial(screen.confirm, yes=yes)
         )
@@ -281,12 +281,12 @@ def resume_with_screen(path: Path, screen: ConsoleOutput) -> "RunFolder":
     """Resume a run with progress output."""
     from huggingtweets import pipeline
 
-    with _print_resume_hint(), screen.watching():
+    with print_resume_hint(), screen.watching():
         return pipeline.resume(path, screen, confirm_interrupt(screen))
 
 
 @contextmanager
-def _print_resume_hint() -> Iterator[None]:
+def print_resume_hint() -> Iterator[None]:
     """Add the command to resume to the message of an interruption."""
     try:
         yield

@@ -91,7 +91,7 @@ def forget(
     # First, so that the posts stay deleted even if this call is interrupted.
     deleted_posts.remember(line for line in lines if deleted_posts.is_unique(line))
     found_ids: set[str] = set()
-    for run in runs:
+    for run in _with_merged(runs):
         _record(
             done.runs, run.path, done.skipped, partial(stored_posts.in_run, run, ids, found_ids)
         )
@@ -122,6 +122,15 @@ def forget(
     return done
 
 
+def _with_merged(runs: Iterable[RunFolder]) -> list[RunFolder]:
+    """Return runs, each once, with the bots that were merged from theirs: they hold its posts."""
+    given = list(runs)
+    found = {run.path.absolute(): run for run in given}
+    for merged in places.merged_from(given):
+        found.setdefault(merged.path.absolute(), merged)
+    return list(found.values())
+
+
 def delete(run: RunFolder, *, keep_downloads: bool = False) -> DeletionReport:
     """Delete a run: its folder, its exports, its tracked copies, and downloads no other run uses.
 
@@ -137,6 +146,10 @@ def delete(run: RunFolder, *, keep_downloads: bool = False) -> DeletionReport:
         tracked_as = {track.id_of(run)} if _is_readable(run) else set()
         stores = [] if keep_downloads else _own_downloads(run)
         _name_copies(done, run)
+        done.out_of_reach += [
+            f"the merged bot {merged.path}, which holds its posts, too"
+            for merged in places.merged_from([run])
+        ]
         _in_trackio(done, _is_of(tracked_as))
         if done.skipped:
             raise StorageError(" ".join([f"{run.path} was not deleted.", *done.skipped]))

@@ -78,12 +78,17 @@ def rows_at_once(lm: LanguageModel) -> int:
 
     Larger batches are faster: 200 posts in one batch take half the time of four batches.
     """
-    config = lm.model.config.get_text_config()
+    a_token = sum(map(_bytes_of_a_token, getattr(lm.model, "models", [lm.model])))
+    return max(1, min(MAX_ROWS, int(_CACHE_BYTES / (a_token * _TOKENS))))
+
+
+def _bytes_of_a_token(model: Any) -> int:  # noqa: ANN401 - configurations share no typed base
+    """Bytes of one token's keys and values in all layers."""
+    config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    each = next(lm.model.parameters()).element_size()
-    a_token = 2 * config.num_hidden_layers * heads * size * each
-    return max(1, min(MAX_ROWS, int(_CACHE_BYTES / (a_token * _TOKENS))))
+    each = next(model.parameters()).element_size()
+    return int(2 * config.num_hidden_layers * heads * size * each)
 
 
 def supports_padding(lm: LanguageModel) -> bool:

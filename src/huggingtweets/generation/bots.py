@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from huggingtweets.arguments import Share, check
 from huggingtweets.data import batching
 from huggingtweets.errors import BaseModelError, BotError, InputError
 from huggingtweets.generation.copy_index import CopyIndex
@@ -57,6 +58,38 @@ class Bot:
             raise InputError(f"The number of few-shot posts must be at least 1, not {most}.")
         indexed = self.index.posts if self.index else ()
         return replace(self, index=CopyIndex([*indexed, *posts]), context=posts[-most:])
+
+    def blended(self, other: Bot, share: float) -> Bot:
+        """Return a bot that mixes the probabilities of two, token by token.
+
+        Args:
+            other: a bot with the same tokenizer.
+            share: weight of its probabilities, 0 to 1; the rest is this bot's.
+
+        Raises:
+            BotError: the tokenizers differ, or a bot can't be mixed.
+            InputError: the share is out of range.
+        """
+        from huggingtweets.generation import batch_engine
+        from huggingtweets.nn import blended
+
+        share = check({"share": share}, {"share": Share})["share"]
+        for bot in (self, other):
+            if not batch_engine.supports_padding(bot.model):
+                raise BotError(
+                    f"The bot {bot.model.source} can't be mixed with another while they write: its "
+                    "model doesn't read all tokens before a new one. Merge them instead: "
+                    "huggingtweets merge"
+                )
+        indices = [bot.index for bot in (self, other) if bot.index]
+        index = CopyIndex([post for index in indices for post in index.posts]) if indices else None
+        warnings = list(dict.fromkeys(bot.warning for bot in (self, other) if bot.warning))
+        return replace(
+            self,
+            model=blended.blend(self.model, other.model, share),
+            index=index,
+            warning="; ".join(warnings) or None,
+        )
 
     def writer(self, sampling: Sampling, *, allow_copies: bool = False) -> Writer:
         """Return a :class:`~huggingtweets.generation.writer.Writer` with its own random numbers."""

@@ -99,6 +99,19 @@ class LanguageModel:
         width: int = getattr(config, "hidden_size", None) or embeddings.embedding_dim
         return width
 
+    def digest(self) -> str:
+        """SHA-256 of the weights with their names, which tells whether two bases are the same."""
+        import hashlib
+
+        import torch
+
+        found = hashlib.sha256()
+        for name, weight in sorted(self.model.named_parameters()):
+            values = weight.detach().cpu().contiguous()
+            found.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+            found.update(values.flatten().view(torch.uint8).numpy().data)
+        return found.hexdigest()
+
     @property
     def device(self) -> torch.device:
         """The device of the weights."""

@@ -49,6 +49,17 @@ class CachedBot:
         return self.bot.model.model.parameters()
 
 
+def blended(one: CachedBot, other: CachedBot, share: float) -> CachedBot:
+    """Return a bot that mixes two open ones; it has no weights of its own and isn't cached.
+
+    Raises:
+        BotError: their tokenizers differ, or one of them can't be mixed.
+    """
+    name = f"{one.key[0]}\0{other.key[0]}\0{share:g}"
+    key = (name, hash(one.key), hash(other.key))
+    return CachedBot(key, one.bot.blended(other.bot, share), 0)
+
+
 class BotCache:
     """An LRU cache of open bots.
 

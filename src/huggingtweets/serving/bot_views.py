@@ -15,15 +15,19 @@ from huggingtweets.data import batching
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation.report import LossPoint
 from huggingtweets.events import counted
-from huggingtweets.generation.copy_index import CopyIndex
+from huggingtweets.generation.copy_index import CopyIndex, words
 from huggingtweets.privacy import opt_out
 from huggingtweets.publish.files import parts_of
 from huggingtweets.publish.publication import Publication
-from huggingtweets.serving.schemas import BotPage, BotSummary, RunState
+from huggingtweets.serving.schemas import BotPage, BotSummary, RunState, WrittenPost
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from huggingtweets.evaluation import LikenessReport
+    from huggingtweets.generation.sampling import GeneratedPost
+    from huggingtweets.serving.bot_cache import CachedBot
     from huggingtweets.serving.workspaces import RunAccess
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
@@ -133,8 +137,7 @@ def _base(record: RunRecord) -> str:
 
 def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...]:
     """Label and value of each step; only the owner sees the sources."""
-    config, result = record.config, record.result
-    recipe: dict[str, Any] = config.get("recipe") or {}
+    config = record.config
     sources = ", ".join(
         PurePath(str(source)).name if PurePath(str(source)).is_absolute() else str(source)
         for source in config.get("sources", ())
@@ -144,11 +147,7 @@ def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...
         ("Posts read", f"{record.counts.get('downloaded', 0):,}"),
         ("Posts kept", f"{record.counts.get('kept', 0):,}"),
         ("Base", _base(record)),
-        (
-            "Recipe",
-            f"{recipe.get('name', '')}, {counted(recipe.get('epochs', 0), 'epoch')} at most",
-        ),
-        ("Trained", _trained(result) if result else ""),
+        *_how(access, record),
         ("Seed", str(config.get("seed", ""))),
         ("Made with", f"huggingtweets {record.versions.get('huggingtweets', '')}".strip()),
     ]
@@ -158,6 +157,26 @@ def _lineage(access: RunAccess, record: RunRecord) -> tuple[tuple[str, str], ...
 def _trained(result: dict[str, Any]) -> str:
     steps, tokens = result.get("steps", 0), result.get("tokens", 0)
     return f"{counted(steps, 'step')}, {counted(tokens, 'token')}"
+
+
+def _how(access: RunAccess, record: RunRecord) -> list[tuple[str, str]]:
+    """How the bot was made from its base; only the owner sees the names of other bots."""
+    if merged := record.merged:
+        names = [
+            bot["name"] if access.mine else publish.title(bot["authors"]) for bot in merged["bots"]
+        ]
+        parts = zip(merged["weights"], names, strict=True)
+        text = ", ".join(f"{weight:.0%} {name}" for weight, name in parts)
+        return [("Merged from", f"{text} ({merged['method']})")]
+    recipe: dict[str, Any] = record.config.get("recipe") or {}
+    result = record.result
+    return [
+        (
+            "Recipe",
+            f"{recipe.get('name', '')}, {counted(recipe.get('epochs', 0), 'epoch')} at most",
+        ),
+        ("Trained", _trained(result) if result else ""),
+    ]
 
 
 def favourites(run: RunFolder) -> list[str]:
@@ -238,3 +257,26 @@ def check_post(text: str) -> str:
     if len(text) > LONGEST_POST:
         raise InputError(f"The post is longer than {LONGEST_POST:,} characters.")
     return text
+
+
+def written_post(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -> WrittenPost:
+    """Add novelty and, if ``quoting``, the nearest training post."""
+    index = opened.bot.index
+    count = len(words(post.text))
+    shared = post.copied_words
+    novelty = None if shared is None else 1 - shared / count if count else 1.0
+    nearest = index.longest_run(post.text).source if index and quoting and shared else None
+    return WrittenPost(
+        post.text,
+        post.prompt,
+        shared,
+        post.copied,
+        nearest or None,
+        None if novelty is None else round(max(0.0, novelty), 3),
+    )
+
+
+def share_links(text: str, authors: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of network name and a link that opens its editor with the post filled in."""
+    drafts = publish.drafts(check_post(text), list(authors), publish.Sharing())
+    return [(draft.network, draft.url) for draft in drafts]

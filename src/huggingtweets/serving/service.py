@@ -10,16 +10,23 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from huggingtweets import deletion, pipeline, publish
-from huggingtweets.arguments import PostLength, Secret, Seed, Temperature, Text, checked_methods
+from huggingtweets.arguments import (
+    PostLength,
+    Secret,
+    Seed,
+    Share,
+    Temperature,
+    Text,
+    checked_methods,
+)
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, OptedOutError
-from huggingtweets.generation.copy_index import words
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.privacy import opt_out
 from huggingtweets.processes.limited import never
 from huggingtweets.serving import bot_views, preview, publishing
 from huggingtweets.serving.batch_scheduler import BatchScheduler
-from huggingtweets.serving.bot_cache import BotCache
+from huggingtweets.serving.bot_cache import BotCache, blended
 from huggingtweets.serving.preview_turns import PreviewTurns
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
@@ -37,8 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from huggingtweets.generation.sampling import GeneratedPost
-    from huggingtweets.serving.bot_cache import CachedBot
     from huggingtweets.serving.schemas import (
         BotPage,
         BotSummary,
@@ -235,8 +240,13 @@ class Service:
         max_chars: PostLength = 280,
         seed: Seed | None = None,
         client: str = "",
+        blend: Text = "",
+        share: Share = 0.5,
     ) -> Iterator[WrittenPost]:
         """Generate posts and yield each one when it is finished. Copies are sampled again.
+
+        With ``blend``, the name of another bot of the same base, the probabilities of both are
+        mixed token by token; ``share`` is its weight.
 
         Clients take turns: one who requests many posts doesn't delay another who requests few.
 
@@ -250,9 +260,13 @@ class Service:
         sampling = Sampling(temperature=temperature, max_chars=max_chars, seed=seed)
         access = self._usable_run(visitor, name)
         with self._redact_paths(visitor):
-            opened = self.open_bots.open(access.run)
+            opened, quoting = self.open_bots.open(access.run), access.mine
+            if blend:
+                other = self._usable_run(visitor, blend)
+                opened = blended(opened, self.open_bots.open(other.run), share)
+                quoting = quoting and other.mine
             posts = self._scheduler.write(opened, prompt, n, sampling, client or visitor)
-        return (_to_written_post(post, opened, quoting=access.mine) for post in posts)
+        return (bot_views.written_post(post, opened, quoting=quoting) for post in posts)
 
     def favourite(self, visitor: str, name: str, text: Text, on: bool = True) -> None:
         """Add a post to the favourites of the visitor's own bot, or remove it."""
@@ -271,13 +285,20 @@ class Service:
             publish.Picture(run.record().names, bot_views.check_post(text), prefix), run.picture
         )
 
-    def share_links(self, visitor: str, name: str, text: Text) -> list[tuple[str, str]]:
-        """Pairs of network name and a link that opens its editor with the post filled in."""
-        run = self._usable_run(visitor, name).run
-        with self._redact_paths(visitor):
-            run.check_up_to_date()
-        drafts = publish.drafts(bot_views.check_post(text), run.record().names, publish.Sharing())
-        return [(draft.network, draft.url) for draft in drafts]
+    def share_links(
+        self, visitor: str, name: str, text: Text, blend: Text = ""
+    ) -> list[tuple[str, str]]:
+        """Pairs of network name and a link that opens its editor with the post filled in.
+
+        ``blend`` names the other bot of a mixture, whose authors are credited as well.
+        """
+        authors: dict[str, None] = {}
+        for wanted in filter(None, (name, blend)):
+            run = self._usable_run(visitor, wanted).run
+            with self._redact_paths(visitor):
+                run.check_up_to_date()
+            authors |= dict.fromkeys(run.record().names)
+        return bot_views.share_links(text, authors)
 
     def new_quiz(self, visitor: str, name: str, size: int = 10) -> Quiz:
         """Start a quiz: half held-out posts, half new posts of the visitor's own bot.
@@ -483,20 +504,3 @@ class Service:
             redacted = type(error)(text)
             vars(redacted).update(vars(error))  # such as the people of a chat
             raise redacted from error
-
-
-def _to_written_post(post: GeneratedPost, opened: CachedBot, *, quoting: bool) -> WrittenPost:
-    """Add novelty and, if ``quoting``, the nearest training post."""
-    index = opened.bot.index
-    count = len(words(post.text))
-    shared = post.copied_words
-    novelty = None if shared is None else 1 - shared / count if count else 1.0
-    nearest = index.longest_run(post.text).source if index and quoting and shared else None
-    return WrittenPost(
-        post.text,
-        post.prompt,
-        shared,
-        post.copied,
-        nearest or None,
-        None if novelty is None else round(max(0.0, novelty), 3),
-    )

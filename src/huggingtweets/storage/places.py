@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from huggingtweets.errors import BotError
 from huggingtweets.storage import files
 from huggingtweets.storage.run_folder import RunFolder, list_runs
 from huggingtweets.storage.user_dirs import downloads_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+_Key = tuple[str, str]
+"""Name of a run and the time it was made."""
 
 APP = ".app"
 """Folder of the web app inside the runs folder."""
@@ -47,6 +51,38 @@ def runs(out: Path) -> list[RunFolder]:
     for folder in (out, *visitors, *beside):
         with suppress(PermissionError):  # another user's folder beside
             found += list_runs(folder)
+    return found
+
+
+def merged_from(given: Iterable[RunFolder]) -> list[RunFolder]:
+    """Return the bots that were merged from the bots of runs, or from such merged bots.
+
+    They hold the same posts. Name and time tell a run, as its folder may have been moved.
+    """
+    given = list(given)
+    nearby = dict.fromkeys(runs_folder_of(run.path) for run in given)
+    others = _keys([run for out in nearby for run in runs(out)])
+    wanted = {key for _, key, _ in _keys(given)}
+    found: dict[Path, RunFolder] = {}
+    before = -1
+    while len(found) > before:  # a merged bot may have been merged again
+        before = len(found)
+        for run, key, parents in others:
+            if not wanted.isdisjoint(parents):
+                found[run.path.absolute()] = run
+                wanted.add(key)
+    return list(found.values())
+
+
+def _keys(folders: list[RunFolder]) -> list[tuple[RunFolder, _Key, list[_Key]]]:
+    """Return each readable run with its key and the keys of the bots it was merged from."""
+    found = []
+    for run in folders:
+        with suppress(BotError):
+            record = run.record()
+            bots = record.merged.get("bots", ())
+            parents = [(str(bot["name"]), str(bot["created_at"])) for bot in bots]
+            found.append((run, (record.name, record.created_at), parents))
     return found
 
 

@@ -24,183 +24,43 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
+import re
+import shlex
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from huggingtweets.errors import BotError, StorageError
 from huggingtweets.storage import files
+from huggingtweets.storage.run_record import FORMAT, RunRecord, State, checked_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
 
-FORMAT = 1
+__all__ = [
+    "FORMAT",
+    "RunFolder",
+    "RunRecord",
+    "State",
+    "Table",
+    "check_name_is_free",
+    "check_space",
+    "create",
+    "folder_name",
+    "list_runs",
+    "named",
+    "suggestion",
+    "unique_name",
+]
+
 _MOST_RECORD_BYTES = 10_000_000
 Table = Literal["posts", "kept", "dropped"]
-_TABLES = (".csv", ".json", ".jsonl", ".parquet", ".txt")
-State = Literal["prepared", "training", "trained", "done", "failed"]
-
-
-@dataclass
-class RunRecord:
-    """The contents of ``run.json``; enough to repeat the run.
-
-    Attributes:
-        name: name of the folder.
-        authors: handles, in the order given.
-        config: every option of the run, as plain values.
-        counts: posts downloaded, retweets, short, duplicates, kept; the last four add up to the
-            first.
-        counts_by_author: the same for each author.
-        left_out: records of the sources that are no posts of the authors, by reason.
-        handles: the authors whose handle a source gave; the others have only a name. None in runs
-            of earlier versions.
-        chats: the kinds of the sources that are private chats, such as ``whatsapp``.
-        masked: pieces of private data masked in the posts kept, by kind; None for a run from before
-            they were masked by default.
-        state: how far the run got.
-        created_at: UTC, ISO 8601.
-        versions: of Python and of the packages that affect the numbers.
-        machine: processor, cores, device, precision.
-        seconds: wall-clock time of each stage.
-        result: held-out bits per byte before and after, steps and epochs, tokens per second.
-        error: message of a failed run.
-        forgotten: number of training or held-out posts that their author deleted since.
-        forgotten_at: when the last of them was removed, UTC, ISO 8601.
-        format: version of the file format.
-    """
-
-    name: str
-    authors: list[str]
-    config: dict[str, Any]
-    counts: dict[str, int]
-    counts_by_author: dict[str, dict[str, int]]
-    state: State = "prepared"
-    created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    versions: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    result: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    forgotten: int = 0
-    forgotten_at: str | None = None
-    masked: dict[str, int] | None = None
-    format: int = FORMAT
-    left_out: dict[str, int] = field(default_factory=dict)
-    chats: list[str] = field(default_factory=list)
-    handles: list[str] | None = None
-
-    def shown(self, author: str) -> str:
-        """Return an author as people read it: ``@handle``, or the name if no handle is known.
-
-        In runs of earlier versions an author with the name of a table is taken for its name.
-        """
-        known = self.handles
-        if known is None:
-            tables = (PurePath(str(source)) for source in self.config.get("sources") or ())
-            files_of = {table.stem for table in tables if table.suffix.lower() in _TABLES}
-            known = [name for name in self.authors if name not in files_of]
-        return f"@{author.lstrip()}" if author in known else author.lstrip("@\uff20") or author
-
-    @property
-    def names(self) -> list[str]:
-        """The authors as people read them, see :meth:`shown`."""
-        return [self.shown(author) for author in self.authors]
-
-
-class _Recipe(TypedDict, total=False):
-    """The settings of ``config["recipe"]`` that are read without a further check."""
-
-    name: str
-    epochs: int
-    learning_rate: float
-
-
-class _Config(TypedDict, total=False):
-    """The types of the settings in ``config``; earlier versions lack some of them."""
-
-    base: str
-    sources: list[str]
-    seed: int
-    out: str
-    minutes: float | None
-    holdout: float
-    split: str
-    recipe: _Recipe
-    curation: dict[str, Any]
-    device: str | None
-    precision: str | None
-    checkpoint_seconds: float
-    compiled: bool | None
-    track: str | None
-    raw_artifacts: bool
-    train_posts: int | None
-    plan: str | None
-
-
-class _Measurement(TypedDict, total=False):
-    epoch: int
-    step: int
-    train_loss: float | None
-    held_out_bits_per_byte: float
-
-
-class _Result(TypedDict, total=False):
-    """The types of the numbers in ``result``."""
-
-    best: float | None
-    steps: int
-    tokens: int
-    way: float | None
-    history: list[_Measurement]
-
-
-class _Settings(dict[str, Any]):
-    """Settings of a run; one that is missing is an error for users, not a ``KeyError``."""
-
-    def __missing__(self, name: str) -> Any:  # noqa: ANN401
-        raise BotError(
-            f"The run's run.json is damaged or incomplete: it has no {name!r}. Train the bot again."
-        )
-
-
-def _checked_record(values: Any) -> RunRecord:  # noqa: ANN401 - JSON
-    """Return the record in a JSON document.
-
-    Raises:
-        ValueError: a value is missing, of a wrong type, or not a finite number.
-    """
-    import msgspec
-
-    if not all(map(math.isfinite, _fractions(values))):
-        raise ValueError("a number is infinite or not a number")
-    record = msgspec.convert(values, RunRecord)
-    msgspec.convert(record.config, _Config)
-    msgspec.convert(record.result, _Result)
-    if not record.authors:
-        raise ValueError("it names no author")
-    record.config = _Settings(record.config)
-    if isinstance(recipe := record.config.get("recipe"), dict):
-        record.config["recipe"] = _Settings(recipe)
-    record.machine = _Settings(record.machine)
-    return record
-
-
-def _fractions(values: Any) -> Iterator[float]:  # noqa: ANN401 - JSON
-    todo = [values]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, float):
-            yield value
-        elif isinstance(value, dict | list):
-            todo += value.values() if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
@@ -300,7 +160,7 @@ class RunFolder:
                 raise BotError(
                     f"{self.path} was made by a newer huggingtweets. Upgrade huggingtweets."
                 )
-            return _checked_record(values)
+            return checked_record(values)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BotError(
                 f"{self.path} is not a run folder: it has no run.json. {suggestion(self.path)}"
@@ -385,11 +245,21 @@ class RunFolder:
 
     def staleness_warning(self) -> str | None:
         """Describe a bot that was trained on posts deleted since; None if there are none."""
-        forgotten = self.record().forgotten
-        if not forgotten or not (self.bot / "config.json").is_file():
+        record = self.record()
+        if not record.forgotten or not (self.bot / "config.json").is_file():
             return None
-        posts = "1 post was" if forgotten == 1 else f"{forgotten:,} posts were"
-        return f"out of date: {posts} deleted by their author since; train it again"
+        posts = "1 post was" if record.forgotten == 1 else f"{record.forgotten:,} posts were"
+        renew = "train its bots again and merge them again" if record.merged else "train it again"
+        return f"out of date: {posts} deleted by their author since; {renew}"
+
+    def renewal(self) -> str:
+        """Return the arguments of the command that renews a bot that is out of date."""
+        merged = self.record().merged
+        if not merged:
+            return f"train --resume {self.path}"
+        paths = " ".join(shlex.quote(str(bot["path"])) for bot in merged["bots"])
+        weights = ",".join(f"{weight:g}" for weight in merged["weights"])
+        return f"merge {paths} --weights {weights} --method {merged['method']}"
 
     def check_up_to_date(self) -> None:
         """Check that the bot may be passed on: it may repeat posts that were deleted since.
@@ -400,12 +270,23 @@ class RunFolder:
         if outdated := self.staleness_warning():
             raise BotError(
                 f"The bot {self.path.name} is {outdated} before you pass it on "
-                "(train --resume RUN)."
+                f"({self.renewal() if self.record().merged else 'train --resume RUN'})."
             )
 
 
-def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> RunFolder:
+def create(
+    out: Path,
+    record: RunRecord,
+    tables: dict[str, pl.DataFrame],
+    save_bot: Callable[[Path], None] | None = None,
+) -> RunFolder:
     """Create the run folder ``out/record.name`` with its tables, or nothing.
+
+    Args:
+        out: folder of the run's folder.
+        record: contents of ``run.json``.
+        tables: by name.
+        save_bot: writes the bot into a new folder, for a bot that exists already.
 
     Raises:
         StorageError: the folder exists, can't be written, or the disk is full.
@@ -421,6 +302,9 @@ def create(out: Path, record: RunRecord, tables: dict[str, pl.DataFrame]) -> Run
             for name, table in tables.items():
                 with files.atomic_write(building / "data" / f"{name}.parquet") as temporary:
                     _write_table(table, temporary)
+            if save_bot is not None:
+                with files.atomic_write_dir(run.bot) as temporary:
+                    save_bot(temporary)
             run.save(record)
             run.events_file.touch(0o600)
             _publish_folder(building, final)
@@ -446,6 +330,22 @@ def _publish_folder(building: Path, final: Path) -> None:
     if final.exists():
         raise StorageError(f"{final} already exists. Choose another --name.")
     building.rename(final)
+
+
+def check_name_is_free(run: RunFolder) -> None:
+    """Raise an error if the run folder exists, before anything is read."""
+    if run.path.exists():
+        unfinished = run.record_file.is_file() and run.record().state != "done"
+        resume = f", or resume it with: huggingtweets train --resume {run.path}"
+        raise StorageError(
+            f"{run.path} already exists. Choose another --name{resume if unfinished else '.'}"
+        )
+
+
+def folder_name(authors: Sequence[str]) -> str:
+    """Return a folder name made of the authors' handles."""
+    name = re.sub(r"[^\w.-]+", "_", "+".join(authors).replace("+", "-and-"))
+    return name.strip("._-")[:80] or "bot"
 
 
 def unique_name(out: Path, wanted: str) -> str:
@@ -485,7 +385,7 @@ def suggestion(spec: str | Path) -> str:
     return f"Did you mean {' or '.join(str(out / name) for name in alike)}?"
 
 
-def check_space(out: Path, parameters: int) -> None:
+def check_space(out: Path, parameters: int, bytes_each: int = 2 * (12 + 4) + 4 + 4) -> None:
     """Raise an error if the disk has too little space for a run, before anything is written.
 
     A checkpoint holds fp32 weights and two moments, 12 bytes per parameter, and the best weights
@@ -494,11 +394,12 @@ def check_space(out: Path, parameters: int) -> None:
     Args:
         out: folder of the run's folder; it may not exist yet.
         parameters: of the base.
+        bytes_each: needed for each parameter; the default is that of a training.
 
     Raises:
         StorageError: it says how much is needed.
     """
-    needed = parameters * (2 * (12 + 4) + 4 + 4)
+    needed = parameters * bytes_each
     existing = next(
         folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
     )

@@ -86,8 +86,13 @@ def add(context: PageContext) -> None:
         temperature: float = 0.7,
         max_chars: int = 280,
         seed: int = -1,
+        blend: str = "",
+        share: float = 0.5,
     ) -> Iterator[list[dict[str, Any]]]:
-        """Generate posts; yields all posts so far after each one. -1 is a random seed."""
+        """Generate posts; yields all posts so far after each one. -1 is a random seed.
+
+        blend names another bot of the same base, whose probabilities are mixed in by its share.
+        """
         posts: list[dict[str, Any]] = []
         fixed_seed = None if seed == -1 else seed
         with _gradio_errors():
@@ -100,6 +105,8 @@ def add(context: PageContext) -> None:
                 max_chars,
                 fixed_seed,
                 client=context.client(request),
+                blend=blend,
+                share=share,
             ):
                 posts = [*posts, asdict(post)]
                 yield posts

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from huggingtweets.errors import InputError
+from huggingtweets.publish import title
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
@@ -64,11 +65,21 @@ class PostList:
         visitor: who views the list.
         page: of the bot.
         expected: number of posts that were requested.
+        mixed_with: the page of the other bot, whose probabilities are mixed in; such posts are of
+            the authors of both and can't be favourites of one.
     """
 
-    def __init__(self, service: Service, visitor: str, page: BotPage, expected: int) -> None:
+    def __init__(
+        self,
+        service: Service,
+        visitor: str,
+        page: BotPage,
+        expected: int,
+        *,
+        mixed_with: BotPage | None = None,
+    ) -> None:
         self._service, self._visitor, self._page = service, visitor, page
-        self._expected = expected
+        self._expected, self._other = expected, mixed_with
         self._cards: list[Card] = []
 
     def add(self, post: WrittenPost) -> None:
@@ -88,7 +99,7 @@ class PostList:
 
     def html(self, *, done: bool = False) -> str:
         """All cards so far, and placeholders for posts that are still missing."""
-        bot, count = self._page.summary, len(self._cards)
+        bot, count = self._shown_bot(), len(self._cards)
         return render(
             "posts",
             cards=self._cards,
@@ -101,9 +112,19 @@ class PostList:
             announcement=f"{count} posts written." if done else "",
         )
 
+    def _shown_bot(self) -> BotSummary:
+        """The bot that the cards name: the one, or the mixture of both."""
+        bot = self._page.summary
+        if self._other is None:
+            return bot
+        names = tuple(dict.fromkeys((*bot.names, *self._other.summary.names)))
+        return replace(bot, title=title(names), names=names, mine=False)
+
     def _links(self, text: str) -> tuple[tuple[str, str], ...]:
         try:
-            return tuple(self._service.share_links(self._visitor, self._page.summary.name, text))
+            name, other = self._page.summary.name, self._other
+            blend = other.summary.name if other else ""
+            return tuple(self._service.share_links(self._visitor, name, text, blend))
         except InputError:  # nothing of the post can be shared
             return ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import InputError
 from huggingtweets.storage.places import APP
@@ -52,8 +52,12 @@ class PageContext:
         n: int,
         temperature: float,
         length: int,
+        **mixture: Any,  # noqa: ANN401 - the service checks it
     ) -> Iterator[WrittenPost]:
-        """Generate posts with a bot for the visitor, see ``Service.write``."""
+        """Generate posts with a bot for the visitor, see ``Service.write``.
+
+        ``mixture`` is the ``blend`` and ``share`` of another bot, if any.
+        """
         return self.service.write(
             self.visitor(request),
             name,
@@ -62,6 +66,7 @@ class PageContext:
             temperature,
             length,
             client=self.client(request),
+            **mixture,
         )
 
     def uploaded_file(self, request: gr.Request, path: str) -> Path:
