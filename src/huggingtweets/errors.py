@@ -5,6 +5,7 @@
     HuggingTweetsError                exit code 1
     ├── InputError                    exit code 2: the input can't be used
     │   ├── SourceError               posts can't be read from a source
+    │   │   ├── ColumnError           a table has no column known to hold its posts
     │   │   └── SpeakerError          a chat has several people, and nobody was chosen
     │   ├── OptedOutError             an author asked not to be imitated
     │   ├── InsufficientTextError     too few posts are left after curation
@@ -41,6 +42,18 @@ class InputError(HuggingTweetsError):
 
 class SourceError(InputError):
     """A source's posts can't be read."""
+
+
+class ColumnError(SourceError):
+    """A table has no column that is known to hold its posts.
+
+    Attributes:
+        columns: the names of its columns; empty if the caller didn't collect the events of reading.
+    """
+
+    def __init__(self, message: str, columns: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.columns = columns
 
 
 class SpeakerError(SourceError):

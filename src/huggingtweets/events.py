@@ -47,6 +47,7 @@ class Event:
         memory_mb: peak memory of the process so far.
         counts: after curation, number of posts kept and dropped, by reason.
         people: number of messages of each in an export of chats, if one has to be chosen.
+        columns: names of a table's columns, if the one with the posts has to be chosen.
         left_out: after a source was read, number of records that are no posts, by reason.
         masked: after curation, pieces of private data masked in the posts kept, by kind.
         handles: after a source was read, those of its authors whose handle it gave.
@@ -70,6 +71,7 @@ class Event:
     people: dict[str, int] | None = None
     masked: dict[str, int] | None = None
     handles: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
 
     @property
     def is_warning(self) -> bool:

@@ -1,21 +1,31 @@
 from __future__ import annotations
 
+import ast
+import re
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.web.test_web_pages import HOSTILE
 
+import huggingtweets
 from huggingtweets.serving.schemas import Dropped, Question, Quiz, SampleAt, SourcePreview, Status
 from huggingtweets.web import components
 from huggingtweets.web.loss_curve import loss_curve
 from huggingtweets.web.pages.bot import card_html
 from huggingtweets.web.pages.quiz import question_html
 from huggingtweets.web.pages.train import progress_html
-from huggingtweets.web.templating import duration, link_to
+from huggingtweets.web.templating import duration, link_to, times_in_ten
+from huggingtweets.web.wording import for_browser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ALLOWED_ATTRIBUTES = {
     "href", "class", "id", "aria-labelledby", "data-say", "style", "aria-hidden", "dir", "role",
-    "data-live", "data-run", "data-go", "aria-label", "max", "value",
+    "data-live", "data-run", "data-go", "aria-label", "max", "value", "type", "hidden", "data-do",
+    "data-text",
 }  # fmt: skip
 
 
@@ -68,17 +78,65 @@ def test_markup_in_posts_is_escaped(text: str) -> None:
         assert "\x1b" not in page
 
 
-def test_card_html_and_pictures_are_removed() -> None:
+def test_card_is_rendered_without_its_html_and_with_its_own_pictures_only() -> None:
     html = card_html(
         "---\ntags:\n- x\n---\n# Bot of <script>1</script>\n\n![x](https://evil.example/x.png)\n\n"
         "<img src=x onerror=1>\n\n[a](javascript:alert(1)) [b](https://huggingface.co/x)\n\n"
-        "| a | b |\n|---|---|\n| 1 | 2 |\n"
+        "![A post](predictions.png) ![How](pipeline.svg)\n\n<div align=center>\ntop\n</div>\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n",
+        "a&b",
     )
     tags = Tags(html)
-    assert tags.names.isdisjoint({"script", "img", "h1", "h2"})
-    assert tags.links == ["https://evil.example/x.png", "https://huggingface.co/x"]  # links only
+    assert tags.names.isdisjoint({"script", "div", "h1", "h2"})
+    assert tags.links == [
+        "https://evil.example/x.png",  # a link, no picture
+        "https://huggingface.co/x",
+        "/picture/a%26b",
+        "/ui/pipeline.svg",
+    ]
+    assert html.count("<img") == 2
+    assert "onerror" not in html
+    assert "&lt;" not in html  # no raw HTML is shown
     assert {"h3", "table"} <= tags.names
     assert "tags:" not in html
+
+
+def _messages(folder: Path) -> Iterator[str]:
+    """Texts in raise statements; a value in an f-string becomes ``x``."""
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Raise):
+                for part in ast.walk(node):
+                    if isinstance(part, ast.JoinedStr):
+                        values = [
+                            v.value if isinstance(v, ast.Constant) else "x" for v in part.values
+                        ]
+                        yield "".join(map(str, values))
+                    elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        yield part.value
+
+
+@pytest.mark.parametrize("package", ["sources", "data", "nn", "generation", "storage", "serving"])
+def test_no_words_of_the_command_line_reach_the_browser(package: str) -> None:
+    root = Path(huggingtweets.__file__).parent
+    shown = [for_browser(text) for text in _messages(root / package)]
+    assert [text for text in shown if re.search(r"(^|\s|`)--[a-z]|\$HUGG|[A-Z]+_TOKEN", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a.csv has no text column (b, c); name the column with `--text-column NAME`.",
+         "a.csv has no text column (b, c)."),
+        ("@a asks not to be read; if it is your account, use --i-am-the-author.",
+         "@a asks not to be read; if it is your account, tick “These accounts are mine” under "
+         "“More”."),
+        ("The file is damaged. Download it again.", "The file is damaged. Download it again."),
+        ("Run `pip install huggingtweets[x]`.", "This can’t be done on this page."),
+    ],
+)  # fmt: skip
+def test_messages_for_the_browser(said: str, shown: str) -> None:
+    assert for_browser(said) == shown
 
 
 def test_names_in_addresses_are_quoted() -> None:
@@ -94,6 +152,15 @@ def test_durations_are_readable(seconds: float | None, said: str) -> None:
     assert duration(seconds) == said
 
 
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.0, "never"), (0.01, "almost never"), (0.1, "1 time in 10"), (0.945, "9 times in 10"),
+     (0.99, "almost every time"), (1.0, "every time")],
+)  # fmt: skip
+def test_shares_are_said_in_words(share: float, said: str) -> None:
+    assert times_in_ten(share) == said
+
+
 def test_loss_curve_has_points_and_a_description() -> None:
     html = loss_curve([(1, 5.0), (50, 3.0)], [(0, 2.3), (50, 1.8)], 100)
     assert html.count("<circle") == 2
@@ -101,3 +168,4 @@ def test_loss_curve_has_points_and_a_description() -> None:
     assert "2.300 at step 0, 1.800 at step 50" in html
     assert loss_curve([], [], 10) == ""
     assert "<circle" in loss_curve([], [(0, 2.0)], 0)  # a single point is drawn, too
+    assert '<circle class="train"' in loss_curve([(9, 2.0)], [], 9)

@@ -90,6 +90,11 @@ def test_sample_to_quiz_in_the_browser(app: App, visit: Callable[..., Page]) -> 
         "all => (all.outerHTML = all.outerHTML.replace(' open=\"\"', ''))"
     )
     expect(badge.locator("blockquote")).to_be_visible(timeout=10_000)
+    page.get_by_role("button", name="I like…").click()
+    expect(page.locator("#prompt").get_by_role("textbox")).to_have_value("I like")
+    with page.expect_download() as saved:
+        first.get_by_role("button", name="Save picture").click()
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
     first.get_by_role("button", name="Set as picture").click()
     expect(first.get_by_role("button", name="Picture set")).to_be_visible()
 
@@ -102,7 +107,13 @@ def test_sample_to_quiz_in_the_browser(app: App, visit: Callable[..., Page]) -> 
     page.get_by_role("link", name="the bot’s likeness report").click()
     row = page.get_by_role("row", name="taken for real")
     expect(row).to_contain_text("100 %")
-    expect(page.locator(".bot-picture")).to_be_visible()
+    expect(page.locator(".bot-picture").first).to_be_visible()
+    expect(page.locator("#about svg polyline.train")).to_have_count(1)
+    page.get_by_text("Read the bot’s card").click()
+    for picture in page.locator(".card-text img").all():
+        picture.scroll_into_view_if_needed()
+        expect(picture).not_to_have_js_property("naturalWidth", 0)
+    assert "<div" not in page.locator(".card-text").inner_text()
     assert "My dream is" in page.locator("section", has_text="Favourites").inner_text()
 
 
@@ -116,6 +127,31 @@ def test_unreadable_sources_and_missing_runs_are_reported(
     assert "root:" not in page.content()
     page.goto(f"{app.address}/run/nobody")
     expect(page.get_by_role("alert")).to_contain_text("nobody")
+    page.goto(f"{app.address}/nowhere")
+    expect(page.get_by_role("heading")).to_have_text("There is nothing here")
+
+
+def test_the_page_asks_for_network_and_column_and_says_how_much_text_is_missing(
+    app: App, visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    little, odd = tmp_path / "little.txt", tmp_path / "odd.csv"
+    little.write_text("one small post about gardens\nanother one about roses\n")
+    pl.DataFrame({"nr": range(200), "words": made_up_posts(200)}).write_csv(odd)
+    page = visit(app.address)
+    page.locator("#source textarea").fill("@name")
+    page.locator("#source .submit-button").click()
+    expect(page.locator("#network")).to_contain_text("Bluesky: name.bsky.social")
+    page.locator("#source textarea").fill("")
+    page.locator("#source input[type=file]").set_input_files(little)
+    expect(page.locator(".found .warning")).to_contain_text("are missing")
+    expect(page.locator("#make")).to_be_disabled()
+    assert "@" not in page.locator(".found .who").inner_text()  # a file's name is no handle
+    page.locator("#again").click()
+    page.locator("#source input[type=file]").set_input_files(odd)
+    page.locator("#column input").click()
+    page.get_by_role("option", name="words").click()
+    expect(page.locator("#found-title")).to_be_visible()
+    expect(page.locator("#make")).to_be_enabled()
 
 
 HOSTILE = (
@@ -144,9 +180,7 @@ def test_hostile_posts_are_escaped_on_all_pages(
         "Object.defineProperty(window, 'hacked', {set() { alert('hacked'); }})"
     )
     page.reload()
-    page.locator("#source input[type=file]").set_input_files(file)
-    expect(page.locator("#source .thumbnail-item, #source .thumbnails").first).to_be_visible()
-    page.locator("#source .submit-button").click()
+    page.locator("#source input[type=file]").set_input_files(file)  # read when it has arrived
     expect(page.locator("#found-title")).to_be_visible()
     shown = page.locator(".found").inner_text()
     assert "window.hacked" in shown or "<img src=x" in shown

@@ -80,7 +80,11 @@ def picture(
         raise InputError(f"--out must be a .png file, not {target}.")
     screen = ConsoleOutput(quiet=as_json)
     text, prompt = chosen_post(run, screen, prompt, post, pick)
-    publish.save(publish.Picture(run.record().names, text, prompt, avatar or ()), target)
+    picture = publish.Picture(run.record().names, text, prompt, avatar or ())
+    if out is None:
+        publish.save_to_run(picture, run)
+    else:
+        publish.save(picture, target)
     if as_json:
         print_json({"post": text, "prompt": prompt, "picture": str(target)})
     else:

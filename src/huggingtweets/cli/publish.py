@@ -100,7 +100,7 @@ def _update_picture(screen: ConsoleOutput, run: "RunFolder", number: int) -> Non
     if Publication.of(run) is None:
         raise InputError(f"{run.path} is not published yet. Publish it without --update-thumbnail.")
     text, prompt = chosen_post(run, screen, None, None, number)
-    publish.save(publish.Picture(run.record().names, text, prompt), run.picture)
+    publish.save_to_run(publish.Picture(run.record().names, text, prompt), run)
     screen.say(text)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 GENERATIONS = 200
+_REPORTED_POSTS = 10  # progress is reported after so many posts
 """Number of unfiltered posts that the report measures."""
 
 _PARTS = 6
@@ -76,7 +77,11 @@ def measure(
 
     _report(listen, 0, "generating 200 posts")
     writer = Writer(bot, sampling, allow_loops=True)
-    generations = [post.text for post in writer.write(n=GENERATIONS)]
+    generations: list[str] = []
+    for post in writer.write(n=GENERATIONS):
+        generations.append(post.text)
+        if len(generations) % _REPORTED_POSTS == 0:
+            _report(listen, 0, f"generating {GENERATIONS} posts: {len(generations)} done")
     _report(listen, 1, "held-out bits per byte of bot and base")
     by_author = _bits_by_author(bot, base, held_out)
     _report(listen, 2, "held-out bits per byte of a compressor")

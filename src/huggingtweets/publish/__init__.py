@@ -2,14 +2,22 @@
 
 from huggingtweets.publish._avatar import hue, initial
 from huggingtweets.publish._text import clean
-from huggingtweets.publish.card import render_card, template, write_card
+from huggingtweets.publish.card import PROMPTS, pipeline_drawing, render_card, template, write_card
 from huggingtweets.publish.facts import Facts, read_report, title
 from huggingtweets.publish.files import parts_of
-from huggingtweets.publish.picture import PROMPT, Picture, nth_post, save, write_picture
+from huggingtweets.publish.picture import (
+    PROMPT,
+    Picture,
+    nth_post,
+    save,
+    save_to_run,
+    write_picture,
+)
 from huggingtweets.publish.share import Draft, Sharing, drafts
 
 __all__ = [
     "PROMPT",
+    "PROMPTS",
     "Draft",
     "Facts",
     "Picture",
@@ -20,9 +28,11 @@ __all__ = [
     "initial",
     "nth_post",
     "parts_of",
+    "pipeline_drawing",
     "read_report",
     "render_card",
     "save",
+    "save_to_run",
     "template",
     "title",
     "write_card",

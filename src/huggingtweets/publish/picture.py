@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from itertools import islice
@@ -52,12 +52,14 @@ class Picture:
         post: the generated post, prompt included.
         prompt: the prompt, empty for none.
         avatars: PNG, JPEG, GIF or WebP files of the first authors; the others get their initial.
+        dark: whether the ground is dark.
     """
 
     authors: Sequence[str]
     post: str
     prompt: str = PROMPT
     avatars: Sequence[Path] = ()
+    dark: bool = False
 
     def png(self) -> bytes:
         """Render the picture as PNG; equal values give equal bytes.
@@ -95,6 +97,7 @@ class Picture:
                 _face(author, i if i < len(self.avatars) else None)
                 for i, author in enumerate(self.authors[:MOST_FACES] or [""])
             ],
+            "dark": self.dark,
             "prompt": _paragraph(clean(self.prompt)),
             "post": _paragraph(clean(self.post, lines=True) or "…"),
         }
@@ -163,7 +166,13 @@ def write_picture(run: RunFolder, writer: Writer, number: int = 1) -> None:
     """
     post = nth_post(writer, number=number) or nth_post(writer, prompt="")
     text, prompt = (post.text, post.prompt) if post else ("", PROMPT)
-    save(Picture(run.record().names, text, prompt), run.picture)
+    save_to_run(Picture(run.record().names, text, prompt), run)
+
+
+def save_to_run(picture: Picture, run: RunFolder) -> None:
+    """Make a picture that of a run's bot, on a light and on a dark ground."""
+    save(picture, run.picture)
+    save(replace(picture, dark=True), run.dark_picture)
 
 
 def save(picture: Picture, path: Path) -> None:

@@ -19,8 +19,10 @@ from huggingtweets.generation.copy_index import CopyIndex, words
 from huggingtweets.privacy import opt_out
 from huggingtweets.publish.files import parts_of
 from huggingtweets.publish.publication import Publication
-from huggingtweets.serving.schemas import BotPage, BotSummary, RunState, WrittenPost
+from huggingtweets.serving.run_progress import TrainingProgress
+from huggingtweets.serving.schemas import BotPage, BotSummary, Point, RunState, WrittenPost
 from huggingtweets.storage import files
+from huggingtweets.track.training_logger import JsonlTail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +49,20 @@ def state_of(run: RunFolder) -> RunState:
     return "judging" if record.state == "trained" else "training"
 
 
+def is_playable(run: RunFolder) -> bool:
+    """Whether a run's bot is saved; it may not be measured yet."""
+    saved = run.record().state in ("trained", "done")
+    return saved and (run.bot / "config.json").is_file()
+
+
+def training_curve(run: RunFolder) -> tuple[Point, ...]:
+    """The training loss that the run has logged, thinned for a plot."""
+    progress = TrainingProgress(JsonlTail(run.events_file), inode=0)
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        progress.update()
+    return tuple(progress.curve)
+
+
 def summary(name: str, access: RunAccess) -> BotSummary:
     """A bot's entry in the gallery.
 
@@ -56,6 +72,7 @@ def summary(name: str, access: RunAccess) -> BotSummary:
     run = access.run
     record = run.record()
     report = report_of(access)
+    taken = report.taken_for_author if report else None
     return BotSummary(
         name=name,
         title=publish.title(record.names),
@@ -64,9 +81,12 @@ def summary(name: str, access: RunAccess) -> BotSummary:
         made_at=record.created_at,
         base=_base(record),
         state=state_of(run),
+        playable=is_playable(run),
         bits_per_byte=run.held_out_bits_per_byte(),
         copied_share=report.copied.bot if report else None,
+        taken_for_author=taken.bot if taken else None,
         has_picture=run.picture.is_file() and not is_opted_out(record),
+        has_dark_picture=run.dark_picture.is_file() and not is_opted_out(record),
         mine=access.mine,
         out_of_date=_warning(run, record),
     )
@@ -100,6 +120,7 @@ def page(name: str, access: RunAccess) -> BotPage:
         report=report,
         human=report.human if report else None,
         history=_history(record),
+        curve=training_curve(run),
         seconds=record.seconds,
         lineage=_lineage(access, record),
         favourites=tuple(favourites(run)) if access.mine and not is_opted_out(record) else (),
@@ -280,3 +301,13 @@ def share_links(text: str, authors: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of network name and a link that opens its editor with the post filled in."""
     drafts = publish.drafts(check_post(text), list(authors), publish.Sharing())
     return [(draft.network, draft.url) for draft in drafts]
+
+
+def picture_of(run: RunFolder, text: str, prompt: str) -> publish.Picture:
+    """The picture of a post that came back from a page.
+
+    Raises:
+        InputError: the post is empty or too long.
+    """
+    prefix = prompt if text.startswith(prompt) else ""
+    return publish.Picture(run.record().names, check_post(text), prefix)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets.errors import BotError, HuggingTweetsError, SpeakerError
+from huggingtweets.errors import BotError, ColumnError, HuggingTweetsError, SpeakerError
 from huggingtweets.nn import bases, devices
 from huggingtweets.processes.limited import never
 from huggingtweets.serving.schemas import SourcePreview
@@ -22,6 +22,7 @@ from huggingtweets.training import RECIPES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from huggingtweets.events import Event
     from huggingtweets.serving.schemas import Settings, TrainingRequest
 
 _TOKENS_PER_CHARACTER = 0.28
@@ -53,14 +54,22 @@ def preview_sources(
         is_cancelled: called ten times a second; True ends the reading.
 
     Raises:
+        ColumnError: a table's column with the posts is unknown; the error holds its columns.
         SpeakerError: a chat has several people; the error holds them.
         SourceError: a source can't be read or is beyond the limits.
         OptedOutError: an author has opted out of being imitated.
         Interrupted: it was cancelled.
     """
     people: dict[str, int] = {}
+    columns: list[str] = []
+
+    def listen(event: Event) -> None:
+        people.update(event.people or {})
+        columns.extend(event.columns or ())
+
     reading = ReadOptions(
-        listen=lambda event: people.update(event.people or {}),
+        text_column=order.text_column or None,
+        listen=listen,
         author=order.author or None,
         speaker=order.speaker or None,
         i_am_the_author=order.i_am_the_author,
@@ -72,6 +81,9 @@ def preview_sources(
         summary = summarise(specs, reading)
     except SpeakerError as error:
         error.people = people
+        raise
+    except ColumnError as error:
+        error.columns = tuple(columns)
         raise
     characters, base = summary.characters, order.base or settings.base
     return SourcePreview(

@@ -109,6 +109,7 @@ class TrainingRequest:
         name: of the bot; None derives it from the authors.
         author: name of the author of all sources; None uses each source's own.
         speaker: whose messages to use from a chat export.
+        text_column: the column of a table that holds the posts; None to find it.
         i_am_the_author: read accounts that opted out, because they are the visitor's own.
 
     Raises:
@@ -124,6 +125,7 @@ class TrainingRequest:
     author: Text | None = None
     speaker: Text | None = None
     i_am_the_author: bool = False
+    text_column: Text | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -310,10 +312,14 @@ class BotSummary:
         names: the same as people read them: ``@handle``, or the name if no handle is known.
         made_at: UTC, ISO 8601.
         base: the base it was trained from.
-        state: as in :class:`Status`; only a ``done`` bot generates posts.
+        state: as in :class:`Status`.
+        playable: whether it generates posts: its training has ended, even if it isn't measured yet.
         bits_per_byte: held-out loss, lower is better; None before evaluation.
         copied_share: share of copies among its unfiltered posts, 0 to 1; None before evaluation.
+        taken_for_author: share of its unfiltered posts that a classifier takes for the author's,
+            0 to 1; None before evaluation.
         has_picture: whether the bot has a picture.
+        has_dark_picture: whether it has the same on a dark ground.
         mine: whether the visitor may change, download and delete it.
         out_of_date: a warning if it was trained on posts that have since been deleted, or None.
     """
@@ -325,9 +331,12 @@ class BotSummary:
     made_at: str
     base: str
     state: RunState
+    playable: bool
     bits_per_byte: float | None
     copied_share: float | None
+    taken_for_author: float | None
     has_picture: bool
+    has_dark_picture: bool
     mine: bool
     out_of_date: str | None
 
@@ -343,6 +352,7 @@ class BotPage:
             real post.
         human: results of quizzes, or None.
         history: losses during training, oldest first.
+        curve: training loss, at most 400 points; empty if the run has no log of it.
         seconds: wall-clock time of each stage.
         lineage: pairs of label and value, from the sources to the bot.
         favourites: favourite posts, newest last; empty for another visitor's bot.
@@ -354,6 +364,7 @@ class BotPage:
     report: LikenessReport | None
     human: HumanJudgements | None
     history: tuple[LossPoint, ...]
+    curve: tuple[Point, ...]
     seconds: dict[str, float]
     lineage: tuple[tuple[str, str], ...]
     favourites: tuple[str, ...]

@@ -21,6 +21,7 @@ from huggingtweets.arguments import (
 )
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, OptedOutError
 from huggingtweets.generation.sampling import Sampling
+from huggingtweets.nn.bases import POCKET
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.privacy import opt_out
 from huggingtweets.processes.limited import never
@@ -30,7 +31,7 @@ from huggingtweets.serving.bot_cache import BotCache, blended
 from huggingtweets.serving.preview_turns import PreviewTurns
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
-from huggingtweets.serving.schemas import MOST_SOURCES, WrittenPost
+from huggingtweets.serving.schemas import MOST_SOURCES
 from huggingtweets.serving.trainings import Trainings
 from huggingtweets.serving.uploads import find_upload
 from huggingtweets.serving.watchdog import Watchdog
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         SourcePreview,
         Status,
         TrainingRequest,
+        WrittenPost,
     )
     from huggingtweets.serving.uploads import Arrivals
     from huggingtweets.serving.workspaces import RunAccess
@@ -181,6 +183,11 @@ class Service:
                 self._previews.popitem(last=False)
             return found
 
+    def fastest_base(self) -> str:
+        """The base of an example bot: the smallest that visitors may choose here."""
+        settings = self.settings
+        return POCKET if POCKET in (settings.base, *settings.bases) else settings.base
+
     # -- train ---------------------------------------------------------------------------------
 
     def submit(self, visitor: str, order: TrainingRequest, client: str = "") -> str:
@@ -280,10 +287,12 @@ class Service:
         run = self._own_bot(visitor, name)
         if not run.bot.is_dir():
             raise BotError(f"{name} is not trained yet.")
-        prefix = prompt if text.startswith(prompt) else ""
-        publish.save(
-            publish.Picture(run.record().names, bot_views.check_post(text), prefix), run.picture
-        )
+        publish.save_to_run(bot_views.picture_of(run, text, prompt), run)
+
+    def draw_picture(self, visitor: str, name: str, text: Text, prompt: Text = "") -> bytes:
+        """The picture of a post as PNG, without keeping it."""
+        self._rate.check(visitor)
+        return bot_views.picture_of(self._usable_run(visitor, name).run, text, prompt).png()
 
     def share_links(
         self, visitor: str, name: str, text: Text, blend: Text = ""
@@ -341,11 +350,11 @@ class Service:
         return bots
 
     def newest_bot(self, visitor: str, *, own: bool = False, other_than: Text = "") -> str:
-        """Name of the first finished bot in the gallery, empty if there is none.
+        """Name of the first bot in the gallery that generates posts, empty if there is none.
 
         Args:
             visitor: who asks.
-            own: whether to consider only the visitor's own bots.
+            own: whether to consider only the visitor's own bots, and only measured ones.
             other_than: bot to skip, if there is another one.
         """
         skipped = ""
@@ -355,7 +364,11 @@ class Service:
             # damaged, deleted meanwhile, or blocked
             with suppress(BotError, OptedOutError, OSError):
                 opt_out.check_run(access.run.record())
-                if bot_views.state_of(access.run) == "done":
+                if (
+                    bot_views.state_of(access.run) == "done"
+                    if own
+                    else bot_views.is_playable(access.run)
+                ):
                     if name != other_than:
                         return name
                     skipped = name
@@ -366,9 +379,10 @@ class Service:
         access = self._workspaces.visible_run(visitor, name)
         return bot_views.page(name, access if access.mine else self._usable_run(visitor, name))
 
-    def picture(self, visitor: str, name: str) -> Path | None:
-        """The picture of a bot, or None."""
-        picture = self._usable_run(visitor, name).run.picture
+    def picture(self, visitor: str, name: str, *, dark: bool = False) -> Path | None:
+        """The picture of a bot on a light or dark ground, or None."""
+        run = self._usable_run(visitor, name).run
+        picture = run.dark_picture if dark else run.picture
         return picture if picture.is_file() else None
 
     def report_page(self, visitor: str, name: str) -> Path | None:

@@ -12,7 +12,8 @@ import polars as pl
 
 from huggingtweets import curation, sources
 from huggingtweets.data import batching
-from huggingtweets.errors import InsufficientTextError, SourceError
+from huggingtweets.errors import ColumnError, InsufficientTextError, SourceError
+from huggingtweets.events import Event
 from huggingtweets.serving.schemas import Dropped, SourceSummary
 from huggingtweets.sources.in_child import call_in_child
 from huggingtweets.sources.reading import SEE_SPLIT
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.curation import Curated
-    from huggingtweets.events import Event
     from huggingtweets.processes.limited import Send
     from huggingtweets.sources.reading import ReadOptions
 
@@ -65,7 +65,11 @@ def summary_fields(
             warnings.append(event.message.replace(SEE_SPLIT, ""))  # an option of the command line
 
     counting = sources.CountLeftOut(listen)
-    posts = sources.read_posts(specs, replace(reading, listen=counting))
+    try:
+        posts = sources.read_posts(specs, replace(reading, listen=counting))
+    except ColumnError as error:  # of which only the message leaves the child
+        send(Event(stage="read", columns=error.columns).as_dict())
+        raise
     read = posts["author"].unique(maintain_order=True).to_list()
     if len(read) > _MOST_AUTHORS:
         raise SourceError(

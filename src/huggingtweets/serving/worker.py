@@ -183,6 +183,7 @@ def options_of(
         name=name,
         out=out,
         speaker=order.speaker or None,
+        text_column=order.text_column or None,
         author=order.author or None,
         i_am_the_author=order.i_am_the_author,
         # a tracker would show the server's owner every visitor's training by name

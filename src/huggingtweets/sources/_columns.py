@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from huggingtweets.errors import SourceError
+from huggingtweets.errors import ColumnError, SourceError
 from huggingtweets.sources._post_kind import plain_name, telling_columns
 from huggingtweets.sources._row_text import whole_text_columns
 from huggingtweets.sources._text import list_names
@@ -60,6 +60,7 @@ _TITLED = frozenset({"selftext", "body", "content"})
 """Columns with the text of posts that may have a title as well, as on Reddit and in blogs."""
 
 _SHOWN_COLUMNS = 20
+_OFFERED_COLUMNS, _LONGEST_COLUMN = 200, 100  # number and characters of those to choose from
 MAX_COLUMNS = 5_000
 """Ten times the columns of a flattened post of the X API; each row takes time for every one."""
 
@@ -81,9 +82,11 @@ def find_columns(names: Sequence[str], text_column: str | None, path: object) ->
     if "text" in columns:
         return columns
     missing = "text column" if text_column is None else f"column {text_column[:80]!r}"
-    raise SourceError(
+    shown = tuple(name for name in names if name.strip() and len(name) <= _LONGEST_COLUMN)
+    raise ColumnError(
         f"{path} has no {missing} among its columns ({list_names(names, _SHOWN_COLUMNS)}); "
-        "name the column with the posts with `--text-column NAME`."
+        "name the column with the posts with `--text-column NAME`.",
+        shown[:_OFFERED_COLUMNS],
     )
 
 

@@ -100,6 +100,11 @@ class RunFolder:
         return self.bot / "predictions.png"
 
     @property
+    def dark_picture(self) -> Path:
+        """The same picture on a dark ground, for the web app; it is not published."""
+        return self.path / "report" / "predictions-dark.png"
+
+    @property
     def report_json(self) -> Path:
         """The likeness report as JSON."""
         return self.path / "report" / "likeness.json"

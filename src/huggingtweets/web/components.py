@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
 
+from huggingtweets import publish
 from huggingtweets.errors import InputError
 from huggingtweets.publish import title
 from huggingtweets.web.templating import render
+from huggingtweets.web.wording import for_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 
 WITH_PROGRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 """Event listener options that show Gradio's progress indicator."""
+
+
+def progress_on(*shown: Any) -> dict[str, Any]:  # noqa: ANN401 - components
+    """Event listener options with one progress indicator, not one for every output."""
+    return {**WITH_PROGRESS, "show_progress_on": list(shown)}
+
 
 NO_PROGRESS: dict[str, Any] = {**WITH_PROGRESS, "show_progress": "hidden"}
 """Event listener options without Gradio's progress indicator."""
@@ -44,6 +53,7 @@ class Card:
         nearest: the real post that shares the longest run of words, or None.
         copied_words: length of that run.
         links: pairs of network name and share link.
+        draft: text for the share sheet of a phone; empty if nothing can be shared.
         is_favourite: whether it is a favourite.
     """
 
@@ -54,6 +64,7 @@ class Card:
     nearest: str | None
     copied_words: int | None
     links: tuple[tuple[str, str], ...]
+    draft: str
     is_favourite: bool
 
 
@@ -84,6 +95,7 @@ class PostList:
 
     def add(self, post: WrittenPost) -> None:
         """Add a post."""
+        links = self._links(post.text)
         self._cards.append(
             Card(
                 text=post.text,
@@ -92,7 +104,8 @@ class PostList:
                 level=_level(post),
                 nearest=post.nearest,
                 copied_words=post.copied_words,
-                links=self._links(post.text),
+                links=links,
+                draft=_draft(links),
                 is_favourite=post.text in self._page.favourites,
             )
         )
@@ -129,16 +142,21 @@ class PostList:
             return ()
 
 
+def _draft(links: tuple[tuple[str, str], ...]) -> str:
+    """The text of the longest draft."""
+    return max((parse_qs(urlsplit(url).query)["text"][0] for _, url in links), key=len, default="")
+
+
 def html_slot(elem_id: str | None = None, html: str = "") -> gr.HTML:
     """A container for our own HTML, without Gradio's styles and scripts."""
     return gr.HTML(html, elem_id=elem_id, apply_default_css=False, js_on_load=None)
 
 
 def prompt_box() -> gr.Textbox:
-    """The field for a prompt."""
-    return gr.Textbox(
-        label="Beginning", placeholder="My dream is", max_length=200, elem_id="prompt"
-    )
+    """The field for a prompt, and beginnings to choose from; ``app.js`` fills them in."""
+    box = gr.Textbox(label="Beginning", placeholder="My dream is", max_length=200, elem_id="prompt")
+    html_slot(html=render("prompts", prompts=publish.PROMPTS))
+    return box
 
 
 def sampling_sliders() -> tuple[gr.Slider, gr.Slider]:
@@ -154,16 +172,21 @@ def sampling_sliders() -> tuple[gr.Slider, gr.Slider]:
     return temperature, length
 
 
-def message(text: str, *, error: bool = False, go_to: str = "", link: str = "Continue") -> str:
+def message(
+    text: str, *, error: bool = False, busy: bool = False, go_to: str = "", link: str = "Continue"
+) -> str:
     """A sentence for the visitor.
 
     Args:
         text: the sentence.
         error: whether to style it as an error.
+        busy: whether to show that something is going on.
         go_to: address that the browser opens right away.
         link: text of the link to that address.
     """
-    return render("message", text=text, kind="error" if error else "", go_to=go_to, link=link)
+    kind = "error" if error else "reading" if busy else ""
+    text = for_browser(text) if error else text
+    return render("message", text=text, kind=kind, go_to=go_to, link=link)
 
 
 def source_preview(preview: SourcePreview) -> str:

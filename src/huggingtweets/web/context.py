@@ -92,20 +92,19 @@ class PageContext:
         """A query parameter of the page's address, empty if missing."""
         return str(_http_request(request).query_params.get(key, ""))
 
-    def finished_bots(self, request: gr.Request) -> list[BotSummary]:
-        """All finished bots, newest first."""
-        bots = self.service.gallery(self.visitor(request))
-        return [bot for bot in bots if bot.state == "done"]
+    def playable_bots(self, request: gr.Request) -> list[BotSummary]:
+        """All bots that generate posts, newest first."""
+        return [bot for bot in self.service.gallery(self.visitor(request)) if bot.playable]
 
     def selected_bot(
         self, request: gr.Request, key: str = "bot", *, own: bool = False, other_than: str = ""
     ) -> str:
-        """Name of the bot in the page's address, or of the newest finished bot.
+        """Name of the bot in the page's address, or of the newest bot that generates posts.
 
         Args:
             request: of the page.
             key: query parameter that names the bot.
-            own: whether to consider only the visitor's own bots.
+            own: whether to consider only the visitor's own bots, and only measured ones.
             other_than: bot to skip, if there is another one.
         """
         if name := self.query_param(request, key):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WIDTH, _HEIGHT = 640, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 14, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 68, 16, 46
 _TICKS = 4
 
 
@@ -75,10 +75,10 @@ def _line(
     shapes = Markup('<polyline class="{}" points="{}"/>').format(
         name, " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     )
-    if name == "held":
+    if name == "held" or len(points) == 1:  # a line of one point is invisible
         for x, y in points:
-            shapes += Markup('<circle class="held" cx="{}" cy="{}" r="4"/>').format(
-                f"{x:.1f}", f"{y:.1f}"
+            shapes += Markup('<circle class="{}" cx="{}" cy="{}" r="4"/>').format(
+                name, f"{x:.1f}", f"{y:.1f}"
             )
     return shapes
 

@@ -16,11 +16,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.background import BackgroundTask
 
+from huggingtweets import publish
 from huggingtweets.errors import BotError, HuggingTweetsError, StorageError
+from huggingtweets.serving.schemas import SAMPLE, TrainingRequest
 from huggingtweets.storage import files
 from huggingtweets.web import uploads
 from huggingtweets.web.sessions import LoginDelays, SessionAuth, Visitor
 from huggingtweets.web.templating import link_to, render
+from huggingtweets.web.wording import for_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
     from huggingtweets.web.clients import Client
 
 _STATIC = Path(__file__).parent / "static"
+_CARD_PICTURES = Path(publish.__file__).parent / "templates"
 _FONTS = Path(__file__).parent.parent / "fonts"
 _FILES = {
     "app.css": (_STATIC / "app.css", "text/css"),
+    "pipeline.svg": (_CARD_PICTURES / "pipeline.svg", "image/svg+xml"),
     "app.js": (_STATIC / "app.js", "text/javascript"),
     "Inter-Regular.otf": (_FONTS / "Inter-Regular.otf", "font/otf"),
     "Inter-SemiBold.otf": (_FONTS / "Inter-SemiBold.otf", "font/otf"),
@@ -131,9 +136,9 @@ def _add_links(router: APIRouter) -> None:
 
 def _add_downloads(router: APIRouter, service: Service) -> None:
     @router.get("/picture/{name}")
-    def picture(request: Request, name: str) -> Response:
+    def picture(request: Request, name: str, dark: bool = False) -> Response:
         def respond() -> Response:
-            path = service.picture(_visitor(request).id, name)
+            path = service.picture(_visitor(request).id, name, dark=dark)
             if path is None:
                 return _not_found()
             return FileResponse(path, media_type="image/png", headers=_PRIVATE)
@@ -173,6 +178,23 @@ def _add_actions(router: APIRouter, service: Service) -> None:
         def respond() -> Response:
             service.favourite(_visitor(request).id, bot, text, on)
             return JSONResponse({"on": on})
+
+        return _handle_errors(respond)
+
+    @router.post("/do/draw")
+    def draw(request: Request, bot: _Value, text: _Value, prompt: _Value = "") -> Response:
+        def respond() -> Response:
+            png = service.draw_picture(_visitor(request).id, bot, text, prompt)
+            return Response(png, media_type="image/png", headers=_PRIVATE)
+
+        return _handle_errors(respond)
+
+    @router.post("/do/example")
+    def example(request: Request) -> Response:
+        def respond() -> Response:
+            order = TrainingRequest((SAMPLE,), base=service.fastest_base())
+            name = service.submit(_visitor(request).id, order, _client(request).address)
+            return JSONResponse({"go": link_to("train", run=name)})
 
         return _handle_errors(respond)
 
@@ -234,4 +256,4 @@ def _not_found() -> Response:
 
 
 def _error(message: str, status: int) -> Response:
-    return JSONResponse({"error": message}, status)
+    return JSONResponse({"error": for_browser(message)}, status)

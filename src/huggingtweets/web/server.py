@@ -15,6 +15,7 @@ from huggingtweets.serving.schemas import Settings
 from huggingtweets.storage import files
 from huggingtweets.web.clients import TrustedProxies
 from huggingtweets.web.context import PageContext, incoming_uploads
+from huggingtweets.web.missing_pages import MissingPageMiddleware
 from huggingtweets.web.security import OWN_NAMES, SecurityMiddleware, SecurityPolicy
 from huggingtweets.web.sessions import RevokedSessions, SessionAuth
 from huggingtweets.web.upload_guard import UploadPathMiddleware
@@ -113,7 +114,9 @@ def make_app(options: Options, service: Service) -> Any:  # noqa: ANN401 - an AS
         warnings.simplefilter("ignore", UserWarning)
         _mount(gr, app, build(PageContext(service, options.settings)), options)
     return SecurityMiddleware(
-        UploadPathMiddleware(app, incoming_uploads(options.settings), service.upload),
+        UploadPathMiddleware(
+            MissingPageMiddleware(app), incoming_uploads(options.settings), service.upload
+        ),
         auth,
         _policy(options),
     )

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from huggingtweets import publish, templating
 from huggingtweets.evaluation.report import percent
+from huggingtweets.web.wording import for_browser
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,6 +33,15 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} minutes" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def times_in_ten(share: float) -> str:
+    """A share of posts in words: ``9 times in 10``; never or always only if that is exact."""
+    times = round(10 * share)
+    if times in (0, 10):
+        exact = share in (0, 1)
+        return ("" if exact else "almost ") + ("every time" if times else "never")
+    return f"{times} time{'' if times == 1 else 's'} in 10"
+
+
 def link_to(page: str, **query: str) -> str:
     """The address of a page with query parameters."""
     pairs = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
@@ -48,6 +58,8 @@ def _environment() -> Environment:
         "hue": publish.hue,
         "percent": percent,
         "duration": duration,
+        "for_browser": for_browser,
+        "times_in_ten": times_in_ten,
         "number": lambda value: f"{value:,}",
     }
     environment.globals["link_to"] = link_to

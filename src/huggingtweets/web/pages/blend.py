@@ -35,12 +35,13 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         )
     )
     bots = html_slot("bots")
-    prompt = prompt_box()
-    temperature, length = sampling_sliders()
-    share = gr.Slider(0, 100, 50, step=5, label="Mix", info=" ", elem_id="share")
-    with gr.Row():
-        mix = gr.Button("Let the mix write", variant="primary", elem_id="mix")
-        button = gr.Button("Let both write", elem_id="write")
+    with gr.Column(visible=False) as form:
+        prompt = prompt_box()
+        temperature, length = sampling_sliders()
+        share = gr.Slider(0, 100, 50, step=5, label="Mix", info=" ", elem_id="share")
+        with gr.Row():
+            mix = gr.Button("Let the mix write", variant="primary", elem_id="mix")
+            button = gr.Button("Let both write", elem_id="write")
     note = html_slot("note")
     mixed = html_slot("mixed")
     with gr.Row(elem_id="pair"):
@@ -50,7 +51,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
             right = html_slot("right")
 
     handlers = _Handlers(context)
-    page.load(handlers.show, None, [bots, share], **NO_PROGRESS)
+    page.load(handlers.show, None, [bots, share, form], **NO_PROGRESS)
     inputs = [prompt, temperature, length]
     gr.on([button.click, prompt.submit], handlers.write, inputs, [note, left, right], **NO_PROGRESS)
     gr.on(
@@ -69,9 +70,9 @@ class _Handlers:
     def __init__(self, context: PageContext) -> None:
         self._context = context
 
-    def show(self, request: gr.Request) -> tuple[str, dict[str, object]]:
+    def show(self, request: gr.Request) -> tuple[str, dict[str, object], dict[str, object]]:
         """The pickers, and which bot is at which end of the slider."""
-        bots = self._context.finished_bots(request)
+        bots = self._context.playable_bots(request)
         first, second = _selected_pair(self._context, request)
         pick = components.bot_picker
         first_picker = pick(bots, first, lambda name: _address(name, second), "First bot")
@@ -81,6 +82,7 @@ class _Handlers:
         return (
             first_picker + second_picker if bots else first_picker,
             gr.update(info=ends, interactive=has_two),
+            gr.update(visible=bool(bots)),
         )
 
     def write(

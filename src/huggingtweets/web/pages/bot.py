@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import gradio as gr
 from markupsafe import Markup
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
-from huggingtweets.web.components import NO_PROGRESS, WITH_PROGRESS, html_slot
+from huggingtweets.web.components import NO_PROGRESS, html_slot, progress_on
 from huggingtweets.web.loss_curve import loss_curve
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
+    from markdown_it.token import Token
+
     from huggingtweets.web.context import PageContext
 
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -50,11 +53,12 @@ def bot_page(context: PageContext, visitor: str, name: str) -> tuple[str, Any]:
         "bot",
         page=page,
         curve=loss_curve(
-            [(p.step, p.train_loss) for p in page.history if p.train_loss is not None],
+            [(point.step, point.loss) for point in page.curve]
+            or [(p.step, p.train_loss) for p in page.history if p.train_loss is not None],
             [(p.step, p.held_out_bits_per_byte) for p in page.history],
             0,
         ),
-        card=card_html(context.service.card(visitor, name)) if done else "",
+        card=card_html(context.service.card(visitor, name), name) if done else "",
         has_report=page.report is not None and page.summary.mine,
         picture_version=int(time.time()),  # so that browsers don't show an old picture
         picture_alt=f"New posts of the {page.summary.title}, as a picture.",
@@ -62,21 +66,45 @@ def bot_page(context: PageContext, visitor: str, name: str) -> tuple[str, Any]:
     return html, gr.update(visible=page.summary.mine)
 
 
-def card_html(markdown: str) -> Markup:
-    """Render a card without its raw HTML and pictures, with headings two levels lower."""
+def card_html(markdown: str, name: str) -> Markup:
+    """Render a card, with headings two levels lower.
+
+    The page has the card's top, which is raw HTML, in its own form; HTML is left out. The two
+    pictures of a card are shown, any other is a link.
+    """
     from markdown_it import MarkdownIt
 
-    reader = (
-        MarkdownIt("commonmark", {"html": False})
-        .enable("table")
-        .disable(["image", "html_block", "html_inline"])
-    )
-    tokens = reader.parse(_FRONT_MATTER.sub("", markdown))
+    reader = MarkdownIt("commonmark").enable("table")
+    tokens = [
+        token
+        for token in reader.parse(_FRONT_MATTER.sub("", markdown))
+        if token.type != "html_block"
+    ]
+    address = f"/picture/{quote(name, safe='')}"
+    pictures = {"predictions.png": address, "pipeline.svg": "/ui/pipeline.svg"}
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+        token.children = [
+            shown for child in token.children or () for shown in _inline(child, pictures)
+        ]
     # the renderer escapes all text, and its validator rejects javascript: links
     return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
+
+
+def _inline(token: Token, pictures: dict[str, str]) -> list[Token]:
+    """A part of a paragraph without HTML, and a picture of elsewhere as a link."""
+    from markdown_it.token import Token
+
+    if token.type == "html_inline":
+        return []
+    if token.type != "image":
+        return [token]
+    if known := pictures.get(str(token.attrs["src"])):
+        token.attrs |= {"src": known, "loading": "lazy"}
+        return [token]
+    link = Token("link_open", "a", 1, attrs={"href": token.attrs["src"]})
+    return [link, Token("text", "", 0, content=token.content), Token("link_close", "a", -1)]
 
 
 def _publish(context: PageContext, note: gr.HTML) -> None:
@@ -113,7 +141,7 @@ def _publish(context: PageContext, note: gr.HTML) -> None:
         publish,
         [repo, token, private, consent],
         [note, token],
-        **WITH_PROGRESS,
+        **progress_on(note),
     )
 
 
@@ -138,4 +166,4 @@ def _delete(context: PageContext, note: gr.HTML, about: gr.HTML) -> None:
         told = f"Deleted. Out of reach: {'; '.join(left)}." if left else "Deleted."
         return components.message(told, go_to="/gallery", link="To the gallery"), ""
 
-    button.click(delete, sure, [note, about], **WITH_PROGRESS)
+    button.click(delete, sure, [note, about], **progress_on(note))

@@ -16,7 +16,7 @@ _STATES = {
     "waiting": "waiting",
     "reading": "reading",
     "training": "training",
-    "judging": "evaluating",
+    "judging": "ready, being measured",
     "done": "ready",
     "stopped": "stopped",
     "failed": "failed",
@@ -29,8 +29,8 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         html=context.header(
             "gallery",
             "Gallery",
-            "All bots on this server, newest first. Likeness is held-out bits per byte: the lower, "
-            "the better the bot predicts posts it has never seen.",
+            "All bots on this server, newest first. A classifier that knows the author’s posts "
+            "says how often it takes a bot’s post for the author’s.",
         )
     )
     bots = html_slot("gallery")

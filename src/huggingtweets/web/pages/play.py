@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003 - Gradio reads annotations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -36,16 +36,18 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         )
     )
     bots = html_slot("bots")
-    prompt = prompt_box()
-    temperature, length = sampling_sliders()
-    button = gr.Button("Write ten posts", variant="primary", elem_id="write")
+    with gr.Column(visible=False) as form:
+        prompt = prompt_box()
+        temperature, length = sampling_sliders()
+        button = gr.Button("Write ten posts", variant="primary", elem_id="write")
     note = html_slot("note")
     posts = html_slot("posts")
 
-    def show(request: gr.Request) -> str:
-        bots = context.finished_bots(request)
+    def show(request: gr.Request) -> tuple[str, Any]:
+        bots = context.playable_bots(request)
         chosen = context.selected_bot(request)
-        return components.bot_picker(bots, chosen, lambda name: link_to("play", bot=name))
+        picker = components.bot_picker(bots, chosen, lambda name: link_to("play", bot=name))
+        return picker, gr.update(visible=bool(bots))
 
     def write(
         request: gr.Request, prompt: str, temperature: float, length: int
@@ -63,6 +65,6 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         except HuggingTweetsError as error:
             yield components.message(str(error), error=True), ""
 
-    page.load(show, None, bots, **NO_PROGRESS)
+    page.load(show, None, [bots, form], **NO_PROGRESS)
     inputs = [prompt, temperature, length]
     gr.on([button.click, prompt.submit], write, inputs, [note, posts], **NO_PROGRESS)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.web import components
-from huggingtweets.web.components import NO_PROGRESS, WITH_PROGRESS, html_slot
+from huggingtweets.web.components import NO_PROGRESS, html_slot, progress_on
 from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         )
     )
     bots = html_slot("bots")
-    start = gr.Button("Start", variant="primary", elem_id="start")
+    start = gr.Button("Start", variant="primary", elem_id="start", visible=False)
     note = html_slot("note")
     question = html_slot("question")
     quiz_id = gr.State("")
@@ -35,10 +35,14 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         real = gr.Button("The author wrote it", elem_id="real")
         bot = gr.Button("The bot wrote it", elem_id="bot")
 
-    def show(request: gr.Request) -> str:
-        bots = [bot for bot in context.finished_bots(request) if bot.mine]
+    def show(request: gr.Request) -> tuple[str, Any]:
+        playable = [bot for bot in context.playable_bots(request) if bot.mine]
+        bots = [bot for bot in playable if bot.state == "done"]
+        if playable and not bots:
+            return components.message("The bot is being measured; the quiz opens then."), gr.skip()
         chosen = context.selected_bot(request, own=True)
-        return components.bot_picker(bots, chosen, lambda name: link_to("quiz", bot=name))
+        picker = components.bot_picker(bots, chosen, lambda name: link_to("quiz", bot=name))
+        return picker, gr.update(visible=bool(bots))
 
     def begin(request: gr.Request) -> list[Any]:
         name = context.selected_bot(request, own=True)
@@ -74,8 +78,8 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         return answer(request, quiz_id, says_real=False)
 
     outputs = [note, question, quiz_id, answers, start]
-    page.load(show, None, bots, **WITH_PROGRESS)
-    start.click(begin, None, outputs, **WITH_PROGRESS)
+    page.load(show, None, [bots, start], **NO_PROGRESS)
+    start.click(begin, None, outputs, **progress_on(question))
     real.click(answer_real, quiz_id, outputs, **NO_PROGRESS)
     bot.click(answer_bot, quiz_id, outputs, **NO_PROGRESS)
 
@@ -99,6 +103,7 @@ def question_html(quiz: Quiz, right: bool = False, answered_real: bool | None = 
         verdict=verdict,
         was_right=right,
         summary=_score_summary(quiz),
+        result=f"Real or bot? I told {quiz.right} of {quiz.answered} posts right (huggingtweets).",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator  # noqa: TC003 - Gradio reads annotations
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from huggingtweets.errors import HuggingTweetsError, SpeakerError
+from huggingtweets.errors import ColumnError, HuggingTweetsError, SpeakerError
 from huggingtweets.nn.bases import POCKET, missing_weights
 from huggingtweets.serving.schemas import MOST_SOURCES, SAMPLE, TrainingRequest
 from huggingtweets.training import RECIPES
@@ -18,14 +19,16 @@ from huggingtweets.web import components
 from huggingtweets.web.components import NO_PROGRESS, WITH_PROGRESS, html_slot
 from huggingtweets.web.templating import link_to, render
 from huggingtweets.web.waiting import until_done
+from huggingtweets.web.wording import for_browser
 
 if TYPE_CHECKING:
     from huggingtweets.serving.schemas import SourcePreview
     from huggingtweets.web.context import PageContext
 
-_PLACEHOLDER = "@name, bsky:name.bsky.social, mastodon:@name@server, or drop a file"
+_PLACEHOLDER = "@name, or @name@server for Mastodon, or drop a file"
 _FIRST_SOURCE = "A handle, or an archive or file dropped here"
 _NEXT_SOURCE = "Add another author (optional)"
+_BARE_NAME = re.compile(r"@?([\w.-]{1,100})")
 Value = str | float | bool | None
 """The value of an option, as Gradio passes it."""
 
@@ -59,6 +62,9 @@ class Fields:
     make_column: gr.Column
     start_over: gr.Button
     speaker: gr.Dropdown
+    column: gr.Dropdown
+    network: gr.Radio
+    make: gr.Button
     options: list[Any]
 
     @property
@@ -73,6 +79,9 @@ class Fields:
             self.make_column,
             self.start_over,
             self.speaker,
+            self.column,
+            self.network,
+            self.make,
         ]
 
 
@@ -100,17 +109,23 @@ def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - same
         [], label="Whose messages should it learn from?", visible=False, allow_custom_value=True,
         info="Other people’s messages are not learnt.", elem_id="speaker",
     )  # fmt: skip
+    column = gr.Dropdown([], label="Which column holds the posts?", visible=False, elem_id="column")
+    network = gr.Radio(
+        [], label="Which network?", visible=False, elem_id="network",
+        info="For another Mastodon server write @name@server.",
+    )  # fmt: skip
     with gr.Column(visible=False) as make_column:
         make = gr.Button("Make the bot", variant="primary", elem_id="make")
-        options = _options(context, speaker)
+        options = _options(context, speaker, column)
     preview = html_slot("found")
     fields = Fields(
-        box, gr.State(Chosen()), note, sources, preview, make_column, start_over, speaker, options
-    )
+        box, gr.State(Chosen()), note, sources, preview, make_column, start_over, speaker, column,
+        network, make, options,
+    )  # fmt: skip
     _add_listeners(context, fields, sample, make)
 
 
-def _options(context: PageContext, speaker: gr.Dropdown) -> list[Any]:
+def _options(context: PageContext, speaker: gr.Dropdown, column: gr.Dropdown) -> list[Any]:
     """Options that are rarely changed, in the order of :func:`_request`."""
     settings = context.settings
     with gr.Accordion("More", open=False):
@@ -118,7 +133,7 @@ def _options(context: PageContext, speaker: gr.Dropdown) -> list[Any]:
         info = "The language model that training starts from. pocket is small and fast; gpt2 is "
         info += "downloaded."
         if settings.base == POCKET and (missing := missing_weights()):
-            info = f"{info} {missing}"
+            info = f"{info} {for_browser(missing)}"
         labels = [(Path(base).name, base) for base in bases]
         base = gr.Radio(
             labels, value=settings.base, label="Base",
@@ -132,9 +147,12 @@ def _options(context: PageContext, speaker: gr.Dropdown) -> list[Any]:
             0, settings.most_epochs, 0, step=1, label="Epochs", info="0 uses the recipe’s."
         )
         name = gr.Textbox(label="Name of the bot", placeholder="the author’s")
-        author = gr.Textbox(label="Author of all posts", placeholder="each source’s own")
+        author = gr.Textbox(
+            label="Author of all posts", placeholder="each source’s own",
+            info="A name, or a handle that begins with @.",
+        )  # fmt: skip
         own = gr.Checkbox(label="These accounts are mine; read them although they opted out")
-    return [base, recipe, epochs, name, author, speaker, own]
+    return [base, recipe, epochs, name, author, speaker, own, column]
 
 
 class _SourcePageHandlers:
@@ -151,6 +169,8 @@ class _SourcePageHandlers:
         specs = [text.strip()] if text.strip() else []
         if not specs and not files:
             yield _error(chosen, "Enter a handle or drop a file first.")
+        elif specs and not files and (name := _BARE_NAME.fullmatch(specs[0])):
+            yield _ask_for_network(chosen, name[1])
         elif len(chosen.specs) + len(files) + len(specs) > MOST_SOURCES:
             yield _error(chosen, f"A bot can have at most {MOST_SOURCES} sources.")
         else:
@@ -160,8 +180,18 @@ class _SourcePageHandlers:
                 yield _error(chosen, str(error))
                 return
             for spec in specs:
-                extended = extended.add(spec, spec)
+                is_mastodon = spec.startswith("@")  # @name@server
+                extended = extended.add(spec, f"mastodon:{spec}" if is_mastodon else spec)
             yield from self._inspect(request, chosen, extended, options)
+
+    def add_account(
+        self, request: gr.Request, account: str | None, chosen: Chosen, *options: Value
+    ) -> Iterator[list[Any]]:
+        """Add the account on the network that was asked for, and preview it."""
+        if not account or len(chosen.specs) >= MOST_SOURCES:
+            yield _update(chosen, keep=True)
+        else:
+            yield from self._inspect(request, chosen, chosen.add(account, account), options)
 
     def add_sample(
         self, request: gr.Request, chosen: Chosen, *options: Value
@@ -202,7 +232,9 @@ class _SourcePageHandlers:
         self, request: gr.Request, before: Chosen, chosen: Chosen, options: tuple[Value, ...]
     ) -> Iterator[list[Any]]:
         """Preview the chosen sources; on an error go back to those chosen before."""
-        update = _update(chosen, note=components.message("Reading the posts…"), keep=True)
+        what = ", ".join(chosen.labels)
+        note = components.message(f"Reading {what}…", busy=True)
+        update = _update(chosen, note=note, keep=True)
         yield update
         service = self._context.service
         try:
@@ -213,11 +245,15 @@ class _SourcePageHandlers:
                     yield [gr.skip()] * len(update)
         except SpeakerError as error:
             yield _ask_for_speaker(chosen, error.people)
+        except ColumnError as error:
+            ask = _ask_for_column(chosen, error.columns) if error.columns else None
+            yield ask or _error(before, str(error))
         except HuggingTweetsError as error:
             yield _error(before, str(error))
         else:
             assert preview is not None  # noqa: S101 - the last value
-            yield _update(chosen, preview=components.source_preview(preview))
+            html = components.source_preview(preview)
+            yield _update(chosen, preview=html, trainable=preview.obstacle is None)
 
 
 def _add_listeners(
@@ -229,6 +265,7 @@ def _add_listeners(
     sample.click(handlers.add_sample, inputs, fields.all, **NO_PROGRESS)
     fields.start_over.click(lambda: _update(Chosen()), None, fields.all, **NO_PROGRESS)
     make.click(handlers.train, inputs, fields.note, **WITH_PROGRESS)
+    fields.network.input(handlers.add_account, [fields.network, *inputs], fields.all, **NO_PROGRESS)
     for option in fields.options[:3] + fields.options[5:]:
         option.input(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
     fields.options[4].submit(handlers.refresh, inputs, fields.all, **NO_PROGRESS)
@@ -240,7 +277,7 @@ def _request(chosen: Chosen, options: tuple[Any, ...]) -> TrainingRequest:
     Raises:
         InputError: an option is invalid.
     """
-    base, recipe, epochs, name, author, speaker, own = map(_strip, options)
+    base, recipe, epochs, name, author, speaker, own, column = map(_strip, options)
     return TrainingRequest(
         sources=chosen.specs,
         base=base or "",
@@ -250,6 +287,7 @@ def _request(chosen: Chosen, options: tuple[Any, ...]) -> TrainingRequest:
         author=author or None,
         speaker=speaker or None,
         i_am_the_author=own or False,
+        text_column=column or None,
     )
 
 
@@ -270,8 +308,36 @@ def _ask_for_speaker(chosen: Chosen, people: dict[str, int]) -> list[Any]:
     return _update(chosen, note=components.message(note), speaker=speaker)
 
 
+def _ask_for_column(chosen: Chosen, columns: tuple[str, ...]) -> list[Any]:
+    """Ask which column of a table holds the posts."""
+    note = "Which column of this table holds the posts? Choose one."
+    column = gr.update(choices=list(columns), value=None, visible=True)
+    return _update(chosen, note=components.message(note), column=column)
+
+
+def _ask_for_network(chosen: Chosen, name: str) -> list[Any]:
+    """Ask on which network a handle is."""
+    bluesky = name if "." in name else f"{name}.bsky.social"
+    choices = [
+        (f"Bluesky: {bluesky}", f"bsky:{bluesky}"),
+        (f"Mastodon: @{name}@mastodon.social", f"mastodon:@{name}@mastodon.social"),
+        (f"X: @{name}", f"x:@{name}"),
+    ]
+    label = f"Which network is @{name} on?"
+    network = gr.update(choices=choices, value=None, visible=True, label=label)
+    return _update(chosen, note=components.message(label), keep=True, network=network)
+
+
 def _update(
-    chosen: Chosen, *, note: str = "", preview: str = "", keep: bool = False, speaker: object = None
+    chosen: Chosen,
+    *,
+    note: str = "",
+    preview: str = "",
+    keep: bool = False,
+    trainable: bool = True,
+    speaker: object = None,
+    column: object = None,
+    network: object = None,
 ) -> list[Any]:
     """New values for the page's components.
 
@@ -280,11 +346,13 @@ def _update(
         note: HTML of a message above them.
         preview: HTML of the preview.
         keep: whether to leave the input field and the previous preview unchanged.
+        trainable: whether the sources hold enough text.
         speaker: update of the choice of a chat's person; None keeps it while there are sources.
+        column: the same for the column of a table.
+        network: update of the choice of a network; None hides it.
     """
-    if speaker is None:
-        is_new = not chosen.specs and not keep
-        speaker = gr.update(choices=[], value=None, visible=False) if is_new else gr.skip()
+    is_new = not chosen.specs and not keep
+    unasked = gr.update(choices=[], value=None, visible=False)
     has_sources, is_full = bool(chosen.specs), len(chosen.specs) >= MOST_SOURCES
     label = _NEXT_SOURCE if has_sources else _FIRST_SOURCE
     box = gr.update(label=label, interactive=not is_full)
@@ -298,5 +366,8 @@ def _update(
         gr.skip() if keep else preview,
         gr.skip() if keep else gr.update(visible=bool(preview)),
         gr.update(visible=has_sources),
-        speaker,
+        speaker or (unasked if is_new else gr.skip()),
+        column or (unasked if is_new else gr.skip()),
+        network or unasked,
+        gr.skip() if keep else gr.update(interactive=trainable),
     ]

@@ -28,7 +28,7 @@ _HEADINGS = {
     "waiting": "Waiting in the queue",
     "reading": "Reading the posts",
     "training": "Training",
-    "judging": "Evaluating",
+    "judging": "Ready to play; measuring its likeness",
     "done": "Your bot is ready",
     "stopped": "Stopped; you can resume it",
     "failed": "The training failed",

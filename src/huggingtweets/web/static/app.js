@@ -22,29 +22,76 @@
     if (!keep) button.timer = setTimeout(() => (button.textContent = label), 4000);
   }
 
-  async function post(address, values) {
+  async function send(address, values) {
     const response = await fetch(address, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(values),
     });
+    if (response.ok) return response;
     const result = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Error(result.error || "Something went wrong; try again.");
+    throw new Error(result.error || "Something went wrong; try again.");
+  }
+
+  // Type a beginning into the field, as a person would, and optionally write posts.
+  function begin(text, write) {
+    const field = document.querySelector("#prompt :is(input, textarea)");
+    if (!field) return;
+    const type = field.matches("textarea") ? HTMLTextAreaElement : HTMLInputElement;
+    Object.getOwnPropertyDescriptor(type.prototype, "value").set.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+    if (write) setTimeout(() => document.querySelector("#write")?.click(), 200);
   }
 
   const actions = {
     async copy(button, card) {
-      await navigator.clipboard.writeText(card.querySelector(".post-text").textContent);
+      const text = button.dataset.text ?? card.querySelector(".post-text").textContent;
+      await navigator.clipboard.writeText(text);
       showOnButton(button, "Copied");
+    },
+    async share(button) {
+      try {
+        await navigator.share({ text: button.dataset.text });
+      } catch (error) {
+        if (error.name !== "AbortError") throw error;
+      }
+    },
+    async fill(button) {
+      begin(button.dataset.fill, false);
+    },
+    async dice() {
+      const all = [...document.querySelectorAll("[data-fill]")].map((e) => e.dataset.fill);
+      begin(["", ...all][Math.floor(Math.random() * (all.length + 1))], true);
+    },
+    async more(button, card) {
+      begin(card.dataset.text.split(/\s+/).slice(0, 3).join(" ").slice(0, 200), true);
+      window.scrollTo({ top: 0 });
+    },
+    async save(button, card) {
+      showOnButton(button, "Making the picture…", true);
+      const { bot, text, prompt } = card.dataset;
+      const picture = await (await send("/do/draw", { bot, text, prompt })).blob();
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(picture);
+      link.download = `${bot.split("~")[0]}.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      showOnButton(button, "Picture saved");
+    },
+    async example(button) {
+      showOnButton(button, "Starting…", true);
+      const { go } = await (await send("/do/example", {})).json();
+      location.assign(go);
     },
     async picture(button, card) {
       showOnButton(button, "Making the picture…", true);
-      await post("/do/picture", { ...card.dataset });
+      await send("/do/picture", { ...card.dataset });
       showOnButton(button, "Picture set", true);
     },
     async favourite(button, card) {
       const on = button.getAttribute("aria-pressed") !== "true";
-      await post("/do/favourite", { bot: card.dataset.bot, text: card.dataset.text, on });
+      await send("/do/favourite", { bot: card.dataset.bot, text: card.dataset.text, on });
       button.setAttribute("aria-pressed", String(on));
       announce(on ? "Marked as favourite" : "No longer a favourite");
     },
@@ -53,7 +100,7 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
     const card = button && button.closest(".post");
-    if (!card || !Object.hasOwn(actions, button.dataset.do)) return;
+    if (!button || !Object.hasOwn(actions, button.dataset.do)) return;
     actions[button.dataset.do](button, card).catch((error) => showOnButton(button, error.message));
   });
 
@@ -89,6 +136,20 @@
     const title = document.querySelector("h1.headline");
     if (title) document.title = `${title.textContent} · huggingtweets`;
     addMissingLabels();
+    readDroppedFile();
+    if (!navigator.share) return; // the share sheet of the device
+    for (const button of document.querySelectorAll("[data-do='share'][hidden]")) {
+      button.hidden = !button.dataset.text;
+    }
+  }
+
+  // A file is read as soon as it has arrived; the field is emptied then.
+  let dropped = false;
+  function readDroppedFile() {
+    const file = document.querySelector("#source .thumbnail-item");
+    const button = document.querySelector("#source .submit-button:not(:disabled)");
+    if (file && button && !dropped) button.click();
+    dropped = Boolean(file && (button || dropped));
   }
 
   // Gradio leaves some fields without a label.
@@ -110,7 +171,7 @@
       timer = 0;
       onChange();
     }, 100);
-  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-say", "data-go"] });
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-say", "data-go", "disabled"] });
 
   // The page of a training reloads when the server is back after a restart.
   let lost = false;
