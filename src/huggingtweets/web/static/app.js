@@ -159,6 +159,9 @@
       input.setAttribute("aria-label", label ? label.textContent.trim() : "Value");
     }
     document.querySelector("#source .submit-button")?.setAttribute("aria-label", "Preview");
+    for (const region of document.querySelectorAll(".card-text:not([tabindex]), .card-text pre:not([tabindex])")) {
+      if (region.scrollWidth > region.clientWidth) region.tabIndex = 0; // the keyboard can scroll it
+    }
     for (const input of document.querySelectorAll('input[type="file"]:not([aria-label])')) {
       input.setAttribute("aria-label", "A file with posts");
     }
