@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.web.app_process import App
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+KEPT = re.compile(r"2,39\d|2,40\d")  # of NASA's posts; tests of curation have the exact number
 PHONE = {"width": 390, "height": 844}
 pytestmark = pytest.mark.timeout(2_000)  # bots are trained, maybe on a busy machine
 PAGES = {  # and an element that is visible when the page has loaded
@@ -55,7 +56,7 @@ def test_sample_to_quiz_in_the_browser(app: App, visit: Callable[..., Page]) -> 
     page = visit(app.address, permissions=["clipboard-read", "clipboard-write"])
     page.locator("#sample").click()
     found = page.locator(".found")
-    expect(found.get_by_text("2,402")).to_be_visible()
+    expect(found.locator(".counts .main dd")).to_have_text(KEPT)
     assert found.locator(".examples li").count() == 10
     assert "770 retweets" in found.inner_text()
     name = train_bot(page)
@@ -147,6 +148,7 @@ def test_the_page_asks_for_network_and_column_and_says_how_much_text_is_missing(
     expect(page.locator("#make")).to_be_disabled()
     assert "@" not in page.locator(".found .who").inner_text()  # a file's name is no handle
     page.locator("#again").click()
+    expect(page.locator("#again")).to_be_hidden()
     page.locator("#source input[type=file]").set_input_files(odd)
     page.locator("#column input").click()
     page.get_by_role("option", name="words").click()
@@ -347,7 +349,7 @@ def test_keyboard_alone_leads_from_sample_to_posts(app: App, visit: Callable[...
 
 def test_programs_can_use_the_api(client: Client, nasa_bot: str) -> None:
     found = client.predict(sources=["sample"], api_name="/inspect")
-    assert found["counts"]["kept"] == 2402
+    assert KEPT.fullmatch(f"{found['counts']['kept']:,}")
     posts = client.predict(name=nasa_bot, prompt="My dream is", n=3, seed=7, api_name="/write")
     assert len(posts) == 3
     assert all(post["text"].startswith("My dream is") for post in posts)
