@@ -13,8 +13,10 @@ from huggingtweets.arguments import (
     Texts,
     check_fields,
 )
-from huggingtweets.nn.bases import BUILT_IN, default, is_available
+from huggingtweets.errors import InputError
+from huggingtweets.nn.bases import BUILT_IN, POCKET, default, is_available
 from huggingtweets.sources.reading import DownloadLimits
+from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
@@ -93,6 +95,33 @@ class Settings:
             megabytes=200.0,
             seconds=600.0,
         )
+
+    @property
+    def fastest_base(self) -> str:
+        """The base of an example bot: the smallest that visitors may choose here."""
+        return POCKET if POCKET in (self.base, *self.bases) else self.base
+
+    def check(self, order: TrainingRequest) -> None:
+        """Check a request for a training against the server's limits.
+
+        Raises:
+            InputError: it is beyond one, or names a recipe or base that there isn't.
+        """
+        if not 1 <= len(order.sources) <= MOST_SOURCES:
+            raise InputError(f"Give 1 to {MOST_SOURCES} sources, not {len(order.sources)}.")
+        if order.recipe not in RECIPES:
+            raise InputError(
+                f"There is no recipe {order.recipe[:50]!r}; choose one of: {', '.join(RECIPES)}."
+            )
+        if not self.shared:
+            return
+        bases = dict.fromkeys((self.base, *self.bases))
+        if order.base and order.base not in bases:
+            raise InputError(
+                f"There is no base {order.base[:80]!r} on this server; choose {', '.join(bases)}."
+            )
+        if order.epochs is not None and order.epochs > self.most_epochs:
+            raise InputError(f"This server allows at most {self.most_epochs} epochs.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from huggingtweets.arguments import (
 )
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, OptedOutError
 from huggingtweets.generation.sampling import Sampling
-from huggingtweets.nn.bases import POCKET
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.privacy import opt_out
 from huggingtweets.processes.limited import never
@@ -31,7 +30,6 @@ from huggingtweets.serving.bot_cache import BotCache, blended
 from huggingtweets.serving.preview_turns import PreviewTurns
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
-from huggingtweets.serving.schemas import MOST_SOURCES
 from huggingtweets.serving.trainings import Trainings
 from huggingtweets.serving.uploads import find_upload
 from huggingtweets.serving.watchdog import Watchdog
@@ -39,7 +37,6 @@ from huggingtweets.serving.worker import options_of
 from huggingtweets.serving.workspaces import Workspaces
 from huggingtweets.storage import files
 from huggingtweets.storage.run_folder import RunFolder
-from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,11 +179,6 @@ class Service:
             while len(self._previews) > _MOST_PREVIEWS:
                 self._previews.popitem(last=False)
             return found
-
-    def fastest_base(self) -> str:
-        """The base of an example bot: the smallest that visitors may choose here."""
-        settings = self.settings
-        return POCKET if POCKET in (settings.base, *settings.bases) else settings.base
 
     # -- train ---------------------------------------------------------------------------------
 
@@ -363,12 +355,9 @@ class Service:
                 break  # own bots come first
             # damaged, deleted meanwhile, or blocked
             with suppress(BotError, OptedOutError, OSError):
-                opt_out.check_run(access.run.record())
-                if (
-                    bot_views.state_of(access.run) == "done"
-                    if own
-                    else bot_views.is_playable(access.run)
-                ):
+                run = access.run
+                opt_out.check_run(run.record())
+                if bot_views.state_of(run) == "done" if own else bot_views.is_playable(run):
                     if name != other_than:
                         return name
                     skipped = name
@@ -479,22 +468,9 @@ class Service:
 
     def _validate(self, visitor: str, order: TrainingRequest) -> list[str | Path]:
         """Check a request and return its sources as the pipeline reads them."""
-        settings = self.settings
-        if not 1 <= len(order.sources) <= MOST_SOURCES:
-            raise InputError(f"Give 1 to {MOST_SOURCES} sources, not {len(order.sources)}.")
-        if order.recipe not in RECIPES:
-            raise InputError(
-                f"There is no recipe {order.recipe[:50]!r}; choose one of: {', '.join(RECIPES)}."
-            )
+        self.settings.check(order)
         specs = self._workspaces.sources(visitor, order.sources)
-        options_of(order, settings, self._workspaces.runs(visitor), order.name)
-        base = order.base or settings.base
-        if settings.shared:
-            if base not in (settings.base, *settings.bases):
-                choice = ", ".join(dict.fromkeys((settings.base, *settings.bases)))
-                raise InputError(f"There is no base {base[:80]!r} on this server; choose {choice}.")
-            if order.epochs is not None and order.epochs > settings.most_epochs:
-                raise InputError(f"This server allows at most {settings.most_epochs} epochs.")
+        options_of(order, self.settings, self._workspaces.runs(visitor), order.name)
         return specs
 
     def _clean_up(self) -> None:

@@ -114,7 +114,7 @@ class _Config(TypedDict, total=False):
     checkpoint_seconds: float
     compiled: bool | None
     track: str | None
-    raw_artifacts: bool
+    raw_artifacts: bool | None
     train_posts: int | None
     plan: str | None
 

@@ -192,7 +192,7 @@ def _add_actions(router: APIRouter, service: Service) -> None:
     @router.post("/do/example")
     def example(request: Request) -> Response:
         def respond() -> Response:
-            order = TrainingRequest((SAMPLE,), base=service.fastest_base())
+            order = TrainingRequest((SAMPLE,), base=service.settings.fastest_base)
             name = service.submit(_visitor(request).id, order, _client(request).address)
             return JSONResponse({"go": link_to("train", run=name)})
 

@@ -7,13 +7,11 @@ Each stage saves its result in the run folder, so an interrupted run resumes fro
 
 from __future__ import annotations
 
-import math
-import re
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +21,6 @@ from huggingtweets.data import batching
 from huggingtweets.errors import (
     BotError,
     HuggingTweetsError,
-    InputError,
     Interrupted,
 )
 from huggingtweets.evaluation import HumanJudgements, sense
@@ -31,12 +28,13 @@ from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.generation import bots
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.pipeline.options import DEFAULT_OUT, TrainOptions
 from huggingtweets.privacy import opt_out
 from huggingtweets.sources import ReadOptions
 from huggingtweets.sources.in_child import read_posts_in_child
 from huggingtweets.storage import files, run_folder
 from huggingtweets.storage.run_folder import RunFolder, RunRecord
-from huggingtweets.training import RECIPES, Interrupt, Recipe
+from huggingtweets.training import Interrupt, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,86 +42,22 @@ if TYPE_CHECKING:
     import polars as pl
 
     from huggingtweets.curation import Curated
-    from huggingtweets.data.batching import SplitRule
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.sources import Confirm
 
-DEFAULT_OUT = Path("runs")
+__all__ = [
+    "DEFAULT_OUT",
+    "TrainOptions",
+    "add_human",
+    "curate",
+    "evaluate",
+    "resume",
+    "train",
+]
+
 DEFAULT_MINUTES = 5.0
 Specs = str | Path | Sequence[str | Path]
 """One source or several."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Options of :func:`train`.
-
-    Attributes:
-        base: a built-in base (:mod:`huggingtweets.nn.bases`), a model folder, a GGUF file or a
-            Hub id. Default: the first built-in base whose weights are on this machine.
-        recipe: hyper-parameters.
-        minutes: time limit of the whole run; layers, posts and epochs are chosen to fit. None
-            means 5 if the recipe leaves the number of epochs open, else no limit.
-        name: name of the run folder; None for the authors' handles.
-        out: folder that holds the runs.
-        seed: seed of the post order, dropout and the report's generations.
-        holdout: share of each author's posts to hold out, over 0 and under 1.
-        split: whether the ``newest`` or ``random`` posts are held out.
-        curation: options of curation.
-        text_column: column with the text; None to find it.
-        speaker: person whose messages are the posts, for chat exports.
-        join: whether messages of a chat that follow each other within two minutes are one post.
-        keep_names: whether the names of the other people of a chat stay in the posts.
-        author: name of the one author of all sources; None for each source's own.
-        i_am_the_author: read accounts that ask not to be used.
-        device: ``cpu``, ``cuda``, ``mps`` or None for the fastest available.
-        precision: ``bf16``, ``fp32`` or None for the recipe's or the machine's.
-        compiled: whether to use ``torch.compile``; None to use it where it saves time.
-        checkpoint_seconds: seconds between checkpoints.
-        forget: posts to leave out, as lines of :mod:`huggingtweets.privacy.deleted_posts`.
-        track: ``trackio``, ``wandb``, ``none``, or None for trackio if it is installed.
-        raw_artifacts: whether to send the posts to the tracker, not only their number and digest.
-    """
-
-    base: str = field(default_factory=bases.default)
-    recipe: Recipe = field(default_factory=lambda: RECIPES["fast"])
-    minutes: float | None = None
-    name: str | None = None
-    out: Path = DEFAULT_OUT
-    seed: int = 0
-    holdout: float = 0.1
-    split: SplitRule = "newest"
-    curation: CurationOptions = field(default_factory=CurationOptions)
-    text_column: str | None = None
-    speaker: str | None = None
-    author: str | None = None
-    i_am_the_author: bool = False
-    device: str | None = None
-    precision: str | None = None
-    compiled: bool | None = None
-    checkpoint_seconds: float = 30.0
-    forget: frozenset[str] = frozenset()
-    track: str | None = None
-    raw_artifacts: bool = False
-    join: bool = False
-    keep_names: bool = False
-
-    def __post_init__(self) -> None:
-        faults = []
-        if not 0 < self.holdout < 1:
-            faults.append(f"--holdout must be over 0 and under 1, not {self.holdout}")
-        if self.split not in ("newest", "random"):
-            faults.append(f"--split must be newest or random, not {self.split!r}")
-        if self.minutes is not None and not 0 < self.minutes < math.inf:
-            faults.append(f"--minutes must be over 0, not {self.minutes}")
-        if not self.checkpoint_seconds > 0:
-            faults.append(f"--checkpoint-seconds must be over 0, not {self.checkpoint_seconds}")
-        if not 0 <= self.seed < 2**63:
-            faults.append(f"--seed must be from 0 to 2^63 - 1, not {self.seed}")
-        if self.name is not None and not re.fullmatch(r"[\w][\w.+-]{0,99}", self.name):
-            faults.append(f"--name must be letters, digits and . _ + - only, not {self.name!r}")
-        if faults:
-            raise InputError("; ".join(faults) + ".")
 
 
 def train(
