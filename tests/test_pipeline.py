@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import subprocess
 import sys
@@ -127,6 +126,7 @@ def test_run_folder_layout(done: RunFolder) -> None:
         "report/likeness.json",
         "report/likeness.html",
         "report/generations.json",
+        "report/predictions-dark.png",
     }
     assert done.table("posts").height == 213
     assert done.table("dropped")["reason"].sort().to_list() == ["duplicates", "retweets", "short"]
@@ -242,9 +242,9 @@ def damaged(base: Path, folder: Path, name: str) -> Path:
         ("nobody/has-this-one", r"is not on this machine, .* use --base pocket"),
         ("./no/such/folder", "There is no model folder"),
         ("empty", r"has no config\.json"),
-        ("config.json", "can't be loaded"),
-        ("tokenizer.json", "can't be loaded"),
-        ("model.safetensors", "can't be loaded"),
+        ("config.json", "can't be used"),
+        ("tokenizer.json", "can't be used"),
+        ("model.safetensors", "can't be used"),
     ],
 )
 def test_bad_base_leaves_no_run(
@@ -265,7 +265,7 @@ def test_failed_training_is_recorded(
     sources: list[Path], options: TrainOptions, tmp_path: Path
 ) -> None:
     broken = language_model.load(options.base)
-    next(broken.model.parameters()).data.fill_(math.nan)
+    next(broken.model.parameters()).data.fill_(1e38)  # finite, but not what follows
     broken.save(tmp_path / "base")
     chosen = changed(options, base=str(tmp_path / "base"), out=tmp_path / "runs", name="ann")
     with pytest.raises(TrainingError, match="no longer a number"):

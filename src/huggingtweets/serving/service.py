@@ -294,7 +294,7 @@ class Service:
         ``blend`` names the other bot of a mixture, whose authors are credited as well.
         """
         authors: dict[str, None] = {}
-        for wanted in filter(None, (name, blend)):
+        for wanted in (name, blend) if blend else (name,):
             run = self._usable_run(visitor, wanted).run
             with self._redact_paths(visitor):
                 run.check_up_to_date()
