@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
+    from huggingtweets.privacy.masking import Mask
 
 PROMPT = "The old cat"
 SHORT = ["Nobody here found the kite", "We lost the teapot", "I painted it again!"]
@@ -384,3 +385,24 @@ def test_loops_are_drawn_again_and_counted(
     assert (writer.loops, writer.rejected) == (1, 0)
     unfiltered = Writer(language_model.load(tiny_base), Sampling(), allow_loops=True)
     assert [post.text for post in unfiltered.write(n=2)] == [loop, loop]
+
+
+def test_private_data_that_a_model_writes_is_masked_unless_the_prompt_holds_it(
+    tiny_base: Path, cpu: ComputeDevice
+) -> None:
+    post = "We lost the teapot, write to bob@mail.example again"
+    parrot = language_model.load(tiny_base)
+    recipe = FAST.changed(learning_rate=2e-2, epochs=8)
+    fit(TrainingTask(parrot, [[post] * 100], [post], recipe, cpu), lambda _: None)
+
+    def written(prompt: str = "", mask: Mask | None = "personal") -> tuple[list[str], int]:
+        writer = Writer(parrot, Sampling(seed=1, temperature=0.1), mask=mask)
+        found = list(writer.write(prompt, 3))
+        assert all(one.masked == ("<email>" in one.text) for one in found)
+        return [one.text for one in found], writer.masked
+
+    assert written(mask=None) == ([post] * 3, 0)
+    assert written() == (["We lost the teapot, write to <email> again"] * 3, 3)
+    assert written("We lost the") == (["We lost the teapot, write to <email> again"] * 3, 3)
+    assert written(post.removesuffix(" again")) == ([post] * 3, 0)
+    assert written(mask="secrets") == ([post] * 3, 0)

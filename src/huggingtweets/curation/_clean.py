@@ -141,18 +141,24 @@ def clean(
     ]
     may_change = _may_change(options)
 
-    def clean_slice(chosen: pl.Series) -> pl.Series:
+    def clean_slice(chosen: pl.Series) -> tuple[pl.Series, pl.Series]:
         cleaned = _until_fixed_point(chosen, rules, may_change)
         masked = mask_texts(cleaned, options, authors)
-        rows = (masked != cleaned).arg_true()
-        # few; what masking changes may match other rules
-        again: list[Callable[[pl.Series], pl.Series]] = [
-            partial(mask_texts, options=options, authors=authors),
-            *rules,
-        ]
-        return map_rows(masked, rows, lambda some: _until_fixed_point(some, again, may_change=""))
+        return masked, masked != cleaned
 
-    return pl.concat(in_slices(texts.cast(pl.String).fill_null(""), clean_slice), rechunk=True)
+    def clean_again(chosen: pl.Series) -> pl.Series:
+        mask: Callable[[pl.Series], pl.Series] = partial(
+            mask_texts, options=options, authors=authors
+        )
+        return _until_fixed_point(chosen, [mask, *rules], may_change="")
+
+    slices = in_slices(texts.cast(pl.String).fill_null(""), clean_slice)
+    masked, changed = (pl.concat(parts, rechunk=True) for parts in zip(*slices, strict=True))
+    # What masking changes may match other rules. These texts are few, so they are one slice:
+    # compiling all patterns for each slice takes longer than searching.
+    return map_rows(
+        masked, changed.arg_true(), lambda some: pl.concat(in_slices(some, clean_again))
+    )
 
 
 def _may_change(options: CurationOptions) -> str:
@@ -300,14 +306,18 @@ def mask_texts(
     texts: pl.Series, options: CurationOptions, authors: Collection[str] = ()
 ) -> pl.Series:
     """Mask private data in a column of texts; see :func:`huggingtweets.privacy.masking.mask`."""
-    # Python callbacks (check digits, authors' own mentions), called only where they may be needed.
     handles = frozenset(author.lower() for author in authors)
+    return reduce(_apply, masking.rules(options.mask, handles), texts)
 
+
+def _apply(texts: pl.Series, rule: masking.Rule) -> pl.Series:
+    # Python callbacks (check digits, authors' own mentions), called only where they may be needed.
     def replace(chosen: pl.Series) -> pl.Series:
-        masked = [masking.mask(text, options.mask, handles) for text in chosen]
-        return pl.Series(chosen.name, masked, dtype=pl.String)
+        if isinstance(rule.replace, tuple):
+            return reduce(_apply, rule.replace, chosen)
+        return pl.Series(chosen.name, map(rule.replace, chosen), dtype=pl.String)
 
-    found = (texts.str.contains(pattern) for pattern in masking.may_match(options.mask))
+    found = (texts.str.contains(pattern) for pattern in rule.may_match)
     return map_where(texts, reduce(or_, found), replace)
 
 

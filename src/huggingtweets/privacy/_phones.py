@@ -17,7 +17,7 @@ _INTERNATIONAL = re.compile(
     r"(?<![\w$€£¥₹#+@])(?:\+|00[ -]?(?=[1-9]))(?:[ .\-()/]{0,2}\d){8,15}" + _AFTER
 )
 _FORMS = tuple(
-    (re.compile(f"{_BEFORE}(?:{pattern}){_AFTER}"), regions.split())
+    (re.compile(pattern), re.compile(f"{_BEFORE}(?:{pattern}){_AFTER}"), regions.split())
     for pattern, regions in (
         # (202) 224-3121, 202-224-3121, 1-800-555-0199; Italian and Indian mobiles: 333 123 4567
         (r"(?:1[ .-]?)?\([2-9]\d\d\)[ .-]?\d{3}[ .-]\d{4}", "US"),
@@ -36,6 +36,10 @@ _FORMS = tuple(
         (r"\(0?[1-9]\d\)[ ]?9?[ ]?\d{4}[ -]?\d{4}|[1-9]\d 9?\d{4}-\d{4}", "BR"),
     )
 )
+"""Each form, the same with what must surround it, and the countries. The form alone is searched
+first: ``re`` skips to its first digit, which takes a tenth of the time."""
+
+_NUMBER = re.compile(r"\d(?:[ .\-()/]{0,2}\d){6}")
 _AFTER_A_WORD = re.compile(
     r"(?<!\w)(?:tel|tél|telephone|téléphone|telefon(?:nummer)?|tel[eé]fono|telefone|telefoon|phone"
     r"|ph|fon|mobile?|mob|m[oó]vil|handy|cell(?:ulare)?|celular|portable|call|text|sms|fax|whats\s?app"
@@ -68,9 +72,10 @@ def mask(text: str) -> str:
 
 def _mask_plain(text: str) -> str:
     text = _INTERNATIONAL.sub(_mask_international, text)
-    for form, regions in _FORMS:
-        text = form.sub(partial(_mask_national, regions=regions), text)
-    return _AFTER_A_WORD.sub(_mask_after_a_word, text)
+    for form, surrounded, regions in _FORMS:
+        if form.search(text):
+            text = surrounded.sub(partial(_mask_national, regions=regions), text)
+    return _AFTER_A_WORD.sub(_mask_after_a_word, text) if _NUMBER.search(text) else text
 
 
 def _mask_international(match: re.Match[str]) -> str:

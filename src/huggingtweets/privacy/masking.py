@@ -11,6 +11,8 @@ repetition is bounded, or ends at a character that the pattern can't begin in th
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from huggingtweets.errors import InputError
@@ -134,19 +136,22 @@ _IBAN_LENGTHS = {
 }  # fmt: skip
 """Characters of each country's IBAN, of SWIFT's registry (release 99)."""
 
-_MAY_HOLD_SECRET = (
+# Rust regular expressions of what a text holds that a rule changes. Each is made of literals or
+# begins with a rare character; several such are searched in less time than one with all of them.
+_MAY_HOLD_KEY = (
     r"-----BEGIN|(?:A[KSB]IA|ACCA)[A-Z0-9]|gh[pousr]_[A-Za-z0-9]|github_pat_|gl[a-z]{2,5}-[A-Za-z0-9_-]{20}"
     r"|xox[a-z]-|xapp-|[sr]k_(?:live|test)_|whsec_|sk-[A-Za-z0-9_-]{20}|AIza|ya29\.|GOCSPX-|pypi-AgE|dop_v1_"
     r"|(?:hf|r8|gsk|npm)_[A-Za-z0-9]{30}|shp[a-z]{2}_|SG\.[A-Za-z0-9_-]{16}|[a-f0-9]{32}|sq0[a-z]{3}-|EAAA"
     r"|[0-9]:AA|\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}|eyJ|secret_|lin_api_|figd_",
-    r"(?i:key|token|secret|bearer)[^\n]{0,9}[A-Za-z0-9_./+=-]{16}",
+    r"(?i:key|token|secret|bearer)(?s:.){0,9}[A-Za-z0-9_./+=-]{16}",
+)
+_MAY_HOLD_PASSWORD = (
     r"(?i)(?:pass\s?(?:word|code|phrase|wd|wort)?|pwd|kennwort|mot\s?de\s?passe|mdp|contrase[ñn]a|clave|senha"
     r"|wachtwoord|has[łl]o|l[öo]senord|пароль|[şs]ifre|parola|パスワード|密码|密碼|비밀번호)"
-    r"(?:\s?\([^()\n]{1,30}\))?\s{0,3}(?:[:=：]|(?:is|ist|est|es|é|e|är|jest)[\s:])|://[^\s/@]+:[^\s/@]+@",
-    _phones.MAY_MATCH,
+    r"(?:\s?\([^()\n]{1,30}\))?\s{0,3}(?:[:=：]|(?:is|ist|est|es|é|e|är|jest)[\s:])",
+    r"://[^\s/@]+:[^\s/@]+@",
 )
-_MAY_HOLD_PERSONAL = (r"[A-Za-z0-9_%+-]@|[\[({]\s?(?i:at|ät|@)\s?[\])}]", *_addresses.MAY_MATCH)
-"""Rust regular expressions. Several are searched in less time than one with all of them."""
+_MAY_HOLD_EMAIL = (r"[A-Za-z0-9_%+-]@", r"[\[({]\s?(?i:at|ät|@)\s?[\])}]")
 
 # --- people -------------------------------------------------------------------------------------
 
@@ -167,6 +172,27 @@ _SPELLED_EMAIL = re.compile(
 """``bob [at] example [dot] org``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one kind of private data, or several in a row, are replaced.
+
+    Attributes:
+        may_match: Rust regular expressions; a text that the rule changes matches one of them.
+        replace: a function of a text, or rules that are applied one after the other.
+    """
+
+    may_match: tuple[str, ...]
+    replace: Callable[[str], str] | tuple[Rule, ...]
+
+    def __call__(self, text: str) -> str:
+        """Return a text with such data replaced."""
+        if isinstance(self.replace, tuple):
+            for rule in self.replace:
+                text = rule(text)
+            return text
+        return self.replace(text)
+
+
 def mask(text: str, level: Mask = "personal", authors: frozenset[str] = frozenset()) -> str:
     """Replace private data by placeholders; masking again changes nothing.
 
@@ -175,15 +201,19 @@ def mask(text: str, level: Mask = "personal", authors: frozenset[str] = frozense
         level: what is masked; see :data:`Mask`.
         authors: lower-case handles without ``@`` whose mentions stay.
     """
-    for replace in _SECRETS if level == "secrets" else (*_SECRETS, *_PERSONAL):
-        text = replace(text)
-    return _MENTION.sub(_mask_unless_author(authors), text) if level == "mentions" else text
+    for rule in rules(level, authors):
+        text = rule(text)
+    return text
 
 
-def may_match(level: Mask) -> tuple[str, ...]:
-    """Return Rust regular expressions: a text that :func:`mask` changes matches one of them."""
-    personal = () if level == "secrets" else _MAY_HOLD_PERSONAL
-    return (*_MAY_HOLD_SECRET, *personal, *(("@",) if level == "mentions" else ()))
+def rules(level: Mask, authors: frozenset[str] = frozenset()) -> tuple[Rule, ...]:
+    """Return what :func:`mask` does, in order, for a column of texts."""
+    if level == "secrets":
+        return _SECRETS
+    if level == "personal":
+        return _SECRETS + _PERSONAL
+    mentions = Rule(("@",), lambda text: _MENTION.sub(_mask_unless_author(authors), text))
+    return (*_SECRETS, *_PERSONAL, mentions)
 
 
 def reveals(text: str, prompt: str, level: Mask) -> bool:
@@ -335,8 +365,22 @@ def _mask_unless_author(authors: frozenset[str]) -> Callable[[re.Match[str]], st
     return replace
 
 
-_SECRETS = (_mask_keys, _mask_passwords, _mask_ibans, _mask_cards)
-_PERSONAL = (_mask_emails, _phones.mask, _addresses.mask)
+_SECRETS = (
+    Rule(_MAY_HOLD_KEY, _mask_keys),
+    Rule(_MAY_HOLD_PASSWORD, _mask_passwords),
+    Rule((_phones.MAY_MATCH,), lambda text: _mask_cards(_mask_ibans(text))),
+)
+_PERSONAL = (
+    Rule(_MAY_HOLD_EMAIL, _mask_emails),
+    Rule((_phones.MAY_MATCH,), _phones.mask),
+    Rule(
+        _addresses.DIGITS,
+        tuple(
+            Rule(may_match, partial(_addresses.mask_form, form=form))
+            for form, may_match in _addresses.FORMS
+        ),
+    ),
+)
 
 
 def found(text: str) -> Iterator[str]:
