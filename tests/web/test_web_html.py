@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ def test_markup_in_posts_is_escaped(text: str) -> None:
                 {"not public": 3},
                 (text,),
                 text,
+                {"phone numbers": 2},
                 1.0,
             )
         ),
@@ -169,3 +171,13 @@ def test_loss_curve_has_points_and_a_description() -> None:
     assert loss_curve([], [], 10) == ""
     assert "<circle" in loss_curve([], [(0, 2.0)], 0)  # a single point is drawn, too
     assert '<circle class="train"' in loss_curve([(9, 2.0)], [], 9)
+
+
+def test_the_preview_says_what_was_masked() -> None:
+    masked = {"phone numbers": 1_234, "passwords": 2}
+    preview = SourcePreview(
+        ("ann",), {"kept": 1}, {}, (), (), None, 9, {}, ("Ann",), None, masked, None
+    )
+    page = components.source_preview(preview)
+    assert "Masked: 1,234 phone numbers, 2 passwords." in page
+    assert "Masked" not in components.source_preview(replace(preview, masked={}))

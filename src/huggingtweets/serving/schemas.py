@@ -191,6 +191,7 @@ class SourceSummary:
         left_out: records of the sources that are no posts of the authors, by reason.
         names: the authors as people read them: ``@handle``, or the name if no handle is known.
         obstacle: why no training is possible, with what is missing; None if it is.
+        masked: pieces of private data that were masked in the kept posts, by kind.
     """
 
     authors: tuple[str, ...]
@@ -203,6 +204,7 @@ class SourceSummary:
     left_out: dict[str, int]
     names: tuple[str, ...]
     obstacle: str | None
+    masked: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

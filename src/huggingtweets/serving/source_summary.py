@@ -92,6 +92,7 @@ def summary_fields(
         left_out=counting.total,
         names=tuple(f"@{name}" if name in counting.handles else name for name in authors),
         obstacle=obstacle,
+        masked=curated.masked,
     )
     return asdict(summary)
 
