@@ -116,7 +116,7 @@ def test_list_of_ids_and_table_of_short_ids(tmp_path: Path) -> None:
         ("a.jsonl", '{"id": "1"}\n{"text": "x"}\n', "Line 2 of .* is not a post id"),
         ("a.jsonl", '{"id": 1', "is invalid JSON"),
         ("a.json", "[1, 2.5]", "Line 2 of .* is not a post id"),
-        ("a.txt", b"\xff\xfe", "is not UTF-8"),
+        ("a.txt", b"\xfa\xfb", "is not UTF-8"),
     ],
 )
 def test_files_without_ids_are_refused(
@@ -164,7 +164,7 @@ def test_sources_leave_deleted_posts_out_and_count_them(config: Path, tmp_path: 
     told: list[Event] = []
     reading = ReadOptions(forget=frozenset({"@ann 1", "3", "9"}), listen=told.append)
     assert read_posts([path], reading)["text"].to_list() == ["zero", "two"]
-    assert [(event.stage, event.done) for event in told] == [("forget", 2)]
+    assert [event.done for event in told if event.stage == "forget"] == [2]
     assert not config.exists()  # the option applies to one call
     deleted_posts.remember(["@ann 0"])
     assert read_posts([path])["id"].to_list() == ["1", "2", "3"]
@@ -180,6 +180,6 @@ def test_unmatched_ids_are_reported(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "ann.csv", "ann", ["zero"])
     told: list[Event] = []
     read_posts([path], ReadOptions(listen=told.append))
-    assert told == []
+    assert not any(event.stage == "forget" for event in told)
     read_posts([path], ReadOptions(listen=told.append, forget=frozenset({X})))
-    assert [event.done for event in told] == [0]
+    assert [event.done for event in told if event.stage == "forget"] == [0]

@@ -107,7 +107,7 @@ UNREADABLE: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
         ("a.txt is not UTF-8", "0xC7"),
     ),
     "UTF-16": (
-        lambda: _file("a.csv", "text\nhello\n".encode("utf-16")),
+        lambda: _file("a.csv", "text\nhello\n".encode("utf-16-le")),  # without a mark
         ("a.csv has a NUL byte", "UTF-8"),
     ),
     "NUL bytes": (lambda: _file("a.txt", b"hello\x00you\n" * 99), ("NUL byte at 5",)),

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
 
 COMMANDS = (
-    *("demo", "app", "train", "curate", "download", "generate", "evaluate", "runs", "show"),
+    *(
+        "demo",
+        "app",
+        "train",
+        "curate",
+        "download",
+        "generate",
+        "evaluate",
+        "merge",
+        "runs",
+        "show",
+    ),
     *("compare", "publish", "picture", "share", "delete", "opt-out", "forget", "track"),
     *("dashboard", "base", "pretrain", "sweep"),
 )
@@ -93,8 +104,8 @@ def test_curate_counts_each_author(cli: CommandLine) -> None:
     for author, n in (("ann", 3), ("bob", 5)):
         write_csv(Path(f"{author}.csv"), author, made_up_posts(n, seed=n))
     outcome = cli("curate", "ann.csv", "bob.csv")
-    assert "@ann: 3 kept of 3" in outcome.out
-    assert "@bob: 5 kept of 5" in outcome.out
+    assert "ann: 3 kept of 3" in outcome.out
+    assert "bob: 5 kept of 5" in outcome.out
 
 
 def test_curate_reads_several_sources_of_one_author(cli: CommandLine) -> None:
@@ -107,11 +118,11 @@ def test_curate_reads_several_sources_of_one_author(cli: CommandLine) -> None:
     chat = {"name": "x", "type": "x", "id": 1, "messages": messages}
     Path("result.json").write_text(json.dumps(chat))
     outcome = cli("curate", "ann.csv", "bob.csv", "result.json", "--from", "y", "--as", "ann")
-    assert outcome.out.startswith("10 downloaded"), outcome.out
-    assert "@" not in outcome.out.split("\n")[1]
+    assert outcome.out.startswith("left out: 1 of other people\n10 downloaded"), outcome.out
+    assert "@" not in outcome.out.split("\n")[2]
     both = cli("curate", "ann.csv", "result.json", "--from", "y")
-    assert "@ann: 3 kept of 3" in both.out
-    assert "@y: 2 kept of 2" in both.out
+    assert "ann: 3 kept of 3" in both.out
+    assert "y: 2 kept of 2" in both.out
 
 
 def test_curate_options(cli: CommandLine) -> None:
@@ -259,14 +270,14 @@ def test_generate_few_shot(
 def test_generate_shows_the_number_of_context_posts(cli: CommandLine, tiny_base: Path) -> None:
     Path("a.csv").write_text("who,words\n" + "".join(f"ann,we lost it {i}\n" for i in range(9)))
     asked = ("generate", tiny_base, "-n", "1", "--few-shot", "a.csv", "--text-column", "words")
-    assert "context: 2 of @a's posts\n" in cli(*asked, "--few-shot-posts", "2").out
+    assert "context: 2 of a's posts\n" in cli(*asked, "--few-shot-posts", "2").out
     long = "The old cat " * 3
     both = cli(*asked, "--few-shot-posts", "9", "-p", "We", "-p", long).out
-    found = re.match(r"context: (\d) to (\d) of @a's posts \(no more fit\)\n", both)
+    found = re.match(r"context: (\d) to (\d) of a's posts \(no more fit\)\n", both)
     assert found, both
     assert 1 <= int(found[1]) < int(found[2]) < 9
     Path("a.csv").write_text("who,words\nann,RT @you: we lost it\nann,we lost it\n")
-    assert "context: 1 of @a's posts (there are no more)\n" in cli(*asked).out
+    assert "context: 1 of a's posts (there are no more)\n" in cli(*asked).out
 
 
 @pytest.mark.parametrize(

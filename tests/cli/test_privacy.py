@@ -125,7 +125,7 @@ def test_forget_option_leaves_posts_out(cli: CommandLine, here: Path) -> None:
     assert json.loads(as_json.out)["counts"]["downloaded"] == 8
     assert as_json.err == "1 deleted post left out\n"
     done = cli("download", "a.csv", "--forget", "1,2,3", "--out", "p.csv")
-    assert done.out.startswith("3 deleted posts left out\n6 posts"), done.out
+    assert done.out.startswith("3 deleted posts left out\n\n6 posts"), done.out
     assert texts[1] not in Path("p.csv").read_text()
     assert cli("curate", "a.csv").out.startswith("9 downloaded")  # the option applies to one call
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _MOST_CONFIG_BYTES = 10_000_000
 _MOST_HEADER_BYTES = 20_000_000  # 100,000 tensors
 _MOST_BUFFER_BYTES = 1_000_000_000  # GPT-Neo's masks take 100 MB
-_MOST_TIMES_BUILT = 3
-"""Each weight is registered when it is built and when it is loaded, a tied one more often."""
+_MOST_TIMES_BUILT = 8
+"""Each weight is registered when it is built and when it is loaded, tied embeddings more often."""
 _FEW_LAYERS = 1_000  # that are built before their size is compared
 _FRACTIONS = ("F", "BF", "C")  # prefixes of safetensors' types of fractions: F16, BF16, C64
 _PACKED = 8  # weights in one number of a quantized file

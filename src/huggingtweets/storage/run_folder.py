@@ -165,7 +165,7 @@ class RunFolder:
                 raise BotError(
                     f"{self.path} was made by a newer huggingtweets. Upgrade huggingtweets."
                 )
-            return checked_record(values)
+            return checked_record(values, str(self.record_file))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BotError(
                 f"{self.path} is not a run folder: it has no run.json. {suggestion(self.path)}"

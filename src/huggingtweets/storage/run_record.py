@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from huggingtweets.errors import BotError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 FORMAT = 1
 _TABLES = (".csv", ".json", ".jsonl", ".parquet", ".txt")
@@ -154,14 +154,18 @@ class _Merged(TypedDict):
 class _Settings(dict[str, Any]):
     """Settings of a run; one that is missing is an error for users, not a ``KeyError``."""
 
+    def __init__(self, values: Iterable[tuple[str, Any]] = (), where: str = "run.json") -> None:
+        super().__init__(values)  # dataclasses.asdict makes a copy from pairs
+        self._where = where
+
     def __missing__(self, name: str) -> Any:  # noqa: ANN401
         raise BotError(
-            f"The run's run.json is damaged or incomplete: it has no {name!r}. Train the bot again."
+            f"{self._where} is damaged or incomplete: it has no {name!r}. Train the bot again."
         )
 
 
-def checked_record(values: Any) -> RunRecord:  # noqa: ANN401 - JSON
-    """Return the record in a JSON document.
+def checked_record(values: Any, where: str) -> RunRecord:  # noqa: ANN401 - JSON
+    """Return the record in a JSON document, whose path is ``where``.
 
     Raises:
         ValueError: a value is missing, of a wrong type, or not a finite number.
@@ -179,10 +183,10 @@ def checked_record(values: Any) -> RunRecord:  # noqa: ANN401 - JSON
             raise ValueError("a merged bot needs as many weights as bots")
     if not record.authors:
         raise ValueError("it names no author")
-    record.config = _Settings(record.config)
+    record.config = _Settings(record.config.items(), where)
     if isinstance(recipe := record.config.get("recipe"), dict):
-        record.config["recipe"] = _Settings(recipe)
-    record.machine = _Settings(record.machine)
+        record.config["recipe"] = _Settings(recipe.items(), where)
+    record.machine = _Settings(record.machine.items(), where)
     return record
 
 
