@@ -19,7 +19,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
 CALL = re.compile(
     r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show|compare|publish|picture"
-    r"|share|opt-out|forget|track|dashboard|pretrain|app|base list|base add|base remove"
+    r"|explore|share|opt-out|forget|track|dashboard|pretrain|app|base list|base add|base remove"
     r"|sweep report|sweep export|sweep)\b"
     r"([^`\n#]*)"
 )

@@ -35,8 +35,8 @@ COMMANDS = (
         "runs",
         "show",
     ),
-    *("compare", "publish", "picture", "share", "delete", "opt-out", "forget", "track"),
-    *("dashboard", "base", "pretrain", "sweep"),
+    *("compare", "explore", "publish", "picture", "share", "delete", "opt-out", "forget"),
+    *("track", "dashboard", "base", "pretrain", "sweep"),
 )
 LIKENESS = (
     "bits per byte",

@@ -19,6 +19,7 @@ MODULES = {
     "runs": "runs",
     "show": "runs",
     "compare": "compare",
+    "explore": "explore",
     "publish": "publish",
     "picture": "picture",
     "share": "share",

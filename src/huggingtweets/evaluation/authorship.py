@@ -148,8 +148,17 @@ def author_classifier(
 
 def panel_posts(without: Iterable[str] = ()) -> list[str]:
     """Posts of the panel, without those of some authors (any case, with or without @)."""
+    return [text for posts in panel_by_author(without).values() for text in posts]
+
+
+def panel_by_author(without: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Posts of each author of the panel, without some authors (any case, with or without @)."""
     excluded = {name.lstrip("@").lower() for name in without}
-    return [text for author, text in _panel() if author.lower() not in excluded]
+    posts: dict[str, list[str]] = {}
+    for author, text in _panel():
+        if author.lower() not in excluded:
+            posts.setdefault(author, []).append(text)
+    return posts
 
 
 @cache

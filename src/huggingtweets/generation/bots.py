@@ -185,6 +185,11 @@ def load_from_run(run: RunFolder) -> LanguageModel:
     return _load(run.bot)
 
 
+def is_run(spec: str | Path) -> bool:
+    """Whether this is a run folder, the name of a run in ``runs/``, or a run's ``bot/``."""
+    return _find_run(spec) is not None
+
+
 def find_run_folder(spec: str | Path) -> RunFolder:
     """Return the run folder of a bot that may be used.
 

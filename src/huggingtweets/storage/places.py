@@ -162,4 +162,5 @@ PLACES = {
     ),
     "leftovers": Place("what a crash left half-written", _all_leftovers),
 }
-"""All places. Out of reach are W&B, the Hub, browsers, and the files that the user named."""
+"""All places. Out of reach are W&B, the Hub, browsers, and the files that the user named, such as
+the pages of ``explore --out``."""
