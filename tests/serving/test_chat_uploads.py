@@ -58,10 +58,10 @@ def test_the_page_asks_whose_messages_to_use(tmp_path: Path, start_service: Star
     def last(*options: Any) -> list[Any]:  # noqa: ANN401
         return list(handlers.refresh(request, chosen, *options))[-1]
 
-    asked = last("", "fast", 0, "", "", None, False)
+    asked = last("", "fast", 0, "", "", None, False, None)
     assert asked[1] == chosen  # the file stays
     assert "Choose whose" in asked[2]
-    assert asked[-1]["visible"]
-    assert asked[-1]["choices"] == [("Ada (120 messages)", "Ada"), ("Bob (60 messages)", "Bob")]
-    found = last("", "fast", 0, "", "", "Ada", False)
+    assert asked[7]["visible"]
+    assert asked[7]["choices"] == [("Ada (120 messages)", "Ada"), ("Bob (60 messages)", "Bob")]
+    found = last("", "fast", 0, "", "", "Ada", False, None)
     assert "Not read: 60 of other people." in found[4]

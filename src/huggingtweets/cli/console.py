@@ -81,9 +81,9 @@ class ConsoleOutput:
     def masked(self, masked: Mapping[str, int]) -> None:
         """Print how much private data was masked, if any."""
         if masked:
-            self.say(
-                "masked: " + " · ".join(f"{number:,} {kind}" for kind, number in masked.items())
-            )
+            from huggingtweets.privacy.masking import counted
+
+            self.say("masked: " + " · ".join(counted(masked)))
 
     def posts(self, posts: "Iterator[GeneratedPost]") -> "list[GeneratedPost]":
         """Print posts as they are generated; wrap lines only on a terminal."""

@@ -39,6 +39,22 @@ PLACEHOLDERS = {
 """Each placeholder with the name of its kind. Mentions become ``@user``, which is not counted:
 people write that themselves."""
 
+_ONE = {
+    "keys and tokens": "key or token",
+    "passwords": "password",
+    "card numbers": "card number",
+    "IBANs": "IBAN",
+    "e-mail addresses": "e-mail address",
+    "phone numbers": "phone number",
+    "street addresses": "street address",
+}
+
+
+def counted(masked: Mapping[str, int]) -> list[str]:
+    """Return each number with its kind for a message: ``1 phone number``, ``12 IBANs``."""
+    return [f"{n:,} {_ONE.get(kind, kind) if n == 1 else kind}" for kind, n in masked.items()]
+
+
 # --- secrets ------------------------------------------------------------------------------------
 
 _PRIVATE_KEY = re.compile(

@@ -12,6 +12,7 @@ import polars as pl
 from huggingtweets.errors import BotError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.nn import bases
+from huggingtweets.privacy import masking
 from huggingtweets.publish.publication import Publication
 from huggingtweets.storage import files
 
@@ -83,7 +84,7 @@ class Facts:
             kinds += ["e-mail addresses", "phone numbers", "street addresses"]
         if curation["mask"] == "mentions":
             kinds += ["mentions of others"]
-        counted = [f"{number:,} {kind}" for kind, number in masked.items()]
+        counted = masking.counted(masked)
         found = f" ({', '.join(counted)})" if counted else " (none was found)"
         kept = " Personal data (e-mail addresses, phone numbers, street addresses) was kept."
         return (

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from huggingtweets import publish, templating
 from huggingtweets.evaluation.report import percent
+from huggingtweets.privacy import masking
 from huggingtweets.web.wording import for_browser
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _environment() -> Environment:
         "duration": duration,
         "for_browser": for_browser,
         "times_in_ten": times_in_ten,
+        "counted": masking.counted,
         "number": lambda value: f"{value:,}",
     }
     environment.globals["link_to"] = link_to
