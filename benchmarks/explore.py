@@ -2,6 +2,7 @@
 
     python benchmarks/explore.py [--posts 100000] [--base pocket] [--quick] [--json]
     python benchmarks/explore.py --vectors [--base pocket] [--quick]
+    python benchmarks/explore.py --authors [--quick]
 
 The goal is under two minutes and 2 GB on two cores. Each post joins the first words of one real
 post and the last words of another by the same author, so nearly all are distinct, which makes
@@ -12,6 +13,9 @@ file, which ends before the models load.
 
 ``--vectors`` removes the hashtags from real posts and measures how many of a post's five nearest
 neighbours shared one with it: for words, for layers of the base, and for both together.
+
+``--authors`` measures for how many authors of ``bench/`` the nearest half of posts, of all authors'
+halves, is the other half of their own.
 """
 
 from __future__ import annotations
@@ -25,16 +29,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from huggingtweets import pipeline
-from huggingtweets.exploration import page, vectors
+from huggingtweets.exploration import authors, page, vectors
 from huggingtweets.exploration.explore import explore
 from huggingtweets.exploration.words import WordCounts
 from huggingtweets.nn import language_model
 from huggingtweets.training.layers import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GOAL_SECONDS, GOAL_GB = 120.0, 2.0
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -52,6 +59,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA, help="folder with demo/ and bench/")
     parser.add_argument("--quick", action="store_true", help="few posts, to see that it works")
     parser.add_argument("--vectors", action="store_true", help="measure vectors instead of speed")
+    parser.add_argument("--authors", action="store_true", help="measure the distances instead")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -62,6 +70,11 @@ def main() -> int:
     if arguments.vectors:
         found = compare_vectors(arguments.data, arguments.base, 300 if arguments.quick else 5_000)
         print(json.dumps(found) if arguments.json else table(found))
+        return 0
+    if arguments.authors:
+        sizes = (20,) if arguments.quick else (20, 50, 100, 200, 400, 1000)
+        own = compare_authors(arguments.data, sizes)
+        print(json.dumps(own) if arguments.json else table(own))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "posts.parquet"
@@ -158,6 +171,21 @@ def compare_vectors(data: Path, base: str, posts: int) -> dict[str, float]:
         read /= np.maximum(np.linalg.norm(read, axis=1, keepdims=True), 1e-9)
         found[f"layer {layer} of {depth}"] = _shared(read, tags)
         found[f"layer {layer} of {depth}, and words"] = _shared(np.hstack([read, words]), tags)
+    return found
+
+
+def compare_authors(data: Path, sizes: Sequence[int]) -> dict[str, float]:
+    """Return the share of authors whose own halves are nearest, by number of posts."""
+    kept = {file.stem: pipeline.curate(file).kept for file in sorted((data / "bench").glob("*"))}
+    found = {}
+    for size in sizes:
+        texts = {
+            name: posts["text"].sample(min(size, len(posts)), seed=SEED, shuffle=True).to_list()
+            for name, posts in kept.items()
+        }
+        measured = authors.distances(texts, {}, SEED)
+        own = [row[at] == min(row) for at, row in enumerate(measured.matrix)]
+        found[f"of {len(own)} authors with {size} posts"] = sum(own) / len(own)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -34,3 +35,16 @@ def test_it_measures_vectors_and_seconds(tmp_path: Path, tiny_base: Path) -> Non
     assert measured["posts"] > 100
     assert measured["seconds"] > 0
     assert "goal 120" in explore.report(measured)
+
+
+def test_it_finds_the_own_half_of_authors(tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    words = ["the", "and", "of", "was", "very", "quite", "really", "often", "never", "maybe"]
+    common = [*words, "here", "there"]
+    rng = random.Random(0)
+    for number in range(6):
+        weights = [9 if at % 6 == number else 1 for at in range(len(common))]
+        texts = [f"{' '.join(rng.choices(common, weights, k=12))} {at}" for at in range(100)]
+        table = pl.DataFrame({"author": [f"a{number}"] * 100, "text": texts})
+        table.write_parquet(tmp_path / "bench" / f"a{number}.parquet")
+    assert explore.compare_authors(tmp_path, (60,)) == {"of 6 authors with 60 posts": 1.0}

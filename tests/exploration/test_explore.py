@@ -224,6 +224,8 @@ def test_two_authors_are_not_opposites_by_construction(found: Exploration) -> No
     _, distance = found.distances.nearest("ann")
     assert 0 <= distance < 1.2
     assert len(found.distances.panel) == 15
+    note = "Distances of authors with under 200 posts are largely chance (2 of 2 here)."
+    assert note in found.notes
 
 
 # -- input -----------------------------------------------------------------------------------------

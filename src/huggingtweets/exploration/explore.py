@@ -149,11 +149,18 @@ def _notes(found: Collection, placed: PostVectors, places: Places) -> tuple[str,
         )
     if (shown := len(places.rows)) < total:
         notes.append(f"The map shows a random sample of {shown:,} of {total:,} posts.")
+    sizes = found.kept["author"].value_counts()["count"]
     if len(found.authors) == 1:
         notes.append(
             "The map of authors and who writes like whom need two authors; only one was given."
         )
-    elif (found.kept["author"].value_counts()["count"] > authors.MOST_POSTS).any():
+        return tuple(notes)
+    if (few := int((sizes < authors.ENOUGH_POSTS).sum())) > 0:
+        notes.append(
+            f"Distances of authors with under {authors.ENOUGH_POSTS} posts are largely chance "
+            f"({few} of {len(sizes)} here)."
+        )
+    if (sizes > authors.MOST_POSTS).any():
         notes.append(
             f"Distances between authors are of up to {authors.MOST_POSTS:,} posts each, a random "
             "sample."
