@@ -235,7 +235,9 @@ def test_private_data_is_masked_before_anything_is_measured(tmp_path: Path) -> N
     texts = [f"{text} ann{at}@example.org" for at, text in enumerate(about("bread", 40))]
     outcome = explore([write_csv(tmp_path / "ann.csv", "ann", texts)], base="words")
     assert outcome.masked == {"e-mail addresses": 40}
-    assert "example.org" not in json.dumps(outcome.to_json()) + page.render(outcome)
+    html = page.render(outcome)
+    assert "private data masked: 40 e-mail addresses." in html
+    assert "example.org" not in json.dumps(outcome.to_json()) + html
 
 
 def test_authors_with_few_posts_are_left_out_and_named_by_number(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ MOST_POSTS = 1_000
 """Posts per author, a random sample; the frequent words of 500 posts a half are stable."""
 
 ENOUGH_POSTS = 200
-"""Fewest posts of an author whose distances mean something. With 200, the nearest of 30 halves was
-the author's other half for all of 15 authors, with 100 for 11, with 50 for 7, with 20 for 8
-(``benchmarks/explore.py --authors``)."""
+"""Fewest posts of an author whose distances mean something. With 200, the two halves of all 15
+authors were nearer to each other than to anybody else's; with 100 those of 11, with 50 of 7, with
+20 of 8 (``benchmarks/explore.py --authors``)."""
 
 _TOKEN = re.compile(r"<\w+>|#\w+|@\w+|\d[\d.,:]*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s]")
 _EMOJI_FROM = "\u2600"

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from huggingtweets import templating
 from huggingtweets.exploration import authors, charts
 from huggingtweets.exploration.style import FEATURES
+from huggingtweets.privacy import masking
 
 if TYPE_CHECKING:
     from huggingtweets.exploration.result import Exploration
@@ -27,7 +28,7 @@ _LONGEST_TEXT = 160
 def render(found: Exploration) -> str:
     """Render the page."""
     environment = templating.environment("huggingtweets.exploration")
-    environment.filters["percent"] = lambda share: f"{share:.0%}"
+    environment.filters |= {"percent": lambda share: f"{share:.0%}", "counted": masking.counted}
     return environment.get_template("exploration.html.j2").render(
         found=found,
         total=found.posts.height,
