@@ -292,7 +292,7 @@ def test_resume_with_other_settings_is_refused(
         ("warmup = { low = 0.0, top = 0.1 }", "warmup has top; a range has low, high and log"),
         ("rows = { low = 1, high = 2 }", "rows can't be a range"),
         ("clip = 1.0", "every field has one value, so there is nothing to search"),
-        ("learning_rate = [0.1, 2.0]", "learning_rate must be over 0 and under 1"),
+        ("learning_rate = [0.1, 2.0]", "learning-rate must be a number over 0 and under 1"),
         ("epochs = ", r"The space .*space\.toml can't be read"),
         ("", "has no field"),
     ],
