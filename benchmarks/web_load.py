@@ -129,7 +129,9 @@ def _over_http(address: str, out: Path, given: argparse.Namespace) -> None:
 
         def ask(person: int) -> int:
             prompt = PROMPTS[person % len(PROMPTS)]
-            posts = call(people[person], "write", [name, prompt, given.posts, 0.7, 280, -1, "", 0.5])
+            posts = call(
+                people[person], "write", [name, prompt, given.posts, 0.7, 280, -1, "", 0.5]
+            )
             return len(posts)
 
         def folder() -> RunFolder | None:
