@@ -72,7 +72,7 @@ CAPPED = {"<a {} >": "<a {}>", "&{};": "&{};", "{}@a.bc": "{}@a.bc", "@{}": "@{}
 
 def _texts(length: int) -> list[str]:
     plain = [(piece * length)[:length] for piece in PIECES]
-    framed = [frame.format(text) for frame in CAPPED.values() for text in plain[::3]]
+    framed = [frame.format(text) for frame in CAPPED.values() for text in plain[::6]]
     return plain + framed
 
 

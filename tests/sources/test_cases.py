@@ -6,13 +6,20 @@ everything else in it is named: the counts add up to the records of the file.
 
 from __future__ import annotations
 
+import copy
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets.errors import SourceError
+from huggingtweets.errors import HuggingTweetsError, SourceError
 from huggingtweets.sources import open_source, read_posts, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CASES = Path(__file__).parents[1] / "fixtures" / "cases"
 CRANES = (
@@ -199,3 +206,31 @@ def test_circle_and_deleted_posts_are_not_read_even_if_named(name: str) -> None:
 def test_a_repository_without_its_blocks_is_one_sentence() -> None:
     with pytest.raises(SourceError, match=r"repo\.car is not a Bluesky repository"):
         read_posts([CASES / "18-bluesky" / "repo.car"])
+
+
+def _places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of each value in a JSON document; of a list only the first."""
+    items: list[tuple[Any, object]] = []
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value[:1]))
+    for key, inner in items:
+        yield (*path, key)
+        yield from _places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("file", sorted(CASES.glob("*/*.json")), ids=lambda file: file.parent.name)
+def test_a_value_of_another_type_gives_posts_or_one_sentence(file: Path, tmp_path: Path) -> None:
+    document = json.loads(file.read_text("utf-8"))
+    odd_values: tuple[object, ...] = ([], {"a": []}, True, 1.5)
+    for path in list(_places(document))[:80]:
+        for odd in odd_values:
+            changed = copy.deepcopy(document)
+            inside = changed
+            for key in path[:-1]:
+                inside = inside[key]
+            inside[path[-1]] = odd
+            (tmp_path / file.name).write_text(json.dumps(changed))
+            with suppress(HuggingTweetsError):
+                read_posts([tmp_path / file.name])

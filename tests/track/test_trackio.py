@@ -113,4 +113,7 @@ def test_track_command(trackers: Trackers, tmp_path: Path) -> None:
         check=False,
     )
     assert missing.returncode == 2
-    assert missing.stderr == ("huggingtweets: nowhere is not a run folder: it has no run.json.\n")
+    assert missing.stderr == (
+        "huggingtweets: nowhere is not a run folder: it has no run.json. huggingtweets runs lists "
+        "yours.\n"
+    )

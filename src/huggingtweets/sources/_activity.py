@@ -41,7 +41,7 @@ def is_activity(record: Mapping[str, object]) -> bool:
 
 def note_of(activity: Mapping[str, object]) -> dict[str, object] | None:
     """Return the note of an activity; empty for a boost, None if the activity is no post."""
-    if activity.get("type") in _NOTES:
+    if str(activity.get("type")) in _NOTES:
         return dict(activity)
     if activity.get("type") == "Announce":
         return {}  # it may hold the boosted note, which is by somebody else

@@ -51,7 +51,7 @@ def _quotes(record: dict[str, object]) -> bool:
     embed = as_dict(record.get("embed"))
     inner = as_dict(embed.get("record"))
     uri = inner.get("uri") or as_dict(inner.get("record")).get("uri")
-    return embed.get("$type") in _QUOTES and f"/{POST}/" in str(uri)
+    return str(embed.get("$type")) in _QUOTES and f"/{POST}/" in str(uri)
 
 
 def full_text(record: dict[str, object]) -> str:
