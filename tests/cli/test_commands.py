@@ -130,7 +130,7 @@ def test_curate_options(cli: CommandLine) -> None:
     assert cli("curate", "a.csv").refused("words")
     plain = cli("curate", "a.csv", "--text-column", "words")
     assert "write to <email> or to @you, please" in plain.out
-    assert "masked: 1 e-mail addresses" in plain.out
+    assert "masked: 1 e-mail address" in plain.out
     kept = cli("curate", "a.csv", "--text-column", "words", "--keep-personal")
     assert "write to me@example.org or to @you, please" in kept.out
     assert cli("curate", "a.csv", "--keep-personal", "--scrub").refused("--keep-personal")
