@@ -121,7 +121,7 @@ class Landscape:
 
 def died(job: Job) -> WorkerDied:
     """Return the message of a killed worker."""
-    return WorkerDied(f"a worker ended with exit code -9 while training @{job.author}")
+    return WorkerDied(f"a worker ended with exit code -9 while training {job.author}")
 
 
 def swept(folder: Path, trials: int, **changed: Any) -> SweepFolder:  # noqa: ANN401

@@ -123,7 +123,7 @@ def test_job_of_a_dead_worker_is_retried(tmp_path: Path) -> None:
     workers = Landscape(fail=lambda job, time: died(job) if time == 1 else None)
     _, steps = run(study, settings, workers, 2)
     lines = [step.line for step in steps if "trying again" in step.line]
-    assert "trial 0: a worker ended with exit code -9 while training @" in lines[0]
+    assert "trial 0: a worker ended with exit code -9 while training ann;" in lines[0]
     # the third crash fails the trial, with a message
     assert [trial.user_attrs["crashes"] for trial in study.trials] == [3, 3]
     assert all(trial.user_attrs["given_up"] for trial in study.trials)

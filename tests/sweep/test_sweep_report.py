@@ -128,7 +128,7 @@ def test_page_is_self_contained_without_posts(
     assert "A SECRET" not in page
     assert "default-src 'none'" in page
     for author in AUTHORS:
-        assert f"<bdi>@{author}</bdi>" in page
+        assert f"<bdi>{author}</bdi>" in page
     for heading in (
         "The best recipe",
         "Importance of hyper-parameters",

@@ -97,7 +97,7 @@ def _on_equal_text(
 
     def begin(task: "Task") -> None:
         screen.say(
-            f"{task.number} of {task.total}: @{task.author.author} on {task.characters:,} of "
+            f"{task.number} of {task.total}: {task.author.shown} on {task.characters:,} of "
             f"{task.author.size.characters:,} characters"
         )
 

@@ -134,11 +134,12 @@ def forget(
     """Remove deleted posts from runs, sweeps and downloads, and never read them again."""
     from huggingtweets import deletion
     from huggingtweets.storage import places
-    from huggingtweets.storage.run_folder import RunFolder
+    from huggingtweets.storage.run_folder import RunFolder, named
 
     lines = options.post_ids(ids)
-    sweeps = [path for path in runs or () if (path / "sweep.json").is_file()]
-    folders = [RunFolder(path) for path in runs or () if path not in sweeps]
+    runs = [named(path) for path in runs or ()]
+    sweeps = [path for path in runs if (path / "sweep.json").is_file()]
+    folders = [RunFolder(path) for path in runs if path not in sweeps]
     for run in folders:
         run.record()  # reports a mistyped RUN before anything is deleted
     if not runs:

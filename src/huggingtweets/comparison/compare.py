@@ -70,13 +70,14 @@ def authors_of(run: RunFolder, record: RunRecord) -> list[AuthorComparison]:
     """
     report = _report(run)
     kept = run.table("kept")
-    _check_complete(run, report, kept)
+    _check_complete(run, record, report, kept)
     tokens = _Tokens(run.bot / "tokenizer.json")
     novelty = _novelty(run, kept)
     taken = report.taken_for_author
     return [
         AuthorComparison(
             author=author,
+            shown=record.shown(author),
             run=run.path.resolve().name,
             path=str(run.path),
             authors_of_bot=len(report.authors),
@@ -108,13 +109,15 @@ def _report(run: RunFolder) -> LikenessReport:
         ) from error
 
 
-def _check_complete(run: RunFolder, report: LikenessReport, kept: pl.DataFrame) -> None:
+def _check_complete(
+    run: RunFolder, record: RunRecord, report: LikenessReport, kept: pl.DataFrame
+) -> None:
     """Check that each author of the report still has training and held-out posts."""
     for author in report.authors:
         if not {"train", "held_out"} <= set(kept.filter(author=author)["split"]):
             raise BotError(
-                f"{run.path} no longer has the posts of @{author}, which were deleted. "
-                f"Train it again: huggingtweets train --resume {run.path}"
+                f"{run.path} no longer has the posts of {record.shown(author)}, which were "
+                f"deleted. Train it again: huggingtweets train --resume {run.path}"
             )
 
 

@@ -57,6 +57,7 @@ class AuthorComparison:
 
     Attributes:
         author: handle without ``@``.
+        shown: the author as people read it: ``@handle``, or a name without ``@``.
         run: name of the run.
         path: path of the run folder.
         authors_of_bot: number of the bot's authors; if over 1, the fields from ``copied`` on are
@@ -73,6 +74,7 @@ class AuthorComparison:
     """
 
     author: str
+    shown: str
     run: str
     path: str
     authors_of_bot: int
@@ -110,11 +112,11 @@ class Comparison:
         return all(author.same_size is not None for author in self.authors)
 
     def label(self, author: AuthorComparison) -> str:
-        """Return the author's handle, with the run's name if the handle is ambiguous."""
+        """Return the author as people read it, with the run's name if that is ambiguous."""
         is_duplicate = sum(other.author == author.author for other in self.authors) > 1
         several_runs = len({other.path for other in self.authors}) > 1
         is_ambiguous = is_duplicate or (author.authors_of_bot > 1 and several_runs)
-        return f"@{author.author}" + (f" in {author.run}" if is_ambiguous else "")
+        return author.shown + (f" in {author.run}" if is_ambiguous else "")
 
     @property
     def too_near(self) -> list[tuple[AuthorComparison, AuthorComparison]]:

@@ -32,6 +32,8 @@ BLUESKY_LIMIT, BLUESKY_BYTES = 300, 3000
 MASTODON_LIMIT, MASTODON_URL = 500, 23
 MOST_LINK = 150
 """Longest link in characters; Bluesky counts all of them."""
+_LONGEST_BODY = 10_000
+"""Code points of a post that may become a draft; even 500 characters of emoji have fewer."""
 
 _URL = regex.compile(r"https?://\S+")
 _ADDRESS = regex.compile(r"[a-z][a-z0-9+.-]*://\S*", regex.IGNORECASE)
@@ -109,7 +111,7 @@ def drafts(post: str, authors: Sequence[str], sharing: Sharing) -> list[Draft]:
     Raises:
         InputError: the post is empty.
     """
-    body = neutralize_mentions(clean(post, lines=True))
+    body = neutralize_mentions(clean(post, lines=True))[:_LONGEST_BODY]
     if not body:
         raise InputError("The post is empty; there is nothing to share.")
     networks = (

@@ -224,7 +224,7 @@ def distances(rows: Sequence[Mapping[str, Any]]) -> str:
     """
     import altair as alt
 
-    names = [f"@{row['author']}" for row in rows]
+    names = [row["author"] for row in rows]
     y = alt.Y(
         "author:N", sort=names, title=None, axis=alt.Axis(grid=True, ticks=False, domain=False)
     )
@@ -240,9 +240,7 @@ def distances(rows: Sequence[Mapping[str, Any]]) -> str:
         ("shared", _BEST, "circle"),
     ):
         values = [
-            {"author": f"@{row['author']}", "distance": row[key]}
-            for row in rows
-            if row[key] is not None
+            {"author": row["author"], "distance": row[key]} for row in rows if row[key] is not None
         ]
         points = alt.Chart({"values": values}).mark_point(
             shape=shape, filled=True, color=colour, size=80, opacity=1

@@ -229,7 +229,7 @@ class Loop:
         except optuna.exceptions.UpdateFinishedTrialError:
             return None  # another machine considered it stale and queued it again
         if outcome.bits_per_byte is None:
-            return self._prune(active, f"failed with @{author}: {outcome.failure}")
+            return self._prune(active, f"failed with {author}: {outcome.failure}")
         active.values[author] = outcome.bits_per_byte
         self._advance(active)
         return self._report_progress()

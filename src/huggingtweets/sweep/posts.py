@@ -63,7 +63,7 @@ def read_authors(
     posts = read_posts_in_child(specs, ReadOptions(listen=listen))
     tables = []
     for name in posts["author"].unique(maintain_order=True):
-        listen(Event(stage="read", message=f"curating @{name}"))
+        listen(Event(stage="read", message=f"curating {name}"))
         tables.append(_split(posts.filter(pl.col("author") == name), holdout, newest))
     return pl.concat(tables).select("author", "split", "text", "id")
 
@@ -79,7 +79,7 @@ def _split(posts: pl.DataFrame, holdout: float, newest: int | None) -> pl.DataFr
         if newest is not None:
             train, held_out = train.tail(newest), held_out.head(newest)
     except InsufficientTextError as error:
-        raise InsufficientTextError(f"@{name} can't be part of the sweep: {error}") from error
+        raise InsufficientTextError(f"{name} can't be part of the sweep: {error}") from error
     return pl.concat([train, held_out])
 
 

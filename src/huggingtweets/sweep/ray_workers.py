@@ -89,7 +89,7 @@ class RayWorkers:
         ) as error:
             reason = str(error).strip().split("\n", 1)[0].rstrip(".")
             raise WorkerDied(
-                f"a Ray worker ended while training @{job.author} ({type(error).__name__}: "
+                f"a Ray worker ended while training {job.author} ({type(error).__name__}: "
                 f"{reason[:100]})"
             ) from error
         except failures.RayError as error:

@@ -168,7 +168,7 @@ class _Worker:
         line = self._process.ask(json.dumps(job.as_json()))
         if line is None:
             code = self.reap()
-            raise WorkerDied(f"a worker ended with exit code {code} while training @{job.author}")
+            raise WorkerDied(f"a worker ended with exit code {code} while training {job.author}")
         answer = json.loads(line)
         if "fault" in answer:
             raise TrainingError(answer["fault"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from huggingtweets.data import batching
+from huggingtweets.events import counted
 from huggingtweets.generation import rewriting
 from huggingtweets.nn import likelihood
 from huggingtweets.nn.devices import tune_allocator
@@ -296,7 +297,11 @@ def _message(recipe: Recipe, work: Work, posts: int | None, seconds: float) -> s
     """Describe the plan in one line."""
     total = sum(map(len, work.sizes))
     used = sum(len(sizes) if posts is None else min(posts, len(sizes)) for sizes in work.sizes)
-    which = f"all {total:,} posts" if used == total else f"the newest {used:,} of {total:,} posts"
+    which = (
+        f"all {counted(total, 'post')}"
+        if used == total
+        else f"the newest {used:,} of {total:,} posts"
+    )
     times = "once" if recipe.epochs == 1 else f"{recipe.epochs} times"
     layers = describe_layers(recipe.layers or 0)
     return f"planned: {layers} on {which}, {times}, about {_time(seconds)} with the report"

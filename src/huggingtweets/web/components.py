@@ -10,6 +10,7 @@ import gradio as gr
 
 from huggingtweets import publish
 from huggingtweets.errors import InputError
+from huggingtweets.events import counted
 from huggingtweets.publish import title
 from huggingtweets.web.templating import render
 from huggingtweets.web.wording import for_browser
@@ -122,7 +123,7 @@ class PostList:
             label="New posts by the " + bot.title,
             bot_title=bot.title,
             missing=0 if done else self._expected - count,
-            announcement=f"{count} posts written." if done else "",
+            announcement=f"{counted(count, 'post')} written." if done else "",
         )
 
     def _shown_bot(self) -> BotSummary:
