@@ -1,180 +1,351 @@
-"""How much an untrained base gains from an author's posts in its context.
+"""With how few posts training is worth it, and whether other people's bots help.
 
-    python benchmarks/few_shot.py [SOURCE ...] [--data ../shared/data] [--base pocket]
-        [--posts 200] [--likeness FILE] [--json FILE]
+    python benchmarks/few_shot.py --json docs/research/few-shot.json \
+        --markdown docs/research/few-shot.md --plot docs/research/few-shot.svg --bots others
 
-The newest 20 % of each author's posts are held out. The table shows their bits per byte alone, and
-after the newest 8 and 32 of the other posts, with the mean number of those that fit into the
-context. ``--likeness`` takes the JSON file of benchmarks/likeness.py and adds the fine-tuned bot's
-bits per byte over all of its held-out posts. For a close comparison, give ``--posts`` a large
-number.
+Four ways to use an author's few posts, measured on the same later posts:
+
+- ``read``: the base reads the posts before each new one, as many of the newest as fit (``generate
+  --few-shot``); nothing is trained;
+- ``train``: the base is fine-tuned on them with the recipe of ``train``; as there, a tenth of them,
+  one at least, chooses epoch and way back;
+- ``nearest``: the same, from the bot of the author who writes most like the few posts (Cosine
+  Delta, as ``explore`` measures it);
+- ``mixture``: the same, from a merged bot: the other authors are clustered by how they write, the
+  bots of each cluster are merged, and the clusters are merged by how well each predicts the posts.
+
+Bots of other people are trained once and kept in ``--bots``; they are never of the author who is
+measured, nor of a test-only one. Each seed takes another run of consecutive posts, seed 0 the
+newest.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import random
 import statistics
 import sys
-from dataclasses import asdict, dataclass
+import tempfile
+import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import pipeline
-from huggingtweets.data import batching
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
+
+from benchmarks.few_shot_others import Others
+from benchmarks.likeness_results import TEST_ONLY
+
+from benchmarks import studies
 from huggingtweets.errors import InputError
+from huggingtweets.generation.sampling import Sampling
+from huggingtweets.generation.writer import Writer
 from huggingtweets.nn import devices, language_model, likelihood
+from huggingtweets.storage import files
+from huggingtweets.training import RECIPES, TrainingTask, fit
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
+    from benchmarks.few_shot_others import Neighbours
+    from benchmarks.studies import Author, Cell
+
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
 
-CONTEXT_POSTS = (0, 8, 32)
-"""Maximum posts of context, one column each."""
-HOLDOUT = 0.2
-DEMO = ("NASA", "WhiteHouse")
+POSTS = (0, 1, 3, 10, 30, 100, 300, 1000)
+WAYS = {
+    "read": "reading first",
+    "train": "training",
+    "nearest": "training the nearest author's bot",
+    "mixture": "training a mixture of styles",
+}
+_WRITTEN = 20
+"""Posts whose writing is timed."""
+_KEYS = ("author", "seed", "posts", "way")
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One line of the table.
+# -- cells -----------------------------------------------------------------------------------------
 
-    Attributes:
-        author: the author, or several joined by ``&``.
-        posts: number of held-out posts.
-        base: bits per byte after each number of :data:`CONTEXT_POSTS`.
-        fitted: mean number of context posts that fitted.
-        bot: bits per byte of the fine-tuned bot; None if unknown.
-    """
 
-    author: str
-    posts: int
-    base: tuple[float, ...]
-    fitted: tuple[float, ...]
-    bot: float | None
+def few_posts(author: Author, posts: int, seed: int) -> list[str]:
+    """Consecutive posts from before the measured ones: the newest for seed 0, others at random."""
+    earlier = [*author.train, *author.validation]
+    end = len(earlier)
+    if seed and end > posts:
+        end = random.Random(f"{seed} {posts}").randint(posts, end)
+    return earlier[max(0, end - posts) : end]
 
-    def cells(self) -> list[str]:
-        """Return the table cells, without the bot's."""
-        numbers = [
-            f"{bits:.3f} ({fitted:.1f})" if limit else f"{bits:.3f}"
-            for limit, bits, fitted in zip(CONTEXT_POSTS, self.base, self.fitted, strict=True)
+
+def cell_of(
+    chosen: argparse.Namespace,
+    author: Author,
+    neighbours: Neighbours | None,
+    machine: ComputeDevice,
+    *,
+    posts: int,
+    way: str,
+    seed: int,
+) -> Cell:
+    """Make a bot of few posts in one way, or let the base read them, and measure."""
+    few = few_posts(author, posts, seed)
+    if neighbours and way in ("nearest", "mixture"):
+        neighbours.prepare()  # before the clock starts
+    started = time.monotonic()
+    lm, details = _start(chosen.base, few, neighbours, machine, way)
+    if few and way != "read":
+        details |= _train(lm, few, machine, seed)
+    lm.to(machine)
+    seconds = time.monotonic() - started
+    context = few if way == "read" else []
+    score = likelihood.bits_per_byte_after(lm, author.test, context, len(context))
+    return {
+        "bits_per_byte": score.bits_per_byte,
+        "fitted": round(score.fitted, 1) if way == "read" else None,
+        "seconds": round(seconds, 2),
+        # a bot writes as fast, whatever its training started from
+        "write_seconds": _write(lm, context, seed) if way in ("read", "train") else None,
+        **details,
+    }
+
+
+def _write(lm: LanguageModel, context: Sequence[str], seed: int) -> float:
+    """Seconds for 20 new posts."""
+    started = time.monotonic()
+    list(Writer(lm, Sampling(seed=seed), allow_loops=True, context=context).write(n=_WRITTEN))
+    return round(time.monotonic() - started, 2)
+
+
+def _start(
+    base: str, few: Sequence[str], neighbours: Neighbours | None, machine: ComputeDevice, way: str
+) -> tuple[LanguageModel, dict[str, Any]]:
+    """The model to start from, and how it was chosen."""
+    if neighbours and way == "nearest":
+        name = neighbours.nearest(few)
+        return neighbours.others.bot(name), {"start": name}
+    if neighbours and way == "mixture":
+        weights = neighbours.weights(few)
+        return neighbours.mixture(weights), {"start": [round(weight, 3) for weight in weights]}
+    recipe = RECIPES["fast"]
+    attention = recipe.attention(machine.device) if way == "train" else None
+    return language_model.load(base, attention=attention), {}
+
+
+def _train(
+    lm: LanguageModel, few: Sequence[str], machine: ComputeDevice, seed: int
+) -> dict[str, Any]:
+    """Train as the command does: the newest tenth, one at least, only chooses."""
+    chooses = max(1, round(len(few) * 0.1))
+    train, newest = (few[:-chooses], few[-chooses:]) if len(few) > 1 else (few, few)
+    recipe = RECIPES["fast"].for_base(lm.width)
+    result = fit(TrainingTask(lm, [train], newest, recipe, machine, seed=seed))
+    return {"epochs": result.history[-1]["epoch"], "way_back": result.way}
+
+
+# -- table and picture -----------------------------------------------------------------------------
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """Likeness and seconds of each way at each number of posts, and what beats reading."""
+    sizes = sorted({cell["posts"] for cell in cells})
+    ways = [way for way in WAYS if any(cell["way"] == way for cell in cells)]
+
+    def column(posts: int, way: str, key: str) -> list[float]:
+        return [c[key] for c in cells if (c["posts"], c["way"]) == (posts, way)]
+
+    likeness = [
+        [
+            f"{posts:,}",
+            str(len({(c["author"], c["seed"]) for c in cells if c["posts"] == posts})),
+            studies.summary(column(posts, "read", "fitted"), 0),
+            *(studies.summary(column(posts, way, "bits_per_byte")) for way in ways),
         ]
-        return [self.author, str(self.posts), *numbers]
+        for posts in sizes
+    ]
+    seconds = [
+        [f"{posts:,}", *(studies.summary(column(posts, way, "seconds"), 0) for way in ways)]
+        + [studies.summary(column(posts, way, "write_seconds"), 1) for way in ways[:2]]
+        for posts in sizes
+    ]
+    names = [WAYS[way] for way in ways]
+    head = ["posts", "authors × seeds", "of them read", *names]
+    timed = ["posts", *names, *(f"{_WRITTEN} new posts, {WAYS[way]}" for way in ways[:2])]
+    parts = [
+        studies.ran(cells),
+        "Bits per byte of later posts:",
+        studies.markdown(head, likeness),
+        "Against reading (below 0 is better than reading; how many authors and seeds are better):",
+        _changes(cells, sizes, ways),
+        "\n".join(f"- {line}" for line in answers(cells)),
+        "Seconds to make the bot, without those of other people's bots, and to write:",
+        studies.markdown(timed, seconds),
+    ]
+    return "\n\n".join(parts)
 
 
-def main() -> int:
-    """Measure each source and print the table; return 2 on bad input."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sources", nargs="*", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--base", default=language_model.POCKET)
-    parser.add_argument(
-        "--posts", type=post_count, default=200, help="maximum held-out posts, the newest"
+def changes(cells: Sequence[Cell], posts: int, way: str) -> list[float]:
+    """Bits per byte of a way minus those of reading as many posts, by author and seed."""
+    read = {(c["author"], c["seed"], c["posts"]): c for c in cells if c["way"] == "read"}
+    return [
+        cell["bits_per_byte"] - read[key]["bits_per_byte"]
+        for cell in cells
+        if (cell["way"], cell["posts"]) == (way, posts)
+        and (key := (cell["author"], cell["seed"], posts)) in read
+    ]
+
+
+def _changes(cells: Sequence[Cell], sizes: Sequence[int], ways: Sequence[str]) -> str:
+    rows = []
+    for posts in sizes:
+        row = [f"{posts:,}"]
+        for way in ways:
+            if way == "read":
+                continue
+            found = changes(cells, posts, way)
+            won = f" ({sum(change < 0 for change in found)} of {len(found)})"
+            text = studies.summary(found).replace("-", "−")
+            row.append(text + (won if found else ""))
+        rows.append(row)
+    return studies.markdown(["posts", *(WAYS[way] for way in ways if way != "read")], rows)
+
+
+def crossing(cells: Sequence[Cell], way: str) -> int | None:
+    """The number of posts from which a way is better than reading in the mean; None for none."""
+    sizes = sorted(
+        {c["posts"] for c in cells if c["way"] == way and changes(cells, c["posts"], way)}
     )
-    parser.add_argument("--likeness", type=Path, help="output of benchmarks/likeness.py --json")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    chosen = parser.parse_args()
-    try:
-        bots = bits_of_bots(chosen.likeness) if chosen.likeness else None
-        sources = chosen.sources or default_sources(chosen.data)
-        lm = language_model.load(chosen.base).to(devices.select_device())
-        results = table(lm, sources, chosen.posts, bots)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    if chosen.json:
-        value = {
-            "base": chosen.base,
-            "context": CONTEXT_POSTS,
-            "authors": [asdict(r) for r in results],
-        }
-        chosen.json.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
-    return 0
+    better = [statistics.fmean(changes(cells, posts, way)) < 0 for posts in sizes]
+    last_worse = max((at for at, is_better in enumerate(better) if not is_better), default=-1)
+    return sizes[last_worse + 1] if last_worse + 1 < len(sizes) else None
 
 
-def post_count(text: str) -> int:
-    """Parse a number of posts."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+def answers(cells: Sequence[Cell]) -> list[str]:
+    """For each way of training one sentence: from how many posts on it beats reading them."""
+    lines = []
+    for way, name in WAYS.items():
+        if way == "read" or not any(cell["way"] == way for cell in cells):
+            continue
+        first = crossing(cells, way)
+        text = "never beats reading" if first is None else f"beats reading from {first:,} posts on"
+        lines.append(f"**{name[0].upper()}{name[1:]} {text}.**")
+    return lines
 
 
-def default_sources(data: Path) -> list[Path]:
-    """Return the benchmark's authors."""
-    found = sorted((data / "bench").glob("*.parquet"))
-    found += [path for name in DEMO if (path := data / "demo" / f"{name}.parquet").is_file()]
-    if not found:
-        raise InputError(f"{data} has no bench/*.parquet. Name sources, or set --data.")
-    return found
+def picture(cells: Sequence[Cell]) -> str:
+    """Bits per byte over the number of posts, one line for each way, as SVG."""
+    import altair as alt
+    import vl_convert
 
-
-def bits_of_bots(likeness: Path) -> dict[str, float]:
-    """Return the bits per byte of each author's fine-tuned bot."""
-    try:
-        value: Any = json.loads(likeness.read_text("utf-8"))
-        reports = value["reports"] if isinstance(value, dict) else value
-        return {
-            " & ".join(report["authors"]): float(report["bits_per_byte"]["bot"])
-            for report in reports
-        }
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{likeness} is not a file of benchmarks/likeness.py --json: {error!r}."
-        ) from error
-
-
-def table(
-    lm: LanguageModel, sources: Sequence[Path], posts: int, bots: dict[str, float] | None
-) -> list[Measurement]:
-    """Measure each source; print its line at once, and the medians at the end."""
-    columns = ["author", "posts"]
-    columns += [f"base, {n} posts (fitted)" if n else "base alone" for n in CONTEXT_POSTS]
-    columns += [] if bots is None else ["fine-tuned bot"]
-    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
-    results = []
-    for source in sources:
-        results.append(measure(lm, source, posts, bots or {}))
-        show(results[-1], with_bot=bots is not None)
-    show(median(results), with_bot=bots is not None)
-    return results
-
-
-def show(line: Measurement, *, with_bot: bool) -> None:
-    """Print one line of the table."""
-    bot = "–" if line.bot is None else f"{line.bot:.3f}"
-    print("| " + " | ".join([*line.cells(), *([bot] if with_bot else [])]) + " |", flush=True)
-
-
-def measure(lm: LanguageModel, source: Path, posts: int, bots: dict[str, float]) -> Measurement:
-    """Score the newest held-out posts of a source after its newest training posts."""
-    kept = batching.split(pipeline.curate(source).kept, holdout=HOLDOUT)
-    train, held_out = (
-        kept.filter(kept["split"] == part)["text"].to_list() for part in ("train", "held_out")
+    values = [
+        {"posts": cell["posts"], "bits": cell["bits_per_byte"], "way": WAYS[cell["way"]]}
+        for cell in cells
+    ]
+    base = [value for value in values if (value["posts"], value["way"]) == (0, WAYS["read"])]
+    values += [value | {"way": WAYS["train"]} for value in base]  # without posts it is the base
+    names = [name for name in WAYS.values() if any(v["way"] == name for v in values)]
+    colours = ["#57606a", "#0a6ebd", "#d9822b", "#7b3fa0"][: len(names)]
+    ticks = sorted({value["posts"] for value in values})
+    chart = alt.Chart({"values": values}).encode(
+        # the scale is logarithmic from 1 on and linear below, so that 0 has a place
+        x=alt.X(
+            "posts:Q",
+            title="posts of the author",
+            scale=alt.Scale(type="symlog", constant=1),
+            axis=alt.Axis(values=ticks, format=",d", grid=False),
+        ),
+        y=alt.Y(
+            "mean(bits):Q",
+            title="bits per byte of later posts (lower is better)",
+            scale=alt.Scale(zero=False),
+        ),
+        color=alt.Color("way:N", title=None, scale=alt.Scale(domain=names, range=colours)),
+        shape=alt.Shape("way:N", title=None, scale=alt.Scale(domain=names)),
     )
-    author = " & ".join(kept["author"].unique().sort())
-    measured = held_out[-posts:]
-    scores = [likelihood.bits_per_byte_after(lm, measured, train, n) for n in CONTEXT_POSTS]
-    return Measurement(
-        author=author,
-        posts=len(measured),
-        base=tuple(score.bits_per_byte for score in scores),
-        fitted=tuple(score.fitted for score in scores),
-        bot=bots.get(author),
+    title = alt.TitleParams("A few posts: read them or train on them?", anchor="start", fontSize=15)
+    drawn = (
+        alt.layer(chart.mark_line(strokeWidth=2), chart.mark_point(filled=True, size=60, opacity=1))
+        .properties(width=520, height=320, title=title, background="white", padding=10)
+        .configure(font="system-ui, sans-serif")
+        .configure_view(stroke=None)
+        .configure_legend(orient="top", labelFontSize=12, columns=2, labelLimit=260)
+        .configure_axis(domain=False, gridColor="#e3e6ea", labelFontSize=12, titleFontSize=12)
     )
+    return str(vl_convert.vegalite_to_svg(drawn.to_dict(), allowed_base_urls=[]))
 
 
-def median(lines: Sequence[Measurement]) -> Measurement:
-    """Return the median of each column; the bot's covers the authors that have one."""
-    bots = [line.bot for line in lines if line.bot is not None]
-    return Measurement(
-        author="median",
-        posts=round(statistics.median(line.posts for line in lines)),
-        base=tuple(map(statistics.median, zip(*(line.base for line in lines), strict=True))),
-        fitted=tuple(map(statistics.median, zip(*(line.fitted for line in lines), strict=True))),
-        bot=statistics.median(bots) if bots else None,
+# -- the command -----------------------------------------------------------------------------------
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Measure what is missing, then write table and picture."""
+    studies.check_document(chosen.markdown)
+    sources = studies.sources_of(chosen)
+    setting = {"study": "few-shot", "base": chosen.base, "held_out": chosen.held_out}
+    setting |= {"others_posts": chosen.others_posts, "others": chosen.others}
+    cells = studies.Cells(chosen.json, None if chosen.render else setting, _KEYS)
+    if not chosen.render:
+        measure_all(chosen, cells, sources)
+    if not cells.cells:
+        raise InputError("There is nothing to show: no cell is measured.")
+    studies.write_table(chosen.markdown, table(cells.cells))
+    if chosen.plot:
+        files.write_text(chosen.plot, picture(cells.cells))
+
+
+def measure_all(chosen: argparse.Namespace, cells: studies.Cells, sources: Sequence[Path]) -> None:
+    """Measure the cells that are missing, one author after the other."""
+    machine = devices.select_device(None, RECIPES["fast"].precision)
+    usable = {
+        name: file
+        for name, file in studies.all_sources(chosen.data).items()
+        if name not in TEST_ONLY
+    }
+    with ExitStack() as stack:
+        folder = chosen.bots or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if not set(chosen.ways) & {"nearest", "mixture"}:
+            usable = {}
+        names = list(usable)[: chosen.others]
+        others = Others(chosen, machine, {name: usable[name] for name in names}, folder)
+        authors = [
+            others.authors.get(source.stem) or studies.read_author(source, chosen.held_out)
+            for source in sources
+        ]
+        for seed in range(chosen.seeds):
+            for author in authors:
+                neighbours = others.without(author.name) if usable else None
+                one = partial(cell_of, chosen, author, neighbours, machine, seed=seed)
+                for posts in sorted(chosen.posts):
+                    for way in _possible(chosen.ways, posts):
+                        key = {"author": author.name, "seed": seed, "posts": posts, "way": way}
+                        cells.need(partial(one, posts=posts, way=way), **key)
+
+
+def _possible(ways: Sequence[str], posts: int) -> list[str]:
+    """Without posts there is nothing to train on, and nobody is nearest."""
+    return [way for way in ways if posts or way not in ("train", "nearest")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is the program's."""
+    options = studies.parser(__doc__)
+    add = options.add_argument
+    add("--posts", nargs="+", type=int, default=list(POSTS), help="numbers of posts to compare")
+    add("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    add(
+        "--bots",
+        type=Path,
+        metavar="DIR",
+        help="keep other people's bots; default: a temporary one",
     )
+    add("--others", type=int, metavar="N", help="most other people; default: all")
+    add("--others-posts", type=int, default=1000, help="posts of their bots (%(default)s)")
+    add("--plot", type=Path, metavar="FILE.svg", help="draw the curves")
+    chosen = options.parse_args(arguments)
+    if chosen.quick:
+        chosen.seeds, chosen.posts, chosen.held_out = 1, [0, 1, studies.QUICK_POSTS], 20
+        chosen.others, chosen.others_posts = 3, studies.QUICK_POSTS
+    return studies.exit_status(lambda: run(chosen))
 
 
 if __name__ == "__main__":

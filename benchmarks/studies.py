@@ -85,17 +85,22 @@ def read_author(source: Path, held_out: int) -> Author:
     return Author(name, train, newest[:half][-held_out:], newest[half:][:held_out])
 
 
+def all_sources(data: Path) -> dict[str, Path]:
+    """The files of all authors by name."""
+    return {
+        file.stem: file
+        for folder in ("bench", "demo")
+        for file in sorted((data / folder).glob("*.parquet"))
+    }
+
+
 def sources_of(chosen: argparse.Namespace) -> list[Path]:
     """The files of the chosen authors; by default all that settings may be chosen on.
 
     Raises:
         InputError: there is no such author.
     """
-    found = {
-        file.stem: file
-        for folder in ("bench", "demo")
-        for file in sorted((chosen.data / folder).glob("*.parquet"))
-    }
+    found = all_sources(chosen.data)
     if chosen.quick and not chosen.authors:
         names = [name for name in sorted(DEMO) if name in found][:1]
     elif chosen.final:
@@ -181,7 +186,7 @@ class Cells:
         return next((c for c in self.cells if [c[name] for name in self.keys] == wanted), None)
 
     def need(self, measured: Callable[[], Cell], **key: Any) -> Cell:  # noqa: ANN401 - JSON values
-        """Return a cell; measure and store it if it is new."""
+        """Return a cell; measure and store it if it is new. One may be ``missing`` for a reason."""
         found = self.find(**key)
         if found is None:
             found = key | measured()
@@ -194,7 +199,9 @@ class Cells:
                     "cells": self.cells,
                 }
                 files.write_json(self.file, content)
-            print(*key.values(), f"{found['bits_per_byte']:.3f}", file=sys.stderr, flush=True)
+            bits = found.get("bits_per_byte")
+            shown = found["missing"] if bits is None else f"{bits:.3f}"
+            print(*key.values(), shown, file=sys.stderr, flush=True)
         return found
 
 
@@ -220,14 +227,15 @@ def ran(cells: Sequence[Cell]) -> str:
     return f"Authors: {', '.join(names)}. Seeds: {', '.join(map(str, seeds))}."
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """A command line with the options that all studies have."""
+def parser(description: str | None, *, base: bool = True) -> argparse.ArgumentParser:
+    """A command line with the options that all studies have; ``base`` for those with one."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
     add("--data", type=Path, default=DATA, help="folder with bench/ and demo/ (%(default)s)")
-    add("--base", default=language_model.POCKET, help="built-in base, folder or Hub id")
+    if base:
+        add("--base", default=language_model.POCKET, help="built-in base, folder or Hub id")
     add("--authors", nargs="+", metavar="NAME", help="default: all but the test-only ones")
     add("--final", action="store_true", help="the five test-only authors, for final figures")
     add("--seeds", type=int, default=3, help="seeds from 0 (%(default)s)")

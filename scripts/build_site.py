@@ -55,7 +55,13 @@ PAGES = {
         *("lab/speed.md", "lab/robustness.md", "lab/security.md", "lab/reading.md"),
         "lab/web-app.md",
     ],
-    "Studies": ["research/layers.md", "research/augmentation.md", "research/merging.md"],
+    "Studies": [
+        "research/layers.md",
+        "research/augmentation.md",
+        "research/merging.md",
+        "research/few-shot.md",
+        "research/models.md",
+    ],
     "Project": ["licences.md", "releasing.md"],
 }
 """Pages by section, in the order of the menu; paths are relative to docs/."""

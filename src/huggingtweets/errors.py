@@ -74,7 +74,15 @@ class OptedOutError(InputError):
 
 
 class InsufficientTextError(InputError):
-    """Too few posts are left after curation to train on."""
+    """Too few posts are left after curation to train on.
+
+    Attributes:
+        posts: how many are left that a base can read instead.
+    """
+
+    def __init__(self, message: str, posts: int = 0) -> None:
+        super().__init__(message)
+        self.posts = posts
 
 
 class BaseModelError(InputError):

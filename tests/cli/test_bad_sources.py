@@ -193,6 +193,8 @@ def test_unreadable_few_shot_source_is_refused(cli: CommandLine, here: Path, cas
     [
         (["--few-shot", "a.txt", "--few-shot-posts", "0"], ("--few-shot-posts", "not 0")),
         (["--text-column", "words"], ("--text-column", "--few-shot SOURCE")),
+        (["--from", "Ada"], ("--from applies to --few-shot SOURCE",)),
+        (["--join"], ("--join applies to --few-shot SOURCE",)),
         (["--few-shot", "short.txt"], ("No post of short.txt is left after curation",)),
         (["--few-shot", "long.txt"], ("None of the 1 posts to imitate", "64 tokens")),
         (["--few-shot", "a.txt", "-p", "a " * 50], ("shorten the prompt",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -254,17 +255,54 @@ def test_generate_few_shot(
     assert "no training posts" not in outcome.out
     assert posts[-1] not in outcome.out
     assert cli(*asked, "--few-shot", source).out == outcome.out
+    assert (
+        f"(300 posts are enough for a bot, which comes closer: huggingtweets train {source})"
+        in (" ".join(outcome.out.split()))
+    )
     # only the newest post matters
     write_csv(Path("newest.csv"), "gardener", posts[-1:])
-    assert (
-        cli(*asked, "--few-shot", "newest.csv").out.splitlines()[1:]
-        == (outcome.out.splitlines()[1:])
-    )
+    one = cli(*asked, "--few-shot", "newest.csv").out
+    assert new_posts(one) == new_posts(outcome.out)
+    assert "enough for a bot" not in one
     write_csv(Path("other.csv"), "gardener", posts[-2:-1])
-    assert (
-        cli(*asked, "--few-shot", "other.csv").out.splitlines()[1:]
-        != (outcome.out.splitlines()[1:])
-    )
+    assert new_posts(cli(*asked, "--few-shot", "other.csv").out) != new_posts(outcome.out)
+
+
+def new_posts(printed: str) -> list[str]:
+    """The lines with a new post."""
+    return [line for line in printed.splitlines() if line.startswith(" • ")]
+
+
+def test_train_with_few_posts_names_the_command_that_reads_them(
+    cli: CommandLine, tiny_base: Path, posts: list[str]
+) -> None:
+    write_csv(Path("few posts.csv"), "gardener", posts[:9])
+    write_csv(Path("more.csv"), "gardener", posts[9:12])
+    asked = ("train", "few posts.csv", "more.csv", "--base", tiny_base, "--text-column", "text")
+    outcome = cli(*asked)
+    assert outcome.refused("in 12 posts", "at least 6,000 are needed")
+    assert not Path("runs").exists()
+    named = shlex.split(" ".join(outcome.err.split()).split("trained on them: huggingtweets ")[1])
+    files = ["--few-shot", "few posts.csv", "--few-shot", "more.csv"]
+    assert named == ["generate", str(tiny_base), *files, "--text-column", "text"]
+    done = cli(*named, "-n", "2")
+    assert done.code == 0, done.err
+    assert len(new_posts(done.out)) == 2
+    Path("none.txt").write_text("too short\n")
+    assert "generate" not in cli("train", "none.txt").err
+
+
+def test_generate_reads_one_person_of_a_chat(cli: CommandLine, tiny_base: Path) -> None:
+    said = [("Ada", "we lost the blue teapot"), ("Bob", "Ada, look in the shed"), ("Ada", "no Bob")]
+    lines = [f"1/2/24, 10:{at:02d} - {who}: {text}\n" for at, (who, text) in enumerate(said * 3)]
+    Path("WhatsApp Chat with Bob.txt").write_text("".join(lines), "utf-8")
+    asked = ("generate", tiny_base, "-n", "1", "--few-shot", "WhatsApp Chat with Bob.txt")
+    assert cli(*asked).refused("Ada", "Bob", "--from")
+    one = cli(*asked, "--from", "Ada")
+    assert one.code == 0, one.err
+    assert one.out.startswith("context: 1 of Ada's posts (there are no more)\n")
+    assert cli(*asked, "--from", "Bob").out.startswith("context: 1 of Bob's posts")
+    assert cli(*asked, "--from", "Eve").refused("Eve", "Ada")
 
 
 def test_generate_shows_the_number_of_context_posts(cli: CommandLine, tiny_base: Path) -> None:

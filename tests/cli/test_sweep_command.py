@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.helpers.posts import made_up_posts
 from tests.sweep.landscape import LEVELS, Landscape, swept
 
 from huggingtweets.sweep import workers
@@ -59,6 +60,26 @@ def test_resume_shows_best_and_default(
     assert result["default"]["bits_per_byte"] == pytest.approx(LEVELS, rel=0.01)
     assert not result["stopped"]
     assert 0 <= result["gain"] < 0.02
+
+
+def test_a_sweep_reads_one_person_of_a_chat(
+    cli: CommandLine, here: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "open_workers", lambda *_: Landscape())
+    said = [(("ann", "bob")[at % 2], text) for at, text in enumerate(made_up_posts(160))]
+    lines = [
+        f"1/2/24, {at // 60:02d}:{at % 60:02d} - {who}: {text}\n"
+        for at, (who, text) in enumerate(said)
+    ]
+    (here / "WhatsApp Chat with bob.txt").write_text("".join(lines), "utf-8")
+    asked = ("sweep", "WhatsApp Chat with bob.txt", "--base", tiny_base, "--trials", "1")
+    assert cli(*asked).refused("ann (80)", "--from NAME")
+    assert not (here / "sweep").exists()
+    told = cli(*asked, "--from", "ann", "--json")
+    assert told.code == 0, told.err
+    assert json.loads(told.out)["authors"] == ["ann"]
+    assert cli(*asked, "--from", "bob").refused("started with another --from")
+    assert cli(*asked, "--from", "ann").code == 0
 
 
 @pytest.mark.parametrize(

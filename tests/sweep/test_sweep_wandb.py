@@ -60,6 +60,13 @@ def test_yaml_parses_to_the_configuration(tmp_path: Path) -> None:
     assert "objective was worst" in text
 
 
+def test_a_sweep_over_a_chat_names_its_person(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, [tmp_path / "chat.txt"], speaker='Ada "A" L', join=True)
+    command = importlib.import_module("yaml").safe_load(yaml_of(settings))["command"]
+    assert command[-4:] == ["--from", 'Ada "A" L', "--join", "${args}"]
+    assert "--from" not in as_wandb(settings_of(tmp_path, []))["command"]
+
+
 def test_every_field_is_an_option_of_train(tmp_path: Path) -> None:
     import typer.main
 

@@ -1,6 +1,5 @@
 """``huggingtweets curate``: read and curate posts, and show what was dropped and why."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,20 +44,20 @@ def curate(
     """Read and curate posts without training: counts, examples, and reasons for dropped posts."""
     from huggingtweets import pipeline
     from huggingtweets.curation import CurationOptions
-    from huggingtweets.sources import ReadOptions
 
     mask = options.mask(keep_personal=keep_personal, scrub=scrub)
     chosen = CurationOptions(keep_newlines, near_duplicates=near_duplicates, mask=mask)
     screen = ConsoleOutput(quiet=as_json)
-    reading = ReadOptions(
+    reading = options.reading(
+        screen,
         text_column,
-        speaker,
-        author,
-        i_am_the_author,
-        confirm=partial(screen.confirm, yes=yes),
-        forget=options.post_ids(forget),
+        speaker=speaker,
         join=join,
         keep_names=keep_names,
+        author=author,
+        i_am_the_author=i_am_the_author,
+        forget=forget,
+        yes=yes,
     )
     warnings: list[str] = []
 

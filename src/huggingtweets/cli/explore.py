@@ -1,6 +1,5 @@
 """``huggingtweets explore``: topics, maps and style of authors, and who writes like whom."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +80,6 @@ def explore(
     from huggingtweets.curation import CurationOptions
     from huggingtweets.exploration import explore as exploring
     from huggingtweets.exploration import page
-    from huggingtweets.sources import ReadOptions
     from huggingtweets.storage import files
 
     if out is not None:
@@ -89,15 +87,16 @@ def explore(
     mask = options.mask(keep_personal=keep_personal, scrub=scrub)
     curating = CurationOptions(near_duplicates=near_duplicates, mask=mask)
     screen = ConsoleOutput(quiet=as_json)
-    reading = ReadOptions(
+    reading = options.reading(
+        screen,
         text_column,
-        speaker,
-        author,
-        i_am_the_author,
-        confirm=partial(screen.confirm, yes=yes),
-        forget=options.post_ids(forget),
+        speaker=speaker,
         join=join,
         keep_names=keep_names,
+        author=author,
+        i_am_the_author=i_am_the_author,
+        forget=forget,
+        yes=yes,
     )
     warnings: list[str] = []
 

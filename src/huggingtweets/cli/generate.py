@@ -1,13 +1,13 @@
 """``huggingtweets generate``: generate posts and print them as they finish."""
 
+import shlex
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from huggingtweets.cli import options
-from huggingtweets.cli.console import ConsoleOutput, print_json
+from huggingtweets.cli.console import ConsoleOutput, command, print_json
 from huggingtweets.errors import InputError, InsufficientTextError
 from huggingtweets.events import counted
 from huggingtweets.nn import language_model
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from huggingtweets.generation.bots import Bot
     from huggingtweets.generation.sampling import GeneratedPost
     from huggingtweets.generation.writer import Writer
-    from huggingtweets.sources import Confirm
+    from huggingtweets.sources import ReadOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -69,10 +69,11 @@ def generate(
         ),
     ] = None,
     few_shot: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="SOURCE",
-            help="Imitate these posts without training: the newest are put before each new post.",
+            help="Imitate these posts without training: the newest are put before each new post. "
+            "May be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -80,6 +81,9 @@ def generate(
         int, typer.Option(metavar="K", help="Most posts of --few-shot to use.")
     ] = 8,
     text_column: options.TextColumn = None,
+    speaker: options.Speaker = None,
+    join: options.Join = False,
+    keep_names: options.KeepNames = False,
     yes: options.Yes = False,
     device: options.Device = None,
     precision: Annotated[
@@ -100,12 +104,15 @@ def generate(
     check({"-n": n}, {"-n": PostCount})
     sampling = Sampling(temperature, top_p, max_chars, seed)
     screen = ConsoleOutput(quiet=as_json)
-    confirm = partial(screen.confirm, yes=yes)
-    examples = _examples(few_shot, few_shot_posts, text_column, confirm)
+    reading = options.reading(
+        screen, text_column, speaker=speaker, join=join, keep_names=keep_names, yes=yes
+    )
+    examples = _examples(few_shot or [], few_shot_posts, reading)
     opened = bots.open_bot(bot, device, precision)
     if blend is not None:
         other, share = _parse_blend(blend)
         opened = opened.blended(bots.open_bot(other, device, precision), share)
+    untrained = opened.index is None
     if examples is not None:
         opened = opened.with_few_shot(examples["text"].to_list(), few_shot_posts)
     _warn(screen, opened)
@@ -138,6 +145,8 @@ def generate(
         print_json({"posts": [asdict(post) for post in posts]} | replaced)
     else:
         _say_replaced(screen, writer)
+        if examples is not None and untrained:
+            _advise_training(screen, examples, few_shot or [])
 
 
 def _parse_blend(text: str) -> tuple[str, float]:
@@ -169,26 +178,41 @@ def _warn(screen: ConsoleOutput, bot: "Bot") -> None:
         screen.say(f"warning: this bot is {bot.warning}", "yellow")
 
 
-def _examples(
-    source: str | None, most: int, text_column: str | None, confirm: "Confirm"
-) -> "pl.DataFrame | None":
+def _examples(sources: list[str], most: int, reading: "ReadOptions") -> "pl.DataFrame | None":
     """Read and curate the posts of ``--few-shot``; None without it."""
-    if source is None:
-        if text_column is not None:
-            raise InputError("--text-column applies to --few-shot SOURCE. Give both.")
+    if not sources:
+        given = {
+            "--text-column": reading.text_column,
+            "--from": reading.speaker,
+            "--join": reading.join,
+            "--keep-names": reading.keep_names,
+        }
+        if useless := [name for name, value in given.items() if value]:
+            raise InputError(f"{useless[0]} applies to --few-shot SOURCE. Give both.")
         return None
     from huggingtweets import pipeline
-    from huggingtweets.sources import ReadOptions
 
     if most < 1:
         raise InputError(f"--few-shot-posts must be at least 1, not {most}.")
-    kept = pipeline.curate(source, reading=ReadOptions(text_column, confirm=confirm)).kept
+    kept = pipeline.curate(sources, reading=reading).kept
     if kept.is_empty():
         raise InsufficientTextError(
-            f"No post of {source} is left after curation. See why with: "
+            f"No post of {', '.join(sources)} is left after curation. See why with: "
             "huggingtweets curate SOURCE --show-dropped"
         )
     return kept
+
+
+def _advise_training(screen: ConsoleOutput, examples: "pl.DataFrame", sources: list[str]) -> None:
+    """Say when there are enough posts to train on, which is better (docs/research/few-shot.md)."""
+    from huggingtweets.data.batching import FEW_CHARACTERS
+
+    if int(examples["text"].str.len_chars().sum()) >= FEW_CHARACTERS:
+        screen.say(
+            f"({len(examples):,} posts are enough for a bot, which comes closer: "
+            f"{command(shlex.join(['train', *sources]))})",
+            "dim",
+        )
 
 
 def _describe_context(

@@ -1,5 +1,6 @@
 """Options shared by several commands."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,9 @@ import typer
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
+    from huggingtweets.cli.console import ConsoleOutput
     from huggingtweets.privacy.masking import Mask
+    from huggingtweets.sources import ReadOptions
 
 Sources = Annotated[
     list[str],
@@ -169,6 +172,37 @@ def post_ids(text: str | None) -> frozenset[str]:
     from huggingtweets.sources.post_ids import read_ids
 
     return frozenset() if text is None else read_ids(text)
+
+
+def reading(
+    screen: "ConsoleOutput",
+    text_column: str | None,
+    *,
+    speaker: str | None,
+    join: bool,
+    keep_names: bool,
+    author: str | None = None,
+    i_am_the_author: bool = False,
+    forget: str | None = None,
+    yes: bool = False,
+) -> "ReadOptions":
+    """Return how to read the sources of a command; the user is asked before money is spent.
+
+    Raises:
+        InputError: a post of ``--forget`` has no valid id, or the file can't be read.
+    """
+    from huggingtweets.sources import ReadOptions
+
+    return ReadOptions(
+        text_column,
+        speaker,
+        author,
+        i_am_the_author,
+        confirm=partial(screen.confirm, yes=yes),
+        forget=post_ids(forget),
+        join=join,
+        keep_names=keep_names,
+    )
 
 
 def mask(*, keep_personal: bool, scrub: bool) -> "Mask":

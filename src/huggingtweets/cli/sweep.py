@@ -132,6 +132,9 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    speaker: options.Speaker = None,
+    join: options.Join = False,
+    keep_names: options.KeepNames = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -157,6 +160,9 @@ def sweep(
         minutes=minutes,
         workers=workers,
         narrow=narrow,
+        speaker=speaker,
+        join=join,
+        keep_names=keep_names,
     )
     screen = ConsoleOutput(quiet=as_json)
     interrupt = Interrupt()

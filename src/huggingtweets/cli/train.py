@@ -1,5 +1,6 @@
 """``huggingtweets train``: make a bot from posts."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,7 @@ import typer
 
 from huggingtweets.cli import options
 from huggingtweets.cli.console import ConsoleOutput, command, outcome, print_json
-from huggingtweets.errors import BotError, InputError, Interrupted
+from huggingtweets.errors import BotError, InputError, InsufficientTextError, Interrupted
 
 if TYPE_CHECKING:
     from huggingtweets.pipeline import TrainOptions
@@ -256,11 +257,30 @@ def train(
             track=track,
             raw_artifacts=raw,
         )
-        run = train_with_screen(sources, chosen, screen, yes=yes)
+        try:
+            run = train_with_screen(sources, chosen, screen, yes=yes)
+        except InsufficientTextError as error:
+            raise InputError(f"{error}{_read_instead(error, sources, chosen)}") from error
     if as_json:
         print_json(outcome(run))
     else:
         show_outcome(screen, run)
+
+
+def _read_instead(error: InsufficientTextError, sources: list[str], chosen: "TrainOptions") -> str:
+    """Name the command that does better with few posts (docs/research/few-shot.md)."""
+    if not error.posts:
+        return ""
+    given = {"--text-column": chosen.text_column, "--from": chosen.speaker}
+    switches = {"--join": chosen.join, "--keep-names": chosen.keep_names}
+    parts = ["generate", chosen.base]
+    parts += [part for source in sources for part in ("--few-shot", source)]
+    parts += [part for name, value in given.items() if value for part in (name, value)]
+    parts += [name for name, wanted in switches.items() if wanted]
+    return (
+        " Until then, a base that reads them before it writes comes closer than one trained on "
+        f"them: {command(shlex.join(parts))}"
+    )
 
 
 def train_with_screen(

@@ -29,7 +29,8 @@ IGNORED = -100
 
 FEW_CHARACTERS = 6_000
 SOME_CHARACTERS = 40_000
-"""The original's limits: below the first is an error, below the second a warning."""
+"""The original's limits: below the first is an error, below the second a warning. At about the
+first, training overtakes reading the posts in the prompt (docs/research/few-shot.md)."""
 
 _SHUFFLE_BLOCK = 1024
 """Posts that are sorted by length together: enough for little padding, few enough that batches
@@ -126,7 +127,8 @@ def text_amount_warning(kept: pl.DataFrame) -> str | None:
         raise InsufficientTextError(
             f"Only {characters:,} characters in {len(kept):,} posts are left after curation, but "
             f"at least {FEW_CHARACTERS:,} are needed for training; {missing:,} are missing. Add "
-            "more posts."
+            "more posts.",
+            posts=len(kept),
         )
     if characters < SOME_CHARACTERS:
         return (

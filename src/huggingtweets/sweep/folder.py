@@ -61,6 +61,9 @@ class Settings:
         storage: a journal file, relative to the folder, or an SQL address without its password.
         owner: unique id of this folder, which tells its trials from those of other machines.
         forgotten: number of posts that their author deleted since the sweep started.
+        speaker: whose messages of a chat are the posts.
+        join: whether messages of a chat were joined.
+        keep_names: whether the names of the other people of a chat stay in the posts.
         format: version of the file format.
     """
 
@@ -80,11 +83,15 @@ class Settings:
     storage: str = "journal.log"
     owner: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     forgotten: int = 0
+    speaker: str | None = None
+    join: bool = False
+    keep_names: bool = False
     format: int = FORMAT
 
     def shared(self) -> dict[str, Any]:
         """Return the settings that must agree on all machines that share a study."""
-        own = ("name", "sources", "storage", "owner", "device", "forgotten", "base_width")
+        own = {"name", "sources", "storage", "owner", "device", "forgotten", "base_width"}
+        own |= {"speaker", "join", "keep_names"}  # the fingerprint tells the posts apart
         return {key: value for key, value in asdict(self).items() if key not in own}
 
 

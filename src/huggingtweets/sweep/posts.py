@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -41,6 +41,7 @@ def read_authors(
     *,
     holdout: float,
     newest: int | None = None,
+    reading: ReadOptions | None = None,
     listen: EventHandler = ignore,
 ) -> pl.DataFrame:
     """Read, curate and split the posts of each author separately.
@@ -50,6 +51,7 @@ def read_authors(
         holdout: share of each author's posts to hold out, the newest.
         newest: use only this many training posts of each author, the newest, and at most as many
             held-out posts, the oldest; None for all.
+        reading: options of reading.
         listen: called with every event.
 
     Returns:
@@ -60,7 +62,7 @@ def read_authors(
         InsufficientTextError: an author has too few posts.
     """
     listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    posts = read_posts_in_child(specs, ReadOptions(listen=listen))
+    posts = read_posts_in_child(specs, replace(reading or ReadOptions(), listen=listen))
     tables = []
     for name in posts["author"].unique(maintain_order=True):
         listen(Event(stage="read", message=f"curating {name}"))

@@ -19,6 +19,7 @@ from huggingtweets.errors import InputError
 from huggingtweets.events import EventHandler, ignore
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.privacy import opt_out
+from huggingtweets.sources import ReadOptions
 from huggingtweets.storage import files
 from huggingtweets.sweep import objective, search_space, workers
 from huggingtweets.sweep import study as sweep_study
@@ -65,6 +66,9 @@ class SweepOptions:
         workers: ``local:N``, ``ray`` or ``ray://HOST:PORT``.
         narrow: search the region of this share of the first sweep's trials, the best; None for
             the whole space.
+        speaker: whose messages are the posts, for exports of chats.
+        join: whether messages of a chat that follow each other within two minutes are one post.
+        keep_names: whether the names of the other people of a chat stay in the posts.
     """
 
     space: Space = field(default_factory=lambda: search_space.DEFAULT)
@@ -79,6 +83,9 @@ class SweepOptions:
     minutes: float | None = None
     workers: str = "local:1"
     narrow: float | None = None
+    speaker: str | None = None
+    join: bool = False
+    keep_names: bool = False
 
     def __post_init__(self) -> None:
         faults = [
@@ -179,7 +186,15 @@ def _prepare(
     if options.narrow is not None:
         raise InputError(f"--narrow needs a first sweep, and {folder.path} has none yet.")
     storage = redacted_storage_url(options.storage)
-    posts = read_authors(specs, holdout=options.holdout, newest=options.posts, listen=listen)
+    posts = read_authors(
+        specs,
+        holdout=options.holdout,
+        newest=options.posts,
+        reading=ReadOptions(
+            speaker=options.speaker, join=options.join, keep_names=options.keep_names
+        ),
+        listen=listen,
+    )
     width = language_model.load(options.base).width
     options.space.default(width)  # raises before the folder is created
     device = devices.select_device()
@@ -198,6 +213,9 @@ def _prepare(
         device=device.device,
         precision=device.precision,
         storage=storage,
+        speaker=options.speaker,
+        join=options.join,
+        keep_names=options.keep_names,
     )
     if "://" in storage:  # raises before the folder is created
         folder.storage(settings, options.storage)
@@ -218,6 +236,9 @@ def _check_unchanged(
         "--holdout": (options.holdout, settings.holdout),
         "--posts": (options.posts, settings.posts),
         "--seed": (options.seed, settings.seed),
+        "--from": (options.speaker, settings.speaker),
+        "--join": (options.join, settings.join),
+        "--keep-names": (options.keep_names, settings.keep_names),
         "--storage": (redacted_storage_url(options.storage), settings.storage),
     }
     if changed := [name for name, (now, saved) in compared.items() if now != saved]:

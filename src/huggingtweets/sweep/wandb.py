@@ -60,12 +60,15 @@ def yaml_of(settings: Settings) -> str:
 def as_wandb(settings: Settings) -> dict[str, Any]:
     """Return the sweep as a W&B configuration of plain values."""
     fields = space_of(settings.space).fields
+    chats = [] if settings.speaker is None else ["--from", settings.speaker]
+    chats += ["--join"] if settings.join else []
+    chats += ["--keep-names"] if settings.keep_names else []
     return {
         "name": settings.name,
         "method": "bayes",
         "metric": {"name": METRIC, "goal": "minimize"},
         "program": "huggingtweets",
-        "command": ["${env}", "${program}", "train", "--track", "wandb", "${args}"],
+        "command": ["${env}", "${program}", "train", "--track", "wandb", *chats, "${args}"],
         "parameters": {
             "source": {"values": settings.sources},
             **{name.replace("_", "-"): _parameter(field) for name, field in fields.items()},
