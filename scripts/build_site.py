@@ -45,7 +45,7 @@ PAGES = {
         ),
         *("how-to/web-app.md", "how-to/compare.md", "how-to/explore.md"),
         "how-to/sweep.md",
-        *("how-to/share.md", "how-to/privacy.md"),
+        *("how-to/share.md", "how-to/export.md", "how-to/privacy.md"),
     ],
     "Reference": ["reference.md", API, "sources.md", "glossary.md"],
     "Explanation": ["how-it-works.md"],

@@ -15,27 +15,17 @@ unlike those posts. The average keeps most of both (WiSE-FT, Wortsman et al. 202
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gguf import (  # noqa: TID253 - the script always needs it
-    GGMLQuantizationType,
-    GGUFWriter,
-    TokenType,
-    quants,
-)
+from gguf import LlamaFileType  # noqa: TID253 - the script always needs it
 
-from huggingtweets.nn import gguf_files, language_model
-from huggingtweets.storage import files
+from huggingtweets.nn import gguf_writer, language_model
+from huggingtweets.nn.gguf_writer import About, Kind
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedTokenizerBase
-
     from huggingtweets.nn.language_model import LanguageModel
 
-BLOCK = 32  # weights per scale
 KINDS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 
 
@@ -69,7 +59,7 @@ def main() -> None:
         given.out,
         layers=given.layers,
         embeddings=given.embeddings,
-        about={"name": given.name, "licence": given.licence},
+        about=About(given.name, given.licence),
     )
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.1f} MB")
 
@@ -96,105 +86,22 @@ def pack(
     *,
     layers: str = "q5_0",
     embeddings: str = "q5_0",
-    about: dict[str, str] | None = None,
+    about: About | None = None,
 ) -> None:
     """Write a model to ``out``.
 
     Args:
-        lm: a Llama without biases.
+        lm: a model that llama.cpp knows.
         out: the GGUF file; an existing one is replaced.
         layers: format of the matrices in the layers, one of :data:`KINDS`.
         embeddings: format of the embeddings, and of an untied head.
-        about: ``name`` and ``licence`` for the metadata.
+        about: for the metadata.
 
     Raises:
-        ValueError: the model isn't a plain Llama, or its width isn't a multiple of 32.
+        UnknownToLlamaCppError: llama.cpp doesn't know the architecture or the tokenizer.
     """
-    config: Any = lm.model.config
-    if config.model_type != "llama" or config.rope_parameters["rope_type"] != "default":
-        raise ValueError(f"{lm.source} holds a {config.model_type}, not a plain Llama")
-    with files.atomic_write(out) as temporary:
-        writer = GGUFWriter(temporary, "llama")
-        writer.add_name((about or {}).get("name", Path(lm.source).name))
-        writer.add_license((about or {}).get("licence", "other"))
-        _add_shape(writer, config)
-        _add_tokenizer(writer, lm.tokenizer, config.vocab_size, lm.separator)
-        for name, weight in lm.model.state_dict().items():
-            if name == "lm_head.weight" and config.tie_word_embeddings:
-                continue
-            kind = layers if name.startswith("model.layers.") else embeddings
-            _add_weight(writer, gguf_files.gguf_name(name), _permute(name, weight, config), kind)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-
-
-def _add_shape(writer: GGUFWriter, config: Any) -> None:  # noqa: ANN401 - as transformers has it
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(config.head_dim)
-
-
-def _add_tokenizer(
-    writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase, size: int, separator: int
-) -> None:
-    backend: Any = tokenizer
-    spec = json.loads(backend.backend_tokenizer.to_str())
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
-    special = {token["content"] for token in spec["added_tokens"] if token["special"]}
-    if spec["model"]["type"] != "BPE" or spec["decoder"]["type"] != "ByteLevel":
-        raise ValueError("the tokenizer isn't byte-level BPE")
-    by_id = {number: token for token, number in vocabulary.items()}
-    tokens = [by_id.get(number, f"[UNUSED{number}]") for number in range(size)]
-    merges = [m if isinstance(m, str) else " ".join(m) for m in spec["model"]["merges"]]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm" if '"Digits"' in json.dumps(spec) else "gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([_token_type(token, vocabulary, special) for token in tokens])
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(separator)
-    writer.add_eos_token_id(separator)
-    writer.add_pad_token_id(separator)
-    writer.add_add_bos_token(value=False)
-    writer.add_add_space_prefix(value=False)
-
-
-def _token_type(token: str, vocabulary: dict[str, int], special: set[str]) -> TokenType:
-    if token not in vocabulary:
-        return TokenType.UNUSED
-    return TokenType.CONTROL if token in special else TokenType.NORMAL
-
-
-def _permute(name: str, weight: torch.Tensor, config: Any) -> torch.Tensor:  # noqa: ANN401
-    """Reorder query and key rows for llama.cpp's rotary embeddings; return others unchanged."""
-    heads = {
-        "q_proj.weight": config.num_attention_heads,
-        "k_proj.weight": config.num_key_value_heads,
-    }
-    for ending, count in heads.items():
-        if name.endswith(ending):
-            half = len(weight) // count // 2
-            return weight.reshape(count, 2, half, -1).transpose(1, 2).reshape(weight.shape)
-    return weight
-
-
-def _add_weight(writer: GGUFWriter, name: str, weight: torch.Tensor, kind: str) -> None:
-    values = weight.float().contiguous().numpy()
-    if values.ndim == 1:
-        writer.add_tensor(name, values)
-        return
-    if values.shape[-1] % BLOCK:
-        raise ValueError(f"{name} has rows of {values.shape[-1]}, not a multiple of {BLOCK}")
-    quantization = GGMLQuantizationType[kind.upper()]
-    writer.add_tensor(name, quants.quantize(values, quantization), raw_dtype=quantization)
+    kind = Kind(layers, embeddings, LlamaFileType.GUESSED)
+    gguf_writer.write(lm, out, kind, about or About(Path(lm.source).name))
 
 
 if __name__ == "__main__":

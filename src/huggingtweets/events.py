@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Stage = Literal["read", "forget", "curate", "encode", "train", "merge", "evaluate", "track"]
+Stage = Literal[
+    "read", "forget", "curate", "encode", "train", "merge", "evaluate", "export", "track"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,12 +149,6 @@ def test_a_packed_model_is_read_back(tiny_base: Path, tmp_path: Path, kind: str)
     assert model.config.max_position_embeddings == before.context
 
 
-def test_only_llamas_can_be_packed(dropout_base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not a plain Llama"):
-        pack_base.pack(language_model.load(dropout_base), tmp_path / "packed.gguf")
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("damage", ["truncated", "unsupported", "text"])
 def test_a_damaged_file_is_refused_and_leaves_no_files(
     cache: Path, gguf_llama: Path, tmp_path: Path, damage: str

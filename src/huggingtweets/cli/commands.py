@@ -21,6 +21,7 @@ MODULES = {
     "compare": "compare",
     "explore": "explore",
     "publish": "publish",
+    "export": "export",
     "picture": "picture",
     "share": "share",
     "delete": "privacy",

@@ -25,6 +25,7 @@ from huggingtweets.deletion import stored_posts
 from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.privacy import deleted_posts
 from huggingtweets.privacy.deleted_posts import PostIds
+from huggingtweets.publish import export
 from huggingtweets.publish.publication import Publication
 from huggingtweets.sources.store import Store
 from huggingtweets.storage import files, places
@@ -286,6 +287,7 @@ def _name_copies(done: DeletionReport, run: RunFolder) -> None:
     with suppress(BotError):
         if (published := Publication.of(run)) is not None:
             done.out_of_reach.append(f"the published bot {published.url}")
+    done.out_of_reach += export.copies_of(run)
     done.out_of_reach += track.copies_elsewhere(run)
     done.out_of_reach = list(dict.fromkeys(done.out_of_reach))
 

@@ -47,6 +47,21 @@ _MODEL_NAMES = {
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
+_GPT2_LAYER_NAMES = {
+    "ln_1": "attn_norm",
+    "ln_2": "ffn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
+_GPT2_NAMES = {
+    "transformer.wte.weight": "token_embd.weight",
+    "transformer.wpe.weight": "position_embd.weight",
+    "transformer.ln_f.weight": "output_norm.weight",
+    "transformer.ln_f.bias": "output_norm.bias",
+    "lm_head.weight": "output.weight",
+}
 _CONTROL = 3  # gguf.TokenType.CONTROL
 _SPLITS_DIGITS = {
     **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell"), True),
@@ -85,6 +100,26 @@ def gguf_name(name: str) -> str:
     return f"blk.{match[1]}.{layer_names[match[2]]}.weight"
 
 
+def gguf_name_of_gpt2(name: str) -> str:
+    """Return GGUF's name of a GPT-2's weight or bias, given its name in transformers.
+
+    Raises:
+        ValueError: a GPT-2 has no such weight.
+    """
+    if name in _GPT2_NAMES:
+        return _GPT2_NAMES[name]
+    match = re.fullmatch(r"transformer\.h\.(\d+)\.([\w.]+)\.(weight|bias)", name)
+    if not match or match[2] not in _GPT2_LAYER_NAMES:
+        raise ValueError(f"a GPT-2 has no {name}")
+    return f"blk.{match[1]}.{_GPT2_LAYER_NAMES[match[2]]}.{match[3]}"
+
+
+def rotary_rows_of_llama_cpp(weight: torch.Tensor, heads: int) -> torch.Tensor:
+    """Put each head's rows in the order of llama.cpp's rotary positions, not transformers'."""
+    half = len(weight) // heads // 2
+    return weight.reshape(heads, 2, half, -1).transpose(1, 2).reshape(weight.shape)
+
+
 def _is_plain_llama(reader: GGUFReader) -> bool:
     """Whether all of the file is supported here: no biases, experts or scaled positions."""
     kinds = [_value(reader, name) for name in ("general.architecture", "tokenizer.ggml.model")]
@@ -113,6 +148,7 @@ def _read_llama(reader: GGUFReader) -> tuple[PreTrainedModel, PreTrainedTokenize
         num_hidden_layers=llama_value("block_count"),
         num_attention_heads=heads,
         num_key_value_heads=key_heads,
+        head_dim=llama_value("attention.key_length"),
         max_position_embeddings=llama_value("context_length"),
         rms_norm_eps=llama_value("attention.layer_norm_rms_epsilon"),
         rope_parameters={

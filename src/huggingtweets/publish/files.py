@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError
+from huggingtweets.privacy import opt_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 Content = Path | bytes
 """A file to upload: its path or its contents."""
@@ -23,6 +26,24 @@ _PATTERNS = (
     *("vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja"),
     *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
 )
+
+
+def check_may_leave(run: RunFolder) -> RunRecord:
+    """Check that a run's bot may be passed on, and return the run's record.
+
+    Raises:
+        OptedOutError: an author asked not to be imitated.
+        BotError: the run is not finished, or its bot is out of date.
+    """
+    record = run.record()
+    if record.state != "done":
+        raise BotError(
+            f"{run.path} is not finished ({run.display_state()}). "
+            f"Resume it with: huggingtweets train --resume {run.path}"
+        )
+    opt_out.check_run(record)
+    run.check_up_to_date()
+    return record
 
 
 def is_publishable(name: str) -> bool:

@@ -10,13 +10,12 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from huggingtweets.errors import BotError, InputError
+from huggingtweets.errors import InputError
 from huggingtweets.evaluation.report import percent
-from huggingtweets.privacy import opt_out
 from huggingtweets.publish.card import CARD, PIPELINE, pipeline_drawing, render_card
 from huggingtweets.publish.escaping import one_line
 from huggingtweets.publish.facts import PICTURE, Facts, read_report, title
-from huggingtweets.publish.files import Content, changed, is_publishable, parts_of
+from huggingtweets.publish.files import Content, changed, check_may_leave, is_publishable, parts_of
 from huggingtweets.publish.hub_errors import hub_errors
 from huggingtweets.publish.publication import Publication
 from huggingtweets.publish.repository import client, default_repo_name, fetch_repository, full_name
@@ -78,14 +77,7 @@ def check(run: RunFolder, reason: str | None = None) -> str | None:
         InputError: too many of its posts are copies.
         BotError: the run is not finished, or its bot is out of date.
     """
-    record = run.record()
-    if record.state != "done":
-        raise BotError(
-            f"{run.path} is not finished ({run.display_state()}). "
-            f"Resume it with: huggingtweets train --resume {run.path}"
-        )
-    opt_out.check_run(record)
-    run.check_up_to_date()
+    check_may_leave(run)
     copied = read_report(run).copied.bot
     if copied <= COPIES_ALLOWED:
         return None

@@ -15,6 +15,7 @@
                            human.json, answers from quizzes
       favourites.json      generated posts that users marked
       published.json       the repository on the Hub, if the bot was published
+      exports.json         the folders to which the bot was exported
 
 A run folder is created with one rename after its posts are read, curated and found sufficient, so
 bad input leaves nothing behind.
@@ -133,6 +134,11 @@ class RunFolder:
     def published_file(self) -> Path:
         """The repository of the bot, if it was published."""
         return self.path / "published.json"
+
+    @property
+    def exports_file(self) -> Path:
+        """The folders to which the bot was exported, if it was."""
+        return self.path / "exports.json"
 
     @property
     def track_file(self) -> Path:

@@ -1,0 +1,114 @@
+"""``huggingtweets export``: take a bot to other programs."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from huggingtweets.cli import options
+from huggingtweets.cli.console import ConsoleOutput, print_json
+from huggingtweets.errors import Interrupted
+
+if TYPE_CHECKING:
+    from huggingtweets.publish.export import Exported
+    from huggingtweets.storage.run_folder import RunFolder
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: huggingtweets export runs/me --to gguf --quantize q8_0")(export)
+
+
+def export(
+    bot: options.Bot,
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="gguf|safetensors",
+            help="gguf for llama.cpp, Ollama and LM Studio; safetensors for Hugging Face tools.",
+        ),
+    ] = "gguf",
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="f16|q8_0|q5_1|q5_0|q4_1|q4_0|q4_k",
+            help="Number format of a GGUF file, from the most exact to the smallest. "
+            "Default: q8_0.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder to write, which must not exist. Default: exports/RUN-FORMAT.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write a bot to a folder for other programs: the model and its card, never the posts."""
+    from huggingtweets.generation import bots
+    from huggingtweets.publish.export import export as write
+
+    run = bots.find_run_folder(bot)
+    screen = ConsoleOutput(quiet=as_json)
+    try:
+        with screen.watching():
+            exported = write(run, to, quantize, out, listen=screen)
+    except KeyboardInterrupt as error:
+        raise Interrupted("Stopped. Nothing was written.") from error
+    if as_json:
+        found = {"export": str(exported.path), "to": exported.to, "files": exported.sizes}
+        print_json(found | {"gguf": asdict(exported.gguf) if exported.gguf else None})
+        return
+    _show(screen, exported)
+    _warn(screen, run)
+
+
+def _show(screen: ConsoleOutput, exported: "Exported") -> None:
+    """Show the files, how they measure, and how to use them."""
+    screen.say(f"Exported to {exported.path}", "bold")
+    for name, size in exported.sizes.items():
+        screen.say(f"{size:>14,} bytes  {name}")
+    made = exported.gguf
+    if made is None:
+        screen.say("From Python:")
+        screen.commands(
+            [
+                "from transformers import pipeline",
+                f'pipeline("text-generation", model={str(exported.path)!r})("My dream is")',
+            ]
+        )
+        return
+    where = "in llama.cpp" if made.in_llama_cpp else "of the file, read back"
+    divergence = "" if made.divergence is None else f", KL {made.divergence:.2g} nats a token"
+    screen.say(
+        f"held-out bits per byte: {made.bits_per_byte:.4f} {where}, {made.bits_per_byte_here:.4f} "
+        f"before{divergence}"
+    )
+    file = exported.path / made.file
+    screen.heading("Use it in")
+    for program, command in {
+        "Ollama": f"ollama create {made.tag} -f {exported.path / 'Modelfile'}",
+        "LM Studio": f"lms import {file}",
+        "llama.cpp": f"llama-server -m {file} -n {made.post_tokens}",
+        "huggingtweets": f"huggingtweets generate {file}",
+    }.items():
+        screen.say(program)
+        screen.commands([command])
+
+
+def _warn(screen: ConsoleOutput, run: "RunFolder") -> None:
+    """Say what other programs don't do."""
+    from huggingtweets.publish.facts import read_report
+
+    copied = read_report(run).copied.bot
+    screen.say(
+        f"Other programs don't replace copies of real posts: {copied:.1%} of this bot's posts are. "
+        "Ask the author before you pass the bot on.",
+        "yellow" if copied else "dim",
+    )
