@@ -200,7 +200,7 @@ class Cells:
                 }
                 files.write_json(self.file, content)
             bits = found.get("bits_per_byte")
-            shown = found["missing"] if bits is None else f"{bits:.3f}"
+            shown = found.get("missing", "") if bits is None else f"{bits:.3f}"
             print(*key.values(), shown, file=sys.stderr, flush=True)
         return found
 

@@ -61,6 +61,7 @@ PAGES = {
         "research/merging.md",
         "research/few-shot.md",
         "research/models.md",
+        "research/hashtags.md",
     ],
     "Project": ["licences.md", "releasing.md"],
 }

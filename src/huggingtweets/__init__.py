@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from huggingtweets.errors import HuggingTweetsError, InputError
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.generation.bots import Bot, open_bot
+    from huggingtweets.generation.hashtag_proposals import propose_hashtags
     from huggingtweets.generation.sampling import GeneratedPost, Sampling
     from huggingtweets.merging import MergeOptions, merge
     from huggingtweets.pipeline import TrainOptions, curate, evaluate, resume, train
@@ -35,6 +36,7 @@ _MODULES = {
     "errors": ("HuggingTweetsError", "InputError"),
     "evaluation": ("LikenessReport",),
     "generation.bots": ("Bot", "open_bot"),
+    "generation.hashtag_proposals": ("propose_hashtags",),
     "generation.sampling": ("GeneratedPost", "NewPost", "Sampling"),
     "merging": ("MergeOptions", "merge"),
     "pipeline": ("TrainOptions", "curate", "evaluate", "resume", "train"),
@@ -65,6 +67,7 @@ __all__ = [
     "list_runs",
     "merge",
     "open_bot",
+    "propose_hashtags",
     "resume",
     "train",
 ]

@@ -11,7 +11,7 @@ from benchmarks.few_shot_others import mixture_weights
 from benchmarks.layers import bits_on_words, distinctive_words
 from tests.helpers.posts import made_up_posts
 
-from benchmarks import augmentation, few_shot, layers, models, studies
+from benchmarks import augmentation, few_shot, hashtags, layers, models, studies
 from huggingtweets.generation.copy_index import words
 from huggingtweets.nn import language_model, likelihood
 
@@ -92,7 +92,7 @@ def test_a_quick_study_writes_its_table_and_goes_on_from_its_file(
     assert document.read_text("utf-8") == text
 
 
-@pytest.mark.parametrize("main", [layers.main, augmentation.main, few_shot.main])
+@pytest.mark.parametrize("main", [layers.main, augmentation.main, few_shot.main, hashtags.main])
 def test_bad_input_ends_in_one_sentence_before_anything_is_trained(
     main: Callable[[list[str]], int],
     data: Path,
@@ -200,3 +200,29 @@ def test_distinctive_words_are_those_that_others_rarely_use() -> None:
     found = distinctive_words(own, others)
     assert {"rocket", "landed", "mars", "safe"} <= found
     assert not found & {"the", "on", "bill", "senators", "and"}
+
+
+def test_the_quick_study_of_hashtags_writes_its_tables_and_goes_on_from_its_file(
+    data: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, file = data / "study.md", data / "study.json"
+    document.write_text(DOCUMENT, "utf-8")
+    command = ["--quick", "--data", str(data), "--base", str(tiny_base), "--json", str(file)]
+    command += ["--markdown", str(document), "--bots", str(data / "bots")]
+    assert hashtags.main([*command, "--without-bots"]) == 0
+    assert "Written" not in document.read_text("utf-8")
+    assert hashtags.main(command) == 0
+    text = document.read_text("utf-8")
+    assert all(f"| {method} | 1 |" in text for method in hashtags.METHODS.values())
+    assert "| #harbourlife (NASA, " in text
+    stored = json.loads(file.read_text("utf-8"))["cells"]
+    asked = {(cell["text"], cell["method"]): cell for cell in stored}
+    assert len(asked) == 11
+    assert asked["hidden", "words"]["recall_1"] == 1  # there is one tag
+    assert asked["written", "harbourlife"]["with_tag"] == 1
+    forbid_training(monkeypatch)
+    file.unlink()  # the bot is kept
+    document.write_text(DOCUMENT, "utf-8")
+    assert hashtags.main(command) == 0
+    assert hashtags.main([*command, "--render"]) == 0
+    assert "| #harbourlife (NASA, " in document.read_text("utf-8")

@@ -77,6 +77,8 @@ def test_missing_device_is_refused(cli: CommandLine, source: Path) -> None:
         (["--blend", "runs/you"], ("--blend must be a bot and its share",)),
         (["--blend", "pocket:2"], ("share must be a number from 0 to 1",)),
         (["--blend", "pocket:0.5"], ("different tokenizers",)),
+        (["--hashtag", "two words"], ("A hashtag is one word",)),
+        (["--hashtag", "kites"], ("No post that this bot learnt has the tag", "#harbourlife")),
     ],
 )
 def test_invalid_generate_options_are_refused(

@@ -187,7 +187,7 @@ def test_a_client_with_many_bots_takes_one_turn(opened: CachedBot) -> None:
     for number in range(6):
         client = "alone" if number == 5 else "crowd"
         cached = replace(opened, key=(f"{client} {number}", 0, 0))
-        scheduler._add(_QueuedRequest(cached, "", 20, Sampling(seed=1), client))
+        scheduler._add(_QueuedRequest(cached, "", 20, Sampling(seed=1), client=client))
     for _ in range(5):
         steps.update(key[0] for key in scheduler._due())
         scheduler._step_all()

@@ -33,7 +33,8 @@ CLICKS = """
         write = next(f.fn for f in blocks.fns.values() if f.fn and f.fn.__name__ == "write")
         visitor = SimpleNamespace(id="me")
         request = SimpleNamespace(state=SimpleNamespace(visitor=visitor), query_params=query)
-        [(message, *_)] = write(gr.Request(request), "We", 0.7, 280)
+        form = ["We", 0.7, 280, "mars"][: 4 if page is play else 3]
+        [(message, *_)] = write(gr.Request(request), *form)
         assert "stop here" in message
         second = context.selected_bot(gr.Request(request), "with", other_than="newest")
         return context.service.looked_up, second

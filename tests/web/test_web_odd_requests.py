@@ -55,7 +55,7 @@ ODD: tuple[Any, ...] = (
     *({"path": None}, {"path": [1]}, {"text": 1, "files": "x"}, {"text": None, "files": [{}]}),
 )
 WRITE = {"prompt": "We", "n": 3, "temperature": 0.7, "max_chars": 200, "seed": 1}
-WRITE |= {"blend": "", "share": 0.5}
+WRITE |= {"blend": "", "share": 0.5, "hashtag": ""}
 pytestmark = pytest.mark.timeout(900)
 
 

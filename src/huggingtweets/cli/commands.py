@@ -14,6 +14,7 @@ MODULES = {
     "curate": "curate",
     "download": "download",
     "generate": "generate",
+    "hashtags": "hashtags",
     "evaluate": "evaluate",
     "merge": "merge",
     "runs": "runs",

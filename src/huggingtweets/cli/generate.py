@@ -59,6 +59,15 @@ def generate(
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Keep posts that copy a training post.")
     ] = False,
+    hashtag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG",
+            help="One of the author's hashtags that each post shall have, where the author puts "
+            "it; with or without #.",
+            show_default=False,
+        ),
+    ] = None,
     blend: Annotated[
         str | None,
         typer.Option(
@@ -98,10 +107,13 @@ def generate(
 ) -> None:
     """Write new posts in the author's voice. Copies of real posts are replaced."""
     from huggingtweets.arguments import PostCount, check
+    from huggingtweets.data import hashtags
     from huggingtweets.generation import bots
     from huggingtweets.generation.sampling import Sampling
 
     check({"-n": n}, {"-n": PostCount})
+    if hashtag is not None:
+        hashtags.parse(hashtag)  # before a model is loaded
     sampling = Sampling(temperature, top_p, max_chars, seed)
     screen = ConsoleOutput(quiet=as_json)
     reading = options.reading(
@@ -116,11 +128,12 @@ def generate(
     if examples is not None:
         opened = opened.with_few_shot(examples["text"].to_list(), few_shot_posts)
     _warn(screen, opened)
+    tag = None if hashtag is None else opened.hashtags().find(hashtag)
     writer = opened.writer(sampling, allow_copies=allow_copies)
     prompts = prompt or [""]
     posts: list[GeneratedPost] = []
     # checks all prompts before the first post is shown
-    generators = [(text, writer.write(text, n)) for text in prompts]
+    generators = [(text, writer.write(text, n, tag)) for text in prompts]
     if examples is not None:
         screen.say(_describe_context(writer, prompts, examples, few_shot_posts), "dim")
     for text, new_posts in generators:
@@ -129,18 +142,13 @@ def generate(
         posts += list(new_posts) if as_json else screen.posts(new_posts)
     if writer.index is None:
         screen.say("(the training posts are missing, so copies can't be detected)", "dim")
-    if len(posts) < n * len(prompts) and not screen.console.quiet:
-        wanted = counted(n * len(prompts), "post")
-        screen.say(
-            f"Only {len(posts)} of {wanted}: the others were copies of real posts, "
-            "loops or empty. Try another prompt or --allow-copies.",
-            "yellow",
-        )
+    _say_missing(screen, n * len(prompts), len(posts), tagged=tag is not None)
     if as_json:
         replaced = {
             "rejected": writer.rejected,
             "loops": writer.loops,
             "masked": writer.masked,
+            "misplaced": writer.misplaced,
         }
         print_json({"posts": [asdict(post) for post in posts]} | replaced)
     else:
@@ -160,6 +168,17 @@ def _parse_blend(text: str) -> tuple[str, float]:
         ) from None
 
 
+def _say_missing(screen: ConsoleOutput, wanted: int, written: int, *, tagged: bool) -> None:
+    if written == wanted or screen.console.quiet:
+        return
+    reasons = "loops, empty or without the hashtag" if tagged else "loops or empty"
+    screen.say(
+        f"Only {written} of {counted(wanted, 'post')}: the others were copies of real posts, "
+        f"{reasons}. Try another prompt or --allow-copies.",
+        "yellow",
+    )
+
+
 def _say_replaced(screen: ConsoleOutput, writer: "Writer") -> None:
     if writer.rejected:
         copies = "1 copy of a real post"
@@ -168,6 +187,9 @@ def _say_replaced(screen: ConsoleOutput, writer: "Writer") -> None:
         screen.say(f"(replaced {copies})", "dim")
     if writer.loops:
         screen.say(f"(replaced {counted(writer.loops, 'loop')})", "dim")
+    if writer.misplaced:
+        posts = counted(writer.misplaced, "post")
+        screen.say(f"(replaced {posts} without the hashtag at its place)", "dim")
     if writer.masked:
         screen.say(f"(masked private data in {counted(writer.masked, 'post')})", "dim")
 

@@ -20,6 +20,7 @@ from huggingtweets.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from huggingtweets.data.hashtags import Hashtags
     from huggingtweets.generation.writer import Writer
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.privacy.masking import Mask
@@ -91,6 +92,21 @@ class Bot:
             warning="; ".join(warnings) or None,
         )
 
+    def hashtags(self, least: int = 1) -> Hashtags:
+        """Return the hashtags in at least ``least`` of the posts that the bot learnt.
+
+        Raises:
+            BotError: the posts are not known.
+        """
+        from huggingtweets.data.hashtags import Hashtags
+
+        if self.index is None:
+            raise BotError(
+                f"{self.model.source} is only a model without the posts it learnt, so its author's "
+                "hashtags aren't known. Name a run folder."
+            )
+        return Hashtags(self.index.posts, least)
+
     def writer(self, sampling: Sampling, *, allow_copies: bool = False) -> Writer:
         """Return a :class:`~huggingtweets.generation.writer.Writer` with its own random numbers."""
         from huggingtweets.generation.writer import Writer
@@ -114,16 +130,20 @@ class Bot:
         max_chars: int = 280,
         seed: int | None = None,
         allow_copies: bool = False,
+        hashtag: str | None = None,
     ) -> Iterator[GeneratedPost]:
         """Yield ``n`` new posts as they finish, fewer when nearly all are copies or loops.
 
-        The settings are those of :class:`~huggingtweets.generation.sampling.Sampling`.
+        The settings are those of :class:`~huggingtweets.generation.sampling.Sampling`. ``hashtag``,
+        with or without ``#``, is one of the author's own that each post shall have.
 
         Raises:
-            InputError: a setting is out of range, or the prompt is too long.
+            InputError: a setting is out of range, the prompt is too long, or the author never used
+                the hashtag.
         """
         sampling = Sampling(temperature, top_p, max_chars, seed)
-        return self.writer(sampling, allow_copies=allow_copies).write(prompt, n)
+        tag = None if hashtag is None else self.hashtags().find(hashtag)
+        return self.writer(sampling, allow_copies=allow_copies).write(prompt, n, tag)
 
 
 def open_bot(spec: str | Path, device: str | None = None, precision: str | None = None) -> Bot:
@@ -163,10 +183,19 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
 def with_copy_index(model: LanguageModel, run: RunFolder) -> Bot:
     """Return a run's bot with its training posts, to catch copies."""
     record = run.record()
-    posts = batching.texts_by_author(run.table("kept"), "train", record.authors)
-    index = CopyIndex(text for texts in posts.values() for text in texts)
+    index = CopyIndex(training_posts(run))
     mask = masking.level_of(record.config)
     return Bot(model, index, warning=run.staleness_warning(), mask=mask)
+
+
+def training_posts(run: RunFolder) -> list[str]:
+    """Return the posts that a run's bot learnt, by author.
+
+    Raises:
+        BotError: they are missing or damaged.
+    """
+    posts = batching.texts_by_author(run.table("kept"), "train", run.record().authors)
+    return [text for texts in posts.values() for text in texts]
 
 
 def load_from_run(run: RunFolder) -> LanguageModel:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from huggingtweets.generation.copy_index import CopyIndex
     from huggingtweets.generation.sampling import Sampling
+    from huggingtweets.generation.tagged import TaggedStarts
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.privacy.masking import Mask
 
@@ -48,6 +49,8 @@ class PostRequest:
         allow_loops: hand over loops too.
         mask: private data that is replaced by placeholders, unless it stands in the prompt
             (:mod:`huggingtweets.privacy.masking`); None replaces nothing.
+        starts: what the posts begin with, and which of them are wanted; None begins each with the
+            prompt. See :mod:`huggingtweets.generation.tagged`.
         numbers: of its rows; seed and number decide a row's random numbers. Default: from 0.
         client: who wants them; clients take turns.
 
@@ -77,6 +80,7 @@ class PostRequest:
         allow_copies: bool = False,
         allow_loops: bool = False,
         mask: Mask | None = "personal",
+        starts: TaggedStarts | None = None,
         numbers: Iterator[int] | None = None,
         client: str = "",
     ) -> None:
@@ -91,7 +95,7 @@ class PostRequest:
         self.running = 0
         self._numbers = count() if numbers is None else numbers
         self.copies = self.loops = self.masked = 0
-        self._mask = mask
+        self._mask, self._lm, self._tagged = mask, lm, starts
 
     def rows(self, most: int) -> list[Row]:
         """Return new rows; fewer than ``most`` when the tries run out."""
@@ -99,9 +103,16 @@ class PostRequest:
         self._tries -= number
         self.running += number
         return [
-            Row(self.start, self.sampling, row_rng(self.seed, i), self, self._context)
+            Row(self._next_start(), self.sampling, row_rng(self.seed, i), self, self._context)
             for i in islice(self._numbers, number)
         ]
+
+    def _next_start(self) -> batching.Row:
+        if self._tagged is None:
+            return self.start
+        # cut to the model's context like any other row
+        ids = self._lm.encode(self._tagged.next_start())
+        return [self._lm.separator, *ids][: self._lm.context - 1]
 
     def accept(self, text: str) -> GeneratedPost | None:
         """Return a finished row's text as a post, or None when another row must replace it."""
@@ -114,6 +125,8 @@ class PostRequest:
             return None
         if post.copied and not self.allow_copies:
             self.copies += 1
+            return None
+        if self._tagged is not None and not self._tagged.accepts(post.text):
             return None
         self.missing -= 1
         if self._mask and masking.reveals(post.text, self.prompt, self._mask):

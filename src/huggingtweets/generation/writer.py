@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from huggingtweets.generation import tagged
 from huggingtweets.generation.requests import (
     PostRequest,
     RequestBatch,
@@ -18,8 +19,10 @@ from huggingtweets.generation.sampling import NewPost, Sampling
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from huggingtweets.data.hashtags import Hashtag
     from huggingtweets.generation.copy_index import CopyIndex
     from huggingtweets.generation.sampling import GeneratedPost
+    from huggingtweets.generation.tagged import TaggedStarts
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.privacy.masking import Mask
 
@@ -43,6 +46,7 @@ class Writer:
         rejected: copies that were written again so far.
         loops: posts that repeated themselves and were written again so far.
         masked: posts in which private data was replaced so far.
+        misplaced: posts without the wanted hashtag at its place that were written again so far.
     """
 
     def __init__(
@@ -61,37 +65,54 @@ class Writer:
         self.lm, self.sampling, self.index = lm, sampling, index
         self.allow_copies, self.allow_loops = allow_copies, allow_loops
         self.mask = mask
-        self.rejected = self.loops = self.masked = 0
+        self.rejected = self.loops = self.masked = self.misplaced = 0
         self._context = lm.encode_all(context)
         self._numbers = count()
 
-    def write(self, prompt: str = "", n: int = 10) -> Iterator[GeneratedPost]:
+    def write(
+        self, prompt: str = "", n: int = 10, hashtag: Hashtag | None = None
+    ) -> Iterator[GeneratedPost]:
         """Return ``n`` new posts as they finish; fewer when nearly all are copies or loops.
+
+        Args:
+            prompt: text that each post begins with.
+            n: number of posts.
+            hashtag: a tag that each post has (:mod:`huggingtweets.generation.tagged`).
 
         Raises:
             InputError: at once, when the prompt is longer than a post or the model's context, or it
                 leaves no room for a single post to imitate.
         """
+        if hashtag is None:
+            return self._request(prompt, n, self.sampling, None)
+        return tagged.write(
+            self.lm, hashtag, prompt, n, sampling=self.sampling, request=self._request
+        )
+
+    def _request(
+        self, prompt: str, n: int, sampling: Sampling, starts: TaggedStarts | None
+    ) -> Iterator[GeneratedPost]:
         request = PostRequest(
             self.lm,
             prompt,
             n,
-            self.sampling,
+            sampling,
             self.index,
             context=self._context,
             allow_copies=self.allow_copies,
             allow_loops=self.allow_loops,
             mask=self.mask,
+            starts=starts,
             numbers=self._numbers,
         )
-        return self._posts(request)
+        return self._posts(request, starts)
 
     def context_post_count(self, prompt: str = "") -> int:
         """Return how many posts of the context are read before a post with this prompt."""
         start = encode_prompt(self.lm, prompt, self.sampling)
         return len(fit_context(self.lm, start, self._context))
 
-    def _posts(self, request: PostRequest) -> Iterator[GeneratedPost]:
+    def _posts(self, request: PostRequest, starts: TaggedStarts | None) -> Iterator[GeneratedPost]:
         batch = RequestBatch(self.lm)
         batch.add(request)
         while batch.requests:
@@ -106,3 +127,4 @@ class Writer:
             self.loops += request.loops - loops
             self.masked += request.masked - masked
             yield from posts
+        self.misplaced += starts.misplaced if starts else 0

@@ -12,12 +12,15 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
+from huggingtweets.generation import tagged
 from huggingtweets.generation.requests import PostRequest, RequestBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from huggingtweets.data.hashtags import Hashtag
     from huggingtweets.generation.sampling import GeneratedPost, Sampling
+    from huggingtweets.generation.tagged import TaggedStarts
     from huggingtweets.serving.bot_cache import CachedBot, Key
     from huggingtweets.serving.watchdog import Watchdog
 
@@ -38,10 +41,24 @@ class _QueuedRequest(PostRequest):
     """
 
     def __init__(
-        self, bot: CachedBot, prompt: str, n: int, sampling: Sampling, client: str
+        self,
+        bot: CachedBot,
+        prompt: str,
+        n: int,
+        sampling: Sampling,
+        *,
+        client: str,
+        starts: TaggedStarts | None = None,
     ) -> None:
         super().__init__(
-            bot.bot.model, prompt, n, sampling, bot.bot.index, mask=bot.bot.mask, client=client
+            bot.bot.model,
+            prompt,
+            n,
+            sampling,
+            bot.bot.index,
+            mask=bot.bot.mask,
+            starts=starts,
+            client=client,
         )
         self.bot = bot
         self.posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = (
@@ -80,7 +97,14 @@ class BatchScheduler:
         self._fail_all(InputError(_STOPPING))
 
     def write(
-        self, opened: CachedBot, prompt: str, n: int, sampling: Sampling, client: str = ""
+        self,
+        opened: CachedBot,
+        prompt: str,
+        n: int,
+        sampling: Sampling,
+        client: str = "",
+        *,
+        hashtag: Hashtag | None = None,
     ) -> Iterator[GeneratedPost]:
         """Generate posts and yield each one when it is finished.
 
@@ -92,12 +116,28 @@ class BatchScheduler:
             n: number of posts.
             sampling: sampling settings.
             client: who requests them; clients take turns.
+            hashtag: a tag that each post has (:mod:`huggingtweets.generation.tagged`).
 
         Raises:
             InputError: the prompt is too long or the server is busy; raised before the first post
                 is requested.
         """
-        request = _QueuedRequest(opened, prompt, n, sampling, client)
+
+        def request(
+            prompt: str, n: int, sampling: Sampling, starts: TaggedStarts | None
+        ) -> Iterator[GeneratedPost]:
+            queued = _QueuedRequest(opened, prompt, n, sampling, client=client, starts=starts)
+            return self._request(queued, n)
+
+        if hashtag is None:
+            return request(prompt, n, sampling, None)
+        return tagged.write(
+            opened.bot.model, hashtag, prompt, n, sampling=sampling, request=request
+        )
+
+    def _request(self, request: _QueuedRequest, n: int) -> Iterator[GeneratedPost]:
+        """Queue a request for ``n`` posts."""
+        client = request.client
         if not self._running:
             raise InputError(_STOPPING)
         rows = [row for batch in list(self._batches.values()) for row in list(batch.waiting)]

@@ -7,14 +7,17 @@ import secrets
 import zipfile
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets import evaluation, publish
 from huggingtweets.data import batching
+from huggingtweets.data.hashtags import Hashtags
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.evaluation.report import LossPoint
 from huggingtweets.events import counted
+from huggingtweets.generation import bots
 from huggingtweets.generation.copy_index import CopyIndex, words
 from huggingtweets.privacy import opt_out
 from huggingtweets.publish.files import parts_of
@@ -35,6 +38,10 @@ if TYPE_CHECKING:
 
 LONGEST_POST = 2_000
 """Limit in characters of a post that is marked as a favourite, put on a picture or shared."""
+
+_MOST_HASHTAGS = 12
+_TAGGED_POSTS = 20_000
+"""The newest posts whose hashtags are offered; more would delay the page."""
 
 REDACTED = "(left out: it quotes a real post)"
 
@@ -125,7 +132,24 @@ def page(name: str, access: RunAccess) -> BotPage:
         lineage=_lineage(access, record),
         favourites=tuple(favourites(run)) if access.mine and not is_opted_out(record) else (),
         published=published.url if published and (published.public or access.mine) else None,
+        hashtags=() if is_opted_out(record) else hashtags_of(access),
     )
+
+
+def hashtags_of(access: RunAccess) -> tuple[str, ...]:
+    """The author's most frequent hashtags; of another visitor's bot only those used twice."""
+    kept = access.run.path / "data" / "kept.parquet"
+    try:
+        tags = _hashtags(access.run, kept.stat().st_mtime_ns, 1 if access.mine else 2)
+    except (BotError, OSError):
+        return ()
+    return tags
+
+
+@lru_cache(maxsize=64)
+def _hashtags(run: RunFolder, _modified_at: int, least: int) -> tuple[str, ...]:
+    posts = bots.training_posts(run)[-_TAGGED_POSTS:]
+    return tuple(tag.name for tag in Hashtags(posts, least).ranked[:_MOST_HASHTAGS])
 
 
 def report_of(access: RunAccess) -> LikenessReport | None:

@@ -388,6 +388,7 @@ class BotPage:
         lineage: pairs of label and value, from the sources to the bot.
         favourites: favourite posts, newest last; empty for another visitor's bot.
         published: its address on the Hub, or None.
+        hashtags: the author's most frequent hashtags, without ``#``.
     """
 
     summary: BotSummary
@@ -400,3 +401,4 @@ class BotPage:
     lineage: tuple[tuple[str, str], ...]
     favourites: tuple[str, ...]
     published: str | None
+    hashtags: tuple[str, ...] = ()

@@ -241,11 +241,12 @@ class Service:
         client: str = "",
         blend: Text = "",
         share: Share = 0.5,
+        hashtag: Text = "",
     ) -> Iterator[WrittenPost]:
         """Generate posts and yield each one when it is finished. Copies are sampled again.
 
         With ``blend``, the name of another bot of the same base, the probabilities of both are
-        mixed token by token; ``share`` is its weight.
+        mixed token by token; ``share`` is its weight. Each post has the author's ``hashtag``.
 
         Clients take turns: one who requests many posts doesn't delay another who requests few.
 
@@ -264,7 +265,10 @@ class Service:
                 other = self._usable_run(visitor, blend)
                 opened = blended(opened, self.open_bots.open(other.run), share)
                 quoting = quoting and other.mine
-            posts = self._scheduler.write(opened, prompt, n, sampling, client or visitor)
+            tag = opened.bot.hashtags(1 if quoting else 2).find(hashtag) if hashtag else None
+            posts = self._scheduler.write(
+                opened, prompt, n, sampling, client or visitor, hashtag=tag
+            )
         return (bot_views.written_post(post, opened, quoting=quoting) for post in posts)
 
     def favourite(self, visitor: str, name: str, text: Text, on: bool = True) -> None:

@@ -88,10 +88,12 @@ def add(context: PageContext) -> None:
         seed: int = -1,
         blend: str = "",
         share: float = 0.5,
+        hashtag: str = "",
     ) -> Iterator[list[dict[str, Any]]]:
         """Generate posts; yields all posts so far after each one. -1 is a random seed.
 
         blend names another bot of the same base, whose probabilities are mixed in by its share.
+        hashtag is one of the author's, with or without #, that each post shall have.
         """
         posts: list[dict[str, Any]] = []
         fixed_seed = None if seed == -1 else seed
@@ -107,6 +109,7 @@ def add(context: PageContext) -> None:
                 client=context.client(request),
                 blend=blend,
                 share=share,
+                hashtag=hashtag,
             ):
                 posts = [*posts, asdict(post)]
                 yield posts

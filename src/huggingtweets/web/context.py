@@ -52,11 +52,11 @@ class PageContext:
         n: int,
         temperature: float,
         length: int,
-        **mixture: Any,  # noqa: ANN401 - the service checks it
+        **options: Any,  # noqa: ANN401 - the service checks it
     ) -> Iterator[WrittenPost]:
         """Generate posts with a bot for the visitor, see ``Service.write``.
 
-        ``mixture`` is the ``blend`` and ``share`` of another bot, if any.
+        ``options`` are the ``blend`` and ``share`` of another bot, or a ``hashtag``, if any.
         """
         return self.service.write(
             self.visitor(request),
@@ -66,7 +66,7 @@ class PageContext:
             temperature,
             length,
             client=self.client(request),
-            **mixture,
+            **options,
         )
 
     def uploaded_file(self, request: gr.Request, path: str) -> Path:

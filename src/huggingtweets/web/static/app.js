@@ -33,13 +33,18 @@
     throw new Error(result.error || "Something went wrong; try again.");
   }
 
-  // Type a beginning into the field, as a person would, and optionally write posts.
-  function begin(text, write) {
-    const field = document.querySelector("#prompt :is(input, textarea)");
-    if (!field) return;
+  // Type a text into a field, as a person would.
+  function typeInto(field, text) {
     const type = field.matches("textarea") ? HTMLTextAreaElement : HTMLInputElement;
     Object.getOwnPropertyDescriptor(type.prototype, "value").set.call(field, text);
     field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  // Type a beginning into its field, and optionally write posts.
+  function begin(text, write) {
+    const field = document.querySelector("#prompt :is(input, textarea)");
+    if (!field) return;
+    typeInto(field, text);
     field.focus();
     if (write) setTimeout(() => document.querySelector("#write")?.click(), 200);
   }
@@ -59,6 +64,11 @@
     },
     async fill(button) {
       begin(button.dataset.fill, false);
+    },
+    async tag(button) {
+      const on = button.getAttribute("aria-pressed") !== "true";
+      const field = document.querySelector("#hashtag :is(input, textarea)");
+      if (field) typeInto(field, on ? button.dataset.tag : "");
     },
     async dice() {
       const all = [...document.querySelectorAll("[data-fill]")].map((e) => e.dataset.fill);
@@ -102,6 +112,15 @@
     const card = button && button.closest(".post");
     if (!button || !Object.hasOwn(actions, button.dataset.do)) return;
     actions[button.dataset.do](button, card).catch((error) => showOnButton(button, error.message));
+  });
+
+  // Show which hashtag is chosen, also when it is typed.
+  document.addEventListener("input", ({ target }) => {
+    if (!target.closest?.("#hashtag")) return;
+    const chosen = target.value.trim().replace(/^#/, "").toLowerCase();
+    for (const chip of document.querySelectorAll("[data-tag]")) {
+      chip.setAttribute("aria-pressed", String(chip.dataset.tag.toLowerCase() === chosen));
+    }
   });
 
   // All cards are rendered again when another post arrives; keep their details open.
