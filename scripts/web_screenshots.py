@@ -76,6 +76,10 @@ def steps(page: Page, address: str, names: list[str]) -> Iterator[str]:
         "document.querySelectorAll(\"[data-say='5 posts written.']\").length == 3"
     )
     yield "blend"
+    page.goto(f"{address}/explore")
+    page.locator("#explore").click()
+    page.wait_for_selector("#explored-title")
+    yield "explore"
     page.goto(f"{address}/gallery")
     page.wait_for_selector(".gallery")
     yield "gallery"

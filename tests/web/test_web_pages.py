@@ -29,6 +29,7 @@ PAGES = {  # and an element that is visible when the page has loaded
     "play?bot=space": ".bots",
     "quiz?bot=space": ".bots",
     "blend": ".bots",
+    "explore?bot=space": "#explore",
     "gallery": ".gallery",
     "bot?name=space": "#likeness-title",
 }

@@ -99,4 +99,6 @@ _MORE = frozenset(
     {"amp", "just", "like", "don", "didn", "doesn", "isn", "wasn", "couldn", "wouldn", "won", "ain"}
     | {"aren", "haven", "hasn", "hadn", "shouldn", "let", "going", "got", "get", "im", "dont"}
     | {"thats", "youre", "via", "rt", "ll", "ve", "re"}
+    # times of the day, which announcements name whatever they announce
+    | {"am", "pm", "et", "est", "edt", "ct", "cst", "cdt", "mt", "pt", "pst", "pdt", "utc", "gmt"}
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from huggingtweets import evaluation, publish
 from huggingtweets.data import batching
 from huggingtweets.data.hashtags import Hashtags
-from huggingtweets.errors import BotError, InputError
+from huggingtweets.errors import BotError, InputError, OptedOutError
 from huggingtweets.evaluation.report import LossPoint
 from huggingtweets.events import counted
 from huggingtweets.generation import bots
@@ -54,6 +54,25 @@ def state_of(run: RunFolder) -> RunState:
     if not run.is_live():
         return "stopped"
     return "judging" if record.state == "trained" else "training"
+
+
+def newest(
+    runs: Iterable[tuple[str, RunAccess]], *, own: bool = False, other_than: str = ""
+) -> str:
+    """Name of the first bot that generates posts, see ``Service.newest_bot``."""
+    skipped = ""
+    for name, access in runs:
+        if own and not access.mine:
+            break  # own bots come first
+        # damaged, deleted meanwhile, or blocked
+        with suppress(BotError, OptedOutError, OSError):
+            run = access.run
+            opt_out.check_run(run.record())
+            if state_of(run) == "done" if own else is_playable(run):
+                if name != other_than:
+                    return name
+                skipped = name
+    return skipped
 
 
 def is_playable(run: RunFolder) -> bool:

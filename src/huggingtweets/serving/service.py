@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from huggingtweets import deletion, pipeline, publish
@@ -19,7 +19,7 @@ from huggingtweets.arguments import (
     Text,
     checked_methods,
 )
-from huggingtweets.errors import BotError, HuggingTweetsError, InputError, OptedOutError
+from huggingtweets.errors import BotError, InputError, OptedOutError
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.privacy import opt_out
@@ -27,6 +27,7 @@ from huggingtweets.processes.limited import never
 from huggingtweets.serving import bot_views, preview, publishing
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache, blended
+from huggingtweets.serving.explorations import Explorations, Explored
 from huggingtweets.serving.preview_turns import PreviewTurns
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
@@ -86,6 +87,7 @@ class Service:
         self._previews: OrderedDict[tuple[str, TrainingRequest], SourcePreview] = OrderedDict()
         self._favourites_lock = threading.Lock()
         self._preview_turns = PreviewTurns(each=1 if settings.shared else None)
+        self._explorations = Explorations(self._preview_turns)
         self._cleaned_up_at = 0.0
 
     def start(self) -> None:
@@ -353,19 +355,8 @@ class Service:
             own: whether to consider only the visitor's own bots, and only measured ones.
             other_than: bot to skip, if there is another one.
         """
-        skipped = ""
-        for name, access in self._workspaces.visible_runs(visitor):
-            if own and not access.mine:
-                break  # own bots come first
-            # damaged, deleted meanwhile, or blocked
-            with suppress(BotError, OptedOutError, OSError):
-                run = access.run
-                opt_out.check_run(run.record())
-                if bot_views.state_of(run) == "done" if own else bot_views.is_playable(run):
-                    if name != other_than:
-                        return name
-                    skipped = name
-        return skipped
+        runs = self._workspaces.visible_runs(visitor)
+        return bot_views.newest(runs, own=own, other_than=other_than)
 
     def bot(self, visitor: str, name: str) -> BotPage:
         """The data of a bot's page."""
@@ -383,6 +374,25 @@ class Service:
         access = self._usable_run(visitor, name)
         page = access.run.report_page
         return page if access.mine and page.is_file() else None
+
+    def explore(
+        self, visitor: str, names: list[Text], is_cancelled: Callable[[], bool] = never
+    ) -> Explored:
+        """Explore the authors of the visitor's own bots, in a child process.
+
+        Raises:
+            InputError: no or too many bots were named, or they have too many posts together.
+            BotError: the visitor has no such bot, or its posts are gone.
+            Interrupted: ``is_cancelled``, called ten times a second, returned True.
+        """
+        self._rate.check(visitor)
+        with self._redact_paths(visitor):
+            runs = {name: self._own_bot(visitor, name) for name in names}
+            return self._explorations.explore(visitor, runs, is_cancelled)
+
+    def exploration_page(self, visitor: str, page_id: Text) -> str | None:
+        """The page of an exploration as HTML; None if it is gone or a bot of it has changed."""
+        return self._explorations.page(visitor, page_id, self._own_bot)
 
     def card(self, visitor: str, name: str) -> str:
         """The card as Markdown, empty if the bot has none yet or may not be used."""
@@ -485,16 +495,5 @@ class Service:
         self._cleaned_up_at = now
         self._workspaces.received.clean_up(self._trainings.sources_in_use())
 
-    @contextmanager
-    def _redact_paths(self, visitor: str) -> Iterator[None]:
-        """Remove the server's folders from error messages, keeping file names."""
-        self._workspaces.check_visitor(visitor)
-        try:
-            yield
-        except HuggingTweetsError as error:
-            text = self._workspaces.without_paths(str(error))
-            if text == str(error):
-                raise
-            redacted = type(error)(text)
-            vars(redacted).update(vars(error))  # such as the people of a chat
-            raise redacted from error
+    def _redact_paths(self, visitor: str) -> AbstractContextManager[None]:
+        return self._workspaces.redact_paths(visitor)

@@ -21,12 +21,12 @@ import re
 import secrets
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets.errors import BotError, InputError, SourceError
+from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError
 from huggingtweets.sample import sample_path
 from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE
 from huggingtweets.serving.uploads import Uploads, find_upload, is_upload
@@ -249,6 +249,20 @@ class Workspaces:
     def without_paths(self, text: str) -> str:
         """Remove the server's folders from a text, keeping file names."""
         return re.sub(rf"{re.escape(str(self.out))}(/[^\s:;,'\"]+/|/)?", "", text)
+
+    @contextmanager
+    def redact_paths(self, visitor: str) -> Iterator[None]:
+        """Remove the server's folders from error messages for a visitor, keeping file names."""
+        self.check_visitor(visitor)
+        try:
+            yield
+        except HuggingTweetsError as error:
+            text = self.without_paths(str(error))
+            if text == str(error):
+                raise
+            redacted = type(error)(text)
+            vars(redacted).update(vars(error))  # such as the people of a chat
+            raise redacted from error
 
 
 def _read_secret(file: Path) -> bytes | None:

@@ -42,6 +42,11 @@ _FILES = {
     "Inter-SemiBold.otf": (_FONTS / "Inter-SemiBold.otf", "font/otf"),
 }
 _PRIVATE = {"cache-control": "private, no-store"}
+_REPORT = {
+    **_PRIVATE,
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "sandbox",
+}
 _Value = Annotated[Any, Body()]
 """A field of a JSON body; the service checks it."""
 
@@ -54,6 +59,7 @@ def routes(service: Service, auth: SessionAuth) -> APIRouter:
     _add_login(router, auth)
     _add_links(router)
     _add_downloads(router, service)
+    _add_reports(router, service)
     _add_actions(router, service)
     return router
 
@@ -159,15 +165,23 @@ def _add_downloads(router: APIRouter, service: Service) -> None:
 
         return _handle_errors(respond)
 
+
+def _add_reports(router: APIRouter, service: Service) -> None:
     @router.get("/report/{name}")
     def report(request: Request, name: str) -> Response:
         def respond() -> Response:
             path = service.report_page(_visitor(request).id, name)
             if path is None:
                 return _not_found()
-            policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-            headers = {**_PRIVATE, "content-security-policy": policy}
-            return HTMLResponse(path.read_text("utf-8"), headers=headers)
+            return HTMLResponse(path.read_text("utf-8"), headers=_REPORT)
+
+        return _handle_errors(respond)
+
+    @router.get("/exploration/{page_id}")
+    def exploration(request: Request, page_id: str) -> Response:
+        def respond() -> Response:
+            page = service.exploration_page(_visitor(request).id, page_id)
+            return _not_found() if page is None else HTMLResponse(page, headers=_REPORT)
 
         return _handle_errors(respond)
 

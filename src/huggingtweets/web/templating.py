@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from huggingtweets import publish, templating
 from huggingtweets.evaluation.report import percent
+from huggingtweets.events import counted
 from huggingtweets.privacy import masking
 from huggingtweets.web.wording import for_browser
 
@@ -62,6 +63,7 @@ def _environment() -> Environment:
         "for_browser": for_browser,
         "times_in_ten": times_in_ten,
         "counted": masking.counted,
+        "count_of": counted,
         "number": lambda value: f"{value:,}",
     }
     environment.globals["link_to"] = link_to

@@ -1,1 +1,1 @@
-"""The pages: Choose, Train, Play, Real or bot?, Blend, Gallery, and one for each bot."""
+"""The pages: Choose, Train, Play, Real or bot?, Blend, Explore, Gallery, and one for each bot."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from huggingtweets.web import api
-from huggingtweets.web.pages import blend, bot, gallery, play, quiz, source, train
+from huggingtweets.web.pages import blend, bot, explore, gallery, play, quiz, source, train
 
 if TYPE_CHECKING:
     from huggingtweets.web.context import PageContext
@@ -17,6 +17,7 @@ _PAGES = (
     ("Play", "play", play.build),
     ("Real or bot?", "quiz", quiz.build),
     ("Blend", "blend", blend.build),
+    ("Explore", "explore", explore.build),
     ("Gallery", "gallery", gallery.build),
     ("Bot", "bot", bot.build),
 )
