@@ -147,102 +147,119 @@ def _train(
 
 
 def table(cells: Sequence[Cell]) -> str:
-    """Likeness and seconds of each way at each number of posts, and what beats reading."""
+    """Likeness and seconds of each way at each number of posts, and what beats what."""
     sizes = sorted({cell["posts"] for cell in cells})
     ways = [way for way in WAYS if any(cell["way"] == way for cell in cells)]
-
-    def column(posts: int, way: str, key: str) -> list[float]:
-        return [c[key] for c in cells if (c["posts"], c["way"]) == (posts, way)]
-
-    likeness = [
-        [
-            f"{posts:,}",
-            str(len({(c["author"], c["seed"]) for c in cells if c["posts"] == posts})),
-            studies.summary(column(posts, "read", "fitted"), 0),
-            *(studies.summary(column(posts, way, "bits_per_byte")) for way in ways),
-        ]
-        for posts in sizes
-    ]
-    seconds = [
-        [f"{posts:,}", *(studies.summary(column(posts, way, "seconds"), 0) for way in ways)]
-        + [studies.summary(column(posts, way, "write_seconds"), 1) for way in ways[:2]]
-        for posts in sizes
-    ]
     names = [WAYS[way] for way in ways]
+    pairs = [(way, "read" if way == "train" else "train") for way in ways if way != "read"]
+
+    def column(chosen: Sequence[Cell], way: str, key: str, digits: int) -> str:
+        return studies.summary((c[key] for c in chosen if c["way"] == way), digits)
+
+    likeness, seconds, compared = [], [], []
+    for posts in sizes:
+        row = comparable(cells, posts)
+        likeness.append(
+            [f"{posts:,}", str(len({(c["author"], c["seed"]) for c in row}))]
+            + [column(row, "read", "fitted", 0)]
+            + [column(row, way, "bits_per_byte", 3) for way in ways]
+        )
+        seconds.append(
+            [f"{posts:,}"]
+            + [column(row, way, "seconds", 0) for way in ways]
+            + [column(row, way, "write_seconds", 1) for way in ways[:2]]
+        )
+        differences = [changes(cells, posts, way, other) for way, other in pairs]
+        compared.append([f"{posts:,}", *(_signed(found) for found in differences)])
     head = ["posts", "authors × seeds", "of them read", *names]
     timed = ["posts", *names, *(f"{_WRITTEN} new posts, {WAYS[way]}" for way in ways[:2])]
+    against = ["posts", *(f"{WAYS[way]} − {WAYS[other]}" for way, other in pairs)]
     parts = [
         studies.ran(cells),
-        "Bits per byte of later posts:",
-        studies.markdown(head, likeness),
-        "Against reading (below 0 is better than reading; how many authors and seeds are better):",
-        _changes(cells, sizes, ways),
         "\n".join(f"- {line}" for line in answers(cells)),
+        "Bits per byte of later posts, of those authors for whom the whole row is measured:",
+        studies.markdown(head, likeness),
+        "Differences within an author and a seed (below 0 is better; how many are better):",
+        studies.markdown(against, compared),
         "Seconds to make the bot, without those of other people's bots, and to write:",
         studies.markdown(timed, seconds),
     ]
     return "\n\n".join(parts)
 
 
-def changes(cells: Sequence[Cell], posts: int, way: str) -> list[float]:
-    """Bits per byte of a way minus those of reading as many posts, by author and seed."""
-    read = {(c["author"], c["seed"], c["posts"]): c for c in cells if c["way"] == "read"}
+def comparable(cells: Sequence[Cell], posts: int) -> list[Cell]:
+    """The cells of a number of posts, of the authors and seeds that have all of its ways."""
+    row = [cell for cell in cells if cell["posts"] == posts]
+    found: dict[tuple[str, int], set[str]] = {}
+    for cell in row:
+        found.setdefault((cell["author"], cell["seed"]), set()).add(cell["way"])
+    most = max(map(len, found.values()), default=0)
+    return [cell for cell in row if len(found[cell["author"], cell["seed"]]) == most]
+
+
+def changes(cells: Sequence[Cell], posts: int, way: str, other: str = "read") -> list[float]:
+    """Bits per byte of a way minus those of another with as many posts, by author and seed."""
+    others = {(c["author"], c["seed"], c["posts"]): c for c in cells if c["way"] == other}
     return [
-        cell["bits_per_byte"] - read[key]["bits_per_byte"]
+        cell["bits_per_byte"] - others[key]["bits_per_byte"]
         for cell in cells
         if (cell["way"], cell["posts"]) == (way, posts)
-        and (key := (cell["author"], cell["seed"], posts)) in read
+        and (key := (cell["author"], cell["seed"], posts)) in others
     ]
 
 
-def _changes(cells: Sequence[Cell], sizes: Sequence[int], ways: Sequence[str]) -> str:
-    rows = []
-    for posts in sizes:
-        row = [f"{posts:,}"]
-        for way in ways:
-            if way == "read":
-                continue
-            found = changes(cells, posts, way)
-            won = f" ({sum(change < 0 for change in found)} of {len(found)})"
-            text = studies.summary(found).replace("-", "−")
-            row.append(text + (won if found else ""))
-        rows.append(row)
-    return studies.markdown(["posts", *(WAYS[way] for way in ways if way != "read")], rows)
+def _signed(values: Sequence[float]) -> str:
+    better = f" ({sum(value < 0 for value in values)} of {len(values)})" if values else ""
+    return studies.summary(values).replace("-", "−") + better
 
 
 def crossing(cells: Sequence[Cell], way: str) -> int | None:
     """The number of posts from which a way is better than reading in the mean; None for none."""
-    sizes = sorted(
-        {c["posts"] for c in cells if c["way"] == way and changes(cells, c["posts"], way)}
-    )
-    better = [statistics.fmean(changes(cells, posts, way)) < 0 for posts in sizes]
+    found = {cell["posts"]: changes(cells, cell["posts"], way) for cell in cells}
+    sizes = sorted(posts for posts, values in found.items() if values)
+    better = [statistics.fmean(found[posts]) < 0 for posts in sizes]
     last_worse = max((at for at, is_better in enumerate(better) if not is_better), default=-1)
     return sizes[last_worse + 1] if last_worse + 1 < len(sizes) else None
 
 
 def answers(cells: Sequence[Cell]) -> list[str]:
-    """For each way of training one sentence: from how many posts on it beats reading them."""
+    """From how many posts on training beats reading, and what other people's bots change."""
     lines = []
-    for way, name in WAYS.items():
-        if way == "read" or not any(cell["way"] == way for cell in cells):
-            continue
-        first = crossing(cells, way)
+    if any(cell["way"] == "train" for cell in cells):
+        first = crossing(cells, "train")
         text = "never beats reading" if first is None else f"beats reading from {first:,} posts on"
-        lines.append(f"**{name[0].upper()}{name[1:]} {text}.**")
+        lines.append(f"**Training {text}.**")
+    for way in ("nearest", "mixture"):
+        sizes = {cell["posts"] for cell in cells}
+        found = [value for posts in sizes for value in changes(cells, posts, way, "train")]
+        if found:
+            name = WAYS[way][0].upper() + WAYS[way][1:]
+            lines.append(f"{name} instead of the base: {_signed(found)} bits per byte.")
     return lines
 
 
 def picture(cells: Sequence[Cell]) -> str:
-    """Bits per byte over the number of posts, one line for each way, as SVG."""
+    """Bits per byte, against the base, over the number of posts: one line for each way, as SVG."""
     import altair as alt
     import vl_convert
 
+    bases = {
+        (c["author"], c["seed"]): c["bits_per_byte"]
+        for c in cells
+        if (c["posts"], c["way"]) == (0, "read")
+    }
     values = [
-        {"posts": cell["posts"], "bits": cell["bits_per_byte"], "way": WAYS[cell["way"]]}
-        for cell in cells
+        {
+            "posts": cell["posts"],
+            "bits": cell["bits_per_byte"] - bases[cell["author"], cell["seed"]],
+            "way": WAYS[cell["way"]],
+        }
+        for posts in {cell["posts"] for cell in cells}
+        for cell in comparable(cells, posts)
+        if (cell["author"], cell["seed"]) in bases
     ]
-    base = [value for value in values if (value["posts"], value["way"]) == (0, WAYS["read"])]
-    values += [value | {"way": WAYS["train"]} for value in base]  # without posts it is the base
+    if any(value["way"] == WAYS["train"] for value in values):
+        values.append({"posts": 0, "bits": 0.0, "way": WAYS["train"]})  # it starts at the base
     names = [name for name in WAYS.values() if any(v["way"] == name for v in values)]
     colours = ["#57606a", "#0a6ebd", "#d9822b", "#7b3fa0"][: len(names)]
     ticks = sorted({value["posts"] for value in values})
@@ -256,7 +273,7 @@ def picture(cells: Sequence[Cell]) -> str:
         ),
         y=alt.Y(
             "mean(bits):Q",
-            title="bits per byte of later posts (lower is better)",
+            title="bits per byte against the untouched base (lower is better)",
             scale=alt.Scale(zero=False),
         ),
         color=alt.Color("way:N", title=None, scale=alt.Scale(domain=names, range=colours)),

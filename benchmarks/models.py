@@ -116,7 +116,9 @@ def table(cells: Sequence[Cell]) -> str:
     ]
     head = ["base", "weights", "bots", *(name for name, _, _ in _COLUMNS)]
     missing = {cell["base"]: cell["missing"] for cell in cells if "missing" in cell}
-    left_out = "\n".join(f"- `{base}`: {reason}" for base, reason in missing.items())
+    left_out = "\n".join(
+        f"- `{base}`: {reason.split('. ')[0].rstrip('.')}." for base, reason in missing.items()
+    )
     return "\n\n".join(
         [
             studies.ran(measured),

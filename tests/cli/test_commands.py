@@ -284,6 +284,7 @@ def test_train_with_few_posts_names_the_command_that_reads_them(
     assert not Path("runs").exists()
     named = shlex.split(" ".join(outcome.err.split()).split("trained on them: huggingtweets ")[1])
     files = ["--few-shot", "few posts.csv", "--few-shot", "more.csv"]
+    files += ["--few-shot-posts", "12"]
     assert named == ["generate", str(tiny_base), *files, "--text-column", "text"]
     done = cli(*named, "-n", "2")
     assert done.code == 0, done.err
@@ -292,7 +293,9 @@ def test_train_with_few_posts_names_the_command_that_reads_them(
     assert "generate" not in cli("train", "none.txt").err
 
 
-def test_generate_reads_one_person_of_a_chat(cli: CommandLine, tiny_base: Path) -> None:
+def test_generate_reads_one_person_of_a_chat(
+    cli: CommandLine, tiny_base: Path, posts: list[str]
+) -> None:
     said = [("Ada", "we lost the blue teapot"), ("Bob", "Ada, look in the shed"), ("Ada", "no Bob")]
     lines = [f"1/2/24, 10:{at:02d} - {who}: {text}\n" for at, (who, text) in enumerate(said * 3)]
     Path("WhatsApp Chat with Bob.txt").write_text("".join(lines), "utf-8")
@@ -303,6 +306,10 @@ def test_generate_reads_one_person_of_a_chat(cli: CommandLine, tiny_base: Path) 
     assert one.out.startswith("context: 1 of Ada's posts (there are no more)\n")
     assert cli(*asked, "--from", "Bob").out.startswith("context: 1 of Bob's posts")
     assert cli(*asked, "--from", "Eve").refused("Eve", "Ada")
+    many = [f"1/2/24, 11:{at % 60:02d} - Ada: {text}\n" for at, text in enumerate(posts[:90])]
+    Path("WhatsApp Chat with Bob.txt").write_text("".join(lines + many), "utf-8")
+    enough = " ".join(cli(*asked, "--from", "Ada", "--keep-names").out.split())
+    assert "huggingtweets train 'WhatsApp Chat with Bob.txt' --from Ada --keep-names)" in enough
 
 
 def test_generate_shows_the_number_of_context_posts(cli: CommandLine, tiny_base: Path) -> None:

@@ -205,6 +205,18 @@ def reading(
     )
 
 
+def reading_arguments(
+    *, text_column: str | None, speaker: str | None, join: bool, keep_names: bool
+) -> list[str]:
+    """Return the arguments that make another command read the same posts of a source."""
+    given = {"--text-column": text_column, "--from": speaker}
+    switches = {"--join": join, "--keep-names": keep_names}
+    return [
+        *(part for name, value in given.items() if value for part in (name, value)),
+        *(name for name, wanted in switches.items() if wanted),
+    ]
+
+
 def mask(*, keep_personal: bool, scrub: bool) -> "Mask":
     """Return what curation masks.
 

@@ -271,12 +271,15 @@ def _read_instead(error: InsufficientTextError, sources: list[str], chosen: "Tra
     """Name the command that does better with few posts (docs/research/few-shot.md)."""
     if not error.posts:
         return ""
-    given = {"--text-column": chosen.text_column, "--from": chosen.speaker}
-    switches = {"--join": chosen.join, "--keep-names": chosen.keep_names}
     parts = ["generate", chosen.base]
     parts += [part for source in sources for part in ("--few-shot", source)]
-    parts += [part for name, value in given.items() if value for part in (name, value)]
-    parts += [name for name, wanted in switches.items() if wanted]
+    parts += ["--few-shot-posts", str(error.posts)]  # the more that fit, the closer
+    parts += options.reading_arguments(
+        text_column=chosen.text_column,
+        speaker=chosen.speaker,
+        join=chosen.join,
+        keep_names=chosen.keep_names,
+    )
     return (
         " Until then, a base that reads them before it writes comes closer than one trained on "
         f"them: {command(shlex.join(parts))}"
