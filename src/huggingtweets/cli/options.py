@@ -205,6 +205,17 @@ def reading(
     )
 
 
+def characters_to_train(base: str) -> int:
+    """Return with how many characters of posts training comes closer than reading them first.
+
+    ``pocket`` reads about 15 posts, and 30 to 100 overtake that. ``smollm2-posts`` reads hundreds,
+    and is still ahead with 100 (docs/research/few-shot.md). Other bases aren't measured.
+    """
+    from huggingtweets.data.batching import FEW_CHARACTERS
+
+    return 2 * FEW_CHARACTERS if base == "smollm2-posts" else FEW_CHARACTERS
+
+
 def reading_arguments(
     *, text_column: str | None, speaker: str | None, join: bool, keep_names: bool
 ) -> list[str]:

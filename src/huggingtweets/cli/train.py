@@ -257,33 +257,52 @@ def train(
             track=track,
             raw_artifacts=raw,
         )
-        try:
-            run = train_with_screen(sources, chosen, screen, yes=yes)
-        except InsufficientTextError as error:
-            raise InputError(f"{error}{_read_instead(error, sources, chosen)}") from error
+        run = _train_or_advise(sources, chosen, screen, yes=yes)
     if as_json:
         print_json(outcome(run))
     else:
         show_outcome(screen, run)
+        if not resume:
+            advise_reading(screen, run, sources, chosen)
 
 
-def _read_instead(error: InsufficientTextError, sources: list[str], chosen: "TrainOptions") -> str:
-    """Name the command that does better with few posts (docs/research/few-shot.md)."""
-    if not error.posts:
-        return ""
+def _train_or_advise(
+    sources: list[str], chosen: "TrainOptions", screen: ConsoleOutput, *, yes: bool
+) -> "RunFolder":
+    """Train; name the command that does better if there are too few posts."""
+    try:
+        return train_with_screen(sources, chosen, screen, yes=yes)
+    except InsufficientTextError as error:
+        if not error.posts:
+            raise
+        raise InputError(
+            f"{error} Until then, a base that reads them before it writes comes closer than "
+            f"one trained on them: {_read_instead(error.posts, sources, chosen)}"
+        ) from error
+
+
+def _read_instead(posts: int, sources: list[str], chosen: "TrainOptions") -> str:
+    """Return the command that does better with few posts (docs/research/few-shot.md)."""
     parts = ["generate", chosen.base]
     parts += [part for source in sources for part in ("--few-shot", source)]
-    parts += ["--few-shot-posts", str(error.posts)]  # the more that fit, the closer
+    parts += ["--few-shot-posts", str(posts)]  # the more that fit, the closer
     parts += options.reading_arguments(
         text_column=chosen.text_column,
         speaker=chosen.speaker,
         join=chosen.join,
         keep_names=chosen.keep_names,
     )
-    return (
-        " Until then, a base that reads them before it writes comes closer than one trained on "
-        f"them: {command(shlex.join(parts))}"
-    )
+    return command(shlex.join(parts))
+
+
+def advise_reading(
+    screen: ConsoleOutput, run: "RunFolder", sources: list[str], chosen: "TrainOptions"
+) -> None:
+    """Say where the base that reads the posts first comes closer than the bot just made."""
+    kept = run.table("kept")
+    if int(kept["text"].str.len_chars().sum()) < options.characters_to_train(chosen.base):
+        screen.say(f"\nWith so few posts, {chosen.base} comes closer if it reads them first:")
+        screen.commands([_read_instead(len(kept), sources, chosen)])
 
 
 def train_with_screen(

@@ -45,7 +45,7 @@ class Bot:
     warning: str | None = None
     mask: Mask = "personal"
 
-    def with_few_shot(self, posts: Sequence[str], most: int = 8) -> Bot:
+    def with_few_shot(self, posts: Sequence[str], most: int = 30) -> Bot:
         """Return a bot that reads an author's newest posts before it writes each new post.
 
         Args:
