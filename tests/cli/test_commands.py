@@ -297,7 +297,7 @@ def test_train_with_few_posts_names_the_command_that_reads_them(
 
 @pytest.mark.parametrize(
     ("base", "number", "told"),
-    [("pocket", 60, False), ("smollm2-posts", 60, True), ("smollm2-posts", 200, False)],
+    [("pocket", 60, False), ("smollm2-posts", 60, True), ("smollm2-posts", 600, False)],
 )
 def test_a_bot_of_few_posts_is_told_where_reading_them_comes_closer(
     tmp_path: Path,
@@ -308,7 +308,7 @@ def test_a_bot_of_few_posts_is_told_where_reading_them_comes_closer(
     number: int,
     told: bool,
 ) -> None:
-    run = finished_run(tmp_path, posts[:number])
+    run = finished_run(tmp_path, [*posts, *posts][:number])
     advise_reading(ConsoleOutput(), run, ["my posts.csv"], TrainOptions(base=base))
     out = " ".join(capsys.readouterr().out.split())
     assert (f"generate {base} --few-shot 'my posts.csv' --few-shot-posts 59" in out) is told

@@ -298,10 +298,10 @@ def _read_instead(posts: int, sources: list[str], chosen: "TrainOptions") -> str
 def advise_reading(
     screen: ConsoleOutput, run: "RunFolder", sources: list[str], chosen: "TrainOptions"
 ) -> None:
-    """Say where the base that reads the posts first comes closer than the bot just made."""
+    """Say where the base that reads the posts first may come closer than the bot just made."""
     kept = run.table("kept")
     if int(kept["text"].str.len_chars().sum()) < options.characters_to_train(chosen.base):
-        screen.say(f"\nWith so few posts, {chosen.base} comes closer if it reads them first:")
+        screen.say(f"\nWith so few posts, {chosen.base} may come closer if it reads them first:")
         screen.commands([_read_instead(len(kept), sources, chosen)])
 
 
