@@ -43,7 +43,7 @@ PAGES = {
             "how-to/train.md",
             "how-to/base.md",
         ),
-        *("how-to/web-app.md", "how-to/compare.md", "how-to/explore.md"),
+        *("how-to/web-app.md", "how-to/serve.md", "how-to/compare.md", "how-to/explore.md"),
         "how-to/sweep.md",
         *("how-to/share.md", "how-to/export.md", "how-to/privacy.md"),
     ],

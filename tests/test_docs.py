@@ -20,7 +20,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
 CALL = re.compile(
     r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show|compare|publish|picture"
     r"|explore|share|opt-out|forget|track|dashboard|pretrain|app|base list|base add|base remove"
-    r"|export|sweep report|sweep export|sweep)\b"
+    r"|export|serve|sweep report|sweep export|sweep)\b"
     r"([^`\n#]*)"
 )
 OPTION = re.compile(r"(?<!\S)(--[a-z-]+)")

@@ -29,6 +29,7 @@ COMMANDS = (
     *(
         "demo",
         "app",
+        "serve",
         "train",
         "curate",
         "download",

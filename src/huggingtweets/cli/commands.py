@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 MODULES = {
     "demo": "demo",
     "app": "web",
+    "serve": "serve",
     "train": "train",
     "curate": "curate",
     "download": "download",

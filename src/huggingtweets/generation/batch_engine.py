@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -38,6 +38,38 @@ _PADDING_COLUMNS = 8  # common to all rows before they are cut off
 _ENDED_SHARE = 0.1  # of the rows, which are computed in vain until they are removed
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a row ends before its post does, and what is recorded of its tokens.
+
+    Attributes:
+        most_tokens: sampled tokens after which it ends.
+        stops: texts before which it ends; never empty ones.
+        stops_after: characters at its beginning in which ``stops`` aren't looked for.
+        top: how many of the likeliest tokens to record beside each sampled one; None records none.
+    """
+
+    most_tokens: int | None = None
+    stops: tuple[str, ...] = ()
+    stops_after: int = 0
+    top: int | None = None
+
+    def stop_in(self, text: str) -> int | None:
+        """Return where the first of ``stops`` begins in a text, or None."""
+        found = [text.find(stop, self.stops_after) for stop in self.stops]
+        return min((at for at in found if at >= 0), default=None)
+
+
+_NO_LIMITS = Limits()
+
+Ending = Literal["", "separator", "stop", "length"]
+"""Why a row ended: the model ended the post, a text of ``stops``, or any length."""
+
+Scores = tuple[tuple[int, float], ...]
+"""The sampled token with its log-probability, then the likeliest ones. The probabilities are the
+model's own, before temperature and nucleus."""
+
+
 @dataclass(eq=False, slots=True)
 class Row:
     """A post that is being written.
@@ -48,9 +80,12 @@ class Row:
         rng: its own random numbers.
         owner: any object of the caller's.
         context: tokens read before ``start`` that are not part of the post.
+        limits: that a program sets; posts for people have none.
         tokens: the post so far, without the separator.
         steps: tokens sampled so far.
         ended: whether it is finished.
+        ending: why it is.
+        scores: of the sampled tokens, if they are recorded.
     """
 
     start: batching.Row
@@ -58,9 +93,12 @@ class Row:
     rng: random.Random
     owner: Any
     context: Sequence[int] = ()
+    limits: Limits = _NO_LIMITS
     tokens: list[int] = field(default_factory=list)
     steps: int = 0
     ended: bool = False
+    ending: Ending = ""
+    scores: list[Scores] = field(default_factory=list)
 
     @property
     def beginning(self) -> tuple[int, ...]:
@@ -159,6 +197,7 @@ class BatchEngine:
         Raises:
             BotError: the model's logits are not finite.
         """
+        scores = _log_probabilities(self._logits, self.rows)
         tokens = sample(self._logits, self.rows)
         ended = []
         for row, token in zip(self.rows, tokens.tolist(), strict=True):
@@ -167,7 +206,10 @@ class BatchEngine:
             row.steps += 1
             if token != self.lm.separator:
                 row.tokens.append(token)
-            if token == self.lm.separator or self._is_long_enough(row):
+                if row in scores:
+                    row.scores.append(_scores(scores[row], token, row.limits.top))
+            row.ending = "separator" if token == self.lm.separator else self._early_ending(row)
+            if row.ending:
                 row.ended = True
                 ended.append((row, self._text(row)))
         running = self._running()
@@ -245,20 +287,46 @@ class BatchEngine:
             else:
                 layer.batch_select_indices(kept)
 
-    def _is_long_enough(self, row: Row) -> bool:
-        """Whether a row reached the model's context, or its text the maximum length.
+    def _early_ending(self, row: Row) -> Ending:
+        """Whether a row reached a limit, the model's context, or its text the maximum length.
 
-        Decoding takes time, so the text is checked at every eighth token.
+        Decoding takes time, so the text's length is checked at every eighth token.
         """
+        limits = row.limits
+        text = ""
+        if limits.stops:
+            text = self.lm.decode(row.tokens)
+            if limits.stop_in(text) is not None:
+                return "stop"
         if len(row.context) + len(row.tokens) + 1 >= self.lm.context:
-            return True
+            return "length"
+        if limits.most_tokens is not None and row.steps >= limits.most_tokens:
+            return "length"
         if row.steps % _LENGTH_CHECK_STEPS:
-            return False
-        return len(self.lm.decode(row.tokens)) > row.sampling.max_chars
+            return ""
+        too_long = len(text or self.lm.decode(row.tokens)) > row.sampling.max_chars
+        return "length" if too_long else ""
 
     def _text(self, row: Row) -> str:
         prompt = len(self.lm.decode(row.start[1:]))
-        return cut_at_word(self.lm.decode(row.tokens), row.sampling.max_chars, after=prompt)
+        text = self.lm.decode(row.tokens)
+        if row.ending == "stop":
+            text = text[: row.limits.stop_in(text)]
+        return cut_at_word(text, row.sampling.max_chars, after=prompt)
+
+
+def _log_probabilities(logits: torch.Tensor, rows: Sequence[Row]) -> dict[Row, torch.Tensor]:
+    """Log-probabilities of the next token, (vocabulary,), for the rows that record them."""
+    wanted = [i for i, row in enumerate(rows) if row.limits.top is not None and not row.ended]
+    if not wanted:
+        return {}
+    return dict(zip([rows[i] for i in wanted], logits[wanted].log_softmax(-1), strict=True))
+
+
+def _scores(log_probabilities: torch.Tensor, token: int, top: int | None) -> Scores:
+    best = log_probabilities.topk(min(top or 0, len(log_probabilities)))
+    likeliest = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return (token, float(log_probabilities[token])), *likeliest
 
 
 def sample(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:

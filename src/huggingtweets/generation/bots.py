@@ -160,7 +160,7 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
         InputError: the device is not available or doesn't support the precision.
     """
     machine = devices.select_device(device, None if precision == "int8" else precision)
-    run = _find_run(spec)
+    run = find_run(spec)
     if run is None:
         opt_out.check_card(Path(spec))
         bot = Bot(_load(spec).to(machine), None)
@@ -216,7 +216,7 @@ def load_from_run(run: RunFolder) -> LanguageModel:
 
 def is_run(spec: str | Path) -> bool:
     """Whether this is a run folder, the name of a run in ``runs/``, or a run's ``bot/``."""
-    return _find_run(spec) is not None
+    return find_run(spec) is not None
 
 
 def find_run_folder(spec: str | Path) -> RunFolder:
@@ -226,7 +226,7 @@ def find_run_folder(spec: str | Path) -> RunFolder:
         OptedOutError: an author asked not to be imitated.
         BotError: there is none. A bot folder alone lacks the held-out posts to evaluate it on.
     """
-    run = _find_run(spec)
+    run = find_run(spec)
     if run is None:
         raise BotError(
             f"{spec} is not a run folder, which this command needs: the folder in which a bot was "
@@ -236,7 +236,7 @@ def find_run_folder(spec: str | Path) -> RunFolder:
     return run
 
 
-def _find_run(spec: str | Path) -> RunFolder | None:
+def find_run(spec: str | Path) -> RunFolder | None:
     """Return the run of a run folder or of its ``bot/``, or None."""
     path = run_folder.named(Path(spec))
     candidates = [path, path.parent] if path.name == "bot" else [path]

@@ -9,13 +9,13 @@ import random
 from collections import Counter, deque
 from dataclasses import replace
 from itertools import count, islice, zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from huggingtweets.arguments import PostCount, Prompt, checked
 from huggingtweets.data import batching
 from huggingtweets.errors import InputError
 from huggingtweets.generation import batch_engine, copy_index
-from huggingtweets.generation.batch_engine import BatchEngine, Row, row_rng
+from huggingtweets.generation.batch_engine import BatchEngine, Limits, Row, row_rng
 from huggingtweets.generation.sampling import GeneratedPost
 from huggingtweets.privacy import masking
 
@@ -95,7 +95,8 @@ class PostRequest:
         self.running = 0
         self._numbers = count() if numbers is None else numbers
         self.copies = self.loops = self.masked = 0
-        self._mask, self._lm, self._tagged = mask, lm, starts
+        self._mask, self.lm, self._tagged = mask, lm, starts
+        self._limits = Limits()
 
     def rows(self, most: int) -> list[Row]:
         """Return new rows; fewer than ``most`` when the tries run out."""
@@ -103,7 +104,14 @@ class PostRequest:
         self._tries -= number
         self.running += number
         return [
-            Row(self._next_start(), self.sampling, row_rng(self.seed, i), self, self._context)
+            Row(
+                self._next_start(),
+                self.sampling,
+                row_rng(self.seed, i),
+                self,
+                self._context,
+                self._limits,
+            )
             for i in islice(self._numbers, number)
         ]
 
@@ -111,8 +119,22 @@ class PostRequest:
         if self._tagged is None:
             return self.start
         # cut to the model's context like any other row
-        ids = self._lm.encode(self._tagged.next_start())
-        return [self._lm.separator, *ids][: self._lm.context - 1]
+        ids = self.lm.encode(self._tagged.next_start())
+        return [self.lm.separator, *ids][: self.lm.context - 1]
+
+    def finish(self, row: Row, text: str) -> Any:  # noqa: ANN401 - its kind of result
+        """Return what to hand over for a finished row, or None when another must replace it."""
+        del row
+        return self.accept(text)
+
+    def replacements(self, row: Row) -> list[Row]:
+        """Return the row that replaces a rejected one; none when the tries run out."""
+        del row
+        return self.rows(1)
+
+    def progress(self) -> Iterable[Any]:
+        """Return what to hand over of the rows that haven't finished."""
+        return ()
 
     def accept(self, text: str) -> GeneratedPost | None:
         """Return a finished row's text as a post, or None when another row must replace it."""
@@ -173,22 +195,23 @@ class RequestBatch:
         self.waiting = deque(row for row in self.waiting if row.owner is not request)
         self.engine.drop(lambda row: row.owner is request)
 
-    def step(self) -> Iterable[tuple[PostRequest, GeneratedPost | Exception | None]]:
+    def step(self) -> Iterable[tuple[PostRequest, Any]]:
         """Sample one token for every row.
 
         Returns:
-            New posts with their requests, in the order in which they ended; None after a request's
-            last post. A request may end before it has all its posts, when the tries ran out. The
-            exception that a request's post raised ends that request alone.
+            Results with their requests, in the order in which they ended: posts, or what a kind of
+            request makes of its rows. None comes after a request's last result. A request may end
+            before it has all its posts, when the tries ran out. The exception that a request's post
+            raised ends that request alone.
         """
         self._join()
-        results: list[tuple[PostRequest, GeneratedPost | Exception | None]] = []
+        results: list[tuple[PostRequest, Any]] = []
         for row, text in self.engine.step() if self.engine.rows else ():
             request: PostRequest = row.owner
             if request not in self.requests:
                 continue
             try:
-                post = request.accept(text)
+                post = request.finish(row, text)
             except Exception as error:  # noqa: BLE001 - other requests must not be affected
                 self.remove(request)
                 results.append((request, error))
@@ -197,7 +220,13 @@ class RequestBatch:
                 results.append((request, post))
             else:
                 # goes first, as its caller waits already
-                self.waiting.extendleft(request.rows(1))
+                self.waiting.extendleft(request.replacements(row))
+        for request in list(self.requests):
+            try:
+                results += [(request, part) for part in request.progress()]
+            except Exception as error:  # noqa: BLE001 - as above
+                self.remove(request)
+                results.append((request, error))
         for request in [r for r in self.requests if not r.running]:
             results.append((request, None))
             self.remove(request)

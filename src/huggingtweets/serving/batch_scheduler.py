@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
 from huggingtweets.generation import tagged
@@ -27,18 +27,42 @@ if TYPE_CHECKING:
 _MAX_WAITING_POSTS = 5_000
 _MAX_WAITING_POSTS_OF_A_CLIENT = 1_000
 _THREAD = "batch scheduler"
+
+
+class BusyError(InputError):
+    """Too much is waiting, or the server is stopping; the same request may succeed later."""
+
+
 _STOPPING = "The server is stopping; try again in a moment."
 
 
-class _QueuedRequest(PostRequest):
-    """A request whose posts are delivered to another thread.
+class Sink(Protocol):
+    """Where results go; called from the generation thread."""
+
+    def put(self, item: Any, /) -> None:  # noqa: ANN401 - what the kind of request makes
+        """Take a result; None or an error comes last."""
+
+
+class Queued(PostRequest):
+    """A request whose results are delivered to another thread.
 
     Attributes:
         bot: the bot that generates the posts.
-        posts: finished posts; None or an error comes last.
+        posts: takes the results; None or an error comes last.
         abandoned: whether the caller has stopped reading.
         taken: whether the thread has taken it from the queue.
     """
+
+    bot: CachedBot
+    posts: Sink
+    abandoned = False
+    taken = False
+
+
+class _QueuedRequest(Queued):
+    """A request for whole posts, which wait in a queue."""
+
+    posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None]
 
     def __init__(
         self,
@@ -61,10 +85,7 @@ class _QueuedRequest(PostRequest):
             client=client,
         )
         self.bot = bot
-        self.posts: queue.SimpleQueue[GeneratedPost | HuggingTweetsError | None] = (
-            queue.SimpleQueue()
-        )
-        self.abandoned = self.taken = False
+        self.posts = queue.SimpleQueue()
 
 
 class BatchScheduler:
@@ -80,8 +101,8 @@ class BatchScheduler:
     def __init__(self, watchdog: Watchdog) -> None:
         self._watchdog = watchdog
         self._running = False
-        self._open: set[_QueuedRequest] = set()
-        self._incoming: queue.SimpleQueue[_QueuedRequest | None] = queue.SimpleQueue()
+        self._open: set[Queued] = set()
+        self._incoming: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._batches: OrderedDict[Key, RequestBatch] = OrderedDict()  # longest waiting first
 
     def start(self) -> None:
@@ -94,7 +115,7 @@ class BatchScheduler:
         self._running = False
         self._incoming.put(None)
         self._watchdog.join(_THREAD)
-        self._fail_all(InputError(_STOPPING))
+        self._fail_all(BusyError(_STOPPING))
 
     def write(
         self,
@@ -127,7 +148,8 @@ class BatchScheduler:
             prompt: str, n: int, sampling: Sampling, starts: TaggedStarts | None
         ) -> Iterator[GeneratedPost]:
             queued = _QueuedRequest(opened, prompt, n, sampling, client=client, starts=starts)
-            return self._request(queued, n)
+            self.submit(queued)
+            return self._results(queued)
 
         if hashtag is None:
             return request(prompt, n, sampling, None)
@@ -135,20 +157,28 @@ class BatchScheduler:
             opened.bot.model, hashtag, prompt, n, sampling=sampling, request=request
         )
 
-    def _request(self, request: _QueuedRequest, n: int) -> Iterator[GeneratedPost]:
-        """Queue a request for ``n`` posts."""
-        client = request.client
+    @property
+    def waiting(self) -> int:
+        """Number of posts that wait for a place in a batch."""
+        return sum(len(batch.waiting) for batch in list(self._batches.values()))
+
+    def submit(self, request: Queued) -> None:
+        """Queue a request, whose sink gets its results.
+
+        Raises:
+            BusyError: the server is busy or stopping.
+        """
         if not self._running:
-            raise InputError(_STOPPING)
+            raise BusyError(_STOPPING)
+        n, client = request.missing, request.client
         rows = [row for batch in list(self._batches.values()) for row in list(batch.waiting)]
         own = sum(row.owner.client == client for row in rows)
         if own + n > _MAX_WAITING_POSTS_OF_A_CLIENT:
-            raise InputError(f"{own} posts of yours are waiting; try again when they are written.")
+            raise BusyError(f"{own} posts of yours are waiting; try again when they are written.")
         if len(rows) + n > _MAX_WAITING_POSTS:
-            raise InputError("The server is busy; try again in a minute.")
+            raise BusyError("The server is busy; try again in a minute.")
         self._open.add(request)
         self._incoming.put(request)
-        return self._results(request)
 
     def _results(self, request: _QueuedRequest) -> Iterator[GeneratedPost]:
         try:
@@ -179,7 +209,7 @@ class BatchScheduler:
             request.taken = True
             self._add(request)
 
-    def _add(self, request: _QueuedRequest) -> None:
+    def _add(self, request: Queued) -> None:
         key = request.bot.key
         try:
             batch = self._batches.get(key) or RequestBatch(request.bot.bot.model)
@@ -230,7 +260,7 @@ class BatchScheduler:
         for request in list(self._open):
             self._end(request, error)
 
-    def _end(self, request: _QueuedRequest, last: HuggingTweetsError | None) -> None:
+    def _end(self, request: Queued, last: HuggingTweetsError | None) -> None:
         """Tell a request's reader that no further post comes."""
         self._open.discard(request)
         request.posts.put(last)
@@ -242,6 +272,6 @@ def _failure(error: Exception) -> HuggingTweetsError:
     return TrainingError(f"Generation failed: {str(error)[:200]}")
 
 
-def _queued(request: PostRequest) -> _QueuedRequest:
-    assert isinstance(request, _QueuedRequest)  # noqa: S101 - no other kind is added here
+def _queued(request: PostRequest) -> Queued:
+    assert isinstance(request, Queued)  # noqa: S101 - no other kind is added here
     return request

@@ -70,6 +70,39 @@ class SecurityPolicy:
     max_upload_bytes: int = 500_000_000
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
+    def refusal(
+        self, scope: Message, headers: dict[str, str], max_bytes: int
+    ) -> tuple[int, str] | None:
+        """Status and message if a request must be refused for its host, origin or size.
+
+        Args:
+            scope: of the request.
+            headers: of the request, with lower-case names.
+            max_bytes: limit of its body.
+        """
+        host = headers.get("host", "").lower()
+        if self.hosts is not None and not _matches(_host_name(host), self.hosts):
+            return 421, "This server doesn't answer to that host name."
+        if scope["method"] not in _READ_METHODS and not self._is_same_site(host, headers):
+            return 403, "This request came from another site."
+        if "transfer-encoding" in headers:
+            return 411, "The request needs a Content-Length header."
+        size = headers.get("content-length", "0")
+        if not size.isdecimal() or int(size) > max_bytes:
+            return 413, f"The request is too large; the limit is {max_bytes / 1e6:,.0f} MB."
+        return None
+
+    def _is_same_site(self, host: str, headers: dict[str, str]) -> bool:
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return self._is_trusted(headers.get("origin", ""))
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        return urlsplit(origin).netloc.lower() == host or self._is_trusted(origin)
+
+    def _is_trusted(self, origin: str) -> bool:
+        return _matches(_host_name(urlsplit(origin).netloc.lower()), self.origins)
+
 
 class SecurityMiddleware:
     """Outermost ASGI middleware.
@@ -126,31 +159,12 @@ class SecurityMiddleware:
 
     def _check(self, scope: Message, headers: dict[str, str]) -> tuple[int, str] | None:
         """Status and message if the request must be rejected."""
-        host, path = headers.get("host", "").lower(), scope["path"]
-        if self._policy.hosts is not None and not _matches(_host_name(host), self._policy.hosts):
-            return 421, "This server doesn't answer to that host name."
-        if scope["method"] not in _READ_METHODS and not self._is_same_site(host, headers):
-            return 403, "This request came from another site."
-        if _CLOSED.match(path) and path not in (UPLOAD, f"{UPLOAD}_progress"):
-            return 404, "Not found."
+        path = scope["path"]
         limit = self._policy.max_upload_bytes if path == UPLOAD else _MAX_BYTES
-        if "transfer-encoding" in headers:
-            return 411, "The request needs a Content-Length header."
-        size = headers.get("content-length", "0")
-        if not size.isdecimal() or int(size) > limit:
-            return 413, f"The request is too large; the limit is {limit / 1e6:,.0f} MB."
-        return None
-
-    def _is_same_site(self, host: str, headers: dict[str, str]) -> bool:
-        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            return self._is_trusted(headers.get("origin", ""))
-        origin = headers.get("origin")
-        if origin is None:
-            return True
-        return urlsplit(origin).netloc.lower() == host or self._is_trusted(origin)
-
-    def _is_trusted(self, origin: str) -> bool:
-        return _matches(_host_name(urlsplit(origin).netloc.lower()), self._policy.origins)
+        refusal = self._policy.refusal(scope, headers, limit)
+        if refusal is None and _CLOSED.match(path) and path not in (UPLOAD, f"{UPLOAD}_progress"):
+            return 404, "Not found."
+        return refusal
 
 
 def _check_login(

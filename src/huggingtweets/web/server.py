@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from huggingtweets.serving.schemas import Settings
 from huggingtweets.storage import files
 from huggingtweets.web.clients import TrustedProxies
 from huggingtweets.web.context import PageContext, incoming_uploads
+from huggingtweets.web.listener import address, is_local, listen
 from huggingtweets.web.missing_pages import MissingPageMiddleware
 from huggingtweets.web.security import OWN_NAMES, SecurityMiddleware, SecurityPolicy
 from huggingtweets.web.sessions import RevokedSessions, SessionAuth
@@ -59,20 +59,20 @@ class Options:
             problems.append(f"--port must be from 0 to 65535, not {self.port}")
         if self.settings.max_upload_mb <= 0:
             problems.append(f"--max-upload-mb must be over 0, not {self.settings.max_upload_mb:g}")
-        if self.password is None and self.host not in ("127.0.0.1", "localhost", "::1"):
+        if self.password is None and not is_local(self.host):
             problems.append(
                 f"with --host {self.host} others can reach the app, so it needs a password: give "
                 "--password or set $HUGGINGTWEETS_PASSWORD"
             )
         if self.password is not None and len(self.password) < _MIN_PASSWORD_LENGTH:
             problems.append(f"the password must have at least {_MIN_PASSWORD_LENGTH} characters")
-        for address in self.trusted_proxies:
+        for proxy in self.trusted_proxies:
             try:
-                TrustedProxies((address,))
+                TrustedProxies((proxy,))
             except ValueError:
                 problems.append(
                     "--trusted-proxy must be an IP address or a network like 10.0.0.0/8, not "
-                    f"{address[:80]!r}"
+                    f"{proxy[:80]!r}"
                 )
         if self.settings.share_gallery and self.password is None:
             problems.append("--share-gallery needs a password")
@@ -153,7 +153,7 @@ def serve(options: Options, on_ready: Callable[[str], None]) -> None:
         InputError: the port can't be used, or a package is missing.
     """
     _check_packages()
-    listener = _listen(options.host, options.port)
+    listener = listen(options.host, options.port)
     import uvicorn
 
     from huggingtweets.serving.service import Service
@@ -172,10 +172,9 @@ def serve(options: Options, on_ready: Callable[[str], None]) -> None:
             ws="none",
         )
         port = listener.getsockname()[1]
-        host = f"[{options.host}]" if ":" in options.host else options.host
         service.start()
         try:
-            on_ready(f"http://{host}:{port}")
+            on_ready(address(options.host, port))
             with suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listener])
         finally:
@@ -199,23 +198,6 @@ def _check_packages() -> None:
             f"The app needs packages that are not installed ({', '.join(missing)}): "
             "pip install 'huggingtweets[app]'"
         )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket, before the slow imports, so that a taken port fails at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            f"Can't listen on {host}, port {port}: {error.strerror or error}. "
-            "Choose another --port, or 0 for a free one."
-        ) from error
-    return listener
 
 
 def _configure_gradio(options: Options) -> None:

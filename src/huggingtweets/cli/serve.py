@@ -1,0 +1,85 @@
+"""``huggingtweets serve``: an API for programs, in the shape of OpenAI's."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from huggingtweets.cli.console import ConsoleOutput
+
+if TYPE_CHECKING:
+    from huggingtweets.serving.completions import CompletionService
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: huggingtweets serve runs/me --port 8000")(serve)
+
+
+def serve(
+    bots: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BOT...",
+            help="Run folders, bot folders, Hugging Face Hub ids, or built-in bases. Clients "
+            "choose a bot by the name of its folder.",
+            show_default=False,
+        ),
+    ],
+    *,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            help="Address to listen on. Only the default can't be reached from other machines.",
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", help="Port to listen on; 0 takes any free one.")
+    ] = 8000,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            envvar="HUGGINGTWEETS_API_KEY",
+            help="Key that clients must send, of at least 16 characters. Needed with --host. The "
+            "environment variable hides it from the list of processes.",
+            show_default=False,
+        ),
+    ] = None,
+    memory_gb: Annotated[
+        float,
+        typer.Option(
+            "--memory-gb", help="Memory for bots in GB; those used longest ago are closed."
+        ),
+    ] = 2.0,
+    requests_a_minute: Annotated[
+        int,
+        typer.Option(
+            "--requests-a-minute", help="Limit for each network address; 0 sets no limit."
+        ),
+    ] = 600,
+    grace_seconds: Annotated[
+        float,
+        typer.Option(
+            "--grace-seconds", help="Seconds that open requests may take when the server stops."
+        ),
+    ] = 30.0,
+) -> None:
+    """Serve bots to programs that know OpenAI's API. Ctrl-C stops the server.
+
+    Offers /v1/completions, /v1/chat/completions and /v1/models, and /metrics for Prometheus.
+    """
+    from huggingtweets.web import openai_api
+
+    options = openai_api.ApiOptions(
+        tuple(bots), host, port, api_key, memory_gb, requests_a_minute, grace_seconds
+    )
+    screen = ConsoleOutput()
+
+    def on_start(address: str, service: "CompletionService") -> None:
+        for warning in service.warnings:
+            screen.say(f"warning: {warning}", "yellow")
+        key = "" if api_key is None else "; clients must send the key"
+        screen.say(f"Serving {', '.join(service.created)} at {address}/v1 (Ctrl-C stops it{key})")
+
+    openai_api.serve(options, on_start)
