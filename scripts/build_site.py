@@ -53,7 +53,7 @@ PAGES = {
     "Lab notes": [
         *("lab/likeness.md", "lab/samples.md", "lab/base.md", "lab/recipe.md"),
         *("lab/speed.md", "lab/robustness.md", "lab/security.md", "lab/reading.md"),
-        "lab/web-app.md",
+        *("lab/web-app.md", "lab/export.md"),
     ],
     "Studies": [
         "research/layers.md",

@@ -58,7 +58,7 @@ def test_a_gguf_export_comes_back_and_holds_no_post(run: RunFolder, tmp_path: Pa
 
 
 def test_the_card_and_the_modelfile_say_how_to_use_it(run: RunFolder, tmp_path: Path) -> None:
-    export(run, quantize="f16", out=tmp_path / "bot")
+    export(run, quantize="F16", out=tmp_path / "bot")
     card = (tmp_path / "bot" / "README.md").read_text("utf-8")
     for words in ("library_name: llama.cpp", "- gguf", "llama-server -m nasa-F16.gguf -n 32"):
         assert words in card

@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    bot: options.Bot,
+    bot: Annotated[
+        str,
+        typer.Argument(metavar="BOT", help="Run folder of a finished bot.", show_default=False),
+    ],
     *,
     to: Annotated[
         str,

@@ -85,7 +85,8 @@ def export(
     if to not in FORMATS:
         raise InputError(f"--to must be {' or '.join(FORMATS)}, not {one_line(to)[:40]!r}.")
     if to == "gguf":
-        gguf.check_kind(quantize or gguf.DEFAULT_KIND)
+        quantize = (quantize or gguf.DEFAULT_KIND).lower()
+        gguf.check_kind(quantize)
     elif quantize is not None:
         raise InputError(f"--quantize applies to --to gguf; {to} keeps the bot's own numbers.")
     check_may_leave(run)
@@ -96,8 +97,8 @@ def export(
     try:
         with run.locked(), files.atomic_write_dir(target) as folder:
             facts = None
-            if to == "gguf":
-                facts = gguf.write(run, folder, quantize or gguf.DEFAULT_KIND, listen)
+            if quantize is not None:
+                facts = gguf.write(run, folder, quantize, listen)
             else:
                 _copy(run, folder, listen)
             sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
