@@ -154,6 +154,12 @@ def test_no_byte_of_forgotten_posts_is_left(home: Home, source: Path) -> None:
         path.write_bytes(source.read_bytes())
     for path in left_by_a_crash:
         os.utime(path, (1, 1))
+    older, begun = run / "versions" / "1", run / "update" / "data"
+    for part in ("bot", "data", "report"):
+        shutil.copytree(run / part, older / part)
+    shutil.copy(run / "run.json", older)
+    begun.mkdir(parents=True)
+    shutil.copy(run / "data" / "kept.parquet", begun)
     gone = [f"{MARKER}{number:04}" for number in (3, 5, 199, 200)]
     texts = dict(pl.read_csv(source).select("id", "text").iter_rows())
     (run / "favourites.json").write_text(json.dumps([texts[3]]))
@@ -166,6 +172,7 @@ def test_no_byte_of_forgotten_posts_is_left(home: Home, source: Path) -> None:
     assert "runs/me: 4 posts removed" in told
     assert "runs/.app/visitors/ann-0123456789abcdef/runs/mine: 4 posts removed" in told
     assert "trackio: 1 run deleted" in told
+    assert "runs/me/versions/1: deleted" in told
     assert f"your own file {source}" in told
     assert "W&B" in told
     assert holding(home.path, f"{MARKER}0004")  # the others are there

@@ -19,8 +19,8 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
 CALL = re.compile(
     r"huggingtweets (demo|train|curate|download|generate|evaluate|runs|show|compare|publish|picture"
-    r"|explore|share|opt-out|forget|track|dashboard|pretrain|app|base list|base add|base remove"
-    r"|export|serve|sweep report|sweep export|sweep)\b"
+    r"|explore|update|versions|rollback|share|opt-out|forget|track|dashboard|pretrain|app|base list"
+    r"|base add|base remove|export|serve|sweep report|sweep export|sweep)\b"
     r"([^`\n#]*)"
 )
 OPTION = re.compile(r"(?<!\S)(--[a-z-]+)")

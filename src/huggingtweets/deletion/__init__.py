@@ -92,16 +92,18 @@ def forget(
     # First, so that the posts stay deleted even if this call is interrupted.
     deleted_posts.remember(line for line in lines if deleted_posts.is_unique(line))
     found_ids: set[str] = set()
+    changed: set[str] = set()
     for run in _with_merged(runs):
-        _record(
-            done.runs, run.path, done.skipped, partial(stored_posts.in_run, run, ids, found_ids)
-        )
-        if run.path in done.runs:
+        removed: list[Path] = []  # older versions
+        remove = partial(stored_posts.in_run, run, ids, found_ids, removed)
+        _record(done.runs, run.path, done.skipped, remove)
+        done.removed += removed
+        if run.path in done.runs or removed:
+            changed.add(track.id_of(run))
             _name_copies(done, run)
             _remove(done, places.exports_of(run.path))
             if track.copies_elsewhere(run):
                 done.tracked[run.path] = "wandb"
-    changed = {track.id_of(RunFolder(path)) for path in done.runs}
     _in_trackio(done, _is_of(changed), partial(_holds, ids))
     if out is not None:
         _remove_transient(done, out, in_use)
@@ -239,7 +241,7 @@ def _remove_transient(done: DeletionReport, out: Path, in_use: Iterable[Path]) -
 
 def _is_of(names: set[str]) -> Callable[[dict[str, Any]], bool]:
     """Return a function that tells whether a tracked job belongs to runs with these ids."""
-    return lambda config: str(config.get("id", "")).rpartition("-")[0] in names
+    return lambda config: str(config.get("id", "")).partition("-")[0] in names
 
 
 def _in_trackio(
@@ -298,11 +300,6 @@ def _is_readable(run: RunFolder) -> bool:
     except BotError:
         return False
     return True
-
-
-def _in_untracked_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
-    with _not_tracked(run):
-        return stored_posts.in_run(run, ids, found_ids)
 
 
 @contextmanager

@@ -12,12 +12,12 @@ import polars as pl
 
 from huggingtweets import evaluation, publish, track
 from huggingtweets.curation import Curated
-from huggingtweets.errors import StorageError
+from huggingtweets.errors import BotError, StorageError
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.privacy import deleted_posts
 from huggingtweets.sources.store import Store
-from huggingtweets.storage import files
+from huggingtweets.storage import files, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,9 +34,18 @@ _PLACEHOLDER = "(removed: the post was deleted by its author)"
 # -- runs ------------------------------------------------------------------------------------------
 
 
-def in_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
-    """Remove the posts from a run and return their number."""
+def in_run(run: RunFolder, ids: PostIds, found_ids: set[str], removed: list[Path]) -> int:
+    """Remove the posts from a run and return their number.
+
+    Args:
+        run: run folder.
+        ids: of the posts.
+        found_ids: gets the ids of the posts found.
+        removed: gets the older versions that held one, which are removed whole: they learnt it.
+    """
     with run.locked():
+        for version in run.versions().values():
+            _remove_version(version, ids, found_ids, removed)
         record = run.record()
         tables = {name: run.table(name) for name in _TABLES}
         masks = {name: ids.mask(table) for name, table in tables.items()}
@@ -60,6 +69,24 @@ def in_run(run: RunFolder, ids: PostIds, found_ids: set[str]) -> int:
         if found.height or lost:
             _update_record(run, record, Curated(left["kept"], left["dropped"]), lost)
     return max(found.height, lost)
+
+
+def _remove_version(
+    version: RunFolder, ids: PostIds, found_ids: set[str], removed: list[Path]
+) -> None:
+    """Remove an older version if it holds one of the posts or can't be read."""
+    try:
+        table = pl.concat([version.table(name).select("author", "id") for name in _TABLES])
+    except (BotError, pl.exceptions.PolarsError):
+        found = None
+    else:
+        found = table.filter(ids.mask(table)).unique()
+        if found.is_empty():
+            return
+        deleted_posts.remember(deleted_posts.stable_id(*row) for row in found.iter_rows())
+        found_ids.update(found["id"])
+    versions.discard(version.path)
+    removed.append(version.path)
 
 
 def _update_record(run: RunFolder, record: RunRecord, curated: Curated, lost: int) -> None:

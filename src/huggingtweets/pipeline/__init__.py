@@ -407,6 +407,7 @@ def _train(run: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
     record = run.record()
     record.state, record.result = "trained", asdict(result) | counts
     record.forgotten, record.forgotten_at = 0, None
+    record.update = {}  # it was trained from the base
     record.seconds["train"] = result.seconds
     run.save(record)
     shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError
-from huggingtweets.storage import files
+from huggingtweets.storage import files, versions
 from huggingtweets.storage.run_folder import RunFolder, list_runs
 from huggingtweets.storage.user_dirs import downloads_folder
 
@@ -95,6 +95,8 @@ def sweeps(*parents: Path) -> list[Path]:
 def runs_folder_of(run: Path) -> Path:
     """Return the runs folder to which a run belongs, also for the run of a visitor."""
     path = run.absolute()
+    if path.parent.name == versions.FOLDER and (path.parent.parent / "run.json").is_file():
+        path = path.parent.parent  # an older version
     return next((folder.parent for folder in path.parents if folder.name == APP), path.parent)
 
 
@@ -112,6 +114,11 @@ def trackio_folder() -> Path:
         return Path(named)
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("HF_HOME") or Path(cache, "huggingface")).expanduser() / "trackio"
+
+
+def _versions(run: RunFolder) -> list[Path]:
+    kept = [version.path for version in run.versions().values()]
+    return kept + [path for path in (run.staging.path,) if path.is_dir()]
 
 
 def _folders(parent: Path) -> Iterator[Path]:
@@ -145,6 +152,10 @@ PLACES = {
     "runs": Place(
         "posts, generated posts, reports, checkpoints, W&B's offline runs",
         lambda out: [run.path for run in runs(out)],
+    ),
+    "versions": Place(
+        "older versions of bots, and what an update that was killed left",
+        lambda out: [folder for run in runs(out) for folder in _versions(run)],
     ),
     "sweeps": Place("the authors' posts", lambda out: sweeps(out, out.parent)),
     "downloads": Place(

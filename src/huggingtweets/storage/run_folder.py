@@ -16,6 +16,7 @@
       favourites.json      generated posts that users marked
       published.json       the repository on the Hub, if the bot was published
       exports.json         the folders to which the bot was exported
+      versions/N/          older versions of an updated bot (:mod:`huggingtweets.storage.versions`)
 
 A run folder is created with one rename after its posts are read, curated and found sufficient, so
 bad input leaves nothing behind.
@@ -36,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from huggingtweets.errors import BotError, StorageError
-from huggingtweets.storage import files
+from huggingtweets.storage import files, versions
 from huggingtweets.storage.run_record import FORMAT, RunRecord, State, checked_record
 
 if TYPE_CHECKING:
@@ -145,6 +146,16 @@ class RunFolder:
         """Where the run is tracked, if it is."""
         return self.path / "track" / "track.json"
 
+    @property
+    def staging(self) -> RunFolder:
+        """The next version of the bot, while it is made; a run folder like this one."""
+        return RunFolder(self.path / versions.STAGING)
+
+    def versions(self) -> dict[int, RunFolder]:
+        """The older versions that are kept, by number; each is a run folder like this one."""
+        folder = self.path / versions.FOLDER
+        return {n: RunFolder(folder / str(n)) for n in versions.numbers(self.path)}
+
     def table(self, name: Table) -> pl.DataFrame:
         """Read one of the tables under ``data/``.
 
@@ -160,11 +171,12 @@ class RunFolder:
             raise BotError(f"{file} is missing or damaged. Train the bot again.") from error
 
     def record(self) -> RunRecord:
-        """Read ``run.json``.
+        """Read ``run.json``, after completing an exchange of versions that was interrupted.
 
         Raises:
             BotError: the file is missing, damaged, or from a newer version.
         """
+        versions.complete_if_interrupted(self.path)
         try:
             values = files.read_json(self.record_file, most_bytes=_MOST_RECORD_BYTES)
             if values.get("format", FORMAT) > FORMAT:  # before fields whose types may differ
@@ -235,6 +247,7 @@ class RunFolder:
         """
         with files.locked(self.path):
             files.make_private(self.path)
+            versions.remove_leftovers(self.path)
             yield
 
     def remove_leftovers(self) -> None:

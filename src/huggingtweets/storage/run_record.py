@@ -38,6 +38,11 @@ class RunRecord:
         merged: of a bot that was merged from others: ``method``, ``weights``, ``scale``,
             ``density``, and for each of ``bots`` its ``name``, ``path``, ``created_at`` and
             ``authors`` as people read them; empty for a bot that was trained.
+        version: number of the bot's current version; an update makes the next one.
+        update: of a bot that was updated: ``from_version``, when (``at``), the numbers of
+            ``new_posts``, ``edited`` and ``replayed`` posts, and the bits per byte of both bots
+            (``old``, ``new``) on ``judged_on`` held-out posts; empty for another.
+        tried: fingerprint of the new posts that the bot gains nothing from; None if there are none.
         state: how far the run got.
         created_at: UTC, ISO 8601.
         versions: of Python and of the packages that affect the numbers.
@@ -70,6 +75,9 @@ class RunRecord:
     chats: list[str] = field(default_factory=list)
     handles: list[str] | None = None
     merged: dict[str, Any] = field(default_factory=dict)
+    version: int = 1
+    update: dict[str, Any] = field(default_factory=dict)
+    tried: str | None = None
 
     def shown(self, author: str) -> str:
         """Return an author as people read it: ``@handle``, or the name if no handle is known.
@@ -151,6 +159,19 @@ class _Merged(TypedDict):
     bots: list[_MergedBot]
 
 
+class _Update(TypedDict):
+    """The types of what is in ``update`` of a bot that was updated."""
+
+    from_version: int
+    at: str
+    new_posts: int
+    edited: int
+    replayed: int
+    judged_on: int
+    old: float
+    new: float
+
+
 class _Settings(dict[str, Any]):
     """Settings of a run; one that is missing is an error for users, not a ``KeyError``."""
 
@@ -181,6 +202,8 @@ def checked_record(values: Any, where: str) -> RunRecord:  # noqa: ANN401 - JSON
         merged = msgspec.convert(record.merged, _Merged)
         if len(merged["weights"]) != len(merged["bots"]):
             raise ValueError("a merged bot needs as many weights as bots")
+    if record.update:
+        msgspec.convert(record.update, _Update)
     if not record.authors:
         raise ValueError("it names no author")
     record.config = _Settings(record.config.items(), where)

@@ -4,6 +4,8 @@
     preprocess  uses tweets-HANDLE -> dataset-HANDLE (train-dataset)
     train       uses dataset-HANDLE and the base -> model-HANDLE (finetuned-model)
 
+The training of a bot that was updated starts from its version before, which takes the base's place.
+
 By default each dataset holds only a JSON file with the number and the digest of the posts. The
 lineage and its versions are the same.
 """
@@ -52,7 +54,13 @@ class Lineage:
 
     @cached_property
     def base(self) -> Artifact:
-        """The base: its name, and the digests of its files or its revision on the Hub."""
+        """What training started from: the version before, or the base.
+
+        The base is described by its name, and the digests of its files or its revision on the Hub.
+        """
+        before = self._run.versions().get(int(self._record.update.get("from_version", 0)))
+        if before is not None and (bot := _files_of(before)):
+            return Artifact(f"model-{self._handle}", "finetuned-model", bot)
         source = str(self._record.config["base"])
         built_in = source in bases.BUILT_IN
         folder = bases.model_folder(source) if built_in else Path(source)
@@ -66,8 +74,7 @@ class Lineage:
         """The files of the bot, or None if there is none yet."""
         if self._run.record().state not in ("trained", "done") or not self._run.bot.is_dir():
             return None
-        bot = {file.name: file.absolute() for file in self._run.bot.iterdir() if file.is_file()}
-        return Artifact(f"model-{self._handle}", "finetuned-model", bot)
+        return Artifact(f"model-{self._handle}", "finetuned-model", _files_of(self._run))
 
     def _dataset(self, name: str, kind: str, table: str, metadata: dict[str, Any]) -> Artifact:
         file = (self._run.path / "data" / f"{table}.parquet").absolute()
@@ -88,6 +95,11 @@ def safe_name(text: str) -> str:
     if plain == text and plain.strip("._-"):
         return plain
     return f"{plain.strip('_')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-.")
+
+
+def _files_of(run: RunFolder) -> dict[str, Path]:
+    files = run.bot.iterdir() if run.bot.is_dir() else ()
+    return {file.name: file.absolute() for file in files if file.is_file()}
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -142,7 +142,9 @@ def send(
             values["posts"] = f"The posts themselves are in {where}, too (--raw-artifacts)."
         files.write_json(folder(run) / "track.json", values)
         tracker = _open_tracker(to, folder(run))
-        follow(run, name, tracker, Lineage(run, folder(run), raw=raw), run_ended)
+        version = run.record().version
+        job = name if version == 1 else f"{name}-v{version}"
+        follow(run, job, tracker, Lineage(run, folder(run), raw=raw), run_ended)
         values["message"] = tracker.message()
         values["urls"] = sorted({*values["urls"], *_ADDRESS.findall(values["message"])})
         files.write_json(folder(run) / "track.json", values)

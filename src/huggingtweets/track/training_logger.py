@@ -53,8 +53,10 @@ def follow(
     record = run.record()
     config = _config(record)
 
+    shown = record.name if record.version == 1 else f"{record.name}-v{record.version}"
+
     def start(kind: str) -> None:
-        tracker.start(Job(f"{name}-{kind}", kind, f"{record.name}-{kind}", record.name, config))
+        tracker.start(Job(f"{name}-{kind}", kind, f"{shown}-{kind}", record.name, config))
 
     start("download")
     tracker.log(_download_counts(record), 0)
