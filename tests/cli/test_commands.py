@@ -43,7 +43,7 @@ COMMANDS = (
         "runs",
         "show",
     ),
-    *("compare", "explore", "publish", "picture", "share", "delete", "opt-out", "forget"),
+    *("compare", "explore", "publish", "export", "picture", "share", "delete", "opt-out", "forget"),
     *("track", "dashboard", "base", "pretrain", "sweep"),
 )
 LIKENESS = (
