@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# One more than cores: tests often wait for processes that they start.
+WORKERS = $(shell python3 -c "import os; print(min(5, 1 + (os.cpu_count() or 1)))")
 TOOLS := .venv-tools
 
 .PHONY: demo app test quick check install lock docs site notebook audit sbom clean
@@ -16,10 +18,10 @@ app: $(READY)  ## open the web app
 install: $(READY)  ## only set up .venv
 
 test: check  ## lint, types, import rules, docs, then the tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 quick: check  ## lint, types, import rules, docs and the fast tests
-	$(BIN)/pytest -q -n auto --maxprocesses 4 -m "not slow and not browser and not gpu"
+	$(BIN)/pytest -q -n $(WORKERS) -m "not slow and not browser and not gpu"
 
 check: $(READY)
 	$(BIN)/ruff check .

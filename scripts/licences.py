@@ -46,6 +46,7 @@ package that doesn't say which."""
 
 EXCEPTIONS = {
     "certifi": "MPL-2.0 covers its own files, which are installed unchanged from the index",
+    "click-default-group": "in the public domain, or BSD-3-Clause",
     "hypothesis": "MPL-2.0, for development only",
     "orjson": "MPL-2.0 covers its own files, which are installed unchanged from the index",
     "pathspec": "MPL-2.0, for development only",
@@ -58,6 +59,7 @@ ELSEWHERE = {
     "audioop-lts": "PSF-2.0",
     "colorama": "BSD-3-Clause",
     "httpx2-jsfetch": "BSD-3-Clause",
+    "pyreadline3": "BSD-3-Clause",
     "pywin32-ctypes": "BSD-3-Clause",
 }
 """Packages that the lock has for other systems or newer versions of Python; none is needed here."""
@@ -74,7 +76,8 @@ _SPELLINGS = {
     r"python software foundation license": "PSF-2.0",
 }
 
-EXTRAS = ("app", "bluesky", "pretrain", "ray", "sweep", "trackio", "wandb", "x")
+EXTRAS = ("app", "bluesky", "llama-cpp", "llm", "pretrain", "ray", "serve", "sweep", "trackio")
+EXTRAS += ("wandb", "x")
 """Extras for users whose packages are in the lock."""
 
 SHIPPED = (  # pattern, licence, what it is
@@ -176,9 +179,7 @@ def report() -> tuple[str, list[str]]:
     """The document, and a sentence for each fault."""
     faults: list[str] = []
     hard = needed(None)
-    extras = set.union(
-        *map(needed, ("app", "bluesky", "pretrain", "ray", "sweep", "trackio", "wandb", "x"))
-    )
+    extras = set.union(*map(needed, EXTRAS))
     lines = []
     for name in sorted(map(canonicalize_name, locked())):
         who = "everyone" if name in hard else "an extra" if name in extras else "development"
