@@ -76,8 +76,10 @@ _SPELLINGS = {
     r"python software foundation license": "PSF-2.0",
 }
 
-EXTRAS = ("app", "bluesky", "llama-cpp", "llm", "pretrain", "ray", "serve", "sweep", "trackio")
-EXTRAS += ("wandb", "x")
+EXTRAS = (
+    *("app", "bluesky", "llama-cpp", "llm", "pretrain", "ray"),
+    *("serve", "sweep", "trackio", "wandb", "x"),
+)
 """Extras for users whose packages are in the lock."""
 
 SHIPPED = (  # pattern, licence, what it is
