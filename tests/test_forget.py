@@ -14,7 +14,7 @@ from tests.cli.program import CommandLine
 from tests.helpers.posts import made_up_posts, write_csv
 from tests.servers.bluesky import HANDLE, BlueskyServer, item
 
-from huggingtweets import deletion, pipeline
+from huggingtweets import deletion, pipeline, track
 from huggingtweets.cli.console import ConsoleOutput
 from huggingtweets.errors import HuggingTweetsError, InsufficientTextError
 from huggingtweets.events import Event
@@ -65,6 +65,19 @@ def test_deleted_posts_leave_downloads_and_stay_away(downloaded: Path) -> None:
     kept = (downloaded / "posts.jsonl").read_text()
     assert not any(text in kept for text in gone)
     assert deletion.forget(frozenset({old, new}), []).downloads == {}
+
+
+def test_a_run_that_is_being_tracked_is_skipped(
+    done: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "_SECONDS_TO_TRACK", 0.1)
+    folder = track.folder(done)
+    folder.mkdir()
+    with files.file_lock(folder):
+        found = deletion.forget(LEARNT, [done])
+    assert found.runs == {}
+    assert ["is being tracked by another process" in skipped for skipped in found.skipped] == [True]
+    assert made_up_posts(200)[3] in done.table("posts")["text"].to_list()
 
 
 def test_active_download_is_skipped(downloaded: Path) -> None:

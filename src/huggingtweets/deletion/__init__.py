@@ -95,7 +95,7 @@ def forget(
     changed: set[str] = set()
     for run in _with_merged(runs):
         removed: list[Path] = []  # older versions
-        remove = partial(stored_posts.in_run, run, ids, found_ids, removed)
+        remove = partial(_in_untracked_run, run, ids, found_ids, removed)
         _record(done.runs, run.path, done.skipped, remove)
         done.removed += removed
         if run.path in done.runs or removed:
@@ -300,6 +300,13 @@ def _is_readable(run: RunFolder) -> bool:
     except BotError:
         return False
     return True
+
+
+def _in_untracked_run(
+    run: RunFolder, ids: PostIds, found_ids: set[str], removed: list[Path]
+) -> int:
+    with _not_tracked(run):  # it might still copy the posts, with --raw-artifacts
+        return stored_posts.in_run(run, ids, found_ids, removed)
 
 
 @contextmanager
