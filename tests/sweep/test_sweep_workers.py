@@ -162,7 +162,7 @@ def test_killed_worker_does_not_change_the_result(
     sat = sweep.sweep(authors, replace(options, out=out, workers="local:2"), tell=killer)
     killer.wait()
     assert killer.killed
-    assert any("ended with exit code -9 while training @" in line for line in killer.lines)
+    assert any("ended with exit code -9 while training " in line for line in killer.lines)
     assert any(line.endswith("trying again") for line in killer.lines)
     assert_agree(alone, sat.folder)
     assert sum(sat.result["trials"].values()) == TRIALS
@@ -220,7 +220,7 @@ def test_ray_gives_the_same_result_after_a_killed_worker(
     finally:
         ray.shutdown()
     assert killer.killed
-    assert any("a Ray worker ended while training @" in line for line in killer.lines)
+    assert any("a Ray worker ended while training " in line for line in killer.lines)
     assert_agree(alone, sat.folder)
     assert sum(sat.result["trials"].values()) == TRIALS
 
