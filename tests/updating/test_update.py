@@ -18,12 +18,14 @@ import polars as pl
 import pytest
 from tests.cli.program import PROGRAM, CommandLine, contents
 from tests.helpers.posts import made_up_posts, write_csv
+from tests.servers.hub import HubServer
 
 from huggingtweets import deletion, pipeline
 from huggingtweets.errors import HuggingTweetsError, InputError, StorageError
 from huggingtweets.generation import bots
 from huggingtweets.pipeline import TrainOptions
 from huggingtweets.privacy import opt_out
+from huggingtweets.publish import hub
 from huggingtweets.storage import places
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.track.lineage import Lineage
@@ -32,6 +34,8 @@ from huggingtweets.updating.options import UpdateOptions
 from huggingtweets.updating.update import update
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from huggingtweets.events import Event
 
 POSTS = made_up_posts(280)
@@ -347,6 +351,32 @@ def test_a_rollback_restores_the_older_bot_and_can_be_undone(updated: RunFolder)
     weights = "bot/model.safetensors"
     assert contents(updated.path)[weights] == newer[weights]
     assert list(updated.versions()) == [1]
+
+
+def test_a_published_bot_is_refreshed_on_the_hub(
+    updated: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weights_there() -> bytes:
+        repo = server.repos["models", "me/ann"]
+        return repo.commits[repo.refs["main"]]["model.safetensors"]
+
+    with pytest.raises(InputError, match="is not published, so there is nothing to refresh"):
+        history.check_published(updated.path)
+    with HubServer({"hf_secret": "me"}) as server:
+        server.use(monkeypatch, tmp_path / "hf", "hf_secret")
+        hub.execute(hub.plan(updated, "ann", reason="it is a test"))
+        newer = weights_there()
+        assert newer == (updated.bot / "model.safetensors").read_bytes()
+        history.roll_back(updated.path)
+        assert history.publish_again(updated).url.endswith("/me/ann")
+        assert newer != weights_there() == (updated.bot / "model.safetensors").read_bytes()
+        assert not any(POSTS[0].encode() in file for file in _files(server))
+
+
+def _files(server: HubServer) -> Iterator[bytes]:
+    repo = server.repos["models", "me/ann"]
+    for commit in repo.commits.values():
+        yield from commit.values()
 
 
 @pytest.mark.parametrize(
