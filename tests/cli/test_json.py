@@ -70,7 +70,7 @@ def test_train(cli: CommandLine, tiny_base: Path) -> None:
 def test_generate(cli: CommandLine, finished: Path) -> None:
     outcome = cli("generate", finished, "-n", "2", "-p", "My dream", "-p", "مرحبا", "--json")
     value = _document(outcome)
-    assert value.keys() == {"posts", "rejected", "loops", "masked"}
+    assert value.keys() == {"posts", "rejected", "loops", "masked", "misplaced"}
     assert [post["prompt"] for post in value["posts"]] == ["My dream"] * 2 + ["مرحبا"] * 2
     assert all(post["text"].startswith(post["prompt"]) for post in value["posts"])
     assert value["rejected"] >= 0
@@ -80,7 +80,7 @@ def test_generate(cli: CommandLine, finished: Path) -> None:
 def test_generate_few_shot(cli: CommandLine, tiny_base: Path, source: Path) -> None:
     outcome = cli("generate", tiny_base, "-n", "2", "--few-shot", source, "--json")
     value = _document(outcome)
-    assert value.keys() == {"posts", "rejected", "loops", "masked"}
+    assert value.keys() == {"posts", "rejected", "loops", "masked", "misplaced"}
     assert [post["copied"] for post in value["posts"]] == [False, False]
     assert "context: 1 of gardener's posts" in outcome.err
 
