@@ -95,6 +95,13 @@ SHIPPED = (  # pattern, licence, what it is
         "official posts of members of the US Congress",
     ),
     ("src/huggingtweets/publish/templates/*", "MIT", "cards and pictures"),
+    ("src/huggingtweets/publish/web/page.*", "MIT", "the page of `export --to web`"),
+    (
+        "src/huggingtweets/publish/web/wllama*",
+        "MIT",
+        "llama.cpp as WebAssembly, of `@wllama/wllama` and `@wllama/wllama-compat` 3.13.0",
+    ),
+    ("src/huggingtweets/publish/web/*.txt", "–", "the texts of these licences"),
     ("src/huggingtweets/web/static/*", "MIT", "the web app"),
     ("packages/huggingtweets-base/*", "Apache-2.0", "`smollm2-posts`, trained from SmolLM2"),
 )

@@ -112,9 +112,9 @@ def test_a_damaged_list_of_exports_is_named(run: RunFolder, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("to", "quantize", "words"),
     [
-        ("onnx", None, "--to must be gguf or safetensors, not 'onnx'"),
+        ("onnx", None, "--to must be gguf, safetensors or web, not 'onnx'"),
         ("gguf", "q3", "--quantize must be f16, q8_0, .* not 'q3'"),
-        ("safetensors", "f16", "--quantize applies to --to gguf"),
+        ("safetensors", "f16", "--quantize applies to --to gguf and web"),
     ],
 )
 def test_unknown_formats_are_refused(

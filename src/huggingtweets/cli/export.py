@@ -1,5 +1,6 @@
 """``huggingtweets export``: take a bot to other programs."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ import typer
 
 from huggingtweets.cli import options
 from huggingtweets.cli.console import ConsoleOutput, print_json
-from huggingtweets.errors import Interrupted
+from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from huggingtweets.publish.export import Exported
@@ -29,16 +30,17 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            metavar="gguf|safetensors",
-            help="gguf for llama.cpp, Ollama and LM Studio; safetensors for Hugging Face tools.",
+            metavar="gguf|safetensors|web",
+            help="gguf for llama.cpp, Ollama and LM Studio; safetensors for Hugging Face tools; "
+            "web for a page that runs the bot in the visitor's browser.",
         ),
     ] = "gguf",
     quantize: Annotated[
         str | None,
         typer.Option(
             metavar="f16|q8_0|q5_1|q5_0|q4_1|q4_0|q4_k",
-            help="Number format of a GGUF file, from the most exact to the smallest. "
-            "Default: q8_0.",
+            help="Number format of a GGUF file or a page's model, from the most exact to the "
+            "smallest. Default: q8_0.",
             show_default=False,
         ),
     ] = None,
@@ -51,14 +53,31 @@ def export(
             show_default=False,
         ),
     ] = None,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="With --to web: show the page on this machine, until Ctrl-C. A page that is there "
+            "already is not written again.",
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of --serve; 0 takes any free one.")
+    ] = 7870,
     as_json: options.Json = False,
 ) -> None:
     """Write a bot to a folder for other programs: the model and its card, never the posts."""
     from huggingtweets.generation import bots
+    from huggingtweets.publish.export import current_page
     from huggingtweets.publish.export import export as write
 
+    if serve and (to != "web" or as_json):
+        raise InputError("--serve shows the page of --to web, and can't be used with --json.")
     run = bots.find_run_folder(bot)
     screen = ConsoleOutput(quiet=as_json)
+    if serve and (page := current_page(run, out)) is not None:
+        _serve(screen, page, port)
+        return
     try:
         with screen.watching():
             exported = write(run, to, quantize, out, listen=screen)
@@ -70,6 +89,18 @@ def export(
         return
     _show(screen, exported)
     _warn(screen, run)
+    if serve:
+        _serve(screen, exported.path, port)
+
+
+def _serve(screen: ConsoleOutput, page: Path, port: int) -> None:
+    """Serve a page until Ctrl-C."""
+    from huggingtweets.publish.page_server import PageServer
+
+    with PageServer(page, port) as server:
+        screen.say(f"{page} is at {server.address}. Stop with Ctrl-C.", "bold")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def _show(screen: ConsoleOutput, exported: "Exported") -> None:
@@ -86,6 +117,10 @@ def _show(screen: ConsoleOutput, exported: "Exported") -> None:
                 f'pipeline("text-generation", model={str(exported.path)!r})("My dream is")',
             ]
         )
+        return
+    if exported.to == "web":
+        screen.say("Put the folder on any static host, or look at it here:")
+        screen.commands(["huggingtweets export BOT --to web --serve"])
         return
     where = "in llama.cpp" if made.in_llama_cpp else "of the file, read back"
     divergence = "" if made.divergence is None else f", KL {made.divergence:.2g} nats a token"

@@ -13,7 +13,7 @@ import msgspec
 
 from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.events import Event, ignore
-from huggingtweets.publish import gguf
+from huggingtweets.publish import gguf, web_page
 from huggingtweets.publish.escaping import one_line
 from huggingtweets.publish.files import check_may_leave, parts_of
 from huggingtweets.storage import files
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from huggingtweets.publish.gguf import GgufFacts
     from huggingtweets.storage.run_folder import RunFolder
 
-FORMATS = ("gguf", "safetensors")
+FORMATS = ("gguf", "safetensors", "web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Exported:
         path: the folder.
         to: one of :data:`FORMATS`.
         sizes: bytes of each file, by name.
-        gguf: of the GGUF file, if there is one.
+        gguf: of the GGUF file or the page's model, if there is one.
     """
 
     path: Path
@@ -70,9 +70,9 @@ def export(
 
     Args:
         run: a finished run.
-        to: ``gguf`` for llama.cpp and what is built on it, or ``safetensors`` for Hugging Face
-            tools.
-        quantize: number format of a GGUF file; default ``q8_0``.
+        to: ``gguf`` for llama.cpp and what is built on it, ``safetensors`` for Hugging Face tools,
+            or ``web`` for a page that runs the bot in the visitor's browser.
+        quantize: number format of a GGUF file or a page's model; default ``q8_0``.
         out: the folder, which must not exist. Default: ``exports/RUN-FORMAT``.
         listen: called with what is being done.
 
@@ -83,14 +83,18 @@ def export(
         StorageError: the folder exists, or can't be written.
     """
     if to not in FORMATS:
-        raise InputError(f"--to must be {' or '.join(FORMATS)}, not {one_line(to)[:40]!r}.")
-    if to == "gguf":
+        raise InputError(
+            f"--to must be {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {one_line(to)[:40]!r}."
+        )
+    if to != "safetensors":
         quantize = (quantize or gguf.DEFAULT_KIND).lower()
         gguf.check_kind(quantize)
     elif quantize is not None:
-        raise InputError(f"--quantize applies to --to gguf; {to} keeps the bot's own numbers.")
+        raise InputError(
+            f"--quantize applies to --to gguf and web; {to} keeps the bot's own numbers."
+        )
     check_may_leave(run)
-    target = Path("exports", f"{run.path.absolute().name}-{to}") if out is None else out
+    target = _target(run, to, out)
     if target.exists() or target.is_symlink():
         raise StorageError(f"{target} already exists. Choose another --out, or delete it.")
     new_parents = [folder for folder in target.absolute().parents if not folder.exists()]
@@ -98,7 +102,8 @@ def export(
         with run.locked(), files.atomic_write_dir(target) as folder:
             facts = None
             if quantize is not None:
-                facts = gguf.write(run, folder, quantize, listen)
+                write = web_page.write if to == "web" else gguf.write
+                facts = write(run, folder, quantize, listen)
             else:
                 _copy(run, folder, listen)
             sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
@@ -109,6 +114,33 @@ def export(
                 parent.rmdir()
         raise
     return Exported(target, to, sizes, facts)
+
+
+def current_page(run: RunFolder, out: Path | None = None) -> Path | None:
+    """Return the folder of the bot's page, if it was exported before and is not out of date.
+
+    Args:
+        run: a finished run.
+        out: the folder. Default: as for :func:`export`.
+
+    Raises:
+        OptedOutError: an author asked not to be imitated.
+        BotError: the run is not finished, or its bot is out of date.
+        StorageError: the page is older than the bot.
+    """
+    check_may_leave(run)
+    folder = _target(run, "web", out)
+    path = str(folder.absolute())
+    if not web_page.is_page(folder) or all(record.path != path for record in records(run)):
+        return None
+    made = (folder / web_page.SETTINGS).stat().st_mtime
+    if any(file.stat().st_mtime > made for file in run.bot.glob("*.safetensors")):
+        raise StorageError(f"{folder} is older than the bot. Delete it and export again.")
+    return folder
+
+
+def _target(run: RunFolder, to: str, out: Path | None) -> Path:
+    return Path("exports", f"{run.path.absolute().name}-{to}") if out is None else out
 
 
 def copies_of(run: RunFolder) -> list[str]:

@@ -149,12 +149,12 @@ def modelfile(facts: Facts, exported: GgufFacts) -> str:
         "num_predict": exported.post_tokens,
     }
     lines = [
-        f"# {one_line(facts.title)}. {_said_by(facts)}",
+        f"# {one_line(facts.title)}. {said_by(facts)}",
         f"# ollama create {exported.tag} -f {MODELFILE}",
         f"FROM ./{exported.file}",
         'TEMPLATE """{{ .Prompt }}"""',
         *(f"PARAMETER {name} {value}" for name, value in settings.items()),
-        f'LICENSE """{_licence(facts)}"""',
+        f'LICENSE """{licence(facts)}"""',
     ]
     return "\n".join(lines) + "\n"
 
@@ -212,7 +212,7 @@ def _about(facts: Facts) -> About:
         licence="other",
         licence_name="author-and-base",
         author=_names(facts),
-        description=_said_by(facts),
+        description=said_by(facts),
         base=one_line(facts.base),
         base_url=f"https://huggingface.co/{hub}" if hub else "",
         tags=("huggingtweets", "ai-bot", "text-generation"),
@@ -225,9 +225,11 @@ def _names(facts: Facts) -> str:
     return " & ".join(one_line(name) for name in facts.record.names)
 
 
-def _said_by(facts: Facts) -> str:
+def said_by(facts: Facts) -> str:
+    """Return the notice that a machine writes."""
     return _WHAT_IT_IS.format(names=_names(facts))
 
 
-def _licence(facts: Facts) -> str:
+def licence(facts: Facts) -> str:
+    """Return the sentence about the licence of the weights."""
     return _LICENCE.format(names=_names(facts), base=one_line(facts.base)).replace('"', "'")

@@ -183,13 +183,13 @@ def _compose(
     last_line = f"\n{link}" if link else ""
     # At least a third is for the post. Handles are never shortened: half a handle is somebody
     # else's.
-    tail = f"\n\n— from my {title([_handle(author) for author in authors])}{last_line}"
+    tail = f"\n\n— from my {title([handle(author) for author in authors])}{last_line}"
     if not fits("x" * (limit // 3) + tail):
         tail = f"\n\n— from my AI {'bot' if len(authors) == 1 else 'cyborg'}{last_line}"
     return cut(body, lambda text: fits(text + tail)) + tail
 
 
-def _handle(author: str) -> str:
+def handle(author: str) -> str:
     """Return a valid handle unchanged; neutralize any other name."""
     name = clean(author)
     is_handle = name.startswith("@") and _HANDLE.fullmatch(name[1:])
