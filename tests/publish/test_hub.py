@@ -408,3 +408,28 @@ def test_published_bot_loads_with_access(hub: HubServer, run: RunFolder, home: P
     assert loaded.stdout.count("My dream is") == 2
     with pytest.raises(RepositoryNotFoundError):  # it is private
         HfApi(token=False).model_info("me/nasa")
+
+
+def test_the_page_is_published_as_a_static_space(
+    hub: HubServer, run: RunFolder, tmp_path: Path
+) -> None:
+    page = tmp_path / "page"
+    page.mkdir()
+    head = "---\nsdk: static\ntags: [huggingtweets]\n---\n"
+    for name in ("README.md", "index.html", "model-01-of-02.bin", "model-02-of-02.bin"):
+        (page / name).write_text(head if name == "README.md" else name)
+    done = hubs.execute(hubs.page_plan(run, page))
+    assert (done.url, done.public) == (f"{hub.url}/spaces/me/nasa", False)
+    space = hub.repos["spaces", "me/nasa"]
+    assert set(space.commits[space.refs["main"]]) - {".gitattributes"} == {
+        file.name for file in page.iterdir()
+    }
+    assert ("models", "me/nasa") not in hub.repos
+    assert Publication.of(run) is None
+    assert Publication.of(run, space=True) == done
+    assert hubs.page_plan(run, page).does_nothing
+    (page / "model-02-of-02.bin").unlink()
+    planned = hubs.page_plan(run, page, public=True)
+    assert (planned.gone, planned.opens) == (["model-02-of-02.bin"], True)
+    assert hubs.execute(planned).public
+    assert space.readers is None

@@ -43,6 +43,8 @@ def _create(hub: Hub, request: Request, _found: re.Match[str]) -> Reply:
     asked = json.loads(request.body)
     owner = asked.get("organization") or hub.user(request) or ""
     user = hub.writer(request, owner)
+    if asked.get("type") == "space" and asked.get("sdk") not in ("static", "gradio", "docker"):
+        raise RefusedError(400, "A Space needs an SDK")
     kind, name = f"{asked.get('type', 'model')}s", f"{owner}/{asked['name']}"
     repo = Repo(kind, name)
     created = {"url": f"{hub.url}/{repo.page}", "name": name, "id": "621ffdc036468d709f17434d"}

@@ -1,7 +1,9 @@
 """``huggingtweets publish``: publish a bot on the Hugging Face Hub, with its author's consent."""
 
 import sys
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,8 @@ from huggingtweets.cli.console import ConsoleOutput, print_json
 from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from huggingtweets.publish.hub import Plan
     from huggingtweets.publish.publication import Publication
     from huggingtweets.storage.run_folder import RunFolder
@@ -55,6 +59,13 @@ def publish(
             show_default=False,
         ),
     ] = None,
+    space: Annotated[
+        bool,
+        typer.Option(
+            "--space",
+            help="Publish a page that runs the bot in the visitor's browser, as a static Space.",
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Publish a bot on the Hugging Face Hub: the model and its card, never the posts."""
@@ -69,20 +80,41 @@ def publish(
             f"There is no terminal to ask whether {_handles(run)} agreed. If so, or if it is you, "
             "give --author-agreed."
         )
+    if space and update_thumbnail is not None:
+        raise InputError("--update-thumbnail is for the bot; its page, --space, has no picture.")
     if update_thumbnail is not None:
         _update_picture(screen, run, update_thumbnail)
-    planned = hub.plan(run, repo, public=public, reason=force)
-    if update_thumbnail is not None:
-        planned = hub.thumbnail_plan(planned)
-    if not planned.does_nothing:
-        _show(screen, planned)
-        _ask_consent(screen, run, agreed=author_agreed)
-    published = _upload(planned)
+    with _page(screen, run) if space else nullcontext() as page:
+        if page is not None:
+            planned = hub.page_plan(run, page, repo, public=public, reason=force)
+        else:
+            planned = hub.plan(run, repo, public=public, reason=force)
+        if update_thumbnail is not None:
+            planned = hub.thumbnail_plan(planned)
+        if not planned.does_nothing:
+            _show(screen, planned)
+            _ask_consent(screen, run, agreed=author_agreed)
+        published = _upload(planned)
     if as_json:
         changes = {"changed": not planned.does_nothing, "files": sorted(planned.changes)}
         print_json(asdict(published) | changes)
     else:
         _show_result(screen, planned, published)
+
+
+@contextmanager
+def _page(screen: ConsoleOutput, run: "RunFolder") -> "Iterator[Path]":
+    """Write the bot's page to a temporary folder."""
+    from tempfile import TemporaryDirectory
+
+    from huggingtweets.publish import gguf, web_page
+    from huggingtweets.storage import files
+
+    with TemporaryDirectory(prefix="huggingtweets-page-") as scratch:
+        folder = Path(scratch)
+        with screen.watching(), files.wrap_os_errors(folder):
+            web_page.write(run, folder, gguf.DEFAULT_KIND, screen)
+        yield folder
 
 
 def _handles(run: "RunFolder") -> str:
@@ -111,9 +143,8 @@ def _show(screen: ConsoleOutput, planned: "Plan") -> None:
     target = planned.publication
     visibility = "public, everybody can see it" if target.public else "private, only you can see it"
     change = " from now on" if planned.opens else ""
-    screen.heading(
-        f"{'New repository' if planned.new else 'To'} {target.repo} ({visibility}{change})"
-    )
+    new = "New Space" if planned.space else "New repository"
+    screen.heading(f"{new if planned.new else 'To'} {target.repo} ({visibility}{change})")
     for name, content in planned.changes.items():
         screen.say(f"{size(content):>14,} bytes  {name}")
     for name in planned.gone:
@@ -150,5 +181,7 @@ def _show_result(screen: ConsoleOutput, planned: "Plan", published: "Publication
 
     result = "Already up to date" if planned.does_nothing else "Published"
     screen.heading(f"{result}: {published.url}")
+    if planned.space:
+        return
     screen.say("From Python:" if published.public else "From Python, with your token:")
     screen.commands(snippet(published))

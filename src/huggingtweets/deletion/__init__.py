@@ -289,6 +289,8 @@ def _name_copies(done: DeletionReport, run: RunFolder) -> None:
     with suppress(BotError):
         if (published := Publication.of(run)) is not None:
             done.out_of_reach.append(f"the published bot {published.url}")
+        if (published := Publication.of(run, space=True)) is not None:
+            done.out_of_reach.append(f"the published page {published.url}")
     done.out_of_reach += export.copies_of(run)
     done.out_of_reach += track.copies_elsewhere(run)
     done.out_of_reach = list(dict.fromkeys(done.out_of_reach))

@@ -19,13 +19,16 @@ from huggingtweets.publish.files import Content, changed, check_may_leave, is_pu
 from huggingtweets.publish.hub_errors import hub_errors
 from huggingtweets.publish.publication import Publication
 from huggingtweets.publish.repository import client, default_repo_name, fetch_repository, full_name
+from huggingtweets.publish.web_page import is_part
 from huggingtweets.storage import files as atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from huggingface_hub import HfApi
 
+    from huggingtweets.publish.repository import Repository
     from huggingtweets.storage.run_folder import RunFolder
 
 COPIES_ALLOWED = 0.02
@@ -45,6 +48,7 @@ class Plan:
         new: whether the repository must be created.
         opens: whether a private repository becomes public.
         head: newest commit of the repository.
+        space: whether it is the page of the bot, in a Space.
     """
 
     run: RunFolder
@@ -55,6 +59,12 @@ class Plan:
     new: bool = True
     opens: bool = False
     head: str | None = None
+    space: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Type of the repository, as the Hub's client names it."""
+        return "space" if self.space else "model"
 
     @property
     def does_nothing(self) -> bool:
@@ -107,12 +117,48 @@ def plan(
         PublishError: the Hub can't be reached.
     """
     reason = check(run, reason)
-    earlier = Publication.of(run)
+    publication, repository = _target(run, repo, public=public, reason=reason)
+    files = parts_of(run.bot) | _rendered_files(run, publication)
+    return _plan(run, publication, repository, files, is_publishable, public=public)
+
+
+def page_plan(
+    run: RunFolder,
+    page: Path,
+    repo: str | None = None,
+    *,
+    public: bool = False,
+    reason: str | None = None,
+) -> Plan:
+    """Plan the upload of a bot's page to a static Space; nothing is changed.
+
+    Args:
+        run: a finished run.
+        page: a folder written by :mod:`huggingtweets.publish.web_page`, kept until the upload.
+        repo: name of the Space, with or without its owner. Default: as for :func:`plan`.
+        public: make the Space public; a public one stays public.
+        reason: why to publish the bot even if it copies too much.
+
+    Raises:
+        InputError: the bot can't be published, or not to that Space.
+        PublishError: the Hub can't be reached.
+    """
+    reason = check(run, reason)
+    publication, repository = _target(run, repo, public=public, reason=reason, space=True)
+    files: dict[str, Content] = {file.name: file for file in sorted(page.iterdir())}
+    return _plan(run, publication, repository, files, is_part, public=public, space=True)
+
+
+def _target(
+    run: RunFolder, repo: str | None, *, public: bool, reason: str | None, space: bool = False
+) -> tuple[Publication, Repository | None]:
+    """Return where to publish, and what is there already."""
+    earlier = Publication.of(run, space=space)
     api = client()
     name = full_name(
         api, repo or (earlier.repo if earlier else default_repo_name(run.record().authors))
     )
-    repository = fetch_repository(api, name)
+    repository = fetch_repository(api, name, "space" if space else "model")
     is_same = earlier is not None and earlier.repo.lower() == name.lower()
     if repository and not (is_same or repository.is_bot_repository):
         raise InputError(
@@ -120,22 +166,36 @@ def plan(
         )
     publication = Publication(
         repo=name,
-        url=f"{api.endpoint}/{name}",
+        url=f"{api.endpoint}/{'spaces/' if space else ''}{name}",
         public=public or bool(repository and not repository.private),
         reason=reason,
         commit=earlier.commit if earlier and is_same else None,
     )
-    files = parts_of(run.bot) | _rendered_files(run, publication)
+    return publication, repository
+
+
+def _plan(
+    run: RunFolder,
+    publication: Publication,
+    repository: Repository | None,
+    files: Mapping[str, Content],
+    is_ours: Callable[[str], bool],
+    *,
+    public: bool,
+    space: bool = False,
+) -> Plan:
+    """Compare the files with the repository; ours that are no longer needed are deleted."""
     remote = repository.files if repository else {}
     return Plan(
         run,
         publication,
         files,
         changed(files, remote),
-        gone=sorted(file for file in remote if is_publishable(file) and file not in files),
+        gone=sorted(file for file in remote if is_ours(file) and file not in files),
         new=repository is None,
         opens=public and bool(repository and repository.private),
         head=repository.head if repository else None,
+        space=space,
     )
 
 
@@ -164,14 +224,21 @@ def execute(planned: Plan) -> Publication:
     with run.locked(), hub_errors(publication.repo):
         api = client()
         if planned.new:
-            api.create_repo(publication.repo, private=not publication.public)
-        publication.save(run)  # before the upload, so that an interrupted one can continue
-        _write_rendered_files(planned)
+            api.create_repo(
+                publication.repo,
+                private=not publication.public,
+                repo_type=planned.kind,
+                space_sdk="static" if planned.space else None,
+            )
+        # before the upload, so that an interrupted one can continue
+        publication.save(run, space=planned.space)
+        if not planned.space:
+            _write_rendered_files(planned)
         commit = _commit(api, planned)
         if planned.opens:
-            api.update_repo_settings(publication.repo, private=False)
+            api.update_repo_settings(publication.repo, private=False, repo_type=planned.kind)
         published = replace(publication, commit=commit or publication.commit)
-        published.save(run)
+        published.save(run, space=planned.space)
     return published
 
 
@@ -199,6 +266,7 @@ def _commit(api: HfApi, planned: Plan) -> str | None:
             operations,
             commit_message=title(planned.run.record().names),
             parent_commit=planned.head,
+            repo_type=planned.kind,
         )
     return commit.oid
 

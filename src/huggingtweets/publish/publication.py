@@ -1,4 +1,4 @@
-"""Where a bot is published: ``published.json`` in its run folder."""
+"""Where a bot and its page are published: ``published.json`` and ``published-space.json``."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Publication:
     commit: str | None = None
 
     @classmethod
-    def of(cls, run: RunFolder) -> Publication | None:
-        """Read where a run's bot is published; None if it isn't.
+    def of(cls, run: RunFolder, *, space: bool = False) -> Publication | None:
+        """Read where a run's bot, or the Space with its page, is published; None if it isn't.
 
         Raises:
-            BotError: ``published.json`` is damaged.
+            BotError: the file is damaged.
         """
-        file = run.published_file
+        file = run.space_file if space else run.published_file
         try:
             return msgspec.json.decode(file.read_bytes(), type=cls)
         except FileNotFoundError:
@@ -49,6 +49,6 @@ class Publication:
                 f"{file} is damaged. Delete it and name the repository with --repo."
             ) from error
 
-    def save(self, run: RunFolder) -> None:
-        """Write ``published.json`` atomically."""
-        files.write_json(run.published_file, asdict(self))
+    def save(self, run: RunFolder, *, space: bool = False) -> None:
+        """Write the file atomically."""
+        files.write_json(run.space_file if space else run.published_file, asdict(self))

@@ -96,19 +96,26 @@ def default_repo_name(authors: Sequence[str]) -> str:
     return name
 
 
-def fetch_repository(api: HfApi, name: str) -> Repository | None:
-    """Fetch the state of a repository; None if it doesn't exist or isn't visible to the user."""
+def fetch_repository(api: HfApi, name: str, kind: str = "model") -> Repository | None:
+    """Fetch the state of a repository; None if it doesn't exist or isn't visible to the user.
+
+    Args:
+        api: the client.
+        name: with its owner.
+        kind: ``model`` or ``space``.
+    """
     from huggingface_hub.errors import RepositoryNotFoundError
     from huggingface_hub.hf_api import RepoFile
 
     with hub_errors(name):
         try:
-            info = api.model_info(name, timeout=_TIMEOUT)
+            info = api.repo_info(name, repo_type=kind, timeout=_TIMEOUT)
         except RepositoryNotFoundError:
             return None
         files = {
             file.path: file.lfs.sha256 if file.lfs else file.blob_id
-            for file in api.list_repo_tree(name, recursive=True)
+            for file in api.list_repo_tree(name, recursive=True, repo_type=kind)
             if isinstance(file, RepoFile)
         }
-        return Repository(info.sha, bool(info.private), frozenset(info.tags or ()), files)
+        tags = frozenset(getattr(info, "tags", None) or ())
+        return Repository(info.sha, bool(info.private), tags, files)

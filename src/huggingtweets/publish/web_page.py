@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,11 @@ def write(run: RunFolder, folder: Path, kind: str, listen: EventHandler) -> Gguf
 def is_page(folder: Path) -> bool:
     """Whether a folder is such an export."""
     return all((folder / name).is_file() for name in (PAGE, SETTINGS, *PACKED))
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of that name is a part of a page's model."""
+    return re.fullmatch(r"model-\d+-of-\d+\.bin", name) is not None
 
 
 def _split(model: Path) -> dict[str, int]:

@@ -137,6 +137,11 @@ class RunFolder:
         return self.path / "published.json"
 
     @property
+    def space_file(self) -> Path:
+        """The Space with the bot's page, if it was published."""
+        return self.path / "published-space.json"
+
+    @property
     def exports_file(self) -> Path:
         """The folders to which the bot was exported, if it was."""
         return self.path / "exports.json"
