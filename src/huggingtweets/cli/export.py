@@ -13,6 +13,7 @@ from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from huggingtweets.publish.export import Exported
+    from huggingtweets.publish.onnx import OnnxFacts
     from huggingtweets.storage.run_folder import RunFolder
 
 
@@ -30,9 +31,9 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            metavar="gguf|safetensors|web",
+            metavar="gguf|safetensors|web|onnx",
             help="gguf for llama.cpp, Ollama and LM Studio; safetensors for Hugging Face tools; "
-            "web for a page that runs the bot in the visitor's browser.",
+            "web for a page that runs the bot in the visitor's browser; onnx for ONNX runtimes.",
         ),
     ] = "gguf",
     quantize: Annotated[
@@ -85,7 +86,8 @@ def export(
         raise Interrupted("Stopped. Nothing was written.") from error
     if as_json:
         found = {"export": str(exported.path), "to": exported.to, "files": exported.sizes}
-        print_json(found | {"gguf": asdict(exported.gguf) if exported.gguf else None})
+        facts = {"gguf": exported.gguf, "onnx": exported.onnx}
+        print_json(found | {name: asdict(it) if it else None for name, it in facts.items()})
         return
     _show(screen, exported)
     _warn(screen, run)
@@ -108,6 +110,9 @@ def _show(screen: ConsoleOutput, exported: "Exported") -> None:
     screen.say(f"Exported to {exported.path}", "bold")
     for name, size in exported.sizes.items():
         screen.say(f"{size:>14,} bytes  {name}")
+    if exported.onnx is not None:
+        _show_onnx(screen, exported.path, exported.onnx)
+        return
     made = exported.gguf
     if made is None:
         screen.say("From Python:")
@@ -138,6 +143,15 @@ def _show(screen: ConsoleOutput, exported: "Exported") -> None:
     }.items():
         screen.say(program)
         screen.commands([command])
+
+
+def _show_onnx(screen: ConsoleOutput, folder: Path, made: "OnnxFacts") -> None:
+    screen.say(
+        f"held-out bits per byte: {made.bits_per_byte:.4f} in onnxruntime, "
+        f"{made.bits_per_byte_here:.4f} before, KL {made.divergence:.2g} nats a token"
+    )
+    screen.say(f"{folder / 'README.md'} has a program of 30 lines that writes a post. It needs:")
+    screen.commands(["pip install onnxruntime tokenizers"])
 
 
 def _warn(screen: ConsoleOutput, run: "RunFolder") -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from huggingtweets.publish.gguf import GgufFacts
+    from huggingtweets.publish.onnx import OnnxFacts
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 PIPELINE = "pipeline.svg"
@@ -51,7 +52,9 @@ def pipeline_drawing() -> str:
     return resources.files(__package__).joinpath("templates", PIPELINE).read_text("utf-8")
 
 
-def render_card(facts: Facts, exported: GgufFacts | None = None) -> str:
+def render_card(
+    facts: Facts, exported: GgufFacts | None = None, onnx: OnnxFacts | None = None
+) -> str:
     """Render the card as Markdown with YAML metadata.
 
     Handles are untrusted, so markup in them is escaped.
@@ -59,14 +62,16 @@ def render_card(facts: Facts, exported: GgufFacts | None = None) -> str:
     Args:
         facts: of the bot.
         exported: of the GGUF file beside the card, if it is the card of an export.
+        onnx: of the ONNX file beside the card, likewise.
     """
     record = facts.record
     return template("huggingtweets.publish", "bot-card.md.j2").render(
         facts=facts,
         record=record,
         report=facts.report,
-        head=head(facts, exported),
+        head=head(facts, exported, onnx),
         exported=exported,
+        onnx=onnx,
         avatars=[(initial(name), hue(name)) for name in record.authors[:_MAX_AVATARS]],
         prompt=PROMPTS[0],
         picture=PICTURE,
@@ -78,7 +83,7 @@ def render_card(facts: Facts, exported: GgufFacts | None = None) -> str:
     )
 
 
-def head(facts: Facts, exported: GgufFacts | None = None) -> str:
+def head(facts: Facts, exported: GgufFacts | None = None, onnx: OnnxFacts | None = None) -> str:
     """Return the card's metadata for the Hub, as YAML."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -95,9 +100,9 @@ def head(facts: Facts, exported: GgufFacts | None = None) -> str:
     thumbnail: dict[str, Any] = {"thumbnail": _thumbnail(facts)} if facts.picture else {}
     data = ModelCardData(
         language=_one_or_all(facts.languages),
-        tags=["huggingtweets", "gguf"] if exported else ["huggingtweets"],
+        tags=["huggingtweets", *(["gguf"] if exported else ["onnx"] if onnx else [])],
         pipeline_tag="text-generation",
-        library_name="llama.cpp" if exported else "transformers",
+        library_name="llama.cpp" if exported else "onnx" if onnx else "transformers",
         base_model=facts.hub_base,
         # The weights derive from the author's posts and the base, which we can't license.
         license="other",

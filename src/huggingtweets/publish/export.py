@@ -13,7 +13,7 @@ import msgspec
 
 from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.events import Event, ignore
-from huggingtweets.publish import gguf, web_page
+from huggingtweets.publish import gguf, onnx, web_page
 from huggingtweets.publish.escaping import one_line
 from huggingtweets.publish.files import check_may_leave, parts_of
 from huggingtweets.storage import files
@@ -21,9 +21,10 @@ from huggingtweets.storage import files
 if TYPE_CHECKING:
     from huggingtweets.events import EventHandler
     from huggingtweets.publish.gguf import GgufFacts
+    from huggingtweets.publish.onnx import OnnxFacts
     from huggingtweets.storage.run_folder import RunFolder
 
-FORMATS = ("gguf", "safetensors", "web")
+FORMATS = ("gguf", "safetensors", "web", "onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,14 @@ class Exported:
         to: one of :data:`FORMATS`.
         sizes: bytes of each file, by name.
         gguf: of the GGUF file or the page's model, if there is one.
+        onnx: of the ONNX file, if there is one.
     """
 
     path: Path
     to: str
     sizes: dict[str, int]
     gguf: GgufFacts | None = None
+    onnx: OnnxFacts | None = None
 
 
 def export(
@@ -71,7 +74,8 @@ def export(
     Args:
         run: a finished run.
         to: ``gguf`` for llama.cpp and what is built on it, ``safetensors`` for Hugging Face tools,
-            or ``web`` for a page that runs the bot in the visitor's browser.
+            ``web`` for a page that runs the bot in the visitor's browser, or ``onnx`` for ONNX
+            runtimes.
         quantize: number format of a GGUF file or a page's model; default ``q8_0``.
         out: the folder, which must not exist. Default: ``exports/RUN-FORMAT``.
         listen: called with what is being done.
@@ -86,7 +90,9 @@ def export(
         raise InputError(
             f"--to must be {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {one_line(to)[:40]!r}."
         )
-    if to != "safetensors":
+    if to == "onnx":
+        onnx.check_available()
+    if to in ("gguf", "web"):
         quantize = (quantize or gguf.DEFAULT_KIND).lower()
         gguf.check_kind(quantize)
     elif quantize is not None:
@@ -100,10 +106,12 @@ def export(
     new_parents = [folder for folder in target.absolute().parents if not folder.exists()]
     try:
         with run.locked(), files.atomic_write_dir(target) as folder:
-            facts = None
+            facts = onnx_facts = None
             if quantize is not None:
                 write = web_page.write if to == "web" else gguf.write
                 facts = write(run, folder, quantize, listen)
+            elif to == "onnx":
+                onnx_facts = onnx.write(run, folder, listen)
             else:
                 _copy(run, folder, listen)
             sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
@@ -113,7 +121,7 @@ def export(
             with suppress(OSError):  # not there, or not empty
                 parent.rmdir()
         raise
-    return Exported(target, to, sizes, facts)
+    return Exported(target, to, sizes, facts, onnx_facts)
 
 
 def current_page(run: RunFolder, out: Path | None = None) -> Path | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_KIND = "q8_0"
 MODELFILE = "Modelfile"
-_MEASURED_POSTS = 50
+MEASURED_POSTS = 50
 """Held-out posts on which a file is measured: enough to see a fault, in seconds."""
 
 _WHAT_IT_IS = (
@@ -112,7 +112,7 @@ def write(run: RunFolder, folder: Path, kind: str, listen: EventHandler) -> Gguf
             f"{run.path} can't be exported to GGUF: {error}. Choose --to safetensors."
         ) from error
     listen(Event("export", message=f"to {file.name}, measuring it"))
-    exported = _measure(lm, file, kind, held_out_posts(run)[-_MEASURED_POSTS:])
+    exported = _measure(lm, file, kind, held_out_posts(run)[-MEASURED_POSTS:])
     (folder / MODELFILE).write_text(modelfile(facts, exported), encoding="utf-8")
     (folder / CARD).write_text(render_card(facts, exported), encoding="utf-8")
     (folder / PIPELINE).write_text(pipeline_drawing(), encoding="utf-8")
