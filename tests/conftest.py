@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,6 @@ from tests.helpers.posts import made_up_posts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from transformers import PreTrainedTokenizerBase
 
@@ -44,6 +45,25 @@ SLOW_FILES = (
 CONTEXT = 64
 VOCABULARY = 512
 SEPARATOR = "<|endoftext|>"
+
+
+def pytest_configure() -> None:
+    """Lower the priority of the tests, or they starve the trainings that they wait for.
+
+    Trainings of the web app have a session of their own with this priority. Beside tests of a
+    higher one they would get a tenth of a core.
+    """
+    _set_session_priority(10)
+
+
+def pytest_unconfigure() -> None:
+    """The session may be a terminal's, which goes on."""
+    _set_session_priority(0)
+
+
+def _set_session_priority(nice: int) -> None:
+    with suppress(OSError):  # only Linux has it, and not everywhere
+        Path("/proc/self/autogroup").write_text(str(nice), "ascii")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
