@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import json
+import os
 import shutil
+import socket
+import threading
+import time
+import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +65,47 @@ def test_export_prints_json(cli: CommandLine, here: Path) -> None:
     done = json.loads(cli("export", "nasa", "--to", "safetensors", "--out", "hf", "--json").out)
     assert (done["export"], done["to"], done["gguf"]) == ("hf", "safetensors", None)
     assert done["files"]["config.json"] == (here / "hf" / "config.json").stat().st_size
+
+
+@pytest.mark.usefixtures("run")
+def test_serve_shows_the_page_until_ctrl_c(cli: CommandLine) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pages = []
+
+    def visit() -> None:
+        for _ in range(200):
+            with suppress(OSError):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+                    pages.append(answer.read())
+                break
+            time.sleep(0.1)
+        _thread.interrupt_main()  # what Ctrl-C does
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    done = cli("export", "nasa", "--to", "web", "--serve", "--port", str(port))
+    visitor.join()
+    assert done.code == 0
+    assert f"exports/nasa-web is at http://127.0.0.1:{port}/" in done.out
+    assert "--to web --serve" not in done.out
+    assert b"AI bot of @NASA" in pages[0]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_page_names_the_command_that_shows_it_and_may_be_read_by_a_web_server(
+    cli: CommandLine, here: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        done = cli("export", "nasa", "--to", "web", "--out", "my page")
+    finally:
+        os.umask(before)
+    assert "huggingtweets export nasa --to web --serve --out 'my page'" in done.out
+    modes = {oct(path.stat().st_mode & 0o777) for path in (here / "my page").iterdir()}
+    assert modes == {"0o644"}
+    assert (here / "my page").stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.usefixtures("run", "config")

@@ -1,5 +1,6 @@
 """``huggingtweets export``: take a bot to other programs."""
 
+import shlex
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -90,6 +91,10 @@ def export(
         print_json(found | {name: asdict(it) if it else None for name, it in facts.items()})
         return
     _show(screen, exported)
+    if exported.to == "web" and not serve:
+        screen.say("Put the folder on any static host, or look at it here:")
+        at = "" if out is None else f" --out {shlex.quote(str(out))}"
+        screen.commands([f"huggingtweets export {shlex.quote(bot)} --to web --serve{at}"])
     _warn(screen, run)
     if serve:
         _serve(screen, exported.path, port)
@@ -124,8 +129,6 @@ def _show(screen: ConsoleOutput, exported: "Exported") -> None:
         )
         return
     if exported.to == "web":
-        screen.say("Put the folder on any static host, or look at it here:")
-        screen.commands(["huggingtweets export BOT --to web --serve"])
         return
     where = "in llama.cpp" if made.in_llama_cpp else "of the file, read back"
     divergence = "" if made.divergence is None else f", KL {made.divergence:.2g} nats a token"

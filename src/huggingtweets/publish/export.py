@@ -105,7 +105,7 @@ def export(
         raise StorageError(f"{target} already exists. Choose another --out, or delete it.")
     new_parents = [folder for folder in target.absolute().parents if not folder.exists()]
     try:
-        with run.locked(), files.atomic_write_dir(target) as folder:
+        with run.locked(), files.atomic_write_dir(target, public=to == "web") as folder:
             facts = onnx_facts = None
             if quantize is not None:
                 write = web_page.write if to == "web" else gguf.write

@@ -2,7 +2,8 @@
 
 A reader sees the old file or the new one, never half of one: every file of a run is written to a
 temporary file in the same folder, flushed to disk and renamed. Files may hold posts, so only this
-user may read them, whatever the umask: folders have the mode 0700 and files 0600.
+user may read them, whatever the umask: folders have the mode 0700 and files 0600. Only a folder that is
+made for a web server has the modes of the umask.
 """
 
 from __future__ import annotations
@@ -218,17 +219,18 @@ def atomic_write(path: Path, mode: int = _FILE_MODE) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_write_dir(path: Path) -> Iterator[Path]:
+def atomic_write_dir(path: Path, *, public: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that is renamed to ``path`` once its files are on disk.
 
-    An existing folder at ``path`` is removed just before the rename.
+    An existing folder at ``path`` is removed just before the rename. A ``public`` one gets the
+    modes of the umask: a web server is another user.
     """
     with wrap_os_errors(path):
         make_folder(path.parent)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp"))
         try:
             yield temporary
-            make_private(temporary)
+            _make_public(temporary) if public else make_private(temporary)
             for file in temporary.rglob("*"):
                 sync(file)
             shutil.rmtree(path, ignore_errors=True)
@@ -237,6 +239,13 @@ def atomic_write_dir(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         sync(path.parent)
+
+
+def _make_public(folder: Path) -> None:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 @contextmanager
