@@ -2,8 +2,8 @@
 
 A reader sees the old file or the new one, never half of one: every file of a run is written to a
 temporary file in the same folder, flushed to disk and renamed. Files may hold posts, so only this
-user may read them, whatever the umask: folders have the mode 0700 and files 0600. Only a folder that is
-made for a web server has the modes of the umask.
+user may read them, whatever the umask: folders have the mode 0700 and files 0600. Only
+a folder that is made for a web server has the modes of the umask.
 """
 
 from __future__ import annotations
