@@ -18,8 +18,8 @@ from huggingtweets.sweep.folder import Settings, SweepFolder, load_optuna
 from huggingtweets.sweep.loop import Limit, Loop
 from huggingtweets.sweep.search_space import space_of
 from huggingtweets.sweep.trial import Outcome
-from huggingtweets.sweep.workers import WorkerDied
 from huggingtweets.training import RECIPES, Interrupt
+from huggingtweets.workers import WorkerDied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -141,7 +141,7 @@ class Killer:
 
 
 def is_worker(command: str) -> bool:
-    return "huggingtweets.sweep.worker" in command
+    return "huggingtweets.workers.child" in command
 
 
 def test_sweep_with_one_worker(alone: SweepFolder) -> None:
@@ -211,7 +211,7 @@ def test_ray_gives_the_same_result_after_a_killed_worker(
     """Run on a local cluster with two worker processes."""
     ray = pytest.importorskip("ray")
     ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
-    killer = Killer(lambda command: command.startswith("ray::_train"))
+    killer = Killer(lambda command: command.startswith("ray::run_job"))
     try:
         sat = sweep.sweep(
             authors, replace(options, out=tmp_path / "sweep", workers="ray"), tell=killer

@@ -26,7 +26,7 @@ from huggingtweets.sweep import objective
 from huggingtweets.sweep import study as sweep_study
 from huggingtweets.sweep.folder import AUTHOR, values_of
 from huggingtweets.sweep.trial import Job, Outcome
-from huggingtweets.sweep.workers import WorkerDied
+from huggingtweets.workers import WorkerDied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import optuna
 
     from huggingtweets.sweep.folder import Settings
-    from huggingtweets.sweep.workers import Workers
+    from huggingtweets.sweep.workers import SweepWorkers
     from huggingtweets.training import Interrupt
 
 MARGIN = 0.02
@@ -105,7 +105,7 @@ class Loop:
         self,
         study: optuna.Study,
         settings: Settings,
-        workers: Workers,
+        workers: SweepWorkers,
         listen: Callable[[SweepProgress], None],
         interrupt: Interrupt,
     ) -> None:

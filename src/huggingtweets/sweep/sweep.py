@@ -31,6 +31,7 @@ from huggingtweets.sweep.folder import (
     values_of,
 )
 from huggingtweets.training import Interrupt
+from huggingtweets.workers import check as check_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,7 +150,7 @@ def sweep(
     """
     options = options or SweepOptions()
     load_optuna()
-    workers.check(options.workers)
+    check_workers(options.workers)
     folder = SweepFolder(options.out)
     if folder.settings_file.is_file():
         settings = folder.settings()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import HuggingTweetsError, TrainingError
 from huggingtweets.nn import devices, language_model
+from huggingtweets.sweep.posts import load_authors
 from huggingtweets.training import Recipe, TrainingTask, fit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from huggingtweets.sweep.posts import AuthorPosts
 
 
@@ -103,3 +107,18 @@ def run_job(posts: AuthorPosts, job: Job) -> dict[str, Any]:
         return {"outcome": train_author(posts, job).as_json()}
     except HuggingTweetsError as error:
         return {"fault": str(error)}
+
+
+def runner(authors: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the function that runs the jobs of a worker process.
+
+    Args:
+        authors: path of the sweep's Parquet file of posts.
+    """
+    posts = load_authors(Path(authors))
+
+    def run(values: dict[str, Any]) -> dict[str, Any]:
+        job = Job(**values)
+        return run_job(posts[job.author], job)
+
+    return run

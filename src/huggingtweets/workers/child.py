@@ -1,17 +1,18 @@
-"""A worker process: ``python -m huggingtweets.sweep.worker AUTHORS.parquet``.
+"""A worker process: ``python -m huggingtweets.workers.child MODULE:FUNCTION [ARGUMENT...]``.
 
-Reads each job as a line of JSON on stdin and writes its outcome as a line on stdout, until stdin
-ends. When the parent process dies, the worker exits at once, even in the middle of a training.
+The function gets the arguments and returns another one, which runs the jobs. This process reads
+each job as a line of JSON on stdin and writes its answer as a line on stdout, until stdin ends.
+When the parent process dies, the worker exits at once, even in the middle of a training.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
 import sys
 import threading
-from pathlib import Path
 from typing import IO
 
 
@@ -21,14 +22,10 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print to stdout must not be read as an answer
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
-
-    from huggingtweets.sweep.posts import load_authors
-    from huggingtweets.sweep.trial import Job, run_job
-
-    authors = load_authors(Path(sys.argv[1]))
+    module, _, name = sys.argv[1].partition(":")
+    run = getattr(importlib.import_module(module), name)(*sys.argv[2:])
     while True:
-        job = Job(**json.loads(jobs.get()))
-        print(json.dumps(run_job(authors[job.author], job)), file=answers, flush=True)
+        print(json.dumps(run(json.loads(jobs.get()))), file=answers, flush=True)
 
 
 def _read_jobs(jobs: IO[str], to: queue.SimpleQueue[str]) -> None:

@@ -1,0 +1,172 @@
+"""Workers on a Ray cluster, of this machine or of several.
+
+A task is one job on one core; Ray chooses its machine, on which huggingtweets must be installed.
+Objects that many tasks need are put into the cluster once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from huggingtweets.errors import InputError, TrainingError
+from huggingtweets.workers import WorkerDied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_CORES_PER_JOB = 1  # also the number of threads, which Ray sets
+_MOST_JOBS = 512
+_COUNT_SECONDS = 5.0  # machines join and leave
+_ADDRESS = re.compile(r"ray://[^\s/:]+:\d{1,5}|ray://\[[0-9A-Fa-f:]+\]:\d{1,5}")
+
+
+def check_address(spec: str) -> None:
+    """Check the form of an address, and that Ray is installed.
+
+    Raises:
+        InputError: the address is invalid, or a package is missing.
+    """
+    if spec != "ray" and not _ADDRESS.fullmatch(spec):
+        raise InputError(
+            f"--workers {spec!r} is not the address of a Ray cluster; write ray://HOST:PORT, such "
+            "as ray://192.168.0.10:10001."
+        )
+    load_ray()
+    if spec != "ray" and find_spec("grpc") is None:
+        raise InputError(
+            "--workers ray://HOST:PORT needs Ray's client. Install it with: "
+            "pip install 'huggingtweets[ray]'"
+        )
+
+
+def load_ray() -> Any:  # noqa: ANN401 - a module
+    """Import Ray with its usage statistics turned off.
+
+    Raises:
+        InputError: Ray isn't installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "--workers ray needs Ray. Install it with: pip install 'huggingtweets[ray]'"
+        ) from error
+    return ray
+
+
+class RayWorkers:
+    """All cores of a Ray cluster.
+
+    Args:
+        spec: ``ray`` for the cluster of this machine, started if there is none, or
+            ``ray://HOST:PORT``.
+        function: runs a job; it gets the objects of the job as its arguments.
+        memory: bytes that a job needs, so that Ray gives no machine more jobs than it can hold;
+            0 if that is no concern.
+
+    Raises:
+        InputError: the cluster can't be reached, or none of its machines has that much memory.
+    """
+
+    def __init__(self, spec: str, function: Callable[..., Any], memory: int = 0) -> None:
+        self._ray = load_ray()
+        _connect(self._ray, spec)
+        _check_memory(self._ray, spec, memory)
+        options = {"num_cpus": _CORES_PER_JOB, "max_retries": 0}
+        if memory:
+            options["memory"] = memory
+        self._run_job = self._ray.remote(**options)(function)
+        self._running: set[Any] = set()
+        self._threads = ThreadPoolExecutor(_MOST_JOBS, thread_name_prefix="ray")
+        self._count, self._counted = 1, float("-inf")
+
+    @property
+    def count(self) -> int:
+        """Number of cores of the machines that are in the cluster now."""
+        if time.monotonic() > self._counted + _COUNT_SECONDS:
+            with suppress(self._ray.exceptions.RayError, ConnectionError):
+                cores = int(self._ray.cluster_resources().get("CPU", 1)) // _CORES_PER_JOB
+                self._count = min(_MOST_JOBS, max(1, cores))
+            self._counted = time.monotonic()
+        return self._count
+
+    def put(self, value: Any) -> Any:  # noqa: ANN401 - anything that can be pickled
+        """Put an object into the cluster and return its reference, an argument of jobs."""
+        return self._ray.put(value)
+
+    def submit(self, author: str, job: tuple[Any, ...], read: Callable[[Any], T]) -> Future[T]:
+        """Start a job: the arguments of the function, values or references."""
+        return self._threads.submit(self._run, author, job, read)
+
+    def close(self) -> None:
+        """Cancel running jobs and disconnect; a cluster started here ends."""
+        for reference in tuple(self._running):
+            with suppress(self._ray.exceptions.RayError, ConnectionError, ValueError):
+                self._ray.cancel(reference, force=True)
+        self._threads.shutdown(cancel_futures=True)
+        self._ray.shutdown()
+
+    def _run(self, author: str, job: tuple[Any, ...], read: Callable[[Any], T]) -> T:
+        failures = self._ray.exceptions
+        reference = None
+        try:
+            reference = self._run_job.remote(*job)
+            self._running.add(reference)
+            answer = self._ray.get(reference)
+        except (
+            failures.WorkerCrashedError,
+            failures.NodeDiedError,
+            failures.OutOfMemoryError,
+            failures.ObjectLostError,
+            failures.TaskCancelledError,
+        ) as error:
+            reason = str(error).strip().split("\n", 1)[0].rstrip(".")
+            raise WorkerDied(
+                f"a Ray worker ended while training {author} ({type(error).__name__}: "
+                f"{reason[:100]})"
+            ) from error
+        except (failures.RayError, ConnectionError) as error:
+            raise TrainingError(f"Ray can't train: {str(error).strip()[-300:]}") from error
+        finally:
+            self._running.discard(reference)
+        return read(answer)
+
+
+def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
+    if ray.is_initialized():
+        return
+    address = None if spec == "ray" else spec
+    try:
+        ray.init(
+            address=address,
+            logging_level="ERROR",
+            log_to_driver=False,
+            **({} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}),
+        )
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(
+            f"The Ray cluster {spec} can't be reached: {reason[:200]}. Check the address, and set "
+            "RAY_AUTH_MODE and RAY_AUTH_TOKEN as on its machines."
+        ) from error
+
+
+def _check_memory(ray: Any, spec: str, memory: int) -> None:  # noqa: ANN401 - a module
+    """Raise an error if no machine could ever run a job; Ray would wait for one forever."""
+    nodes = [node["Resources"].get("memory", 0.0) for node in ray.nodes() if node["Alive"]]
+    most = max(nodes, default=0.0)
+    if memory > most:
+        ray.shutdown()
+        raise InputError(
+            f"A job needs {memory / 1e9:.1f} GB of memory and no machine of the Ray cluster {spec} "
+            f"offers more than {most / 1e9:.1f} GB. Choose a smaller --base."
+        )
