@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from huggingtweets.nn import devices
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--requests", type=int, default=6, help="of each client")
     given = parser.parse_args()
-    if not (given.run / "bot" / "config.json").is_file():
+    if not RunFolder(given.run).has_bot:
         sys.exit(f"{given.run} is not a finished run; make one with: huggingtweets demo")
     device = devices.select_device()
     print(f"{device.describe()}, {device.processor}; load {os.getloadavg()[0]:.1f} before")

@@ -53,7 +53,7 @@ def main() -> None:
     if given.serve:
         serve(Path(given.serve[0]), int(given.serve[1]))
         return
-    if not (given.run / "bot" / "config.json").is_file():
+    if not RunFolder(given.run).has_bot:
         sys.exit(f"{given.run} is not a finished run; make one with: huggingtweets demo")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "runs"

@@ -89,6 +89,10 @@ class BaseModelError(InputError):
     """A base model doesn't exist, can't be reached, or isn't a causal language model."""
 
 
+class MissingBaseError(BaseModelError):
+    """A small bot's base can't be loaded, or is another one than it was made from."""
+
+
 class BotError(InputError):
     """A bot or run doesn't exist or is incomplete."""
 

@@ -32,7 +32,7 @@ def register_models(register: Callable[..., None]) -> None:
     from huggingtweets.storage.run_folder import list_runs
 
     for run in list_runs(Path(os.environ.get("HUGGINGTWEETS_RUNS") or "runs").expanduser()):
-        if (run.bot / "config.json").is_file():
+        if run.has_bot:
             name = run.path.name
             aliases = dict.fromkeys((name.lower(), f"{_PREFIX}{name}", f"{_PREFIX}{name.lower()}"))
             register(BotModel(run), aliases=tuple(alias for alias in aliases if alias != name))

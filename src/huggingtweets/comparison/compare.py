@@ -97,8 +97,7 @@ def _report(run: RunFolder) -> LikenessReport:
     try:
         return LikenessReport.from_json(files.read_json(run.report_json))
     except FileNotFoundError as error:
-        has_bot = (run.bot / "config.json").is_file()
-        command = f"evaluate {run.path}" if has_bot else f"train --resume {run.path}"
+        command = f"evaluate {run.path}" if run.has_bot else f"train --resume {run.path}"
         advice = "wait for it" if run.is_live() else f"create it with: huggingtweets {command}"
         raise BotError(
             f"{run.path} has no likeness report yet ({run.display_state()}); {advice}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.arguments import Share, check
 from huggingtweets.data import batching
-from huggingtweets.errors import BaseModelError, BotError, InputError
+from huggingtweets.errors import BaseModelError, BotError, InputError, MissingBaseError
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import GeneratedPost, Sampling
 from huggingtweets.nn import bases, devices, language_model
@@ -206,7 +206,7 @@ def load_from_run(run: RunFolder) -> LanguageModel:
         OptedOutError: an author asked not to be imitated.
     """
     opt_out.check_run(run.record())
-    if not (run.bot / "config.json").is_file():
+    if not run.has_bot:
         raise BotError(
             f"{run.path} has no bot yet ({run.display_state()}). "
             f"Resume the training with: huggingtweets train --resume {run.path}"
@@ -246,6 +246,8 @@ def find_run(spec: str | Path) -> RunFolder | None:
 def _load(spec: str | Path) -> LanguageModel:
     try:
         return language_model.load(spec)
+    except MissingBaseError:
+        raise  # the bot is there
     except BaseModelError as error:
         if str(spec) in bases.BUILT_IN or Path(spec).suffix == ".gguf":
             raise  # its message is more specific

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import sys
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from huggingtweets.errors import BaseModelError
-from huggingtweets.nn import bases, model_folder, tokenizer_probe
+from huggingtweets.errors import BaseModelError, MissingBaseError, StorageError
+from huggingtweets.nn import adapters, bases, model_folder, tokenizer_probe
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from huggingtweets.nn.adapters import Adapter
     from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.model_folder import Weights
 
@@ -167,16 +170,20 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
     """Load a causal language model in the precision of its weights.
 
     Args:
-        source: a built-in base, a model folder, a GGUF file, or a Hub id.
+        source: a built-in base, a model folder, a GGUF file, or a Hub id. Of an adapter, its base
+            is loaded and the adapter is folded in.
         attention: an attention implementation of transformers, or None for its default.
 
     Raises:
         BaseModelError: there is no such model, it can't be reached, it is damaged, or it is not a
             causal language model.
+        MissingBaseError: it is an adapter, and its base can't be loaded.
     """
     import_transformers()
     quiet_transformers()
     folder = _locate(str(source))
+    if adapters.is_adapter(folder):
+        return _load_adapter(folder, str(source), attention)
     try:
         weights = model_folder.check(folder)
         if str(source) not in bases.BUILT_IN:
@@ -184,6 +191,70 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
         return _load(folder, weights, str(source), attention)
     except Exception as error:  # for damaged files the libraries raise any exception
         raise BaseModelError(_explain(str(source), error)) from error
+
+
+def load_base(adapter: Adapter, source: str, attention: str | None = None) -> LanguageModel:
+    """Load the base of an adapter and check that they belong together.
+
+    Args:
+        adapter: as read.
+        source: where the adapter is, for messages.
+        attention: as for :func:`load`.
+
+    Raises:
+        MissingBaseError: the base can't be loaded, or the adapter belongs to another one.
+    """
+    try:
+        folder = _locate_base(adapter.base)
+        base = load(adapter.base, attention=attention)
+    except BaseModelError as error:
+        raise MissingBaseError(
+            f"{source} is a small bot, which needs its base {adapter.base!r}. {error}"
+        ) from error
+    try:
+        adapters.check_fits(adapter, base, _built_in_digest(base, folder))
+    except model_folder.UnusableModelError as error:
+        raise MissingBaseError(
+            f"{source} is a small bot that doesn't belong to {adapter.base!r}: {error}. "
+            "Bring its base back, or train the bot again."
+        ) from error
+    return base
+
+
+def _load_adapter(folder: Path, source: str, attention: str | None) -> LanguageModel:
+    try:
+        adapter = adapters.read(folder)
+    except model_folder.UnusableModelError as error:
+        raise BaseModelError(_explain(source, error)) from error
+    base = load_base(adapter, source, attention)
+    adapters.fold(base.model, adapter)
+    return replace(base, source=source)
+
+
+def _locate_base(source: str) -> Path:
+    folder = _locate(source)
+    if adapters.is_adapter(folder):
+        raise BaseModelError("That is a small bot itself, not a base.")
+    return folder
+
+
+def _built_in_digest(base: LanguageModel, folder: Path) -> str | None:
+    """Return the digest of a built-in base as just loaded, from the cache; None for others.
+
+    Computing it takes a fifth of a second. The folder is named after the hash of its GGUF file.
+    """
+    if base.source not in bases.BUILT_IN or folder.parent != bases.cache_folder():
+        return None
+    cached = bases.cache_folder() / "digests" / folder.name
+    with suppress(OSError, ValueError):
+        known = cached.read_text("ascii")
+        if re.fullmatch("[0-9a-f]{64}", known):
+            return known
+    digest = base.digest()
+    with suppress(OSError, StorageError):  # a cache that can't be written costs the time each time
+        files.make_folder(cached.parent)
+        files.write_text(cached, digest)
+    return digest
 
 
 def _load(folder: Path, weights: Weights, source: str, attention: str | None) -> LanguageModel:
@@ -253,7 +324,7 @@ def _locate(source: str) -> Path:
             raise BaseModelError(f"There is no GGUF file {source!r}.")
         return bases.convert_gguf(path)
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and not adapters.is_adapter(path):
             raise BaseModelError(
                 f"{source} is not a model folder: it has no config.json. "
                 f"Give a model folder, a Hugging Face Hub id, or --base {POCKET}."
@@ -281,6 +352,8 @@ def _locate(source: str) -> Path:
 
 def _needed(names: Sequence[str]) -> list[str]:
     """Return which of a repository's files to download: the tokenizer, and the weights once."""
+    whole = "config.json" in names  # beside it, an adapter is not what the model is
+    names = [name for name in names if not (whole and name.startswith("adapter_"))]
     kinds = ("model*.safetensors", "*.safetensors", "pytorch_model*.bin")
     found = ([name for name in names if fnmatchcase(name, kind)] for kind in kinds)
     weights = next((some for some in found if some), [])

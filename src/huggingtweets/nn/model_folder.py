@@ -73,7 +73,7 @@ def check(folder: Path) -> Weights:
     Raises:
         UnusableModelError: they don't go together, or a file is missing or damaged.
     """
-    config = _read_config(folder / "config.json")
+    config = read_config(folder / "config.json")
     weights = _read_weights(folder)
     if weights.bytes > (memory := _machine_memory()):
         raise UnusableModelError(
@@ -169,7 +169,7 @@ def check_loaded(model: PreTrainedModel, found: Mapping[str, Any], weights: Weig
         raise UnusableModelError(
             f"{weights.file} has whole numbers where weights must be, in {_some(whole)}"
         )
-    if infinite := [name for name, value in parameters.items() if not _is_finite(value)]:
+    if infinite := [name for name, value in parameters.items() if not is_finite(value)]:
         raise UnusableModelError(
             f"{weights.file} has numbers that are infinite or not a number, in {_some(infinite)}"
         )
@@ -197,7 +197,7 @@ def _ends_with_a_name(name: str, parameters: Mapping[str, Any]) -> bool:
     return any(known == name or known.endswith("." + name) for known in parameters)
 
 
-def _is_finite(value: torch.Tensor) -> bool:
+def is_finite(value: torch.Tensor) -> bool:
     """Whether all numbers are finite; 40 times as fast as torch.isfinite in bfloat16."""
     import torch
 
@@ -214,15 +214,21 @@ def _some(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more"
 
 
-def _read_config(file: Path) -> dict[str, Any]:
+def read_config(file: Path) -> dict[str, Any]:
+    """Read a configuration.
+
+    Raises:
+        UnusableModelError: it is too large, or not a JSON object.
+        OSError: it can't be read.
+    """
     if file.stat().st_size > _MOST_CONFIG_BYTES:
-        raise UnusableModelError(f"config.json is larger than {_MOST_CONFIG_BYTES / 1e6:.0f} MB")
+        raise UnusableModelError(f"{file.name} is larger than {_MOST_CONFIG_BYTES / 1e6:.0f} MB")
     try:
         config = json.loads(file.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UnusableModelError("config.json is damaged") from error
+        raise UnusableModelError(f"{file.name} is damaged") from error
     if not isinstance(config, dict):
-        raise UnusableModelError("config.json is damaged: it is not an object")
+        raise UnusableModelError(f"{file.name} is damaged: it is not an object")
     return config
 
 
@@ -249,7 +255,7 @@ def _read_weights(folder: Path) -> Weights:
     whole = set()
     for file in files:
         try:
-            found = _header(file) if file.suffix == ".safetensors" else _pickled_shapes(file)
+            found = read_header(file) if file.suffix == ".safetensors" else _pickled_shapes(file)
         except UnusableModelError:
             raise
         except Exception as error:  # for damaged files the libraries raise any exception
@@ -265,8 +271,13 @@ def _read_weights(folder: Path) -> Weights:
     return Weights(files[0].name, shapes, frozenset(whole), size)
 
 
-def _header(file: Path) -> dict[str, tuple[tuple[int, ...], bool]]:
-    """Return the shape of each tensor, and whether it has whole numbers."""
+def read_header(file: Path) -> dict[str, tuple[tuple[int, ...], bool]]:
+    """Return the shape of each tensor of a safetensors file, and whether it has whole numbers.
+
+    Raises:
+        UnusableModelError: the header is too long.
+        Exception: whatever the library raises for a damaged file.
+    """
     from safetensors import safe_open
 
     with file.open("rb") as opened:

@@ -78,7 +78,7 @@ def newest(
 def is_playable(run: RunFolder) -> bool:
     """Whether a run's bot is saved; it may not be measured yet."""
     saved = run.record().state in ("trained", "done")
-    return saved and (run.bot / "config.json").is_file()
+    return saved and run.has_bot
 
 
 def training_curve(run: RunFolder) -> tuple[Point, ...]:

@@ -97,6 +97,16 @@ class RunFolder:
         return self.path / "bot"
 
     @property
+    def has_bot(self) -> bool:
+        """Whether the bot was saved: a whole model, or an adapter to its base."""
+        return any((self.bot / name).is_file() for name in ("config.json", "adapter_config.json"))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the bot is an adapter to its base."""
+        return self.has_bot and not (self.bot / "config.json").is_file()
+
+    @property
     def picture(self) -> Path:
         """The picture of a generated post."""
         return self.bot / "predictions.png"
@@ -275,7 +285,7 @@ class RunFolder:
     def staleness_warning(self) -> str | None:
         """Describe a bot that was trained on posts deleted since; None if there are none."""
         record = self.record()
-        if not record.forgotten or not (self.bot / "config.json").is_file():
+        if not record.forgotten or not self.has_bot:
             return None
         posts = "1 post was" if record.forgotten == 1 else f"{record.forgotten:,} posts were"
         renew = "train its bots again and merge them again" if record.merged else "train it again"
