@@ -41,6 +41,7 @@ from benchmarks import likeness_tables as tables
 from huggingtweets import pipeline
 from huggingtweets.errors import BaseModelError, HuggingTweetsError, InputError, Interrupted
 from huggingtweets.nn import devices, language_model
+from huggingtweets.pipeline.preparing import DEFAULT_MINUTES
 from huggingtweets.storage import files
 from huggingtweets.training import RECIPES
 
@@ -177,7 +178,7 @@ def planned(chosen: argparse.Namespace) -> Plan:
     if missing := [str(source) for source in sources if not source.exists()]:
         raise InputError(f"There is no {', no '.join(missing)}; name sources or another --data.")
     posts = QUICK_POSTS if chosen.quick else None
-    usual = pipeline.DEFAULT_MINUTES if recipe.enough_steps else None
+    usual = DEFAULT_MINUTES if recipe.enough_steps else None
     minutes = chosen.minutes or usual
     return Plan(sources, recipe, chosen.holdout, posts, chosen.out, minutes)
 

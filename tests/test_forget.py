@@ -19,7 +19,7 @@ from huggingtweets.cli.console import ConsoleOutput
 from huggingtweets.errors import HuggingTweetsError, InsufficientTextError
 from huggingtweets.events import Event
 from huggingtweets.generation import bots
-from huggingtweets.pipeline import TrainOptions
+from huggingtweets.pipeline import TrainOptions, preparing
 from huggingtweets.privacy import deleted_posts
 from huggingtweets.sources import open_source, read_posts
 from huggingtweets.sources.store import Store
@@ -353,7 +353,7 @@ def test_training_leaves_posts_out(tiny_base: Path, tmp_path: Path, config: Path
     path = write_csv(tmp_path / "ann.csv", "ann", made_up_posts(150))
     ids = frozenset({"@ann 3", "4"})
     options = TrainOptions(base=str(tiny_base), name="me", out=tmp_path, forget=ids)
-    run = pipeline._prepare([path], options, lambda _event: None)
+    run = preparing.read_and_prepare([path], options, lambda _event: None)
     assert run.record().counts["downloaded"] == 148
     assert run.record().config["forget"] == 2
     assert not {"3", "4"} & set(run.table("posts")["id"])

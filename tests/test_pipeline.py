@@ -16,7 +16,7 @@ from huggingtweets.errors import BaseModelError, InputError, InsufficientTextErr
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.events import ignore
 from huggingtweets.nn import language_model
-from huggingtweets.pipeline import TrainOptions
+from huggingtweets.pipeline import TrainOptions, preparing
 from huggingtweets.storage import run_folder as run
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training.recipe import CLASSIC, FAST
@@ -93,7 +93,7 @@ def test_authors_keep_the_given_order(
     sources: list[Path], options: TrainOptions, tmp_path: Path
 ) -> None:
     turned = changed(options, name=None, out=tmp_path)
-    assert pipeline._prepare(sources[::-1], turned, ignore).record().name == "bob-and-ann"
+    assert preparing.read_and_prepare(sources[::-1], turned, ignore).record().name == "bob-and-ann"
 
 
 def test_newest_posts_of_each_author_are_held_out(done: RunFolder) -> None:
@@ -210,7 +210,7 @@ def test_random_split_depends_on_the_seed(
 ) -> None:
     def held_out(name: str, seed: int) -> list[str]:
         chosen = changed(options, name=name, out=tmp_path, split="random", holdout=0.5, seed=seed)
-        prepared = pipeline._prepare(sources, chosen, EVENTS.append)
+        prepared = preparing.read_and_prepare(sources, chosen, EVENTS.append)
         assert prepared.display_state() == "interrupted (prepared)"
         texts = batching.texts_by_author(prepared.table("kept"), "held_out", ["ann", "bob"])
         assert {author: len(of) for author, of in texts.items()} == {"ann": 75, "bob": 30}
@@ -337,9 +337,9 @@ def test_short_time_limit_drops_older_posts(options: TrainOptions, tmp_path: Pat
 
 def test_explicit_epochs_and_the_classic_recipe_have_no_limit(options: TrainOptions) -> None:
     for recipe in (FAST.changed(epochs=3), CLASSIC):
-        assert pipeline._minutes(changed(options, recipe=recipe)) is None
-    assert pipeline._minutes(changed(options, recipe=FAST)) == 5
-    assert pipeline._minutes(changed(options, recipe=CLASSIC, minutes=2.0)) == 2
+        assert preparing.minutes_of(changed(options, recipe=recipe)) is None
+    assert preparing.minutes_of(changed(options, recipe=FAST)) == 5
+    assert preparing.minutes_of(changed(options, recipe=CLASSIC, minutes=2.0)) == 2
 
 
 def test_curate_writes_nothing(

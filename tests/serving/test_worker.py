@@ -17,6 +17,7 @@ from tests.serving.conftest import ANN, BOB, until
 
 from huggingtweets import pipeline
 from huggingtweets.errors import StorageError
+from huggingtweets.pipeline import preparing
 from huggingtweets.serving.jobs import ENDED
 from huggingtweets.serving.schemas import LOCAL_USER, Settings, Status, TrainingRequest
 from huggingtweets.serving.watchdog import Watchdog
@@ -43,7 +44,7 @@ def undisturbed_loss(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) 
     source = write_csv(folder / "ann.csv", "ann", made_up_posts(300))
     recipe = RECIPES["fast"].changed(epochs=LONG)
     options = pipeline.TrainOptions(base=str(tiny_base), recipe=recipe, out=folder / "runs")
-    made = pipeline._prepare([source], options, lambda _: None)
+    made = preparing.read_and_prepare([source], options, lambda _: None)
     pipeline._train(made, lambda _: None, Interrupt())
     return float(made.record().result["best"])
 

@@ -28,8 +28,8 @@ from huggingtweets.privacy.deleted_posts import PostIds
 from huggingtweets.publish import export
 from huggingtweets.publish.publication import Publication
 from huggingtweets.sources.store import Store
-from huggingtweets.storage import files, places
-from huggingtweets.storage.run_folder import RunFolder, RunRecord
+from huggingtweets.storage import files, fleets, places
+from huggingtweets.storage.run_folder import RunFolder, RunRecord, list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -88,7 +88,7 @@ def forget(
     Raises:
         StorageError: the user's configuration can't be written.
     """
-    done, ids = DeletionReport(), PostIds.parse(lines)
+    done, ids, runs = DeletionReport(), PostIds.parse(lines), list(runs)
     # First, so that the posts stay deleted even if this call is interrupted.
     deleted_posts.remember(line for line in lines if deleted_posts.is_unique(line))
     found_ids: set[str] = set()
@@ -104,6 +104,8 @@ def forget(
             _remove(done, places.exports_of(run.path))
             if track.copies_elsewhere(run):
                 done.tracked[run.path] = "wandb"
+    for folder in {fleet.path for run in runs if (fleet := fleets.folder_of(run.path))}:
+        fleets.FleetFolder(folder).remove_unused()  # a crash may have left what held a post
     _in_trackio(done, _is_of(changed), partial(_holds, ids))
     if out is not None:
         _remove_transient(done, out, in_use)
@@ -160,6 +162,8 @@ def delete(run: RunFolder, *, keep_downloads: bool = False) -> DeletionReport:
         with files.wrap_os_errors(run.path):
             shutil.rmtree(trash, ignore_errors=True)
             run.path.rename(trash)  # atomic, so that nobody sees a half-deleted run
+    if (fleet := fleets.folder_of(run.path)) is not None:
+        fleet.drop(run.path.name)
     with files.wrap_os_errors(run.path):
         shutil.rmtree(trash)
     done.removed.append(run.path)
@@ -182,6 +186,24 @@ def delete_sweep(folder: Path) -> DeletionReport:
     done = DeletionReport()
     with files.locked(folder):
         _remove(done, folder)
+    return done
+
+
+def delete_fleet(folder: Path, *, keep_downloads: bool = False) -> DeletionReport:
+    """Delete a fleet's folder with all its runs, each as :func:`delete` does.
+
+    Raises:
+        StorageError: the fleet or a run is in use, or it can't be deleted.
+    """
+    done = DeletionReport()
+    with files.locked(folder):
+        for run in list_runs(folder / fleets.AUTHORS):
+            one = delete(run, keep_downloads=keep_downloads)
+            done.removed += one.removed
+            done.tracked_runs += one.tracked_runs
+            done.out_of_reach += one.out_of_reach
+        _remove(done, folder)
+    done.out_of_reach = list(dict.fromkeys(done.out_of_reach))
     return done
 
 

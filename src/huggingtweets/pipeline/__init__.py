@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets import augmentation, curation, deletion, evaluation, publish, sources, track
+from huggingtweets import augmentation, deletion, evaluation, publish, sources, track
 from huggingtweets.curation import CurationOptions
 from huggingtweets.data import batching
 from huggingtweets.errors import (
@@ -29,17 +28,23 @@ from huggingtweets.generation import bots
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import bases, devices, language_model
 from huggingtweets.pipeline.options import DEFAULT_OUT, TrainOptions
+from huggingtweets.pipeline.preparing import (
+    Specs,
+    as_list,
+    curate_posts,
+    prepare,
+    read_and_prepare,
+    read_posts,
+    reading_of,
+)
 from huggingtweets.privacy import opt_out
 from huggingtweets.sources import ReadOptions
-from huggingtweets.sources.in_child import read_posts_in_child
 from huggingtweets.storage import files, run_folder
-from huggingtweets.storage.run_folder import RunFolder, RunRecord
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import Interrupt, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import polars as pl
 
     from huggingtweets.curation import Curated
     from huggingtweets.evaluation import LikenessReport
@@ -51,13 +56,10 @@ __all__ = [
     "add_human",
     "curate",
     "evaluate",
+    "prepare",
     "resume",
     "train",
 ]
-
-DEFAULT_MINUTES = 5.0
-Specs = str | Path | Sequence[str | Path]
-"""One source or several."""
 
 
 def train(
@@ -88,8 +90,8 @@ def train(
     options = replace(options, track=track.choose(options.track))
     if options.base == bases.POCKET and (message := bases.missing_weights()):
         listen(Event(stage="read", message=message))
-    reading = _reading(options, confirm, reading)
-    run = _prepare(_as_list(specs), options, listen, reading)
+    reading = reading_of(options, confirm, reading)
+    run = read_and_prepare(as_list(specs), options, listen, reading)
     return _run_remaining_stages(run, listen, interrupt)
 
 
@@ -134,8 +136,8 @@ def curate(
     Raises:
         SourceError: a source can't be read.
     """
-    posts, read = _read(_as_list(specs), reading or ReadOptions(), listen)
-    return _curate(posts, read.total, options or CurationOptions(), listen)
+    posts, read = read_posts(as_list(specs), reading or ReadOptions(), listen)
+    return curate_posts(posts, read.total, options or CurationOptions(), listen)
 
 
 def evaluate(where: RunFolder | Path | str, listen: EventHandler = ignore) -> LikenessReport:
@@ -223,120 +225,6 @@ def _write_report(
     files.write_json(run.report_json, report.to_json())
     files.write_json(run.generations_file, generations)
     files.write_text(run.report_page, page)
-
-
-def _as_list(specs: Specs) -> Sequence[str | Path]:
-    return [specs] if isinstance(specs, str | Path) else specs
-
-
-def _read(
-    specs: Sequence[str | Path], reading: ReadOptions, listen: EventHandler
-) -> tuple[pl.DataFrame, sources.CountLeftOut]:
-    """Read the posts; return also what was left out, and whose handles are known."""
-    listen(Event(stage="read", message=", ".join(str(spec) for spec in specs)))
-    counting = sources.CountLeftOut(listen)
-    posts = read_posts_in_child(specs, replace(reading, listen=counting))
-    return posts, counting
-
-
-def _reading(
-    options: TrainOptions, confirm: Confirm = sources.decline, limits: ReadOptions | None = None
-) -> ReadOptions:
-    return replace(
-        limits or ReadOptions(),
-        text_column=options.text_column,
-        speaker=options.speaker,
-        join=options.join,
-        keep_names=options.keep_names,
-        author=options.author,
-        i_am_the_author=options.i_am_the_author,
-        forget=options.forget,
-        confirm=confirm,
-    )
-
-
-def _curate(
-    posts: pl.DataFrame, left_out: dict[str, int], options: CurationOptions, listen: EventHandler
-) -> Curated:
-    curated = replace(curation.curate(posts, options), left_out=left_out)
-    listen(Event(stage="curate", counts=curated.counts, masked=curated.masked or None))
-    return curated
-
-
-def _prepare(
-    specs: Sequence[str | Path],
-    options: TrainOptions,
-    listen: EventHandler,
-    reading: ReadOptions | None = None,
-) -> RunFolder:
-    """Read, curate and split the posts, check the options, then create the run folder."""
-    if options.name:
-        run_folder.check_name_is_free(RunFolder(options.out / options.name))
-    started = time.monotonic()
-    device = devices.select_device(options.device, options.precision or options.recipe.precision)
-    seconds: dict[str, float] = {}
-    from huggingtweets.training import budget, layers
-
-    with _timed(seconds, "read and curate"):
-        posts, read = _read(specs, reading or _reading(options), listen)
-        curated = _curate(posts, read.total, options.curation, listen)
-        if warning := batching.text_amount_warning(curated.kept):
-            listen(Event(stage="curate", message=warning))
-        if warning := batching.undated_warning(curated.kept, options.split):
-            listen(Event(stage="curate", message=warning))
-        kept = batching.split(
-            curated.kept, holdout=options.holdout, rule=options.split, seed=options.seed
-        )
-    base = language_model.load(options.base, attention=options.recipe.attention(device.device))
-    digest = base.digest()  # before the timed steps, which train
-    layers.check(base.model, options.recipe.layers or 0)
-    free_rate = options.recipe.base_width > 0  # the recipe's learning rate, not the user's
-    options = replace(options, recipe=options.recipe.for_base(base.width))
-    run_folder.check_space(options.out, base.parameters)
-    minutes, planned = _minutes(options), None
-    if minutes is not None:
-        listen(Event(stage="read", message="timing a few training steps"))
-        seconds_left = minutes * 60 - (time.monotonic() - started)
-        planned = budget.plan_run(
-            base, kept, options.recipe, device, seconds_left, free_rate=free_rate
-        )
-        options = replace(options, recipe=planned.recipe)
-        kept = batching.with_newest_only(kept, planned.posts)
-    all_authors = posts["author"].unique(maintain_order=True)
-    kept_authors = kept["author"].unique().to_list()
-    authors = all_authors.filter(all_authors.is_in(kept_authors)).to_list()
-    record = RunRecord(
-        name=options.name or run_folder.unique_name(options.out, run_folder.folder_name(authors)),
-        authors=authors,
-        config=_config(specs, options, device)
-        | {
-            "minutes": minutes,
-            "train_posts": planned.posts if planned else None,
-            "plan": planned.message if planned else None,
-            "base_digest": digest,
-        },
-        counts=curated.counts,
-        counts_by_author=curated.counts_by_author,
-        left_out=curated.left_out,
-        chats=sources.chats_in(posts),
-        masked=curated.masked,
-        handles=[name for name in authors if name in read.handles],
-        versions=devices.package_versions(),
-        machine=device.as_dict(),
-        seconds=seconds,
-    )
-    stored, dropped = (
-        curation.without_masked(table, options.curation) for table in (posts, curated.dropped)
-    )
-    tables = {"posts": stored, "kept": kept, "dropped": dropped}
-    return run_folder.create(options.out, record, tables)
-
-
-def _minutes(options: TrainOptions) -> float | None:
-    """Return the time limit of a run; None for no limit."""
-    if options.minutes is None and options.recipe.enough_steps:
-        return DEFAULT_MINUTES
-    return options.minutes
 
 
 def _run_remaining_stages(
@@ -434,19 +322,3 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     seconds[stage] = round(time.monotonic() - started, 2)
-
-
-def _config(
-    specs: Sequence[str | Path], options: TrainOptions, device: devices.ComputeDevice
-) -> dict[str, Any]:
-    """Return all options as plain values, with absolute paths so that a resumed run finds them."""
-    values = asdict(options) | {
-        "sources": [str(Path(s).absolute()) if Path(s).exists() else str(s) for s in specs],
-        "out": str(options.out.absolute()),
-        "device": device.device,
-        "precision": device.precision,
-        "forget": len(options.forget),  # only the number: the ids are not stored
-    }
-    if options.base not in bases.BUILT_IN and Path(options.base).expanduser().exists():
-        values["base"] = str(Path(options.base).expanduser().absolute())
-    return values

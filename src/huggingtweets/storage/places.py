@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError
-from huggingtweets.storage import files, versions
+from huggingtweets.storage import files, fleets, versions
+from huggingtweets.storage.fleets import FleetFolder
 from huggingtweets.storage.run_folder import RunFolder, list_runs
 from huggingtweets.storage.user_dirs import downloads_folder
 
@@ -43,12 +44,13 @@ class Place:
 def runs(out: Path) -> list[RunFolder]:
     """Return the runs in a runs folder, those of its visitors, and those in folders beside it.
 
-    ``compare --same-size --out`` makes runs beside the runs folder.
+    ``compare --same-size --out`` and ``fleet train`` make runs beside the runs folder.
     """
     visitors = sorted((out / APP / "visitors").glob("*/runs"))
     beside = [folder for folder in _folders(out.absolute().parent) if folder != out.absolute()]
+    in_fleets = [fleet / fleets.AUTHORS for fleet in fleet_folders(out, out.absolute().parent)]
     found = []
-    for folder in (out, *visitors, *beside):
+    for folder in (out, *visitors, *beside, *in_fleets):
         with suppress(PermissionError):  # another user's folder beside
             found += list_runs(folder)
     return found
@@ -92,11 +94,19 @@ def sweeps(*parents: Path) -> list[Path]:
     return sorted({folder for folder in found if (folder / "sweep.json").is_file()})
 
 
+def fleet_folders(*parents: Path) -> list[Path]:
+    """Return the fleets directly inside these folders."""
+    found = (folder for parent in parents for folder in _folders(parent))
+    return sorted({folder for folder in found if (folder / fleets.SETTINGS).is_file()})
+
+
 def runs_folder_of(run: Path) -> Path:
-    """Return the runs folder to which a run belongs, also for the run of a visitor."""
+    """Return the runs folder to which a run belongs, also for the run of a visitor or a fleet."""
     path = run.absolute()
     if path.parent.name == versions.FOLDER and (path.parent.parent / "run.json").is_file():
         path = path.parent.parent  # an older version
+    if (fleet := fleets.folder_of(path)) is not None:
+        return fleet.path
     return next((folder.parent for folder in path.parents if folder.name == APP), path.parent)
 
 
@@ -142,6 +152,7 @@ def _all_leftovers(out: Path) -> list[Path]:
     parents = [out, out.parent, *(home / "runs" for home in _homes(out))]
     found = [path for parent in parents for path in files.leftovers(parent, in_use=True)]
     inside = [run.path for run in runs(out)] + sweeps(out, out.parent)
+    inside += fleet_folders(out, out.parent)
     for folder in [*inside, *downloads_folder().glob("*/*")]:
         for child in (folder, *_folders(folder)):
             found += files.leftovers(child, in_use=True)
@@ -156,6 +167,10 @@ PLACES = {
     "versions": Place(
         "older versions of bots, and what an update that was killed left",
         lambda out: [folder for run in runs(out) for folder in _versions(run)],
+    ),
+    "fleets": Place(
+        "posts, bots and reports of finished authors by their SHA-256, and pages about them",
+        lambda out: [FleetFolder(folder).objects for folder in fleet_folders(out, out.parent)],
     ),
     "sweeps": Place("the authors' posts", lambda out: sweeps(out, out.parent)),
     "downloads": Place(

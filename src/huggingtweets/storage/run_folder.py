@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from huggingtweets.errors import BotError, StorageError
-from huggingtweets.storage import files, versions
+from huggingtweets.storage import files, fleets, versions
 from huggingtweets.storage.run_record import FORMAT, RunRecord, State, checked_record
 
 if TYPE_CHECKING:
@@ -257,13 +257,18 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Lock the run against other processes, make it private, and remove a crash's leftovers.
 
+        A finished run of a fleet is stored again at the end.
+
         Raises:
             StorageError: another process holds the lock.
         """
         with files.locked(self.path):
             files.make_private(self.path)
             versions.remove_leftovers(self.path)
-            yield
+            try:
+                yield
+            finally:
+                fleets.store_again(self.path)
 
     def remove_leftovers(self) -> None:
         """Remove half-written files and folders."""
