@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.helpers.adapters import random_adapter
 
 from huggingtweets.generation.batch_engine import (
     BatchEngine,
@@ -11,10 +12,11 @@ from huggingtweets.generation.batch_engine import (
     sample,
     supports_padding,
 )
-from huggingtweets.generation.requests import encode_prompt
+from huggingtweets.generation.requests import PostRequest, RequestBatch, encode_prompt
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.generation.writer import Writer
-from huggingtweets.nn import language_model
+from huggingtweets.nn import adapters, language_model
+from huggingtweets.nn.multi_adapter import SharedBase
 from huggingtweets.training import RECIPES, TrainingTask, fit
 
 if TYPE_CHECKING:
@@ -114,6 +116,69 @@ def test_dropped_rows_leave_and_the_others_stay_the_same(lm: LanguageModel) -> N
     assert all(text == expected[i] for i, text in found.items() if i not in (0, 3))
     part.drop(lambda _: True)
     assert not part.rows
+
+
+@pytest.fixture(scope="module")
+def bots(tiny_base: Path) -> tuple[list[LanguageModel], list[LanguageModel]]:
+    """Three bots with their adapters folded in, and the same bots on one base."""
+    base = language_model.load(tiny_base)
+    made = [random_adapter(base, number) for number in range(3)]
+    alone = []
+    for adapter in made:
+        own = language_model.load(tiny_base)
+        adapters.fold(own.model, adapter)
+        alone.append(own)
+    shared = SharedBase(base, 4, 3)
+    return alone, [shared.model(slot) for adapter in made if (slot := shared.add(adapter))]
+
+
+def test_bots_of_one_base_write_together_what_each_writes_alone(
+    bots: tuple[list[LanguageModel], list[LanguageModel]],
+) -> None:
+    alone, together = bots
+    how = Sampling(seed=4, temperature=1.0)
+    expected = {
+        (which, prompt): {post.text for post in Writer(lm, how, allow_loops=True).write(prompt, 6)}
+        for which, lm in enumerate(alone)
+        for prompt in ("We", "The old cat")
+    }
+    batch = RequestBatch(together[0])
+    asked = {
+        PostRequest(together[which], prompt, 6, how, allow_loops=True): (which, prompt)
+        for which, prompt in expected
+    }
+    found: dict[tuple[int, str], set[str]] = {key: set() for key in expected}
+    joining = list(asked)
+    while joining or batch.requests:  # a few tokens after each other
+        if joining:
+            batch.add(joining.pop())
+        for request, post in batch.step():
+            if post is not None:
+                found[asked[request]].add(post.text)
+    assert found == expected
+    assert len(set(map(frozenset, expected.values()))) == len(expected)
+
+
+def test_a_damaged_bot_costs_the_others_nothing(
+    bots: tuple[list[LanguageModel], list[LanguageModel]], tiny_base: Path
+) -> None:
+    base = language_model.load(tiny_base)
+    made = [random_adapter(base, 0), random_adapter(base, 1, size=1e18)]
+    shared = SharedBase(base, 4, 2)
+    fine, damaged = (shared.model(slot) for adapter in made if (slot := shared.add(adapter)))
+    how = Sampling(seed=4, temperature=1.0)
+    expected = {post.text for post in Writer(bots[0][0], how, allow_loops=True).write("We", 6)}
+    batch = RequestBatch(fine)
+    mine, other = (PostRequest(lm, "We", 6, how, allow_loops=True) for lm in (fine, damaged))
+    found = []
+    for request in (mine, other):
+        batch.add(request)
+    while batch.requests:
+        found += list(batch.step())
+    assert {post.text for request, post in found if request is mine and post} == expected
+    ((request, error),) = [(r, post) for r, post in found if isinstance(post, Exception)]
+    assert request is other
+    assert "weights are damaged" in str(error)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])

@@ -57,6 +57,7 @@ def command(
         (("--grace-seconds", "-1"), "--grace-seconds must be from 0 to 3600"),
         (("--grace-seconds", "nan"), "--grace-seconds must be from 0 to 3600"),
         (("--port", "0"), "There is no bot 'me'"),
+        (("--port", "0", "--fleet", "nowhere"), "There is no folder nowhere"),
     ],
 )
 def test_invalid_input_is_reported_in_one_line(
@@ -65,6 +66,10 @@ def test_invalid_input_is_reported_in_one_line(
     error = command("me", *args)
     assert expected.lower() in error.lower()
     assert "secret" not in error
+
+
+def test_a_server_needs_bots(command: Callable[..., str]) -> None:
+    assert "Name a bot, or a folder of bots with --fleet" in command()
 
 
 def test_a_taken_port_is_reported(command: Callable[..., str]) -> None:

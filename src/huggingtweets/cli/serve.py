@@ -1,5 +1,6 @@
 """``huggingtweets serve``: an API for programs, in the shape of OpenAI's."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,15 +18,25 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     bots: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="BOT...",
+            metavar="[BOT...]",
             help="Run folders, bot folders, Hugging Face Hub ids, or built-in bases. Clients "
             "choose a bot by the name of its folder.",
             show_default=False,
         ),
-    ],
+    ] = None,
     *,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(
+            "--fleet",
+            metavar="DIR",
+            help="Serve all small bots in this folder too. They must have the same base, which is "
+            "in memory once; each bot is read when a client asks for it.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -49,7 +60,9 @@ def serve(
     memory_gb: Annotated[
         float,
         typer.Option(
-            "--memory-gb", help="Memory for bots in GB; those used longest ago are closed."
+            "--memory-gb",
+            help="Memory for bots in GB; those used longest ago are closed. With "
+            "--fleet, for its base and its bots; bots beside the fleet have as much again.",
         ),
     ] = 2.0,
     requests_a_minute: Annotated[
@@ -72,7 +85,14 @@ def serve(
     from huggingtweets.web import openai_api
 
     options = openai_api.ApiOptions(
-        tuple(bots), host, port, api_key, memory_gb, requests_a_minute, grace_seconds
+        tuple(bots or ()),
+        host,
+        port,
+        api_key,
+        memory_gb,
+        requests_a_minute,
+        grace_seconds,
+        fleet,
     )
     screen = ConsoleOutput()
 
@@ -80,6 +100,6 @@ def serve(
         for warning in service.warnings:
             screen.say(f"warning: {warning}", "yellow")
         key = "" if api_key is None else "; clients must send the key"
-        screen.say(f"Serving {', '.join(service.created)} at {address}/v1 (Ctrl-C stops it{key})")
+        screen.say(f"Serving {service.describe()} at {address}/v1 (Ctrl-C stops it{key})")
 
     openai_api.serve(options, on_start)

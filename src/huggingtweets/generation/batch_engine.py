@@ -7,26 +7,32 @@ those it has alone, up to rounding, and its random numbers depend only on its se
 
 Models with sliding windows or a recurrent state can't mask padding. Their rows must begin with the
 same tokens, at the same step.
+
+Rows of bots with one base (:mod:`huggingtweets.nn.multi_adapter`) share a batch too.
 """
 
 from __future__ import annotations
 
 import inspect
 import random
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from huggingtweets.errors import BotError
+from huggingtweets.nn import multi_adapter
 from huggingtweets.nn.kv_cache import PreallocatedCacheLayer, cat_right_aligned, preallocate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from huggingtweets.data import batching
     from huggingtweets.generation.sampling import Sampling
     from huggingtweets.nn.language_model import LanguageModel
+    from huggingtweets.nn.multi_adapter import Slot
 
 MAX_ROWS = 512
 _CACHE_BYTES = 640e6  # keys and values of all rows
@@ -81,6 +87,7 @@ class Row:
         owner: any object of the caller's.
         context: tokens read before ``start`` that are not part of the post.
         limits: that a program sets; posts for people have none.
+        slot: of its bot's adapter, where bots share a base.
         tokens: the post so far, without the separator.
         steps: tokens sampled so far.
         ended: whether it is finished.
@@ -94,6 +101,7 @@ class Row:
     owner: Any
     context: Sequence[int] = ()
     limits: Limits = _NO_LIMITS
+    slot: Slot | None = None
     tokens: list[int] = field(default_factory=list)
     steps: int = 0
     ended: bool = False
@@ -104,6 +112,20 @@ class Row:
     def beginning(self) -> tuple[int, ...]:
         """All tokens that are read before the first new one."""
         return (*self.context, *self.start)
+
+
+class DamagedBotError(BotError):
+    """A bot's logits are not finite.
+
+    Args:
+        rows: of this bot.
+    """
+
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        super().__init__(
+            "The bot's weights are damaged: its output is not a number. Train it again."
+        )
+        self.rows = rows
 
 
 def row_rng(seed: int, number: int) -> random.Random:
@@ -140,14 +162,15 @@ def supports_padding(lm: LanguageModel) -> bool:
 
 
 class BatchEngine:
-    """Rows of one model.
+    """Rows of one model, or of bots that share a base.
 
     Args:
-        lm: the model.
+        lm: the model, or any of the bots.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
-        self.lm = lm
+        self._shared = multi_adapter.shared_base(lm)
+        self.lm = lm = self._shared.lm if self._shared else lm
         self.rows: list[Row] = []
         self.supports_padding = supports_padding(lm)
         takes = inspect.signature(lm.model.forward).parameters
@@ -173,11 +196,12 @@ class BatchEngine:
             return
         for row in rows:
             row.tokens = list(row.start[1:])
-        beginnings = list(dict.fromkeys(row.beginning for row in rows))
+        beginnings = {(row.slot, row.beginning): row for row in rows}
         index = {beginning: i for i, beginning in enumerate(beginnings)}
-        logits, cache, mask, position = self._read_beginnings(beginnings)
+        logits, cache, mask, position = self._read_beginnings(list(beginnings.values()))
         if len(beginnings) < len(rows):
-            chosen = torch.tensor([index[row.beginning] for row in rows], device=self.lm.device)
+            numbers = [index[row.slot, row.beginning] for row in rows]
+            chosen = torch.tensor(numbers, device=self.lm.device)
             logits, mask, position = logits[chosen], mask[chosen], position[chosen]
             cache.batch_select_indices(chosen)
         preallocate(cache)
@@ -195,8 +219,9 @@ class BatchEngine:
         """Sample one token for every row and return the rows that ended, with their text.
 
         Raises:
-            BotError: the model's logits are not finite.
+            DamagedBotError: a bot's logits are not finite. No token was sampled.
         """
+        self._check_finite()
         scores = _log_probabilities(self._logits, self.rows)
         tokens = sample(self._logits, self.rows)
         ended = []
@@ -230,10 +255,23 @@ class BatchEngine:
                 self._logits = self._logits[running]
             self._keep(running)
 
+    def _check_finite(self) -> None:
+        """Find rows of damaged bots among those of others, before they spend random numbers.
+
+        The rows of one model are checked where they are sampled, which is quicker.
+        """
+        if self._shared is None or (is_finite := self._logits.isfinite().all(-1)).all():
+            return
+        self._logits[~is_finite] = 0  # until they are removed
+        checked = zip(self.rows, is_finite.tolist(), strict=True)
+        if damaged := [row for row, fine in checked if not (fine or row.ended)]:
+            raise DamagedBotError(damaged)
+
     def _read_beginnings(
-        self, beginnings: Sequence[tuple[int, ...]]
+        self, rows: Sequence[Row]
     ) -> tuple[torch.Tensor, Any, torch.Tensor, torch.Tensor]:
-        """Logits, cache, mask and next position after each beginning."""
+        """Logits, cache, mask and next position after the beginning of each row."""
+        beginnings = [row.beginning for row in rows]
         width = max(map(len, beginnings))
         ids = torch.full((len(beginnings), width), self.lm.separator)
         mask = torch.zeros(len(beginnings), width, dtype=torch.long)
@@ -242,27 +280,37 @@ class BatchEngine:
             mask[i, width - len(beginning) :] = 1
         ids, mask = ids.to(self.lm.device), mask.to(self.lm.device)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        logits, cache = self._forward(ids, mask, positions, None)
+        logits, cache = self._forward(ids, mask, positions, None, rows)
         return logits, cache, mask, mask.sum(-1)
 
     def _read_tokens(self, tokens: torch.Tensor) -> None:
         self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
         positions = self._position[:, None]
         self._logits, self._cache = self._forward(
-            tokens[:, None], self._mask, positions, self._cache
+            tokens[:, None], self._mask, positions, self._cache, self.rows
         )
         self._position = self._position + 1
 
     def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: object
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: object,
+        rows: Sequence[Row],
     ) -> tuple[torch.Tensor, Any]:
         """Logits of the next token, (rows, vocabulary) in fp32, and the cache."""
         padded = {} if mask.all() else {"attention_mask": mask, "position_ids": positions}
-        with torch.inference_mode():
+        with torch.inference_mode(), self._adapters(rows, ids.shape[1]):
             out = self.lm.model(
                 input_ids=ids, past_key_values=cache, use_cache=True, **padded, **self._last_only
             )
             return out.logits[:, -1].float(), out.past_key_values
+
+    def _adapters(self, rows: Sequence[Row], length: int) -> AbstractContextManager[None]:
+        if self._shared is None:
+            return nullcontext()
+        return self._shared.rows([row.slot for row in rows if row.slot], length)
 
     def _running(self) -> list[int]:
         return [i for i, row in enumerate(self.rows) if not row.ended]
@@ -343,7 +391,7 @@ def sample(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
         Token ids, (rows,).
 
     Raises:
-        BotError: a logit is not finite.
+        DamagedBotError: a logit is not finite.
     """
 
     def column(values: Sequence[float]) -> torch.Tensor:
@@ -376,7 +424,7 @@ def _sample_from(probabilities: torch.Tensor, chances: torch.Tensor) -> torch.Te
     summed = probabilities.cumsum(-1)
     whole = summed[:, -1:].contiguous()
     if not whole.isfinite().all():
-        raise BotError("The bot's weights are damaged: its output is not a number. Train it again.")
+        raise DamagedBotError
     at = torch.searchsorted(summed, chances * whole, right=True)
     last = torch.searchsorted(summed, whole)  # the last token with a probability, for rounding
     return at.minimum(last)[:, 0]

@@ -15,8 +15,9 @@ from huggingtweets.arguments import PostCount, Prompt, checked
 from huggingtweets.data import batching
 from huggingtweets.errors import InputError
 from huggingtweets.generation import batch_engine, copy_index
-from huggingtweets.generation.batch_engine import BatchEngine, Limits, Row, row_rng
+from huggingtweets.generation.batch_engine import BatchEngine, DamagedBotError, Limits, Row, row_rng
 from huggingtweets.generation.sampling import GeneratedPost
+from huggingtweets.nn import multi_adapter
 from huggingtweets.privacy import masking
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class PostRequest:
         self._numbers = count() if numbers is None else numbers
         self.copies = self.loops = self.masked = 0
         self._mask, self.lm, self._tagged = mask, lm, starts
+        self._slot = multi_adapter.slot_of(lm)
         self._limits = Limits()
 
     def rows(self, most: int) -> list[Row]:
@@ -111,6 +113,7 @@ class PostRequest:
                 self,
                 self._context,
                 self._limits,
+                self._slot,
             )
             for i in islice(self._numbers, number)
         ]
@@ -160,10 +163,10 @@ class PostRequest:
 
 
 class RequestBatch:
-    """All requests for one model.
+    """All requests for one model, or for bots that share a base.
 
     Args:
-        lm: the model.
+        lm: the model, or any of the bots.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
@@ -206,7 +209,11 @@ class RequestBatch:
         """
         self._join()
         results: list[tuple[PostRequest, Any]] = []
-        for row, text in self.engine.step() if self.engine.rows else ():
+        try:
+            ended = self.engine.step() if self.engine.rows else ()
+        except DamagedBotError as error:
+            return self._remove_damaged(error)
+        for row, text in ended:
             request: PostRequest = row.owner
             if request not in self.requests:
                 continue
@@ -231,6 +238,15 @@ class RequestBatch:
             results.append((request, None))
             self.remove(request)
         return results
+
+    def _remove_damaged(self, error: DamagedBotError) -> list[tuple[PostRequest, Any]]:
+        """End the requests for damaged bots, without those for other bots of the same base."""
+        damaged = list(dict.fromkeys(row.owner for row in error.rows))
+        if not damaged:
+            raise error
+        for request in damaged:
+            self.remove(request)
+        return [(request, error) for request in damaged]
 
     def _join(self) -> None:
         free = self.max_rows - len(self.engine.rows)

@@ -125,10 +125,14 @@ class Int8Linear(torch.nn.Module):
     Args:
         weight: (outputs, inputs).
         bias: (outputs,), or None.
+
+    Attributes:
+        shape: outputs and inputs.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__()
+        self.shape = (weight.shape[0], weight.shape[1])
         self.scale = (weight.abs().amax(1) / 127).clamp_min(1e-12).float()
         quantized = (weight / self.scale[:, None]).round().to(torch.int8).contiguous()
         self.packed = torch.ops.onednn.qlinear_prepack(quantized, None)

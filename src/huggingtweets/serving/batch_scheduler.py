@@ -210,7 +210,7 @@ class BatchScheduler:
             self._add(request)
 
     def _add(self, request: Queued) -> None:
-        key = request.bot.key
+        key = request.bot.batch
         try:
             batch = self._batches.get(key) or RequestBatch(request.bot.bot.model)
             batch.add(request)

@@ -38,11 +38,18 @@ class CachedBot:
         key: the run's path and the modification times of its weights and posts.
         bot: the open bot.
         overhead: estimated bytes in addition to its weights.
+        base: of bots that share one, and so a batch; None for a bot with its own weights.
     """
 
     key: Key
     bot: Bot
     overhead: int
+    base: Key | None = None
+
+    @property
+    def batch(self) -> Key:
+        """What bots in one batch have in common."""
+        return self.base or self.key
 
     def weights(self) -> Iterable[torch.Tensor]:
         """The bot's weights, except those quantized to 8 bits."""
@@ -88,7 +95,7 @@ class BotCache:
         Raises:
             BotError: the bot is missing or incomplete.
         """
-        key = _key(run)
+        key = key_of(run)
         with self._lock:  # so that no bot is opened twice
             cached = self._open.get(key)
             if cached is None:
@@ -105,8 +112,8 @@ class BotCache:
     def close(self, run: RunFolder) -> None:
         """Close the bot of a run, which is about to be deleted."""
         with self._lock:
-            self._close_stale(_key(run))
-            self._open.pop(_key(run), None)
+            self._close_stale(key_of(run))
+            self._open.pop(key_of(run), None)
 
     def _close_stale(self, key: Key) -> None:
         """Close earlier versions of a bot that has been trained again."""
@@ -122,7 +129,9 @@ class BotCache:
             _release_memory()
 
 
-def _key(run: RunFolder) -> Key:
+def key_of(run: RunFolder) -> Key:
+    """Return what changes when a run's bot or posts are replaced."""
+
     def modified_at(path: str) -> int:
         try:
             return (run.path / path).stat().st_mtime_ns
@@ -139,8 +148,12 @@ def _size_on_disk(run: RunFolder) -> int:
 def _overhead(bot: Bot, on_disk: int) -> int:
     """Estimated bytes of the copy index and of 8-bit weights, which aren't parameters."""
     weights = sum(w.nbytes for w in bot.model.model.parameters())
-    posts = bot.index.posts if bot.index else ()
-    return max(0, on_disk - weights) + _INDEX_BYTES * sum(map(len, posts))
+    return max(0, on_disk - weights) + index_bytes(bot)
+
+
+def index_bytes(bot: Bot) -> int:
+    """Estimated bytes of a bot's copy index."""
+    return _INDEX_BYTES * sum(map(len, bot.index.posts)) if bot.index else 0
 
 
 def _share_weights(opened: CachedBot, others: Iterable[CachedBot]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from huggingtweets.generation.completions import Wanted
     from huggingtweets.generation.sampling import Sampling
     from huggingtweets.serving.batch_scheduler import Sink
+    from huggingtweets.serving.fleet import Fleet
     from huggingtweets.storage.run_folder import RunFolder
 
 
@@ -30,7 +31,7 @@ class QueuedCompletions(CompletionRequest, Queued):
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """A bot as the user named it.
+    """A bot as the user named it, or of the fleet, which knows more about it.
 
     Attributes:
         run: its run folder, whose bot is opened again after it was trained again.
@@ -51,6 +52,7 @@ class CompletionService:
             longest ago are closed when it runs short, and opened again when they are asked for.
         to_others: whether other people can reach the server, so bots that are out of date may not
             be served.
+        fleet: small bots that share one base and one batch; they have the memory for themselves.
 
     Attributes:
         warnings: of the bots, one sentence each.
@@ -60,25 +62,34 @@ class CompletionService:
     """
 
     def __init__(
-        self, specs: Sequence[str], *, memory_gb: float = 2.0, to_others: bool = False
+        self,
+        specs: Sequence[str],
+        *,
+        memory_gb: float = 2.0,
+        to_others: bool = False,
+        fleet: Fleet | None = None,
     ) -> None:
         self._watchdog = Watchdog()
         self._scheduler = BatchScheduler(self._watchdog)
         self._cache = BotCache(memory_gb * 1e9)
         self._to_others = to_others
         self._bots: dict[str, _Served] = {}
+        self._names: dict[str, str] = {}  # by their names in lower case
+        self._fleet = fleet
         self.warnings: list[str] = []
         self.stopping = False
+        for name, member in fleet.members.items() if fleet else ():
+            self._name(name)
+            self._bots[name] = _Served(None, None, member.created)
         for spec in specs:
             self._add(spec)
+        if fleet:
+            self.warnings += fleet.warnings
 
     def _add(self, spec: str) -> None:
         run = bots.find_run(spec)
         name = run.path.absolute().name if run else _name_of(spec)
-        if name.casefold() in map(str.casefold, self._bots):
-            raise InputError(
-                f"Two bots are named {name}, and clients choose them by name; rename a folder."
-            )
+        self._name(name)
         if run is None:
             opened = CachedBot((f"\0{name}", 0, 0), bots.open_bot(spec), 0)
             self._bots[name] = _Served(None, opened, int(time.time()))
@@ -87,6 +98,13 @@ class CompletionService:
             opened = self._open(name)
         if opened.bot.warning:
             self.warnings.append(f"{name} is {opened.bot.warning}")
+
+    def _name(self, name: str) -> None:
+        if name.casefold() in self._names:
+            raise InputError(
+                f"Two bots are named {name}, and clients choose them by name; rename a folder."
+            )
+        self._names[name.casefold()] = name
 
     @property
     def created(self) -> dict[str, int]:
@@ -104,13 +122,21 @@ class CompletionService:
         Raises:
             BotError: there is no such bot.
         """
-        wanted = name.casefold()
-        found = next((known for known in self._bots if known.casefold() == wanted), None)
+        found = self._names.get(name.casefold())
         if found is None:
-            raise BotError(
-                f"This server has no model {name[:100]!r}; it has {', '.join(self._bots)}."
-            )
+            raise BotError(f"This server has no model {name[:100]!r}; it has {self.describe()}.")
         return found
+
+    def describe(self, most: int = 20) -> str:
+        """Return the bots' names for people; of many, the first ones and their number."""
+        names = list(self._bots)
+        if len(names) <= most:
+            return ", ".join(names)
+        return f"{len(names):,} bots, such as {', '.join(names[:3])} (GET /v1/models lists them)"
+
+    def label(self, name: str) -> str:
+        """Return the name under which a bot is counted: a fleet's bots are counted together."""
+        return "fleet" if self._fleet and name in self._fleet.members else name
 
     def start(self) -> None:
         """Start the generation thread."""
@@ -162,7 +188,10 @@ class CompletionService:
         return requests
 
     def _open(self, name: str) -> CachedBot:
-        bot = self._bots[self.find(name)]
+        name = self.find(name)
+        if self._fleet and name in self._fleet.members:
+            return self._fleet.open(name)
+        bot = self._bots[name]
         if bot.run is None:
             assert bot.opened is not None  # noqa: S101 - one of the two is set
             return bot.opened

@@ -21,7 +21,7 @@ from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.serving.completions import QueuedCompletions, abandon
 from huggingtweets.serving.rate_limit import SlidingWindow
 from huggingtweets.web.openai_api import requests, responses
-from huggingtweets.web.openai_api.errors import ApiError, from_ours, too_many
+from huggingtweets.web.openai_api.errors import ApiError, bad_value, from_ours, too_many
 from huggingtweets.web.openai_api.metrics import Metrics
 from huggingtweets.web.security import OWN_NAMES, SecurityPolicy
 
@@ -156,10 +156,23 @@ class _Api:
             Route("/metrics", self.metrics),
         ]
 
-    async def models(self, _: Request) -> Response:
-        """List the bots."""
-        found = [_model(name, made) for name, made in self._service.created.items()]
-        return JSONResponse({"object": "list", "data": found})
+    async def models(self, request: Request) -> Response:
+        """List the bots: all, or a page of ``limit`` bots that follow the one named ``after``."""
+        created = self._service.created
+        names = list(created)
+        limit, after = (request.query_params.get(name) for name in ("limit", "after"))
+        if after is not None:
+            if after not in created:
+                raise bad_value("after must be the id of a model, the last one you have.", "after")
+            names = names[names.index(after) + 1 :]
+        if limit is None:
+            page = names
+        elif limit.isascii() and limit.isdigit() and int(limit[:9]) >= 1:
+            page = names[: int(limit[:9])]
+        else:
+            raise bad_value("limit must be a whole number of 1 or more.", "limit")
+        found = [_model(name, created[name]) for name in page]
+        return JSONResponse({"object": "list", "data": found, "has_more": len(page) < len(names)})
 
     async def model(self, request: Request) -> Response:
         """Describe one bot."""
@@ -256,22 +269,23 @@ class _Api:
         self._open += 1
         self._metrics.open_requests.inc()
         is_first = True
+        label = self._service.label(order.model)
         try:
             async for part in parts:
                 if is_first:
                     elapsed = time.monotonic() - started
-                    self._metrics.first_token.labels(order.model).observe(elapsed)
+                    self._metrics.first_token.labels(label).observe(elapsed)
                     is_first = False
                 yield part
         finally:
             abandon(asked)
             self._open -= 1
             self._metrics.open_requests.dec()
-            self._metrics.seconds.labels(order.model).observe(time.monotonic() - started)
+            self._metrics.seconds.labels(label).observe(time.monotonic() - started)
             tokens = self._metrics.tokens
-            tokens.labels(order.model, "prompt").inc(answer.prompt_tokens)
-            tokens.labels(order.model, "completion").inc(answer.completion_tokens)
-            self._metrics.count_rejected(order.model, asked)
+            tokens.labels(label, "prompt").inc(answer.prompt_tokens)
+            tokens.labels(label, "completion").inc(answer.completion_tokens)
+            self._metrics.count_rejected(label, asked)
 
     def _check_limits(self, client: str) -> None:
         if self._open >= _MOST_OPEN:

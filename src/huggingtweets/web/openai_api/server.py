@@ -16,6 +16,7 @@ from huggingtweets.web.listener import address, is_local, listen
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import uvicorn
 
@@ -34,6 +35,7 @@ class ApiOptions:
 
     Attributes:
         bots: run folders, bot folders, Hub ids or built-in bases.
+        fleet: a folder of small bots of one base, or None.
         host: address to listen on; any but this machine's own needs a key.
         port: 0 for a free one.
         key: that clients must send; None for clients of this machine.
@@ -49,9 +51,11 @@ class ApiOptions:
     memory_gb: float = 2.0
     requests_a_minute: int = 600
     grace_seconds: float = 30.0
+    fleet: Path | None = None
 
     def __post_init__(self) -> None:
         problems = [
+            *([] if self.bots or self.fleet else ["name a bot, or a folder of bots with --fleet"]),
             *self._problems_of_key(),
             *(
                 []
@@ -105,11 +109,7 @@ def serve(options: ApiOptions, on_ready: Callable[[str, CompletionService], None
             "pip install 'huggingtweets[serve]'"
         )
     with listen(options.host, options.port) as listener:
-        from huggingtweets.serving.completions import CompletionService
-
-        service = CompletionService(
-            options.bots, memory_gb=options.memory_gb, to_others=not is_local(options.host)
-        )
+        service = make_service(options)
         service.start()
         try:
             on_ready(address(options.host, listener.getsockname()[1]), service)
@@ -117,6 +117,21 @@ def serve(options: ApiOptions, on_ready: Callable[[str, CompletionService], None
                 make_server(options, service).run(sockets=[listener])
         finally:
             service.stop()
+
+
+def make_service(options: ApiOptions) -> CompletionService:
+    """Open the bots.
+
+    Raises:
+        InputError: a bot can't be used.
+    """
+    from huggingtweets.serving.completions import CompletionService
+    from huggingtweets.serving.fleet import Fleet
+
+    to_others = not is_local(options.host)
+    memory = options.memory_gb
+    fleet = Fleet(options.fleet, memory * 1e9, to_others=to_others) if options.fleet else None
+    return CompletionService(options.bots, memory_gb=memory, to_others=to_others, fleet=fleet)
 
 
 def make_server(options: ApiOptions, service: CompletionService) -> uvicorn.Server:
