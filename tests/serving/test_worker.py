@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(1200)  # a worker takes half a minute to start on a busy machine
 LONG = 24
 """Epochs, so many that a training of a tiny model lasts long enough to be killed."""
+SLOWLY = 1e-4
+"""A learning rate at which the held-out loss falls in each of them; else it would end early."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def undisturbed_loss(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) 
     """Best held-out loss of a long training that is never stopped or killed."""
     folder = tmp_path_factory.mktemp("undisturbed_loss")
     source = write_csv(folder / "ann.csv", "ann", made_up_posts(300))
-    recipe = RECIPES["fast"].changed(epochs=LONG)
+    recipe = RECIPES["fast"].changed(epochs=LONG, learning_rate=SLOWLY)
     options = pipeline.TrainOptions(base=str(tiny_base), recipe=recipe, out=folder / "runs")
     made = preparing.read_and_prepare([source], options, lambda _: None)
     pipeline._train(made, lambda _: None, Interrupt())
@@ -50,7 +52,8 @@ def undisturbed_loss(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) 
 
 
 def long_request(service: Service, csv: Path, visitor: str = LOCAL_USER) -> TrainingRequest:
-    return TrainingRequest((str(service.keep_upload(visitor, csv, "ann.csv")),), epochs=LONG)
+    upload = str(service.keep_upload(visitor, csv, "ann.csv"))
+    return TrainingRequest((upload,), epochs=LONG, learning_rate=SLOWLY)
 
 
 def is_training(service: Service, name: str = "ann") -> Callable[[], bool]:
@@ -123,11 +126,12 @@ SERVER = """
     from huggingtweets.serving.service import Service
     from huggingtweets.serving.schemas import TrainingRequest, Settings
 
-    out, base, upload, epochs = sys.argv[1:]
+    out, base, upload, epochs, rate = sys.argv[1:]
     service = Service(Settings(out=Path(out), base=base))
     service.start()
     kept = service.keep_upload("me", Path(upload), "ann.csv")
-    service.submit("me", TrainingRequest((str(kept),), epochs=int(epochs)))
+    first = TrainingRequest((str(kept),), epochs=int(epochs), learning_rate=float(rate))
+    service.submit("me", first)
     service.submit("me", TrainingRequest((str(kept),), epochs=1, name="second"))
     print(*service._trainings._pool.processes, flush=True)
     time.sleep(3600)
@@ -138,7 +142,7 @@ SERVER = """
 def server(tmp_path: Path, tiny_base: Path, csv: Path) -> Iterator[subprocess.Popen[str]]:
     """A server in its own process that trains one bot while another waits."""
     command = [sys.executable, "-c", textwrap.dedent(SERVER)]
-    arguments = [str(tmp_path / "runs"), str(tiny_base), str(csv), str(LONG)]
+    arguments = [str(tmp_path / "runs"), str(tiny_base), str(csv), str(LONG), str(SLOWLY)]
     with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
@@ -156,13 +160,14 @@ def test_trainings_survive_a_killed_server(
 
     def training() -> bool:
         assert server.poll() is None
-        return events.exists() and events.read_text().count('"loss"') >= 2
+        return events.exists() and '"epoch": 2' in events.read_text()
 
     until(training, "training")
     server.kill()
     server.wait()
     until(lambda: not _is_running(worker), "the end of the worker")
-    assert (tmp_path / "runs/ann/checkpoint/state.safetensors").is_file()  # saved before it ended
+    saved = (tmp_path / "runs/ann/checkpoint/state.safetensors").is_file()
+    assert saved or '"evaluate"' in events.read_text()  # on a fast machine it may be past training
 
     service = start_service(workers=1)
     states = [(one.name, one.place) for one in service.trainings(LOCAL_USER)]
