@@ -49,7 +49,7 @@ def test_links_resolve(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     group = typer.main.get_command(app)
     commands = dict(group.commands)  # type: ignore[attr-defined]
-    for group_name in ("sweep", "base"):
+    for group_name in ("sweep", "fleet", "base"):
         for name, command in commands.pop(group_name).commands.items():
             commands[group_name if name == "run" else f"{group_name} {name}"] = command
     known = {

@@ -129,8 +129,11 @@ class Killer:
     def __call__(self, step: SweepProgress) -> None:
         self.lines.append(step.line)
         if step.authors == 1 and self._thread is None:
-            self._thread = threading.Thread(target=self._kill)
-            self._thread.start()
+            self.start()
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._kill)
+        self._thread.start()
 
     def _kill(self) -> None:
         self.killed = kill_one(self.wanted, time.monotonic() + 200)

@@ -37,6 +37,7 @@ MODULES = {
     "base": "base",
     "pretrain": "pretrain",
     "sweep": "sweep",
+    "fleet": "fleet",
 }
 """Module of each command, in the order of ``--help``."""
 

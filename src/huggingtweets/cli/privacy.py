@@ -51,7 +51,9 @@ def opt_out(
     done, blocked = _remove_opted_out(listed, out) if handles else (None, [])
     if as_json:
         found = {"file": str(optout.list_file()), "entries": entries, "added": added}
-        details = {"blocked": [str(path) for path in blocked], **_as_json(done)} if done else {}
+        details = (
+            {"blocked": [str(path) for path in blocked], **deleted_as_json(done)} if done else {}
+        )
         print_json(found | details)
         return
     screen = ConsoleOutput()
@@ -61,8 +63,8 @@ def opt_out(
             screen.say(
                 f"{path} holds their posts and is blocked: {command(f'delete {path}')}", "yellow"
             )
-        _show_everywhere(screen, done)
-        _refuse_skipped(done)
+        show_deleted(screen, done)
+        refuse_skipped(done)
         return
     screen.say(f"{len(entries):,} opted out: {optout.list_file()}")
     for entry in entries:
@@ -72,7 +74,7 @@ def opt_out(
 def delete(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run or sweep folders.", show_default=False),
+        typer.Argument(metavar="RUN...", help="Run, sweep or fleet folders.", show_default=False),
     ],
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking first.")] = False,
@@ -82,31 +84,40 @@ def delete(
     as_json: options.Json = False,
 ) -> None:
     """Delete a bot with its posts, reports, tracked copies, and downloads no other run uses."""
-    from huggingtweets import deletion
-    from huggingtweets.storage.run_folder import RunFolder, named
+    from huggingtweets.storage.fleets import SETTINGS
+    from huggingtweets.storage.run_folder import named
 
     screen = ConsoleOutput(quiet=as_json)
     runs = [named(path) for path in runs]
     for path in runs:
-        if not ((path / "run.json").is_file() or (path / "sweep.json").is_file()):
-            raise InputError(f"{path} is not a run or sweep folder. Nothing was deleted.")
+        if not any((path / name).is_file() for name in ("run.json", "sweep.json", SETTINGS)):
+            raise InputError(f"{path} is not a run, sweep or fleet folder. Nothing was deleted.")
     names = " and ".join(map(str, runs))
     if not (yes or screen.can_ask):
         raise InputError(f"There is no terminal to ask whether to delete {names}. Add --yes.")
     if not screen.confirm(f"Delete {names}? This can't be undone.", yes=yes):
         raise InputError("Nothing was deleted.")
-    reports = [
-        deletion.delete(RunFolder(path), keep_downloads=keep_downloads)
-        if (path / "run.json").is_file()
-        else deletion.delete_sweep(path)
-        for path in runs
-    ]
+    reports = [_delete(path, keep_downloads=keep_downloads) for path in runs]
     if as_json:
-        print_json({str(path): _as_json(done) for path, done in zip(runs, reports, strict=True)})
+        print_json(
+            {str(path): deleted_as_json(done) for path, done in zip(runs, reports, strict=True)}
+        )
         return
     for done in reports:
-        _show_everywhere(screen, done)
-        _refuse_skipped(done)
+        show_deleted(screen, done)
+        refuse_skipped(done)
+
+
+def _delete(path: Path, *, keep_downloads: bool) -> "DeletionReport":
+    from huggingtweets import deletion
+    from huggingtweets.storage.fleets import SETTINGS
+    from huggingtweets.storage.run_folder import RunFolder
+
+    if (path / SETTINGS).is_file():
+        return deletion.delete_fleet(path, keep_downloads=keep_downloads)
+    if (path / "run.json").is_file():
+        return deletion.delete(RunFolder(path), keep_downloads=keep_downloads)
+    return deletion.delete_sweep(path)
 
 
 def forget(
@@ -164,12 +175,12 @@ def forget(
                 "tracked": {str(run): tracker for run, tracker in done.tracked.items()},
                 "skipped": done.skipped,
                 "not_remembered": done.nowhere,
-                **_as_json(done),
+                **deleted_as_json(done),
             }
         )
     else:
         _show(ConsoleOutput(), done)
-    _refuse_skipped(done)
+    refuse_skipped(done)
 
 
 def _uploads_in_use(out: Path) -> set[Path]:
@@ -201,7 +212,8 @@ def _remove_opted_out(listed: "OptOut", out: Path) -> "tuple[DeletionReport, lis
     return deletion.opt_out_copies(listed), blocked
 
 
-def _as_json(done: "DeletionReport") -> dict[str, Any]:
+def deleted_as_json(done: "DeletionReport") -> dict[str, Any]:
+    """Return what was removed, for ``--json``."""
     return {
         "removed": [str(path) for path in done.removed],
         "tracked_runs": done.tracked_runs,
@@ -209,7 +221,8 @@ def _as_json(done: "DeletionReport") -> dict[str, Any]:
     }
 
 
-def _refuse_skipped(done: "DeletionReport") -> None:
+def refuse_skipped(done: "DeletionReport") -> None:
+    """Raise an error if something couldn't be deleted."""
     if done.skipped:
         raise StorageError(
             f"Not everything was deleted: {' '.join(done.skipped)} Run the same command again "
@@ -217,7 +230,7 @@ def _refuse_skipped(done: "DeletionReport") -> None:
         )
 
 
-def _show_everywhere(screen: ConsoleOutput, done: "DeletionReport") -> None:
+def show_deleted(screen: ConsoleOutput, done: "DeletionReport") -> None:
     """List what was removed as a whole, and what is out of reach."""
     for path in done.removed:
         screen.say(f"{path}: deleted")
@@ -246,7 +259,7 @@ def _show(screen: ConsoleOutput, done: "DeletionReport") -> None:
         )
     for path in done.sweeps:
         screen.say(f"{path} can still be reported on, but takes no more trials.", "yellow")
-    _show_everywhere(screen, done)
+    show_deleted(screen, done)
     if not (done.runs or done.sweeps or done.downloads):
         screen.say("No run, sweep or download held any of these posts.")
     if done.nowhere:

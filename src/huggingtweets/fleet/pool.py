@@ -1,0 +1,156 @@
+"""The workers of a fleet, with as many at once as cores and memory allow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from huggingtweets import workers
+from huggingtweets.fleet import job
+from huggingtweets.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from huggingtweets.fleet.settings import FleetSettings
+    from huggingtweets.storage.fleets import FleetFolder
+    from huggingtweets.workers.local import LocalWorkers
+    from huggingtweets.workers.ray_cluster import RayWorkers
+
+_BYTES_FOR_PROGRAM = 900_000_000
+_BYTES_EACH = 24
+"""Memory of a training: Python and torch with the report, and for each weight of the base."""
+
+
+class FleetWorkers(Protocol):
+    """Trains several authors at once."""
+
+    @property
+    def count(self) -> int:
+        """Number of concurrent trainings."""
+
+    def submit(self, name: str, author: str) -> Future[job.Answer]:
+        """Train the author of a prepared run folder.
+
+        The future raises :class:`~huggingtweets.workers.WorkerDied` if it must be retried, and
+        :class:`~huggingtweets.errors.TrainingError` if no worker can do it.
+        """
+
+    def close(self) -> None:
+        """End all workers at once, including running jobs."""
+
+
+def check(spec: str) -> None:
+    """Check ``--workers``; ``local`` alone means one for each core.
+
+    Raises:
+        InputError: it is invalid, or Ray is missing.
+    """
+    workers.check(spec)
+
+
+def open_workers(
+    spec: str, fleet: FleetFolder, settings: FleetSettings, parameters: int
+) -> tuple[FleetWorkers, str]:
+    """Start workers; return them and a line about what limits their number, or an empty one.
+
+    Args:
+        spec: ``local``, ``local:N``, ``ray`` or ``ray://HOST:PORT``.
+        fleet: the folder.
+        settings: of the fleet.
+        parameters: number of weights of the base.
+
+    Raises:
+        InputError: the cluster can't be reached, or has too little memory.
+    """
+    needed = memory_needed(parameters)
+    if workers.is_ray(spec):
+        from huggingtweets.workers.ray_cluster import RayWorkers
+
+        # The cluster is told the need only if a machine's memory could be too small for its cores.
+        pool = RayWorkers(spec, job.train_remotely, needed)
+        return _OnRay(pool, fleet, settings), ""
+    from huggingtweets.workers.local import LocalWorkers
+
+    wanted = workers.cores() if spec == "local" else workers.local_count(spec)
+    free = available_memory()
+    count = wanted if free is None else max(1, min(wanted, free // needed))
+    line = ""
+    if free is not None and count < wanted:
+        line = (
+            f"{count} of {wanted} workers: each needs {needed / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free"
+        )
+    local = LocalWorkers(count, 1, "huggingtweets.fleet.job:runner", [], fleet.log.absolute())
+    return _Local(local, fleet), line
+
+
+def memory_needed(parameters: int) -> int:
+    """Return the bytes that one training takes at most; measured in benchmarks/fleet.py."""
+    return _BYTES_FOR_PROGRAM + _BYTES_EACH * parameters
+
+
+def available_memory() -> int | None:
+    """Return the bytes that new processes may use; None where the system doesn't tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    except (OSError, ValueError, AttributeError):  # macOS has no /proc, Windows no sysconf
+        return None
+
+
+class _Local:
+    """Processes of this machine, with one thread each: more would change the sums of floats."""
+
+    def __init__(self, pool: LocalWorkers, fleet: FleetFolder) -> None:
+        self._pool, self._fleet = pool, fleet
+        self.count, self.close = pool.count, pool.close
+
+    def submit(self, name: str, author: str) -> Future[job.Answer]:
+        """Train an author."""
+        return self._pool.submit(
+            author, {"run": str((self._fleet.authors / name).absolute())}, _as_is
+        )
+
+
+class _OnRay:
+    """A Ray cluster; a base that is a folder of this machine is put into it once."""
+
+    def __init__(self, pool: RayWorkers, fleet: FleetFolder, settings: FleetSettings) -> None:
+        self._pool, self._fleet, self.close = pool, fleet, pool.close
+        base, self._base = Path(settings.base), None
+        if base.is_dir():
+            self._base = pool.put((base.name, job.read_files(base)))
+        elif base.is_file():
+            self._base = pool.put((base.name, {"": base.read_bytes()}))
+
+    @property
+    def count(self) -> int:
+        """Number of concurrent trainings."""
+        return self._pool.count
+
+    def submit(self, name: str, author: str) -> Future[job.Answer]:
+        """Send the run folder of an author; the finished one replaces it."""
+        run = RunFolder(self._fleet.authors / name)
+        sent = {
+            path: content for path, content in job.read_files(run.path).items() if _is_input(path)
+        }
+
+        def receive(answer: job.Answer) -> job.Answer:
+            if received := answer.pop("files", None):
+                with run.locked():
+                    job.write_files(received, run.path)
+            return answer
+
+        return self._pool.submit(author, (sent, self._base), receive)
+
+
+def _is_input(path: str) -> bool:
+    return path == "run.json" or path.startswith("data/")
+
+
+def _as_is(answer: Any) -> job.Answer:  # noqa: ANN401 - JSON
+    return dict(answer)
