@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.sources.cases import Sample, activity, message, row
 from tests.sources.mangle import WILD, damaged, dumps, encoded
+from tests.sources.tumblr_cases import legacy, npf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def _chat(random: Random) -> tuple[str, object]:
 
 
 def _posts(random: Random) -> tuple[str, object]:
-    items = some_items(random, row)
+    items = some_items(random, random.choice([row, legacy, npf]))
     return "posts.json", items if random.random() < 0.5 else changed(random, {"a": 1, "b": items})
 
 

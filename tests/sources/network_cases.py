@@ -21,6 +21,7 @@ from tests.sources.cases import CASES, Case, Network, Sample
 from tests.sources.chat_cases import CHAT_CASES
 from tests.sources.export_cases import EXPORT_CASES
 from tests.sources.table_cases import TABLE_CASES
+from tests.sources.tumblr_cases import TUMBLR_CASES
 
 from huggingtweets.sources import ReadOptions, http, open_source
 
@@ -148,4 +149,4 @@ NETWORK_CASES = [
     network_hub.CASE,
 ]
 
-ALL_CASES = [*CASES, *CHAT_CASES, *EXPORT_CASES, *TABLE_CASES, *NETWORK_CASES]
+ALL_CASES = [*CASES, *CHAT_CASES, *EXPORT_CASES, *TABLE_CASES, *TUMBLR_CASES, *NETWORK_CASES]

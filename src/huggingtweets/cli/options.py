@@ -18,10 +18,11 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE...",
         help="An export of X, Bluesky, Mastodon, Instagram, Threads, Facebook, Reddit, LinkedIn, "
-        "YouTube, WordPress, WhatsApp, Telegram, Discord, Slack, Signal or iMessage; a feed "
-        "(.xml); a table or list (.csv, .tsv, .json, .jsonl, .parquet, .txt, also compressed); an "
-        "account (x:@HANDLE, bsky:HANDLE, mastodon:@USER@SERVER); or hf:OWNER/NAME, a dataset on "
-        "the Hugging Face Hub. docs/how-to/posts.md says which file of each export.",
+        "YouTube, Tumblr, WordPress, WhatsApp, Telegram, Discord, Slack, Signal or iMessage; a "
+        "feed (.xml); a table or list (.csv, .tsv, .json, .jsonl, .parquet, .txt, also "
+        "compressed); an account (x:@HANDLE, bsky:HANDLE, mastodon:@USER@SERVER); or "
+        "hf:OWNER/NAME, a dataset on the Hugging Face Hub. docs/how-to/posts.md says which file of "
+        "each export.",
         show_default=False,
     ),
 ]

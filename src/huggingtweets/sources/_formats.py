@@ -22,6 +22,7 @@ from huggingtweets.sources.safe_tar import TAR_ENDINGS
 from huggingtweets.sources.safe_zip import SafeZip
 from huggingtweets.sources.table_exports import files_below, open_tables
 from huggingtweets.sources.telegram import TelegramExport
+from huggingtweets.sources.tumblr import names_below, open_tumblr
 from huggingtweets.sources.x_archive import XArchive, grailbird_author, has_tweets
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 SUPPORTED = (
     "an X archive (.zip, its folder or tweets.js), a Mastodon export (.zip, .tar.gz or "
     "outbox.json), a Bluesky repository (.car), an export of Instagram, Threads, Facebook, "
-    f"WhatsApp, Telegram, Discord, Slack, Signal, iMessage, Reddit, LinkedIn or YouTube, a feed or "
-    f"WordPress export (.xml), {', '.join(READERS)}, or "
+    f"WhatsApp, Telegram, Discord, Slack, Signal, iMessage, Reddit, LinkedIn, YouTube or Tumblr, a "
+    f"feed or WordPress export (.xml), {', '.join(READERS)}, or "
     "hf:OWNER/NAME for a dataset on the Hugging Face Hub"
 )
 """Supported formats, for error messages."""
@@ -80,7 +81,11 @@ def _open_folder(path: Path, reading: ReadOptions) -> Source:
         return MastodonArchive(path, reading.author)
     if (path / "result.json").is_file():
         return TelegramExport(path / "result.json", reading)
-    return open_tables(path, files_below(path), reading) or XArchive(path, reading.author)
+    return (
+        open_tables(path, files_below(path), reading)
+        or open_tumblr(path, names_below(path), reading)
+        or XArchive(path, reading.author)
+    )
 
 
 def _open_file(path: Path | Member, extension: str, reading: ReadOptions) -> Source:
@@ -133,7 +138,7 @@ def _open_zip(path: Path, reading: ReadOptions) -> Source:
     if what := next((what_ends_in(end) for part, end in _OFFICE if part in names), None):
         raise SourceError(f"{path} is {what}.")
     files = [name for name in names if not _HIDDEN.search(name)]
-    if export := open_tables(path, files, reading):
+    if export := open_tables(path, files, reading) or open_tumblr(path, files, reading):
         return export
     tables = [name for name in files if format_of(PurePosixPath(name)) in (*READERS, *FEEDS)]
     if len(tables) == 1:

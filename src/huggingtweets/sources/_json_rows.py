@@ -35,7 +35,10 @@ _PAGES = (
 )
 """Names of lists of posts in a page of an interface."""
 
-_WRAPPERS = ("tweet", "data", "status", "node", "_source", "doc", "result", "tweet_results")
+_WRAPPERS = (
+    *("tweet", "data", "status", "node", "_source", "doc", "result", "tweet_results"),
+    "response",  # of Tumblr's interface
+)
 """Names under which an item holds its post: archives of X, its interfaces, Elasticsearch."""
 
 _OF_OTHERS = frozenset(

@@ -11,7 +11,8 @@ A row has ``text``, ``author``, ``id``, ``created_at``, ``lang``, what
 The shapes are those of Mastodon's Status (Pleroma, Akkoma and GoToSocial answer alike), Misskey's
 Note and its own export (``ExportNotesProcessorService``), Bluesky's ``app.bsky.feed.getAuthorFeed``
 and ``com.atproto.repo.listRecords``, ActivityPub's activities (www.w3.org/TR/activitystreams-
-vocabulary), and the answers of X's web client as browser extensions save them.
+vocabulary), Tumblr's API v2 (:mod:`huggingtweets.sources.tumblr`), and the answers of X's web
+client as browser extensions save them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from huggingtweets.sources._bluesky_record import (
 from huggingtweets.sources._fields import as_dict, as_list, parse_name
 from huggingtweets.sources._post_kind import NO_POST, NOT_PUBLIC, is_object
 from huggingtweets.sources.mastodon import handle_of_account, objection_of
+from huggingtweets.sources.tumblr import is_tumblr_post, tumblr_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,6 +258,7 @@ _SHAPES: tuple[tuple[frozenset[str], Callable[[Record], bool], Callable[[Record]
     (frozenset({"actor", "object", "attributedTo", "to"}), is_activity, _activity_row),
     (_ONLY_STATUS | {"account"}, _is_status, _status_row),
     (_MISSKEY, _is_note, _note_row),
+    (frozenset({"blog_name"}), is_tumblr_post, tumblr_row),
     (frozenset({"legacy"}), _is_web_tweet, _web_tweet_row),
     (_NOTICES, _is_notice, lambda _: _left_out(NO_POST)),
 )
