@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from huggingtweets.errors import SpeakerError
-from huggingtweets.serving.schemas import LOCAL_USER, TrainingRequest
+from huggingtweets.serving.schemas import LOCAL_USER, Settings, TrainingRequest
+from huggingtweets.serving.worker import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 def _upload(service: Service, folder: Path) -> str:
     chat = folder / "_chat.txt"
     lines = [
-        f"[13.02.21, 16:{minute:02}:06] {name}: message number {minute} of mine"
+        f"[13.02.21, 16:{minute:02}:06] {name}: I told {other} about number {minute} of mine"
         for minute in range(60)
-        for name in ("Ada", "Ada", "Bob")
+        for name, other in (("Ada", "Bob"), ("Ada", "Bob"), ("Bob", "Ada"))
     ]
     chat.write_text("\n".join(lines))
     return str(service.keep_upload(LOCAL_USER, chat, "_chat.txt"))
@@ -58,10 +59,22 @@ def test_the_page_asks_whose_messages_to_use(tmp_path: Path, start_service: Star
     def last(*options: Any) -> list[Any]:  # noqa: ANN401
         return list(handlers.refresh(request, chosen, *options))[-1]
 
-    asked = last("", "fast", 0, "", "", None, False, None)
+    asked = last("", "fast", 0, "", "", False, None, None, False, False)
     assert asked[1] == chosen  # the file stays
     assert "Choose whose" in asked[2]
     assert asked[7]["visible"]
     assert asked[7]["choices"] == [("Ada (120 messages)", "Ada"), ("Bob (60 messages)", "Bob")]
-    found = last("", "fast", 0, "", "", "Ada", False, None)
+    assert asked[8]["visible"]  # joining messages, and keeping names
+    found = last("", "fast", 0, "", "", False, "Ada", None, False, False)
     assert "Not read: 60 of other people." in found[4]
+    assert "<dd>120</dd>" in found[4]
+    assert "I told @user about number" in found[4]
+    found = last("", "fast", 0, "", "", False, "Ada", None, True, True)
+    assert "<dd>60</dd>" in found[4]  # Ada writes two messages, then Bob one
+    assert "I told Bob about number" in found[4]
+
+
+def test_a_training_takes_the_options_of_chats(tmp_path: Path) -> None:
+    order = TrainingRequest(("chat",), speaker="Ada", join=True, keep_names=True)
+    options = options_of(order, Settings(), tmp_path, "ada")
+    assert (options.speaker, options.join, options.keep_names) == ("Ada", True, True)

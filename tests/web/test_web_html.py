@@ -63,6 +63,7 @@ def test_markup_in_posts_is_escaped(text: str) -> None:
                 (text,),
                 text,
                 {"phone numbers": 2},
+                (),
                 1.0,
             )
         ),
@@ -176,7 +177,7 @@ def test_loss_curve_has_points_and_a_description() -> None:
 def test_the_preview_says_what_was_masked() -> None:
     masked = {"phone numbers": 1_234, "passwords": 2}
     preview = SourcePreview(
-        ("ann",), {"kept": 1}, {}, (), (), None, 9, {}, ("Ann",), None, masked, None
+        ("ann",), {"kept": 1}, {}, (), (), None, 9, {}, ("Ann",), None, masked, (), None
     )
     page = components.source_preview(preview)
     assert "Masked: 1,234 phone numbers, 2 passwords." in page

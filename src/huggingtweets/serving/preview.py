@@ -72,6 +72,8 @@ def preview_sources(
         listen=listen,
         author=order.author or None,
         speaker=order.speaker or None,
+        join=order.join,
+        keep_names=order.keep_names,
         i_am_the_author=order.i_am_the_author,
         limits=settings.download_limits,
         file_limits=VISITORS,

@@ -139,6 +139,8 @@ class TrainingRequest:
         author: name of the author of all sources; None uses each source's own.
         speaker: whose messages to use from a chat export.
         text_column: the column of a table that holds the posts; None to find it.
+        join: whether messages of a chat that follow each other within two minutes are one post.
+        keep_names: whether the names of the other people of a chat stay in the posts.
         i_am_the_author: read accounts that opted out, because they are the visitor's own.
 
     Raises:
@@ -155,6 +157,8 @@ class TrainingRequest:
     speaker: Text | None = None
     i_am_the_author: bool = False
     text_column: Text | None = None
+    join: bool = False
+    keep_names: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -192,6 +196,7 @@ class SourceSummary:
         names: the authors as people read them: ``@handle``, or the name if no handle is known.
         obstacle: why no training is possible, with what is missing; None if it is.
         masked: pieces of private data that were masked in the kept posts, by kind.
+        chats: the kinds of the sources that are private chats, such as ``whatsapp``.
     """
 
     authors: tuple[str, ...]
@@ -205,6 +210,7 @@ class SourceSummary:
     names: tuple[str, ...]
     obstacle: str | None
     masked: dict[str, int]
+    chats: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

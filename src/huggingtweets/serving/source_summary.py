@@ -43,6 +43,7 @@ def summarise(specs: Sequence[str | Path], reading: ReadOptions) -> SourceSummar
     fields = call_in_child(f"{__name__}:summary_fields", None, specs, reading)
     fields["authors"] = tuple(fields["authors"])
     fields["names"] = tuple(fields["names"])
+    fields["chats"] = tuple(fields["chats"])
     fields["kept_examples"] = tuple(fields["kept_examples"])
     fields["dropped"] = tuple(Dropped(**dropped) for dropped in fields["dropped"])
     return SourceSummary(**fields)
@@ -93,6 +94,7 @@ def summary_fields(
         names=tuple(f"@{name}" if name in counting.handles else name for name in authors),
         obstacle=obstacle,
         masked=curated.masked,
+        chats=tuple(sources.chats_in(posts)),
     )
     return asdict(summary)
 

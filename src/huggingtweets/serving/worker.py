@@ -185,6 +185,8 @@ def options_of(
         speaker=order.speaker or None,
         text_column=order.text_column or None,
         author=order.author or None,
+        join=order.join,
+        keep_names=order.keep_names,
         i_am_the_author=order.i_am_the_author,
         # a tracker would show the server's owner every visitor's training by name
         track="none" if settings.shared else None,

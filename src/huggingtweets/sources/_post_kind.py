@@ -98,7 +98,7 @@ _PUBLIC = frozenset(
         *("public", "everyone", "everybody", "anyone", "anybody", "all", "world", "global"),
         *("unlisted", "quiet", "quietpublic", "publicunlisted", "home", "open", "published"),
         *("publish", "visible", "0", "1", "default", "normal", "publicaccess", "federated"),
-        *("membernetwork", "loggedin"),  # LinkedIn's: all members, not only connections
+        *("membernetwork", "loggedin"),  # LinkedIn's; docs/how-to/posts.md says what is unsure
         *("allusers", "web", "internet", "active", "posted", "live", "unlocked"),
         *("público", "publico", "pubblico", "publique", "öffentlich", "openbaar", "offentlig"),
         *("公開", "公开", "全体公開", "공개", "публичный", "публично"),

@@ -42,15 +42,21 @@ def add(context: PageContext) -> None:
         """Upload a file with posts. Returns a source for the other endpoints."""
         return _call(lambda: _upload_id(context, request, file))
 
-    def inspect(
-        request: gr.Request, sources: list[str], author: str = "", speaker: str = ""
+    def inspect(  # noqa: PLR0917 - Gradio calls by position
+        request: gr.Request,
+        sources: list[str],
+        author: str = "",
+        speaker: str = "",
+        join: bool = False,
+        keep_names: bool = False,
     ) -> Iterator[dict[str, Any] | None]:
         """Preview sources: counts, example posts, dropped posts, expected training time.
 
         Yields null once a second while it reads, and the preview last.
         """
         with _gradio_errors():
-            order = _order(sources, author=author, speaker=speaker)
+            options = {"author": author, "speaker": speaker, "join": join}
+            order = _order(sources, keep_names=keep_names, **options)
             for found in until_done(partial(service.inspect, visitor(request), order)):
                 yield None if found is None else asdict(found)
 
@@ -63,9 +69,12 @@ def add(context: PageContext) -> None:
         name: str = "",
         author: str = "",
         speaker: str = "",
+        join: bool = False,
+        keep_names: bool = False,
     ) -> str:
         """Queue a training. Returns the name of the run."""
         options = {"epochs": epochs, "name": name, "author": author, "speaker": speaker}
+        options |= {"join": join, "keep_names": keep_names}
         return _call(
             lambda: service.submit(
                 visitor(request),

@@ -62,6 +62,7 @@ class Fields:
     make_column: gr.Column
     start_over: gr.Button
     speaker: gr.Dropdown
+    chat: gr.Column
     column: gr.Dropdown
     network: gr.Radio
     make: gr.Button
@@ -79,6 +80,7 @@ class Fields:
             self.make_column,
             self.start_over,
             self.speaker,
+            self.chat,
             self.column,
             self.network,
             self.make,
@@ -109,6 +111,14 @@ def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - same
         [], label="Whose messages should it learn from?", visible=False, allow_custom_value=True,
         info="Other people’s messages are not learnt.", elem_id="speaker",
     )  # fmt: skip
+    with gr.Column(visible=False, elem_id="chat") as chat:
+        join = gr.Checkbox(
+            label="Join messages sent within two minutes of each other into one post"
+        )
+        keep_names = gr.Checkbox(
+            label="Keep the names of the other people",
+            info="If not, each of their names becomes @user.",
+        )
     column = gr.Dropdown([], label="Which column holds the posts?", visible=False, elem_id="column")
     network = gr.Radio(
         [], label="Which network?", visible=False, elem_id="network",
@@ -116,16 +126,16 @@ def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - same
     )  # fmt: skip
     with gr.Column(visible=False) as make_column:
         make = gr.Button("Make the bot", variant="primary", elem_id="make")
-        options = _options(context, speaker, column)
+        options = [*_options(context), speaker, column, join, keep_names]
     preview = html_slot("found")
     fields = Fields(
-        box, gr.State(Chosen()), note, sources, preview, make_column, start_over, speaker, column,
-        network, make, options,
+        box, gr.State(Chosen()), note, sources, preview, make_column, start_over, speaker, chat,
+        column, network, make, options,
     )  # fmt: skip
     _add_listeners(context, fields, sample, make)
 
 
-def _options(context: PageContext, speaker: gr.Dropdown, column: gr.Dropdown) -> list[Any]:
+def _options(context: PageContext) -> list[Any]:
     """Options that are rarely changed, in the order of :func:`_request`."""
     settings = context.settings
     with gr.Accordion("More", open=False):
@@ -152,7 +162,7 @@ def _options(context: PageContext, speaker: gr.Dropdown, column: gr.Dropdown) ->
             info="A name, or a handle that begins with @.",
         )  # fmt: skip
         own = gr.Checkbox(label="These accounts are mine; read them although they opted out")
-    return [base, recipe, epochs, name, author, speaker, own, column]
+    return [base, recipe, epochs, name, author, own]
 
 
 class _SourcePageHandlers:
@@ -253,7 +263,9 @@ class _SourcePageHandlers:
         else:
             assert preview is not None  # noqa: S101 - the last value
             html = components.source_preview(preview)
-            yield _update(chosen, preview=html, trainable=preview.obstacle is None)
+            is_chat = bool(preview.chats)
+            trainable = preview.obstacle is None
+            yield _update(chosen, preview=html, trainable=trainable, is_chat=is_chat)
 
 
 def _add_listeners(
@@ -264,6 +276,7 @@ def _add_listeners(
     fields.box.submit(handlers.add, [fields.box, *inputs], fields.all, **NO_PROGRESS)
     sample.click(handlers.add_sample, inputs, fields.all, **NO_PROGRESS)
     fields.start_over.click(lambda: _update(Chosen()), None, fields.all, **NO_PROGRESS)
+    fields.start_over.click(lambda: [False, False], None, fields.options[-2:], **NO_PROGRESS)
     make.click(handlers.train, inputs, fields.note, **WITH_PROGRESS)
     fields.network.input(handlers.add_account, [fields.network, *inputs], fields.all, **NO_PROGRESS)
     for option in fields.options[:3] + fields.options[5:]:
@@ -277,7 +290,7 @@ def _request(chosen: Chosen, options: tuple[Any, ...]) -> TrainingRequest:
     Raises:
         InputError: an option is invalid.
     """
-    base, recipe, epochs, name, author, speaker, own, column = map(_strip, options)
+    base, recipe, epochs, name, author, own, speaker, column, join, keep = map(_strip, options)
     return TrainingRequest(
         sources=chosen.specs,
         base=base or "",
@@ -288,6 +301,8 @@ def _request(chosen: Chosen, options: tuple[Any, ...]) -> TrainingRequest:
         speaker=speaker or None,
         i_am_the_author=own or False,
         text_column=column or None,
+        join=join or False,
+        keep_names=keep or False,
     )
 
 
@@ -305,7 +320,7 @@ def _ask_for_speaker(chosen: Chosen, people: dict[str, int]) -> list[Any]:
     labels = [(f"{name} ({count:,} messages)", name) for name, count in people.items()]
     note = "This chat has messages of several people. Choose whose the bot should learn from."
     speaker = gr.update(choices=labels, value=None, visible=True)
-    return _update(chosen, note=components.message(note), speaker=speaker)
+    return _update(chosen, note=components.message(note), speaker=speaker, is_chat=True)
 
 
 def _ask_for_column(chosen: Chosen, columns: tuple[str, ...]) -> list[Any]:
@@ -336,6 +351,7 @@ def _update(
     keep: bool = False,
     trainable: bool = True,
     speaker: object = None,
+    is_chat: bool = False,
     column: object = None,
     network: object = None,
 ) -> list[Any]:
@@ -348,6 +364,7 @@ def _update(
         keep: whether to leave the input field and the previous preview unchanged.
         trainable: whether the sources hold enough text.
         speaker: update of the choice of a chat's person; None keeps it while there are sources.
+        is_chat: whether to show the options of chats; False keeps them while there are sources.
         column: the same for the column of a table.
         network: update of the choice of a network; None hides it.
     """
@@ -367,6 +384,7 @@ def _update(
         gr.skip() if keep else gr.update(visible=bool(preview)),
         gr.update(visible=has_sources),
         speaker or (unasked if is_new else gr.skip()),
+        gr.update(visible=is_chat) if is_chat or is_new else gr.skip(),
         column or (unasked if is_new else gr.skip()),
         network or unasked,
         gr.skip() if keep else gr.update(interactive=trainable),
