@@ -10,6 +10,7 @@ from huggingtweets.errors import HuggingTweetsError, InputError, Interrupted, Op
 from huggingtweets.events import counted
 from huggingtweets.fleet.sources import by_author
 from huggingtweets.pipeline import preparing
+from huggingtweets.privacy import opt_out
 from huggingtweets.storage import run_folder
 from huggingtweets.storage.run_folder import RunFolder
 
@@ -149,6 +150,13 @@ class Preparation:
         """Show a prepared or finished author."""
         run = RunFolder(self.fleet.authors / name)
         record = run.record()
+        try:
+            opt_out.check_run(record)
+        except OptedOutError as error:
+            line = f"{author}: skipped"
+            shown = {"author": record.shown(author), "name": name, "reason": str(error)}
+            self.board.update(name, line, state="skipped", **shown)
+            return
         train = run.table("kept").filter(split="train")["text"]
         values: dict[str, Any] = {"posts": len(train)}
         values["characters"] = int(train.str.len_chars().sum())
