@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,14 @@ import pytest
 from tests.web.test_web_pages import HOSTILE
 
 import huggingtweets
+from huggingtweets.fleet.progress import AuthorProgress, FleetProgress
 from huggingtweets.serving.schemas import Dropped, Question, Quiz, SampleAt, SourcePreview, Status
+from huggingtweets.storage import files
+from huggingtweets.storage.fleets import FleetFolder
 from huggingtweets.web import components
 from huggingtweets.web.loss_curve import loss_curve
 from huggingtweets.web.pages.bot import card_html
+from huggingtweets.web.pages.fleets import fleets_html
 from huggingtweets.web.pages.quiz import question_html
 from huggingtweets.web.pages.train import progress_html
 from huggingtweets.web.templating import duration, link_to, times_in_ten
@@ -182,3 +186,31 @@ def test_the_preview_says_what_was_masked() -> None:
     page = components.source_preview(preview)
     assert "Masked: 1,234 phone numbers, 2 passwords." in page
     assert "Masked" not in components.source_preview(replace(preview, masked={}))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_fleets_show_states_and_escape_names(tmp_path: Path, text: str) -> None:
+    fleet = FleetFolder(tmp_path / "many")
+    fleet.save_settings({})
+    authors = {
+        "a": AuthorProgress(text, "a", "failed", reason=text),
+        "b": AuthorProgress("@bob", "b", "done", posts=1200, seconds=75.0, bits_per_byte=1.5),
+    }
+    progress = FleetProgress(authors, stage="training", seconds_left=300.0)
+    files.write_json(fleet.progress_file, asdict(progress))
+    html = fleets_html(tmp_path / "runs")
+    assert "1 done · 1 failed · about 5 minutes left" in html
+    assert "<td>@bob</td><td>done</td><td>1,200</td><td>1.500</td><td>75 seconds</td>" in html
+    assert Tags(html).names <= {
+        "section",
+        "h2",
+        "p",
+        "div",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }
+    assert "There is no fleet here yet" in fleets_html(None)

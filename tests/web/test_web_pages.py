@@ -31,6 +31,7 @@ PAGES = {  # and an element that is visible when the page has loaded
     "blend": ".bots",
     "explore?bot=space": "#explore",
     "gallery": ".gallery",
+    "fleets": ".lead",
     "bot?name=space": "#likeness-title",
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from huggingtweets.web import api
-from huggingtweets.web.pages import blend, bot, explore, gallery, play, quiz, source, train
+from huggingtweets.web.pages import blend, bot, explore, fleets, gallery, play, quiz, source, train
 
 if TYPE_CHECKING:
     from huggingtweets.web.context import PageContext
@@ -19,6 +19,7 @@ _PAGES = (
     ("Blend", "blend", blend.build),
     ("Explore", "explore", explore.build),
     ("Gallery", "gallery", gallery.build),
+    ("Fleets", "fleets", fleets.build),
     ("Bot", "bot", bot.build),
 )
 _MAX_THREADS = 128  # concurrent events; each visitor who waits for posts occupies one
