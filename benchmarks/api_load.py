@@ -43,7 +43,7 @@ def main() -> None:
         sys.exit(f"{given.run} is not a finished run; make one with: huggingtweets demo")
     device = devices.select_device()
     print(f"{device.describe()}, {device.processor}; load {os.getloadavg()[0]:.1f} before")
-    with running(given.run) as address:
+    with running(str(given.run)) as (address, _):
         measure(address, 1, 1)  # the first request warms up
         alone = measure(address, 1, given.requests)
         print_result(1, *alone)
@@ -55,22 +55,22 @@ def main() -> None:
 
 
 @contextmanager
-def running(run: Path) -> Iterator[str]:
-    """Serve a bot in a process of its own and yield the API's address."""
+def running(*args: str) -> Iterator[tuple[str, int]]:
+    """Serve bots in a process of its own; yield the API's address and the number of the process."""
     command = "import huggingtweets.cli as c; c.main()"
     options = ("--port", "0", "--requests-a-minute", "0")
     server = subprocess.Popen(
-        [sys.executable, "-c", command, "serve", str(run), *options],
+        [sys.executable, "-c", command, "serve", *args, *options],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "1000"},
     )
     assert server.stdout is not None  # noqa: S101 - it is a pipe
     try:
-        words = server.stdout.readline().split()
+        words = next((line for line in server.stdout if "Serving" in line), "").split()
         if "at" not in words:
             sys.exit("The server didn't start.")
-        yield words[words.index("at") + 1]
+        yield words[words.index("at") + 1], server.pid
     finally:
         server.terminate()
         server.wait()
