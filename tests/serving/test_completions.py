@@ -11,7 +11,7 @@ import pytest
 from huggingtweets.errors import InputError
 from huggingtweets.generation import bots
 from huggingtweets.generation.batch_engine import Limits
-from huggingtweets.generation.completions import CompletionRequest, Wanted, parts_of
+from huggingtweets.generation.completions import CompletionRequest, HandedOver, Wanted, parts_of
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.privacy import masking
@@ -159,3 +159,24 @@ def test_a_prompt_as_long_as_a_post_is_refused(bot: Bot) -> None:
     sampling = Sampling(max_chars=20)
     with pytest.raises(InputError, match=r"has 20 characters and a post at most 20; shorten it"):
         CompletionRequest(bot, "x" * 20, sampling, Wanted())
+
+
+def test_a_completion_goes_on_from_what_another_server_handed_over(bot: Bot) -> None:
+    sampling = Sampling(1.0, max_chars=LONG, seed=1)
+    had = {number: HandedOver() for number in range(4)}
+    for part in ask(bot, n=4, stream=True):
+        if sum(it.finish is not None for it in had.values()) < 2:
+            had[part.choice] += part
+    assert any(it.text and not it.finish for it in had.values())
+    wanted = Wanted(4, stream=True, limits=Limits(most_tokens=40))
+    request = CompletionRequest(bot, "We", sampling, wanted, handed_over=had)
+    whole = dict(had)
+    for part in parts_of(request):
+        assert had[part.choice].finish is None  # those that have ended don't go on
+        whole[part.choice] += part
+    assert all(it.finish for it in whole.values())
+    assert any(len(whole[i].text) > len(had[i].text) for i in had)
+    for number, it in whole.items():
+        assert it.text.startswith(had[number].text)
+        if had[number].finish is None:
+            assert it.tokens <= max(40, had[number].tokens + 1)

@@ -27,6 +27,7 @@ from huggingtweets.web.openai_api.server import ApiOptions, make_server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from huggingtweets.serving.replicas import AnyService
     from huggingtweets.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -77,9 +78,7 @@ def name(finished: RunFolder) -> str:
     return finished.path.name
 
 
-def ask(
-    service: CompletionService, access: Access, *requests: httpx.Request
-) -> list[httpx.Response]:
+def ask(service: AnyService, access: Access, *requests: httpx.Request) -> list[httpx.Response]:
     """Send requests to an app without a socket."""
 
     async def send() -> list[httpx.Response]:

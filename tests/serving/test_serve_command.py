@@ -57,6 +57,8 @@ def command(
         (("--grace-seconds", "-1"), "--grace-seconds must be from 0 to 3600"),
         (("--grace-seconds", "nan"), "--grace-seconds must be from 0 to 3600"),
         (("--port", "0"), "There is no bot 'me'"),
+        (("--replicas", "0", "--ray"), "--replicas must be 1 or more"),
+        (("--replicas", "2"), "--replicas needs --ray"),
         (("--port", "0", "--fleet", "nowhere"), "There is no folder nowhere"),
     ],
 )
@@ -70,6 +72,13 @@ def test_invalid_input_is_reported_in_one_line(
 
 def test_a_server_needs_bots(command: Callable[..., str]) -> None:
     assert "Name a bot, or a folder of bots with --fleet" in command()
+
+
+def test_replicas_are_started_from_a_machine_of_the_cluster(
+    command: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://192.0.2.1:10001")
+    assert "must run on a machine of the cluster" in command("me", "--port", "0", "--ray")
 
 
 def test_a_taken_port_is_reported(command: Callable[..., str]) -> None:

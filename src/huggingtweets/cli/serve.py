@@ -8,7 +8,7 @@ import typer
 from huggingtweets.cli.console import ConsoleOutput
 
 if TYPE_CHECKING:
-    from huggingtweets.serving.completions import CompletionService
+    from huggingtweets.serving.replicas import AnyService
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +37,23 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="Let replicas write, kept by Ray Serve: on the Ray cluster that this machine or "
+            "$RAY_ADDRESS belongs to, or else on this machine. The bots' folders must be at the "
+            "same place on all machines. Needs the extra ray-serve.",
+        ),
+    ] = False,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            "--replicas",
+            help="Number of replicas with --ray. Each has the bots whose names fall to it, as much "
+            "memory as --memory-gb, and an equal share of the cores.",
+        ),
+    ] = 1,
     host: Annotated[
         str,
         typer.Option(
@@ -93,10 +110,12 @@ def serve(
         requests_a_minute,
         grace_seconds,
         fleet,
+        ray,
+        replicas,
     )
     screen = ConsoleOutput()
 
-    def on_start(address: str, service: "CompletionService") -> None:
+    def on_start(address: str, service: "AnyService") -> None:
         for warning in service.warnings:
             screen.say(f"warning: {warning}", "yellow")
         key = "" if api_key is None else "; clients must send the key"

@@ -13,6 +13,7 @@ received is therefore never a copy, whole or not.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from huggingtweets.errors import InputError
@@ -21,7 +22,7 @@ from huggingtweets.generation.requests import PostRequest, RequestBatch
 from huggingtweets.privacy import masking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from huggingtweets.generation.batch_engine import Scores
     from huggingtweets.generation.bots import Bot
@@ -104,6 +105,27 @@ class _Choice:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What a reader already has of a completion that another server began.
+
+    Attributes:
+        text: its parts so far.
+        tokens: number of their tokens.
+        finish: why it ended, if it did.
+    """
+
+    text: str = ""
+    tokens: int = 0
+    finish: Finish | None = None
+
+    def __add__(self, part: Part) -> HandedOver:
+        return HandedOver(self.text + part.text, self.tokens + part.tokens, part.finish)
+
+
+_NOTHING: Mapping[int, HandedOver] = MappingProxyType({})
+
+
 class CompletionRequest(PostRequest):
     """Completions of one prompt; each is a :class:`Part` or several.
 
@@ -114,6 +136,8 @@ class CompletionRequest(PostRequest):
         wanted: how many, and how they are handed over.
         first: number of the first completion.
         client: who wants them; clients take turns.
+        handed_over: what the reader has of completions, by their numbers; they go on from there.
+            At least one has not ended.
 
     Attributes:
         lm: the bot's model.
@@ -132,11 +156,14 @@ class CompletionRequest(PostRequest):
         *,
         first: int = 0,
         client: str = "",
+        handed_over: Mapping[int, HandedOver] = _NOTHING,
     ) -> None:
         _check_length(prompt, sampling.max_chars)
         lm = bot.model
+        had = {first + i: handed_over.get(first + i, HandedOver()) for i in range(wanted.n)}
+        missing = {number: it for number, it in had.items() if it.finish is None}
         super().__init__(
-            lm, prompt, wanted.n, sampling, bot.index, mask=bot.mask, client=client,
+            lm, prompt, len(missing), sampling, bot.index, mask=bot.mask, client=client,
             context=lm.encode_all(bot.context),
         )  # fmt: skip
         beginning = lm.decode(self.start[1:])
@@ -144,10 +171,21 @@ class CompletionRequest(PostRequest):
         self._limits = replace(wanted.limits, stops_after=len(beginning))
         self._stream, self._level = wanted.stream, bot.mask
         self._held_back = max(_HELD_BACK, *map(len, wanted.limits.stops), 0)
-        start = list(self.start)
-        self._open = [_Choice(first + i, start, self.shown_prompt) for i in range(wanted.n)]
+        self._open = [self._choice(number, it) for number, it in missing.items()]
         self._unstarted = list(self._open)
         self._choices: dict[Row, _Choice] = {}
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Number of tokens of the prompt, the separator included."""
+        return len(self.start)
+
+    def _choice(self, number: int, had: HandedOver) -> _Choice:
+        if not had.text:
+            return _Choice(number, list(self.start), self.shown_prompt)
+        said = self.shown_prompt + had.text
+        start = [self.lm.separator, *self.lm.encode(said)]
+        return _Choice(number, start, said, had.tokens)
 
     def rows(self, most: int) -> list[Row]:
         """Return new rows, for the completions that have none."""

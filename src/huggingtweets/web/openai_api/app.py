@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from huggingtweets.errors import HuggingTweetsError
-from huggingtweets.serving.completions import QueuedCompletions, abandon
+from huggingtweets.serving.completions import Order, PartQueue, abandon
 from huggingtweets.serving.rate_limit import SlidingWindow
 from huggingtweets.web.openai_api import requests, responses
 from huggingtweets.web.openai_api.errors import ApiError, bad_value, from_ours, too_many
@@ -26,10 +25,11 @@ from huggingtweets.web.openai_api.metrics import Metrics
 from huggingtweets.web.security import OWN_NAMES, SecurityPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from huggingtweets.generation.completions import Part
-    from huggingtweets.serving.completions import CompletionService
+    from huggingtweets.serving.completions import Asked
+    from huggingtweets.serving.replicas import AnyService
     from huggingtweets.web.openai_api.requests import CompletionOrder
     from huggingtweets.web.security import App, Message, Receive, Send
 
@@ -104,42 +104,10 @@ class _Gate:
         )
 
 
-class _Parts:
-    """A queue from the generation thread to the event loop; it is the sink of requests."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Part | HuggingTweetsError | None] = asyncio.Queue()
-
-    def put(self, item: Part | HuggingTweetsError | None, /) -> None:
-        """Take a part from the generation thread."""
-        with suppress(RuntimeError):  # the server has stopped
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
-
-    async def of(self, asked: list[QueuedCompletions]) -> AsyncIterator[Part]:
-        """Yield the parts of requests until the last one ends.
-
-        Raises:
-            ApiError: a request failed.
-        """
-        ended = 0
-        while ended < len(asked):
-            item = await self._queue.get()
-            if isinstance(item, HuggingTweetsError):
-                raise from_ours(item)
-            if item is not None:
-                yield item
-            else:
-                ended += 1
-        for request in asked:
-            for part in request.unfinished():
-                yield part
-
-
 class _Api:
     """The routes."""
 
-    def __init__(self, service: CompletionService, access: Access, metrics: Metrics) -> None:
+    def __init__(self, service: AnyService, access: Access, metrics: Metrics) -> None:
         self._service, self._metrics = service, metrics
         limit = access.requests_a_minute
         self._rate = SlidingWindow(limit) if limit else None
@@ -192,8 +160,8 @@ class _Api:
 
     async def health(self, _: Request) -> Response:
         """Tell a supervisor whether new requests are taken."""
-        if self._service.stopping:
-            return JSONResponse({"status": "stopping"}, 503)
+        if problem := await run_in_threadpool(self._service.problem):
+            return JSONResponse({"status": problem}, 503)
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, _: Request) -> Response:
@@ -209,23 +177,16 @@ class _Api:
         except HuggingTweetsError as error:
             raise from_ours(error) from error
         started = time.monotonic()
-        parts = _Parts()
+        parts = PartQueue()
+        wanted = Order(order.model, tuple(order.prompts), order.sampling, order.wanted, client)
         try:
-            asked = await run_in_threadpool(
-                self._service.submit,
-                order.model,
-                order.prompts,
-                order.sampling,
-                order.wanted,
-                parts,
-                client=client,
-            )
+            asked = await run_in_threadpool(self._service.submit, wanted, parts)
         except HuggingTweetsError as error:
             raise from_ours(error, order.field) from error
         answer = responses.Answer(
             order,
             [one.shown_prompt for one in asked],
-            sum(len(one.start) for one in asked),
+            sum(one.prompt_tokens for one in asked),
         )
         counted = self._counted(order, answer, asked, parts.of(asked), started)
         if order.wanted.stream:
@@ -261,7 +222,7 @@ class _Api:
         self,
         order: CompletionOrder,
         answer: responses.Answer,
-        asked: list[QueuedCompletions],
+        asked: Sequence[Asked],
         parts: AsyncIterator[Part],
         started: float,
     ) -> AsyncIterator[Part]:
@@ -277,6 +238,8 @@ class _Api:
                     self._metrics.first_token.labels(label).observe(elapsed)
                     is_first = False
                 yield part
+        except HuggingTweetsError as error:
+            raise from_ours(error) from error
         finally:
             abandon(asked)
             self._open -= 1
@@ -301,7 +264,7 @@ class _Api:
         self._rate.record(client)
 
 
-def make_app(service: CompletionService, access: Access) -> App:
+def make_app(service: AnyService, access: Access) -> App:
     """Build the ASGI app.
 
     Args:

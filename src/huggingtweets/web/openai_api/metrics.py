@@ -17,7 +17,8 @@ from prometheus_client import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.serving.completions import CompletionService, QueuedCompletions
+    from huggingtweets.serving.completions import Asked
+    from huggingtweets.serving.replicas import AnyService
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -29,7 +30,7 @@ class Metrics:
         service: asked how much is waiting.
     """
 
-    def __init__(self, service: CompletionService) -> None:
+    def __init__(self, service: AnyService) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -76,8 +77,14 @@ class Metrics:
             registry=self._registry,
         )
         waiting.set_function(lambda: service.waiting)
+        retried = Gauge(
+            "huggingtweets_retried_orders",
+            "Orders sent to another replica because theirs ended.",
+            registry=self._registry,
+        )
+        retried.set_function(lambda: service.retried)
 
-    def count_rejected(self, model: str, requests: Sequence[QueuedCompletions]) -> None:
+    def count_rejected(self, model: str, requests: Sequence[Asked]) -> None:
         """Count what the requests of one order rejected."""
         for reason in ("copies", "loops", "masked"):
             number = sum(getattr(request, reason) for request in requests)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from huggingtweets.serving.completions import CompletionService
+    from huggingtweets.serving.replicas import AnyService
 
 PORT = 8000
 """The port that other servers with OpenAI's API take."""
@@ -35,13 +35,15 @@ class ApiOptions:
 
     Attributes:
         bots: run folders, bot folders, Hub ids or built-in bases.
-        fleet: a folder of small bots of one base, or None.
         host: address to listen on; any but this machine's own needs a key.
         port: 0 for a free one.
         key: that clients must send; None for clients of this machine.
         memory_gb: memory for bots.
         requests_a_minute: limit for each network address; 0 for none.
         grace_seconds: how long open requests may take to finish when the server is stopped.
+        fleet: a folder of small bots of one base, or None.
+        ray: whether replicas on a Ray cluster write.
+        replicas: how many.
     """
 
     bots: tuple[str, ...]
@@ -52,6 +54,8 @@ class ApiOptions:
     requests_a_minute: int = 600
     grace_seconds: float = 30.0
     fleet: Path | None = None
+    ray: bool = False
+    replicas: int = 1
 
     def __post_init__(self) -> None:
         problems = [
@@ -68,6 +72,10 @@ class ApiOptions:
                 else [f"--memory-gb must be over 0, not {self.memory_gb:g}"]
             ),
         ]
+        if self.replicas < 1:
+            problems.append(f"--replicas must be 1 or more, not {self.replicas}")
+        if self.replicas > 1 and not self.ray:
+            problems.append("--replicas needs --ray")
         if self.requests_a_minute < 0:
             problems.append(
                 f"--requests-a-minute must be 0 (no limit) or more, not {self.requests_a_minute}"
@@ -93,7 +101,7 @@ class ApiOptions:
         return []
 
 
-def serve(options: ApiOptions, on_ready: Callable[[str, CompletionService], None]) -> None:
+def serve(options: ApiOptions, on_ready: Callable[[str, AnyService], None]) -> None:
     """Serve bots until Ctrl-C or SIGTERM.
 
     Args:
@@ -113,28 +121,45 @@ def serve(options: ApiOptions, on_ready: Callable[[str, CompletionService], None
         service.start()
         try:
             on_ready(address(options.host, listener.getsockname()[1]), service)
-            with suppress(KeyboardInterrupt), _quiet_end():
+            with suppress(KeyboardInterrupt), _quiet_end(), _rolling_restarts(service):
                 make_server(options, service).run(sockets=[listener])
         finally:
             service.stop()
 
 
-def make_service(options: ApiOptions) -> CompletionService:
-    """Open the bots.
+def make_service(options: ApiOptions) -> AnyService:
+    """Open the bots, here or on replicas.
 
     Raises:
-        InputError: a bot can't be used.
+        InputError: a bot can't be used, or Ray can't.
     """
-    from huggingtweets.serving.completions import CompletionService
-    from huggingtweets.serving.fleet import Fleet
+    from huggingtweets.serving.completions import ServiceOptions
+    from huggingtweets.serving.replicas import ReplicatedService
 
     to_others = not is_local(options.host)
-    memory = options.memory_gb
-    fleet = Fleet(options.fleet, memory * 1e9, to_others=to_others) if options.fleet else None
-    return CompletionService(options.bots, memory_gb=memory, to_others=to_others, fleet=fleet)
+    served = ServiceOptions(options.bots, options.fleet, options.memory_gb, to_others)
+    return ReplicatedService(served, options.replicas) if options.ray else served.open()
 
 
-def make_server(options: ApiOptions, service: CompletionService) -> uvicorn.Server:
+@contextmanager
+def _rolling_restarts(service: AnyService) -> Iterator[None]:
+    """Let SIGHUP replace the replicas one after another."""
+    from huggingtweets.serving.replicas import ReplicatedService
+
+    if not isinstance(service, ReplicatedService) or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    restart = service.restart
+    before = signal.signal(
+        signal.SIGHUP, lambda *_: threading.Thread(target=restart, daemon=True).start()
+    )
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def make_server(options: ApiOptions, service: AnyService) -> uvicorn.Server:
     """Build the server, which can also run in a thread.
 
     When it is told to stop, it takes no new connections; open requests go on for
