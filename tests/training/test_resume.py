@@ -173,6 +173,8 @@ def stopped(task: TrainingTask) -> TrainingTask:
         *((precision, {"layers": layers}) for precision in ("fp32", "bf16") for layers in (0, 1)),
         ("fp32", {"layers": "attention"}),
         ("bf16", {"augment": "noise"}),
+        ("fp32", {"adapter": "lora:4"}),
+        ("bf16", {"adapter": "lora:4", "layers": 1}),
         ("fp32", {"augment": "adversarial", "layers": "bottom:1"}),
     ],
 )

@@ -19,13 +19,14 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the base.", show_
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        help="List the built-in bases, fetch the weights of one, or remove them.",
+        help="List the built-in bases; fetch, remove or find the weights of one.",
         epilog="Example: huggingtweets base list",
         no_args_is_help=True,
     )
     group.command("list", epilog="Example: huggingtweets base list")(list_bases)
     group.command(epilog="Example: huggingtweets base add smollm2")(add)
     group.command(epilog="Example: huggingtweets base remove smollm2")(remove)
+    group.command(epilog="Example: huggingtweets base path smollm2-posts")(path)
     app.add_typer(group, name="base")
 
 
@@ -89,6 +90,17 @@ def remove(name: _Name, *, as_json: options.Json = False) -> None:
         screen.say(f"Its weights are installed. Remove them with: pip uninstall {package}")
     if as_json:
         print_json(_row(base) | {"freed_bytes": freed})
+
+
+def path(name: _Name, *, as_json: options.Json = False) -> None:
+    """Print the model folder of a base, for other programs that load a small bot."""
+    from huggingtweets.nn import bases
+
+    folder = bases.model_folder(name)
+    if as_json:
+        print_json(_row(bases.named(name)) | {"folder": str(folder)})
+    else:
+        typer.echo(folder)
 
 
 def _row(base: "BuiltIn") -> dict[str, Any]:

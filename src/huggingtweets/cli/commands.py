@@ -21,6 +21,8 @@ MODULES = {
     "versions": "update",
     "rollback": "update",
     "merge": "merge",
+    "shrink": "small_bots",
+    "expand": "small_bots",
     "runs": "runs",
     "show": "runs",
     "compare": "compare",

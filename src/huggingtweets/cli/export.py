@@ -14,6 +14,7 @@ from huggingtweets.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from huggingtweets.publish.export import Exported
+    from huggingtweets.publish.facts import AdapterFacts
     from huggingtweets.publish.onnx import OnnxFacts
     from huggingtweets.storage.run_folder import RunFolder
 
@@ -32,8 +33,9 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            metavar="gguf|safetensors|web|onnx",
+            metavar="gguf|safetensors|adapter|web|onnx",
             help="gguf for llama.cpp, Ollama and LM Studio; safetensors for Hugging Face tools; "
+            "adapter, the difference to the base, for peft and vLLM; "
             "web for a page that runs the bot in the visitor's browser; onnx for ONNX runtimes.",
         ),
     ] = "gguf",
@@ -43,6 +45,14 @@ def export(
             metavar="f16|q8_0|q5_1|q5_0|q4_1|q4_0|q4_k",
             help="Number format of a GGUF file or a page's model, from the most exact to the "
             "smallest. Default: q8_0.",
+            show_default=False,
+        ),
+    ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            help="With --to adapter: rank of a full bot's pairs of matrices, 1 to 256. Default: "
+            "16.",
             show_default=False,
         ),
     ] = None,
@@ -82,12 +92,12 @@ def export(
         return
     try:
         with screen.watching():
-            exported = write(run, to, quantize, out, listen=screen)
+            exported = write(run, to, quantize, out, rank=rank, listen=screen)
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped. Nothing was written.") from error
     if as_json:
         found = {"export": str(exported.path), "to": exported.to, "files": exported.sizes}
-        facts = {"gguf": exported.gguf, "onnx": exported.onnx}
+        facts = {"gguf": exported.gguf, "onnx": exported.onnx, "adapter": exported.adapter}
         print_json(found | {name: asdict(it) if it else None for name, it in facts.items()})
         return
     _show(screen, exported)
@@ -117,6 +127,9 @@ def _show(screen: ConsoleOutput, exported: "Exported") -> None:
         screen.say(f"{size:>14,} bytes  {name}")
     if exported.onnx is not None:
         _show_onnx(screen, exported.path, exported.onnx)
+        return
+    if exported.adapter is not None:
+        _show_adapter(screen, exported.path, exported.adapter)
         return
     made = exported.gguf
     if made is None:
@@ -155,6 +168,15 @@ def _show_onnx(screen: ConsoleOutput, folder: Path, made: "OnnxFacts") -> None:
     )
     screen.say(f"{folder / 'README.md'} has a program of 30 lines that writes a post. It needs:")
     screen.commands(["pip install onnxruntime tokenizers"])
+
+
+def _show_adapter(screen: ConsoleOutput, folder: Path, made: "AdapterFacts") -> None:
+    from huggingtweets.cli.small_bots import show_made
+
+    show_made(screen, made)
+    screen.say(f"{folder / 'README.md'} shows how peft loads it. In vLLM:")
+    name = shlex.quote(f"bot={folder}")
+    screen.commands([f"vllm serve BASE --enable-lora --lora-modules {name}"])
 
 
 def _warn(screen: ConsoleOutput, run: "RunFolder") -> None:

@@ -183,5 +183,6 @@ def _show_result(screen: ConsoleOutput, planned: "Plan", published: "Publication
     screen.heading(f"{result}: {published.url}")
     if planned.space:
         return
-    screen.say("From Python:" if published.public else "From Python, with your token:")
-    screen.commands(snippet(published))
+    where = "On the command line" if planned.run.is_small else "From Python"
+    screen.say(f"{where}:" if published.public else f"{where}, with your token:")
+    screen.commands(snippet(published, planned.run))

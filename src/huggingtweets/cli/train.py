@@ -132,6 +132,16 @@ def train(
             show_default=False,
         ),
     ] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Save only the difference to the base: lora[:RANK] trains pairs of small matrices "
+            "(rank 16 if not given, about 10 MB), top:K saves the top K layers. Default: none, a "
+            "whole model.",
+            show_default=False,
+        ),
+    ] = None,
     augment: Annotated[
         str | None,
         typer.Option(
@@ -231,6 +241,7 @@ def train(
                 rows=rows,
                 layers=None if layers is None else parse_layers(layers),
                 augment=augment,
+                adapter=adapter,
             ),
             minutes=minutes,
             name=name,

@@ -127,6 +127,23 @@ def read(folder: Path) -> Adapter:
     )
 
 
+def read_base(folder: Path) -> str:
+    """Return the name of an adapter's base without reading its weights.
+
+    Raises:
+        UnusableModelError: a file is missing or damaged.
+    """
+    from safetensors import safe_open
+
+    config = _read_config(folder)
+    try:
+        with safe_open(folder / WEIGHTS, "pt") as opened:
+            named = (opened.metadata() or {}).get("base")
+    except Exception as error:  # for damaged files the library raises any exception
+        raise UnusableModelError(f"{WEIGHTS} is missing or damaged") from error
+    return str(named or config["base_model_name_or_path"])
+
+
 def write(adapter: Adapter, folder: Path) -> None:
     """Write the two files of an adapter into a folder.
 
@@ -169,7 +186,7 @@ def check_fits(adapter: Adapter, base: LanguageModel, digest: str | None = None)
         weight = weights.get(f"{name}.weight")
         if weight is None or weight.ndim != 2 or _is_sparse(base.model, name):
             raise UnusableModelError(f"its base {base.source} has no linear layer {name}")
-        _check_shape(name, shape, _linear_shape(base.model, name), base.source)
+        _check_shape(name, shape, linear_shape(base.model.get_submodule(name)), base.source)
     for name, values in adapter.full.items():
         if name not in weights:
             raise UnusableModelError(f"its base {base.source} has no weight {name}")
@@ -199,7 +216,13 @@ def fold(model: torch.nn.Module, adapter: Adapter) -> None:
 
 def is_transposed(module: torch.nn.Module) -> bool:
     """Whether a linear layer's weight is (inputs, outputs), as in transformers' GPT-2."""
-    return type(module).__name__ == "Conv1D"
+    return any(kind.__name__ == "Conv1D" for kind in type(module).__mro__)
+
+
+def linear_shape(module: torch.nn.Module) -> tuple[int, ...]:
+    """Outputs and inputs of a linear layer."""
+    shape = tuple(module.get_parameter("weight").shape)
+    return shape[::-1] if is_transposed(module) else shape
 
 
 def _is_sparse(model: torch.nn.Module, name: str) -> bool:
@@ -207,13 +230,6 @@ def _is_sparse(model: torch.nn.Module, name: str) -> bool:
     import torch
 
     return isinstance(model.get_submodule(name), torch.nn.Embedding)
-
-
-def _linear_shape(model: torch.nn.Module, name: str) -> tuple[int, ...]:
-    """Outputs and inputs of a linear layer."""
-    module = model.get_submodule(name)
-    shape = tuple(module.get_parameter("weight").shape)
-    return shape[::-1] if is_transposed(module) else shape
 
 
 def _check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...], source: str) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from huggingtweets.nn.adapters import Adapter
     from huggingtweets.nn.devices import ComputeDevice
@@ -135,9 +135,31 @@ class LanguageModel:
             OSError: the disk is full or the folder can't be written.
         """
         from safetensors import SafetensorError
+
+        self.model.generation_config = self._sampling()
+        try:
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        except SafetensorError as error:
+            raise files.to_os_error(error) from error
+        rows = getattr(self.model.config.get_text_config(), "vocab_size", None)
+        tokenizer_probe.remember(folder, bases.cache_folder(), rows)
+
+    def save_adapter(self, adapter: Adapter, folder: Path) -> None:
+        """Save an adapter to this base in the format of `peft`, with tokenizer and sampling.
+
+        Raises:
+            OSError: the disk is full or the folder can't be written.
+        """
+        adapters.write(adapter, folder)
+        self.tokenizer.save_pretrained(folder)
+        self._sampling().save_pretrained(folder)
+
+    def _sampling(self) -> GenerationConfig:
+        """Return the sampling defaults in the format of transformers."""
         from transformers import GenerationConfig
 
-        self.model.generation_config = GenerationConfig(
+        return GenerationConfig(
             do_sample=True,
             temperature=TEMPERATURE,
             top_p=TOP_P,
@@ -146,13 +168,6 @@ class LanguageModel:
             eos_token_id=self.separator,
             pad_token_id=self.separator,
         )
-        try:
-            self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
-        except SafetensorError as error:
-            raise files.to_os_error(error) from error
-        rows = getattr(self.model.config.get_text_config(), "vocab_size", None)
-        tokenizer_probe.remember(folder, bases.cache_folder(), rows)
 
 
 def convert(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> None:

@@ -27,6 +27,7 @@ from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.generation import bots
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.pipeline import small_bots
 from huggingtweets.pipeline.options import DEFAULT_OUT, TrainOptions
 from huggingtweets.pipeline.preparing import (
     Specs,
@@ -266,6 +267,7 @@ def _train(run: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
     device = devices.select_device(config["device"], config["precision"])
     held_out = batching.texts_by_author(kept, "held_out", record.authors)
     base = language_model.load(config["base"], attention=recipe.attention(device.device))
+    digest = base.digest() if recipe.adapter != "none" else ""
     train = batching.texts_by_author(kept, "train", record.authors)
     _update(run, state="training", error=None)
     if config.get("plan") and record.state == "prepared":
@@ -291,11 +293,11 @@ def _train(run: RunFolder, listen: EventHandler, interrupt: Interrupt) -> None:
     )
     result = fit(task, listen)
     with files.atomic_write_dir(run.bot) as temporary:
-        task.base.save(temporary)
+        small_bots.save(task.base, result, config["base"], digest, temporary)
     record = run.record()
-    record.state, record.result = "trained", asdict(result) | counts
+    record.state, record.result = "trained", result.record() | counts
     record.forgotten, record.forgotten_at = 0, None
-    record.update = {}  # it was trained from the base
+    record.update, record.shrunk = {}, {}  # it was trained from the base
     record.seconds["train"] = result.seconds
     run.save(record)
     shutil.rmtree(run.checkpoint_file.parent, ignore_errors=True)

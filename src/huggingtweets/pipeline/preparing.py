@@ -12,6 +12,7 @@ from huggingtweets import curation, sources
 from huggingtweets.data import batching
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.nn import bases, devices, language_model
+from huggingtweets.pipeline import small_bots
 from huggingtweets.sources import ReadOptions
 from huggingtweets.sources.in_child import read_posts_in_child
 from huggingtweets.storage import run_folder
@@ -164,9 +165,12 @@ def _create(
         base = loaded, loaded.digest()  # before the timed steps, which train
     model, digest = base
     layers.check(model.model, options.recipe.layers or 0)
+    trained = model.parameters
+    if options.recipe.adapter != "none":
+        trained = small_bots.check_base(options.base, model, options.recipe)
     free_rate = options.recipe.base_width > 0  # the recipe's learning rate, not the user's
     options = replace(options, recipe=options.recipe.for_base(model.width))
-    run_folder.check_space(options.out, model.parameters)
+    run_folder.check_space(options.out, trained)
     planned = None
     if minutes is not None:
         listen(Event(stage="read", message="timing a few training steps"))

@@ -28,7 +28,7 @@ PROMPTS = ("My dream is", "I like", "I don't like", "My favorite place is")
 _MAX_AVATARS = 3
 _METADATA_ORDER = [
     *("language", "thumbnail", "tags", "widget", "pipeline_tag", "library_name", "base_model"),
-    *("license", "license_name"),
+    *("base_model_relation", "license", "license_name"),
 ]
 
 
@@ -97,12 +97,21 @@ def head(facts: Facts, exported: GgufFacts | None = None, onnx: OnnxFacts | None
         metric_name="held-out bits per byte",
         metric_value=round(facts.report.bits_per_byte.bot, 4),
     )
-    thumbnail: dict[str, Any] = {"thumbnail": _thumbnail(facts)} if facts.picture else {}
+    more: dict[str, Any] = {"thumbnail": _thumbnail(facts)} if facts.picture else {}
+    library, tag = "transformers", []
+    if exported or onnx:
+        library = "llama.cpp" if exported else "onnx"
+        tag = ["gguf" if exported else "onnx"]
+    elif facts.adapter:  # the Hub shows it among the adapters of its base
+        library, tag = "peft", ["lora"] if facts.adapter.rank else []
+        if facts.hub_base:
+            more["base_model_relation"] = "adapter"
+            tag.append(f"base_model:adapter:{facts.hub_base}")
     data = ModelCardData(
         language=_one_or_all(facts.languages),
-        tags=["huggingtweets", *(["gguf"] if exported else ["onnx"] if onnx else [])],
+        tags=["huggingtweets", *tag],
         pipeline_tag="text-generation",
-        library_name="llama.cpp" if exported else "onnx" if onnx else "transformers",
+        library_name=library,
         base_model=facts.hub_base,
         # The weights derive from the author's posts and the base, which we can't license.
         license="other",
@@ -110,7 +119,7 @@ def head(facts: Facts, exported: GgufFacts | None = None, onnx: OnnxFacts | None
         model_name=facts.record.name,
         eval_results=[bits],
         widget=[{"text": prompt} for prompt in PROMPTS],
-        **thumbnail,
+        **more,
     )
     return str(data.to_yaml(original_order=_METADATA_ORDER))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -31,6 +31,41 @@ _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """The small bot beside a card.
+
+    Attributes:
+        rank: of its pairs of matrices; 0 for whole weights of some layers.
+        bytes: size of its weights' file.
+        posts: number of held-out posts that were measured to make it small; 0 if it was trained so.
+        bits_per_byte: of these posts; None if it was trained so.
+        bits_per_byte_full: of these posts, with the full bot; likewise.
+    """
+
+    rank: int
+    bytes: int
+    posts: int = 0
+    bits_per_byte: float | None = None
+    bits_per_byte_full: float | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> AdapterFacts:
+        """Read the facts of a small bot's folder.
+
+        Raises:
+            BotError: it is damaged.
+        """
+        from huggingtweets.nn import adapters
+        from huggingtweets.nn.model_folder import UnusableModelError
+
+        try:
+            adapter = adapters.read(folder)
+        except UnusableModelError as error:
+            raise BotError(f"The bot folder {folder} is damaged ({error}).") from error
+        return cls(adapter.rank, (folder / adapters.WEIGHTS).stat().st_size)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The facts on a card.
 
@@ -41,6 +76,7 @@ class Facts:
         picture: whether the bot folder has a picture.
         links: addresses where the run is tracked.
         publication: where the bot is published, or None.
+        adapter: of a small bot; None for a whole model.
     """
 
     record: RunRecord
@@ -49,6 +85,7 @@ class Facts:
     picture: bool = False
     links: tuple[str, ...] = ()
     publication: Publication | None = None
+    adapter: AdapterFacts | None = None
 
     @classmethod
     def of(cls, run: RunFolder, record: RunRecord | None = None) -> Facts:
@@ -65,6 +102,7 @@ class Facts:
             picture=(run.bot / PICTURE).is_file(),
             links=_links(run),
             publication=Publication.of(run),
+            adapter=AdapterFacts.of(run.bot) if run.is_small else None,
         )
 
     @property

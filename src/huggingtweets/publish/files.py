@@ -22,6 +22,7 @@ _PATTERNS = (
     *("README.md", "predictions.png", "pipeline.svg"),
     *("config.json", "generation_config.json"),
     *("model.safetensors", "model.safetensors.index.json", "model-?????-of-?????.safetensors"),
+    *("adapter_config.json", "adapter_model.safetensors"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja"),
     *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
@@ -64,10 +65,35 @@ def parts_of(bot: Path) -> dict[str, Content]:
         for file in sorted(bot.iterdir())
         if is_publishable(file.name) and file.is_file() and not file.is_symlink()
     }
-    for kind in ("config.json", "tokenizer_config.json", "model*.safetensors"):
+    small = "adapter_config.json" in parts and "config.json" not in parts
+    adapter = ("adapter_config.json", "tokenizer_config.json", "adapter_model.safetensors")
+    whole = ("config.json", "tokenizer_config.json", "model*.safetensors")
+    for kind in adapter if small else whole:
         if not any(fnmatchcase(name, kind) for name in parts):
             raise BotError(f"{bot} is not a complete bot: it has no {kind}.")
     return parts
+
+
+def check_others_have_its_base(bot: Path) -> None:
+    """Check that others can use a bot folder; whole models need no base.
+
+    Raises:
+        BotError: it is a small bot whose base is a folder on this machine, or it is damaged.
+    """
+    from huggingtweets.nn import adapters
+    from huggingtweets.nn.model_folder import UnusableModelError
+
+    if not adapters.is_adapter(bot):
+        return
+    try:
+        base = adapters.read_base(bot)
+    except UnusableModelError as error:
+        raise BotError(f"{bot} is not a complete bot: {error}.") from error
+    if Path(base).is_absolute():
+        raise BotError(
+            f"{bot} is a small bot of a base that is a folder on this machine, so nobody else can "
+            f"use it. Make a full bot of it first: huggingtweets expand {bot.parent} --replace"
+        )
 
 
 def unpublished_files(bot: Path) -> list[str]:

@@ -15,7 +15,14 @@ from huggingtweets.evaluation.report import percent
 from huggingtweets.publish.card import CARD, PIPELINE, pipeline_drawing, render_card
 from huggingtweets.publish.escaping import one_line
 from huggingtweets.publish.facts import PICTURE, Facts, read_report, title
-from huggingtweets.publish.files import Content, changed, check_may_leave, is_publishable, parts_of
+from huggingtweets.publish.files import (
+    Content,
+    changed,
+    check_may_leave,
+    check_others_have_its_base,
+    is_publishable,
+    parts_of,
+)
 from huggingtweets.publish.hub_errors import hub_errors
 from huggingtweets.publish.publication import Publication
 from huggingtweets.publish.repository import client, default_repo_name, fetch_repository, full_name
@@ -117,6 +124,7 @@ def plan(
         PublishError: the Hub can't be reached.
     """
     reason = check(run, reason)
+    check_others_have_its_base(run.bot)
     publication, repository = _target(run, repo, public=public, reason=reason)
     files = parts_of(run.bot) | _rendered_files(run, publication)
     return _plan(run, publication, repository, files, is_publishable, public=public)
@@ -242,8 +250,10 @@ def execute(planned: Plan) -> Publication:
     return published
 
 
-def snippet(publication: Publication) -> list[str]:
-    """Return lines of Python that use a published bot."""
+def snippet(publication: Publication, run: RunFolder) -> list[str]:
+    """Return lines that use a published bot: of Python, or of the shell for a small one."""
+    if run.is_small:
+        return [f"huggingtweets generate {publication.repo}"]
     return [
         "from transformers import pipeline",
         f'generator = pipeline("text-generation", model="{publication.repo}")',

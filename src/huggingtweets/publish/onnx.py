@@ -136,9 +136,11 @@ def _copy_tokenizer(run: RunFolder, folder: Path, lm: LanguageModel, posts: list
 
     parts = parts_of(run.bot)
     for name, content in parts.items():
-        is_model = name.startswith("model") or name in (CARD, PIPELINE, PICTURE)
+        is_model = name.startswith(("model", "adapter")) or name in (CARD, PIPELINE, PICTURE)
         if isinstance(content, Path) and not is_model:
             shutil.copyfile(content, folder / name)
+    if run.is_small:  # its configuration is that of the base
+        lm.model.config.save_pretrained(folder)
     if _TOKENIZER not in parts:
         raise UnknownToOnnxError(f"it has no {_TOKENIZER}")
     tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))

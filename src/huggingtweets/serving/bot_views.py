@@ -20,7 +20,7 @@ from huggingtweets.events import counted
 from huggingtweets.generation import bots
 from huggingtweets.generation.copy_index import CopyIndex, words
 from huggingtweets.privacy import opt_out
-from huggingtweets.publish.files import parts_of
+from huggingtweets.publish.files import check_others_have_its_base, parts_of
 from huggingtweets.publish.publication import Publication
 from huggingtweets.serving.run_progress import TrainingProgress
 from huggingtweets.serving.schemas import BotPage, BotSummary, Point, RunState, WrittenPost
@@ -276,6 +276,7 @@ def export(run: RunFolder, folder: Path) -> Path:
     """
     opt_out.check_run(run.record())
     run.check_up_to_date()
+    check_others_have_its_base(run.bot)
     bot_files = parts_of(run.bot)
     report, page = _report_without_posts(run)
     path = folder / secrets.token_hex(8) / f"{run.path.name}.zip"

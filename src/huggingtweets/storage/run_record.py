@@ -42,6 +42,8 @@ class RunRecord:
         update: of a bot that was updated: ``from_version``, when (``at``), the numbers of
             ``new_posts``, ``edited`` and ``replayed`` posts, and the bits per byte of both bots
             (``old``, ``new``) on ``judged_on`` held-out posts; empty for another.
+        shrunk: of a bot that was made small after its training: the ``rank``, and the bits per byte
+            of its held-out posts ``before`` and ``after``; empty for another.
         tried: fingerprint of the new posts that the bot gains nothing from; None if there are none.
         state: how far the run got.
         created_at: UTC, ISO 8601.
@@ -78,6 +80,7 @@ class RunRecord:
     version: int = 1
     update: dict[str, Any] = field(default_factory=dict)
     tried: str | None = None
+    shrunk: dict[str, Any] = field(default_factory=dict)
 
     def shown(self, author: str) -> str:
         """Return an author as people read it: ``@handle``, or the name if no handle is known.
@@ -172,6 +175,14 @@ class _Update(TypedDict):
     new: float
 
 
+class _Shrunk(TypedDict):
+    """The types of what is in ``shrunk`` of a bot that was made small after its training."""
+
+    rank: int
+    before: float
+    after: float
+
+
 class _Settings(dict[str, Any]):
     """Settings of a run; one that is missing is an error for users, not a ``KeyError``."""
 
@@ -204,6 +215,8 @@ def checked_record(values: Any, where: str) -> RunRecord:  # noqa: ANN401 - JSON
             raise ValueError("a merged bot needs as many weights as bots")
     if record.update:
         msgspec.convert(record.update, _Update)
+    if record.shrunk:
+        msgspec.convert(record.shrunk, _Shrunk)
     if not record.authors:
         raise ValueError("it names no author")
     record.config = _Settings(record.config.items(), where)

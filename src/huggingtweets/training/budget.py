@@ -84,7 +84,7 @@ class Rates:
     """Seconds per token on this machine.
 
     Attributes:
-        training: in a training step of all weights.
+        training: in a training step of all weights, or of pairs beside them all.
         reading: in a forward pass.
     """
 
@@ -151,7 +151,8 @@ def measure(
         batching.to_batch([rows[i] for i in groups[n % len(groups)]])
         for n in range(_WARM_UP_STEPS + _TIMED_STEPS)
     ]
-    weights = Weights(lm.model, machine, replace(recipe, layers=0))
+    adapter = recipe.adapter if recipe.rank else "none"
+    weights = Weights(lm.model, machine, replace(recipe, layers=0, adapter=adapter))
     lm.model.train()
     seconds = 0.0
     for number, batch in enumerate(batches):
@@ -223,7 +224,7 @@ def plan(
         posts = _posts_that_fit(chosen, rates, work, available)
         if work.tokens(posts) >= min(work.tokens(None), MIN_TOKENS):
             break
-    if isinstance(chosen.layers, int) and chosen.layers and free_rate:
+    if isinstance(chosen.layers, int) and chosen.layers and free_rate and not chosen.rank:
         chosen = replace(chosen, learning_rate=chosen.learning_rate * _TOP_LAYERS_RATE_FACTOR)
     estimate = fixed + _training_seconds(chosen, rates, work, posts)
     message = _message(chosen, work, posts, estimate)
@@ -304,6 +305,8 @@ def _message(recipe: Recipe, work: Work, posts: int | None, seconds: float) -> s
     )
     times = "once" if recipe.epochs == 1 else f"{recipe.epochs} times"
     layers = describe_layers(recipe.layers or 0)
+    if recipe.rank:
+        layers = f"LoRA of rank {recipe.rank} in {layers}"
     return f"planned: {layers} on {which}, {times}, about {_time(seconds)} with the report"
 
 

@@ -12,9 +12,9 @@ import math
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.data.batching import Batch, Row
+    from huggingtweets.nn.adapters import Adapter
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.training.recipe import Recipe
 
@@ -68,6 +69,7 @@ class TrainingTask:
             if that is longer.
         compiled: whether to use ``torch.compile``; None decides by the expected gain.
         interrupt: handles Ctrl-C.
+        start: pairs of a small bot to train further, for a recipe with LoRA; ``base`` is its base.
     """
 
     base: LanguageModel
@@ -80,11 +82,12 @@ class TrainingTask:
     checkpoint_seconds: float = 30.0
     compiled: bool | None = None
     interrupt: Interrupt = field(default_factory=Interrupt)
+    start: Adapter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The outcome of one training; its fields are stored in run.json.
+    """The outcome of one training; run.json holds :meth:`record`.
 
     Attributes:
         history: measurements, the first before any step: epoch, step, train_loss,
@@ -97,6 +100,8 @@ class TrainingResult:
         compiled: whether the last steps ran compiled.
         way: interpolation weight of the trained parameters, 0 to 1, where the final weights were
             interpolated with the base. None where they are those of an epoch or the base.
+        adapter: the difference to the base, if the recipe makes an adapter; without the base's name
+            and digest, which the training doesn't know.
     """
 
     history: list[dict[str, float | None]]
@@ -107,6 +112,13 @@ class TrainingResult:
     stopped_early: bool
     compiled: bool = False
     way: float | None = None
+    adapter: Adapter | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return all fields but the adapter."""
+        values = asdict(replace(self, adapter=None))
+        del values["adapter"]
+        return values
 
 
 def fit(task: TrainingTask, listen: EventHandler = ignore) -> TrainingResult:
@@ -139,7 +151,7 @@ class _Loop:
         self.recipe = recipe.for_steps(len(self.data.epoch(0)))
         self.steps = sum(len(self.data.epoch(e)) for e in range(self.recipe.epochs))
         self.folder = task.checkpoint_file.parent if task.checkpoint_file else None
-        self.weights = Weights(task.base.model, task.machine, self.recipe, self.folder)
+        self.weights = Weights(task.base.model, task.machine, self.recipe, self.folder, task.start)
         self.state = Progress(plan=self._fingerprint())
         self.listen = listen
         self._resume()
@@ -169,7 +181,7 @@ class _Loop:
             self._measure(train_loss=state.loss_sum / max(1, state.loss_tokens))
             state.loss_sum, state.loss_tokens = 0.0, 0
         weight = self._interpolate_to_base() if self.recipe.way_back else None
-        self.weights.load_best()
+        adapter = self.weights.load_best()
         return TrainingResult(
             history=state.history,
             best=state.best,
@@ -179,6 +191,7 @@ class _Loop:
             stopped_early=state.epoch < self.recipe.epochs,
             compiled=self.compiled,
             way=weight,
+            adapter=adapter,
         )
 
     def _train_epoch(self) -> None:
@@ -313,7 +326,7 @@ class _Loop:
         wanted, self.compile_note = compiling.should_compile(
             task.compiled,
             task.machine,
-            sum(weight.numel() for weight in self.weights.master_params.values()),
+            self.weights.computed,
             tokens,
             drops=dropout.has_dropout(model),
         )
@@ -328,6 +341,8 @@ class _Loop:
         """Report device, trained layers and compilation in one line."""
         layers = self.weights.layers
         trained = layers.describe() if layers.partly else ""
+        if self.recipe.rank:
+            trained = f"LoRA of rank {self.recipe.rank} in {layers.describe()}"
         parts = (self.task.machine.describe(), trained, self.compile_note)
         self._say(f"training on {', '.join(part for part in parts if part)}")
 
@@ -433,6 +448,8 @@ class _Loop:
                 del recipe[added_later]  # so checkpoints from before the field can be resumed
         if recipe["augment"] == "none":
             del recipe["augment"], recipe["augment_strength"]
+        if recipe["adapter"] == "none":
+            del recipe["adapter"]
         settings = [recipe, self.task.seed, self.task.machine.precision]
         parts = [self.data.rows, self.data.held_out, weights, settings]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

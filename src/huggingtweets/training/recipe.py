@@ -22,6 +22,11 @@ ShareUnderOne = Annotated[float, Meta(ge=0, lt=1, description="a number from 0 t
 LayerChoice = int | str
 """0 for all layers, K for the top K, or ``bottom:K``, ``middle:K`` or one of LAYER_PARTS."""
 LAYER_PARTS = ("embeddings", "attention", "mlp")
+DEFAULT_RANK, MAX_RANK = 16, 256
+"""Rank of LoRA: 16 makes 9.8 MB of SmolLM2's 30 layers. Over 256 a bot is hardly small."""
+_LORA_RATE_FACTOR = 20.0
+"""The best learning rate of LoRA relative to that of all weights (docs/research/adapters.md), as in
+"LoRA Without Regret", Schulman et al. 2025."""
 _LAYERS = "all, top:K, bottom:K, middle:K, embeddings, attention or mlp"
 _LayerField = (
     Annotated[int, Meta(ge=0, description=f"a whole number from 0, or {_LAYERS}")]
@@ -62,6 +67,8 @@ class Recipe:
         augment: how each post is varied: ``noise`` or an ``adversarial`` step on its embeddings
             (:mod:`huggingtweets.training.perturbation`), or ``paraphrase``, which adds posts that
             the base rewrote (:mod:`huggingtweets.generation.rewriting`).
+        adapter: what the bot is: ``none`` for a whole model, ``lora:RANK`` for low-rank pairs of
+            all linear layers among ``layers``, with a higher rate than the recipe was tuned for, or ``top:K`` for the whole weights of the top K layers.
         augment_strength: factor on the size of the noise or of the adversarial step.
     """
 
@@ -82,11 +89,31 @@ class Recipe:
     layers: _LayerField | None = None
     augment: Augment = "none"
     augment_strength: Positive = 1.0
+    adapter: Annotated[str, Meta(max_length=40)] = "none"
 
     def __post_init__(self) -> None:
         if isinstance(self.layers, str):
             object.__setattr__(self, "layers", parse_layers(self.layers))
         check_fields(self)
+        if self.adapter != "none":
+            self._check_adapter()
+
+    def _check_adapter(self) -> None:
+        object.__setattr__(self, "adapter", parse_adapter(self.adapter))
+        kind, _, text = self.adapter.partition(":")
+        number = int(text or 0)
+        if kind == "top" and self.layers is None:
+            object.__setattr__(self, "layers", number)
+        if kind == "top" and self.layers != number:
+            raise InputError(f"--adapter top:{number} trains those layers; leave --layers out.")
+        if kind == "lora" and self.layers == "embeddings":
+            raise InputError("--adapter lora trains no embeddings; choose other --layers.")
+
+    @property
+    def rank(self) -> int:
+        """Rank of LoRA; 0 without."""
+        kind, _, number = self.adapter.partition(":")
+        return int(number) if kind == "lora" else 0
 
     def changed(self, **values: Any) -> Recipe:  # noqa: ANN401 - checked by the dataclass
         """Return a copy with the given values; None leaves a field unchanged.
@@ -109,6 +136,17 @@ class Recipe:
             given = {"enough_steps": 0} | given
         return replace(self, **given)
 
+    def as_lora(self, rank: int) -> Recipe:
+        """Return the same recipe for LoRA of a rank; the learning rate becomes LoRA's."""
+        factor = 1.0 if self.rank or self.base_width else _LORA_RATE_FACTOR
+        rate = self.learning_rate * factor
+        return replace(self, adapter=f"lora:{min(rank, MAX_RANK)}", learning_rate=rate)
+
+    def as_full(self) -> Recipe:
+        """Return the same recipe for whole weights; the learning rate becomes theirs."""
+        factor = _LORA_RATE_FACTOR if self.rank and not self.base_width else 1.0
+        return replace(self, adapter="none", learning_rate=self.learning_rate / factor)
+
     def for_base(self, width: int) -> Recipe:
         """Scale learning rate and batch size to the width of a base.
 
@@ -123,7 +161,8 @@ class Recipe:
         """
         rate, tokens = self.learning_rate, self.batch_tokens
         if self.base_width:
-            rate = float(f"{rate * self.base_width / width:.3g}")
+            factor = _LORA_RATE_FACTOR if self.rank else 1.0
+            rate = float(f"{rate * factor * self.base_width / width:.3g}")
         if self.batch_width:
             tokens = max(tokens, round(tokens * width / self.batch_width))
         return replace(self, learning_rate=rate, batch_tokens=tokens, base_width=0, batch_width=0)
@@ -211,6 +250,29 @@ def parse_layers(given: str) -> LayerChoice:
     if known and re.fullmatch("[0-9]{1,9}", number) and int(number) > 0:
         return int(number) if kind == "top" else f"{kind}:{int(number)}"
     raise InputError(f"--layers must be {_LAYERS}, with K from 1, not {given[:80]!r}.")
+
+
+def parse_adapter(given: str) -> str:
+    """Parse the option ``--adapter`` and return its full form.
+
+    Args:
+        given: ``none``, ``lora``, ``lora:RANK``, or ``top:K`` for the top K layers.
+
+    Raises:
+        InputError: the text is none of them.
+    """
+    kind, colon, number = given.partition(":")
+    if given == "none":
+        return given
+    if given == "lora":
+        return f"lora:{DEFAULT_RANK}"
+    most = {"lora": MAX_RANK, "top": 10**9}.get(kind, 0)
+    if colon and re.fullmatch("[0-9]{1,9}", number) and 0 < int(number) <= most:
+        return f"{kind}:{int(number)}"
+    raise InputError(
+        f"--adapter must be none, lora, lora:RANK with a rank from 1 to {MAX_RANK}, or top:K with "
+        f"K from 1, not {given[:80]!r}."
+    )
 
 
 def split_layers(choice: LayerChoice) -> tuple[str, int]:

@@ -5,18 +5,23 @@ Micikevicius et al. 2018, arXiv 1710.03740, section 3.1; bfloat16 needs no loss 
 compiler this is 1.6 times as fast on a CPU as autocast, which casts every weight at every step. In
 ``fp32`` both are the same tensors.
 
-If only some layers are trained, all of this applies to their weights alone.
+If only some layers are trained, all of this applies to their weights alone; with LoRA, to its pairs
+of small matrices (:mod:`huggingtweets.training.lora`).
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from huggingtweets.nn import adamw_bf16, devices, language_model
+from huggingtweets.nn import adamw_bf16, adapters, devices, language_model
+from huggingtweets.nn.adapters import Adapter
+from huggingtweets.training import lora
 from huggingtweets.training.layers import Layers
+from huggingtweets.training.lora import Lora
 from huggingtweets.training.weight_store import WeightStore
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ class Weights:
         machine: device and precision.
         recipe: settings of the optimizer and the trained layers.
         folder: where the base's and the best weights are stored; None stores them in memory.
+        start: a small bot's pairs, which are trained further; None starts from the model itself.
 
     Raises:
         InputError: the model doesn't have the layers that the recipe trains.
@@ -51,11 +57,14 @@ class Weights:
         machine: ComputeDevice,
         recipe: Recipe,
         folder: Path | None = None,
+        start: Adapter | None = None,
     ) -> None:
         self.model = model
         self.stored_dtype = model.dtype
         """Precision of the saved bot: that of its base."""
         self.layers = Layers(model, recipe.layers or 0)
+        self.lora = Lora(self.layers, recipe.rank, start) if recipe.rank else None
+        self.saves_layers = recipe.adapter.startswith("top")
         device = torch.device(machine.device)
         fp32_params = {
             n: p.detach().to(device, torch.float32)
@@ -64,9 +73,8 @@ class Weights:
         }
         self.bf16 = machine.precision == "bf16"
         self.store = WeightStore(folder)
-        self.rounds_frozen = (
-            self.bf16 and self.layers.partly and self.stored_dtype != torch.bfloat16
-        )
+        some_frozen = self.layers.partly or self.lora is not None
+        self.rounds_frozen = self.bf16 and some_frozen and self.stored_dtype != torch.bfloat16
         """Whether frozen weights are stored, as converting the model rounds them."""
         if self.rounds_frozen:
             self.store.save(
@@ -85,6 +93,16 @@ class Weights:
         self.store.save(_BASE, self._to_stored_dtype())
         self.best = _BASE
         """Name of the best set of weights in the store."""
+
+    @property
+    def computed(self) -> int:
+        """Number of weights whose training costs as much as that of this model.
+
+        Beside a pair of LoRA, a weight has no gradient, which is a third of the operations.
+        """
+        if self.lora:
+            return self.lora.weights * 2 // 3
+        return sum(weight.numel() for weight in self.master_params.values())
 
     def update(self, learning_rate: float) -> None:
         """Take one optimizer step and clear the gradients."""
@@ -138,29 +156,42 @@ class Weights:
         return {name: weight.detach().clone() for name, weight in self.master_params.items()}
 
     def set_interpolated(self, weight: float, trained: dict[str, torch.Tensor]) -> None:
-        """Set the parameters to ``base + weight * (trained - base)``."""
+        """Set the parameters to ``base + weight * (trained - base)``; of new pairs, only B."""
         base = self.store.load(_BASE)
         with torch.no_grad():
             for name, param in self.master_params.items():
+                if self.lora and not self.lora.interpolates(name):
+                    param.copy_(trained[name])
+                    continue
                 base_param = base[name].to(param.device, torch.float32)
                 param.copy_(torch.lerp(base_param, trained[name], weight))
         self._copy_to_model()
 
-    def load_best(self) -> None:
+    def load_best(self) -> Adapter | None:
         """Load the best weights into the model, in the precision of the saved bot.
 
         No step can follow.
+
+        Returns:
+            The difference to the base, without the base's name, if the recipe makes an adapter.
         """
         self._drop_optimizer_state()
         best = self.store.load(self.best)
         frozen = self.store.load(_FROZEN) if self.rounds_frozen else {}
         language_model.convert(self.model, self.model.device, self.stored_dtype)
+        adapter = self.lora.detach(best) if self.lora else None
         weights = dict(self.model.named_parameters())
+        trained = {} if adapter else best
         with torch.no_grad():
-            for name, values in (*best.items(), *frozen.items()):
+            for name, values in (*trained.items(), *frozen.items()):
                 weights[name].copy_(values)
+        if adapter:
+            adapters.fold(self.model, replace(adapter, full={}))  # those are in the model
+        elif self.saves_layers:
+            adapter = Adapter("", "", full=best)
         self.layers.thaw()
         self.model.eval()
+        return adapter
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Tensors of a checkpoint: weights, optimizer state and random generators.
@@ -236,10 +267,8 @@ class Weights:
 
     def _to_stored_dtype(self) -> dict[str, torch.Tensor]:
         """The current weights on the CPU, in the precision of the saved bot."""
-        return {
-            name: weight.detach().to("cpu", self.stored_dtype)
-            for name, weight in self.master_params.items()
-        }
+        dtype = lora.STORED_DTYPE if self.lora else self.stored_dtype
+        return {name: w.detach().to("cpu", dtype) for name, w in self.master_params.items()}
 
 
 def _adamw(

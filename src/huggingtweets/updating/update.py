@@ -18,7 +18,7 @@ import shutil
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from huggingtweets.errors import BotError, InputError, Interrupted
 from huggingtweets.events import Event, EventHandler, counted, ignore
 from huggingtweets.generation import bots
 from huggingtweets.nn import devices, language_model, likelihood
+from huggingtweets.pipeline import small_bots
 from huggingtweets.storage import files, run_folder, versions
 from huggingtweets.training import Interrupt, Recipe, TrainingTask, fit
 from huggingtweets.updating.new_posts import NewPosts, TrainingPosts, halves, split_again
@@ -237,13 +238,15 @@ class _Update:
         config, staging = self.record.config, self.run.staging
         device = devices.select_device(config["device"], config["precision"])
         recipe = update_recipe(Recipe(**config["recipe"]))
+        small = small_bots.to_train_further(self.run, recipe)
+        recipe = small.recipe
         held_out = batching.texts_by_author(material.kept, "held_out", self.record.authors)
         choosing, judging = halves(held_out)
         old = bots.load_from_run(self.run)
         run_folder.check_space(self.run.path, old.parameters)
         old_bits = likelihood.bits_per_byte(old.to(device), judging)
         del old
-        bot = language_model.load(self.run.bot, attention=recipe.attention(device.device))
+        bot = small.load(recipe.attention(device.device))
         files.make_folder(staging.path)
         task = TrainingTask(
             base=bot,
@@ -256,11 +259,12 @@ class _Update:
             checkpoint_seconds=math.inf,
             compiled=config.get("compiled"),
             interrupt=self.interrupt,
+            start=small.pairs,
         )
         result = fit(task, self._log)
         shutil.rmtree(staging.checkpoint_file.parent, ignore_errors=True)
         with files.atomic_write_dir(staging.bot) as temporary:
-            bot.save(temporary)
+            small.save(bot, result, temporary)
         del bot, task
         saved = language_model.load(staging.bot).to(device)
         new_bits = likelihood.bits_per_byte(saved, judging)
@@ -287,7 +291,7 @@ class _Update:
             masked=None if before.masked is None else curated.masked,
             versions=devices.package_versions(),
             machine=judged.device.as_dict(),
-            result=asdict(judged.result),
+            result=judged.result.record(),
             state="trained",
             version=self.number,
             tried=None,
