@@ -68,7 +68,8 @@ class Recipe:
             (:mod:`huggingtweets.training.perturbation`), or ``paraphrase``, which adds posts that
             the base rewrote (:mod:`huggingtweets.generation.rewriting`).
         adapter: what the bot is: ``none`` for a whole model, ``lora:RANK`` for low-rank pairs of
-            all linear layers among ``layers``, with a higher rate than the recipe was tuned for, or ``top:K`` for the whole weights of the top K layers.
+            all linear layers among ``layers``, at a higher rate than all weights get, or
+            ``top:K`` for the whole weights of the top K layers.
         augment_strength: factor on the size of the noise or of the adversarial step.
     """
 
