@@ -8,12 +8,12 @@ index of real size. It is written to a temporary folder, 10 GB for 1,000 bots. T
 
 1. Opening: 200 bots that are not in memory, in this process: their files in the page cache, and
    dropped from it before.
-2. Equality: bots in fp32 in one batch, beside each with its adapter folded in, alone.
-3. Load: a server in a process of its own. All clients ask one bot, then each its own bot (opened by
+2. Load: a server in a process of its own. All clients ask one bot, then each its own bot (opened by
    a warming request, then not), then one bot with its adapter folded in, served by itself. Every
    client sends its requests one after another. Tokens a second count from the first request to the
    last answer.
-4. Memory: the largest resident memory of the server, after each bot was asked once.
+3. Memory: the largest resident memory of the server, after each bot was asked once.
+4. Equality: bots in fp32 in one batch, beside each with its adapter folded in, alone.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def main() -> None:
         print(f"{given.bots} bots of {made.base}, rank {made.rank}, {len(posts_of(run)):,} posts")
         names = sorted(path.name for path in fleet.iterdir())
         measure_opening(fleet, names, given.memory_gb * 1e9)
-        compare(fleet, names[:_COMPARED])
         measure_load(fleet, names, given)
+        compare(fleet, names[:_COMPARED])
 
 
 def posts_of(run: RunFolder) -> list[str]:
