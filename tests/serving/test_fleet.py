@@ -25,11 +25,14 @@ from huggingtweets.serving import fleet as fleet_module
 from huggingtweets.serving.batch_scheduler import BusyError
 from huggingtweets.serving.completions import CompletionService
 from huggingtweets.serving.fleet import Fleet
+from huggingtweets.serving.schemas import LOCAL_USER
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.web.openai_api.app import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from huggingtweets.serving.service import Service
 
 AUTHORS = ("ann", "bob", "cat", "dan")
 MEMORY = 1e9
@@ -279,3 +282,27 @@ def test_bot_folders_without_runs_are_served(own: Path) -> None:
 def test_folders_without_bots_are_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Fleet(tmp_path / name, MEMORY)
+
+
+def test_visitors_of_the_web_app_write_with_a_fleet(
+    own: Path, start_service: Callable[..., Service]
+) -> None:
+    service = start_service(fleet=own)
+    names = {bot.name.partition("~")[0]: bot.name for bot in service.gallery(LOCAL_USER)}
+    assert set(names) == set(AUTHORS)
+    found = {
+        author: {
+            post.text
+            for post in service.write(LOCAL_USER, names[author], "We", 4, max_chars=2000, seed=3)
+        }
+        for author in AUTHORS
+    }
+    assert all(len(posts) == 4 for posts in found.values())
+    assert not found["ann"] & found["bob"]
+    assert len(service.open_bots) == 0  # all are on the fleet's base
+    mixed = list(service.write(LOCAL_USER, names["ann"], "We", 2, blend=names["bob"]))
+    assert len(mixed) == 2
+    run = RunFolder(own / "authors" / "ann")
+    run.save(replace(run.record(), forgotten=2))
+    with pytest.raises(BotError, match="out of date"):
+        service.write(LOCAL_USER, names["ann"])

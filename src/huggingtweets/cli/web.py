@@ -52,6 +52,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(
+            "--fleet",
+            metavar="DIR",
+            help="Let everybody write with the small bots in this folder too. They must have the "
+            "same base, which is in memory once.",
+            show_default=False,
+        ),
+    ] = None,
     out: options.Out = Path("runs"),
     max_upload_mb: Annotated[
         float, typer.Option("--max-upload-mb", help="Largest upload in megabytes.")
@@ -68,6 +78,7 @@ def serve(
         out=out,
         shared=password is not None,
         share_gallery=share_gallery,
+        fleet=fleet,
         max_upload_mb=max_upload_mb,
     )
     screen = ConsoleOutput()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from huggingtweets.generation.bots import Bot
+    from huggingtweets.serving.fleet import Fleet
     from huggingtweets.storage.run_folder import RunFolder
 
 _INDEX_BYTES = 12
@@ -73,10 +74,11 @@ class BotCache:
     Args:
         memory: limit in estimated bytes of weights and copy indices. A single larger bot is still
             opened.
+        fleet: small bots that share their base, with memory of their own.
     """
 
-    def __init__(self, memory: float) -> None:
-        self._memory = memory
+    def __init__(self, memory: float, fleet: Fleet | None = None) -> None:
+        self._memory, self._fleet = memory, fleet
         self._open: OrderedDict[Key, CachedBot] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -95,6 +97,8 @@ class BotCache:
         Raises:
             BotError: the bot is missing or incomplete.
         """
+        if self._fleet and (name := self._fleet.name_of(run)):
+            return self._fleet.open(name)
         key = key_of(run)
         with self._lock:  # so that no bot is opened twice
             cached = self._open.get(key)

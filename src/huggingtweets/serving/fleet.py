@@ -136,6 +136,11 @@ class Fleet:
                 self._evict_over_limit()
         return bot
 
+    def name_of(self, run: RunFolder) -> str | None:
+        """Return the name of the bot with this run folder, or None."""
+        member = self.members.get(run.path.name)
+        return run.path.name if member and member.run == run else None
+
     def _check_allowed(self, member: Member) -> None:
         if member.run is None:
             opt_out.check_card(member.folder)
@@ -206,8 +211,7 @@ class Fleet:
         """Yield the bots of a folder by name."""
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}.")
-        authors = folder / "authors"
-        for path in sorted((authors if authors.is_dir() else folder).iterdir()):
+        for path in sorted(runs_of(folder).iterdir()):
             run = RunFolder(path) if RunFolder(path).record_file.is_file() else None
             bot = run.bot if run else path
             if not path.is_dir() or path.name.startswith("."):
@@ -219,6 +223,12 @@ class Fleet:
                 continue
             if found is not None:
                 yield path.name, found
+
+
+def runs_of(folder: Path) -> Path:
+    """Return where the run folders or bot folders of a fleet are."""
+    authors = folder / "authors"
+    return authors if authors.is_dir() else folder
 
 
 def _member(folder: Path, run: RunFolder | None) -> Member | None:

@@ -44,6 +44,7 @@ class Settings:
         out: the runs folder; the server's own files are in ``out/.app``.
         shared: True gives each visitor a folder; False serves one person the runs in ``out``.
         share_gallery: whether visitors may see and use each other's bots and those in ``out``.
+        fleet: a folder of small bots of one base that all visitors may see and use, or None.
         base: default base of new bots.
         bases: further bases that visitors of a shared server may choose; a server for one person
             accepts any base.
@@ -66,6 +67,7 @@ class Settings:
     out: Path = Path("runs")
     shared: bool = False
     share_gallery: bool = False
+    fleet: Path | None = None
     base: str = field(default_factory=default)
     bases: tuple[str, ...] = field(
         default_factory=lambda: (*filter(is_available, BUILT_IN), "gpt2")

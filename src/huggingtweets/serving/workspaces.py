@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError
 from huggingtweets.sample import sample_path
+from huggingtweets.serving.fleet import runs_of
 from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE
 from huggingtweets.serving.uploads import Uploads, find_upload, is_upload
 from huggingtweets.storage import files, run_folder
@@ -48,6 +49,7 @@ _PUBLIC = re.compile(
     r"|https://(?!(www\.|mobile\.)?(x|twitter)\.com\b|(www\.)?(huggingface|hf)\.co\b)).+",
     re.IGNORECASE,
 )
+_FLEET = "fleet"
 _SERVER = "server"  # owner of the runs in OUT itself
 _SECRET_BYTES = 32
 
@@ -152,6 +154,8 @@ class Workspaces:
 
     def _others(self, visitor: str) -> Iterator[tuple[str, Path]]:
         """Owner id and runs folder of everyone else whose bots this visitor may view."""
+        if self.settings.fleet is not None:
+            yield _FLEET, runs_of(self.settings.fleet)
         if not (self.settings.shared and self.settings.share_gallery):
             return
         yield _SERVER, self.out
