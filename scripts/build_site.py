@@ -45,8 +45,8 @@ PAGES = {
             "how-to/base.md",
         ),
         *("how-to/web-app.md", "how-to/serve.md", "how-to/compare.md", "how-to/explore.md"),
-        "how-to/sweep.md",
-        *("how-to/share.md", "how-to/export.md", "how-to/privacy.md"),
+        *("how-to/sweep.md", "how-to/fleets.md"),
+        *("how-to/share.md", "how-to/export.md", "how-to/adapters.md", "how-to/privacy.md"),
     ],
     "Reference": ["reference.md", API, "sources.md", "glossary.md"],
     "Explanation": ["how-it-works.md"],
@@ -64,6 +64,7 @@ PAGES = {
         "research/few-shot.md",
         "research/models.md",
         "research/hashtags.md",
+        "research/adapters.md",
     ],
     "Project": ["licences.md", "releasing.md"],
 }

@@ -11,7 +11,7 @@ from benchmarks.few_shot_others import mixture_weights
 from benchmarks.layers import bits_on_words, distinctive_words
 from tests.helpers.posts import made_up_posts
 
-from benchmarks import augmentation, few_shot, hashtags, layers, models, studies
+from benchmarks import adapters, augmentation, few_shot, hashtags, layers, models, studies
 from huggingtweets.generation.copy_index import words
 from huggingtweets.nn import language_model, likelihood
 
@@ -56,6 +56,11 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
             ["--augment", "none", "paraphrase"],
             ["| 60 | `none` |", "| 60 | `paraphrase` |"],
         ),
+        (
+            adapters.main,
+            ["--lora", "4", "--ranks", "4", "8"],
+            ["`--adapter lora:4`", "`shrink --rank 8`", "| against the full bot |"],
+        ),
         (few_shot.main, ["--posts", "0", "1"], ["| 0 | 1 |", "| 1 | 1 |", "**Training "]),
     ],
 )
@@ -67,7 +72,7 @@ def test_a_quick_study_writes_its_table_and_goes_on_from_its_file(
     document.write_text(DOCUMENT, "utf-8")
     command = ["--quick", "--data", str(data), "--base", str(tiny_base), "--json", str(file)]
     command += ["--markdown", str(document), *options]
-    if main is not augmentation.main:
+    if main in (layers.main, few_shot.main):
         command += ["--plot", str(data / "study.svg")]
     assert main(command) == 0
     text = document.read_text("utf-8")
@@ -83,6 +88,9 @@ def test_a_quick_study_writes_its_table_and_goes_on_from_its_file(
         assert [(cell["posts"], cell["way"]) for cell in stored] == QUICK_FEW_SHOT
         assert stored[QUICK_FEW_SHOT.index((60, "nearest"))]["start"] == "WhiteHouse"
         assert "<svg" in (data / "study.svg").read_text("utf-8")
+    elif main is adapters.main:
+        assert set(stored[0]["shrunk"]) == {"4", "8"}
+        assert stored[1]["bytes"] < stored[0]["shrunk"]["8"]["bytes"] < stored[0]["bytes"]
     else:
         assert stored[1]["paraphrases"] > 0
     forbid_training(monkeypatch)

@@ -40,11 +40,13 @@ COMMANDS = (
         "versions",
         "rollback",
         "merge",
+        "shrink",
+        "expand",
         "runs",
         "show",
     ),
     *("compare", "explore", "publish", "export", "picture", "share", "delete", "opt-out", "forget"),
-    *("track", "dashboard", "base", "pretrain", "sweep"),
+    *("track", "dashboard", "base", "pretrain", "sweep", "fleet"),
 )
 LIKENESS = (
     "bits per byte",
