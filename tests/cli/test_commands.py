@@ -16,6 +16,7 @@ from tests.helpers.finished_run import finished_run
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
+from huggingtweets.cli.commands import MODULES, PANELS
 from huggingtweets.cli.console import ConsoleOutput, escape_control_chars
 from huggingtweets.cli.train import advise_reading, show_outcome
 from huggingtweets.generation.sampling import GeneratedPost
@@ -25,29 +26,6 @@ from huggingtweets.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from tests.cli.program import CommandLine, Process
 
-COMMANDS = (
-    *(
-        "demo",
-        "app",
-        "serve",
-        "train",
-        "curate",
-        "download",
-        "generate",
-        "hashtags",
-        "evaluate",
-        "update",
-        "versions",
-        "rollback",
-        "merge",
-        "shrink",
-        "expand",
-        "runs",
-        "show",
-    ),
-    *("compare", "explore", "publish", "export", "picture", "share", "delete", "opt-out", "forget"),
-    *("track", "dashboard", "base", "pretrain", "sweep", "fleet"),
-)
 LIKENESS = (
     "bits per byte",
     "copied posts",
@@ -58,7 +36,7 @@ LIKENESS = (
 )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", MODULES)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_shows_an_example(cli: CommandLine, command: str, option: str) -> None:
     outcome = cli(command, option)
@@ -71,7 +49,8 @@ def test_help_shows_an_example(cli: CommandLine, command: str, option: str) -> N
 def test_help_lists_every_command(cli: CommandLine) -> None:
     outcome = cli("--help")
     assert outcome.code == 0
-    assert re.findall(r"^│ (\w[\w-]*) ", outcome.out, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^│ (\w[\w-]*) ", outcome.out, re.MULTILINE) == list(MODULES)
+    assert re.findall(r"^╭─ ([\w ,]+) ─", outcome.out, re.MULTILINE) == ["Options", *PANELS]
 
 
 def test_no_arguments_show_the_help(cli: CommandLine) -> None:

@@ -7,41 +7,55 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-MODULES = {
-    "demo": "demo",
-    "app": "web",
-    "serve": "serve",
-    "train": "train",
-    "curate": "curate",
-    "download": "download",
-    "generate": "generate",
-    "hashtags": "hashtags",
-    "evaluate": "evaluate",
-    "update": "update",
-    "versions": "update",
-    "rollback": "update",
-    "merge": "merge",
-    "shrink": "small_bots",
-    "expand": "small_bots",
-    "runs": "runs",
-    "show": "runs",
-    "compare": "compare",
-    "explore": "explore",
-    "publish": "publish",
-    "export": "export",
-    "picture": "picture",
-    "share": "share",
-    "delete": "privacy",
-    "opt-out": "privacy",
-    "forget": "privacy",
-    "track": "track",
-    "dashboard": "track",
-    "base": "base",
-    "pretrain": "pretrain",
-    "sweep": "sweep",
-    "fleet": "fleet",
+PANELS = {
+    "Make a bot": {
+        "demo": "demo",
+        "app": "web",
+        "curate": "curate",
+        "download": "download",
+        "train": "train",
+        "update": "update",
+        "versions": "update",
+        "rollback": "update",
+        "merge": "merge",
+    },
+    "Write posts": {
+        "generate": "generate",
+        "hashtags": "hashtags",
+        "picture": "picture",
+        "share": "share",
+    },
+    "Look at bots and authors": {
+        "runs": "runs",
+        "show": "runs",
+        "evaluate": "evaluate",
+        "compare": "compare",
+        "explore": "explore",
+        "track": "track",
+        "dashboard": "track",
+    },
+    "Take a bot elsewhere": {
+        "publish": "publish",
+        "export": "export",
+        "serve": "serve",
+        "shrink": "small_bots",
+        "expand": "small_bots",
+    },
+    "Respect people": {
+        "delete": "privacy",
+        "forget": "privacy",
+        "opt-out": "privacy",
+    },
+    "Many authors, and bases": {
+        "fleet": "fleet",
+        "sweep": "sweep",
+        "base": "base",
+        "pretrain": "pretrain",
+    },
 }
-"""Module of each command, in the order of ``--help``."""
+"""Module of each command by its panel, in the order of ``--help``."""
+
+MODULES = {name: module for panel in PANELS.values() for name, module in panel.items()}
 
 
 class Commands(Mapping[str, Any]):
@@ -55,7 +69,10 @@ class Commands(Mapping[str, Any]):
             module = importlib.import_module(f"huggingtweets.cli.{MODULES[name]}")
             app = typer.Typer()
             module.register(app)
-            self._loaded |= typer.main.get_group(app).commands
+            command: Any  # click's type lacks the attribute of typer's
+            for loaded, command in typer.main.get_group(app).commands.items():
+                command.rich_help_panel = _panel_of(loaded)
+                self._loaded[loaded] = command
         return self._loaded[name]
 
     def __iter__(self) -> Any:  # noqa: ANN401
@@ -63,6 +80,10 @@ class Commands(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(MODULES)
+
+
+def _panel_of(name: str) -> str:
+    return next(panel for panel, commands in PANELS.items() if name in commands)
 
 
 class Group(TyperGroup):
