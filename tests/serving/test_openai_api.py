@@ -20,6 +20,7 @@ from tests.serving.conftest import copy_run, until
 from huggingtweets.errors import BotError, InputError
 from huggingtweets.generation.batch_engine import BatchEngine
 from huggingtweets.serving.completions import CompletionService
+from huggingtweets.web.clients import TrustedProxies
 from huggingtweets.web.listener import listen
 from huggingtweets.web.openai_api.app import Access, make_app
 from huggingtweets.web.openai_api.server import ApiOptions, make_server
@@ -462,3 +463,79 @@ def test_llm_tells_what_is_wrong(
     told = llm("prompt", "-n", "-m", name, "We", *args)
     assert told.startswith("exit 1: Error: ")
     assert message in told
+
+
+SITE = "http://localhost:3000"
+
+
+def _preflight(origin: str) -> httpx.Request:
+    asks = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
+    }
+    return httpx.Request("OPTIONS", "http://127.0.0.1/v1/completions", headers=asks)
+
+
+def _from_site(origin: str, **headers: str) -> httpx.Request:
+    headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"} | headers
+    body = {"model": "tiny", "max_tokens": 1}
+    return httpx.Request("POST", "http://127.0.0.1/v1/completions", headers=headers, json=body)
+
+
+def test_pages_of_allowed_sites_may_ask_and_no_others(service: CompletionService) -> None:
+    access = Access(origins=(SITE,))
+    asked, answer = ask(service, access, _preflight(SITE), _from_site(SITE))
+    assert (asked.status_code, answer.status_code) == (200, 200)
+    assert "x-stainless-os" in asked.headers["access-control-allow-headers"]
+    assert asked.headers["access-control-allow-origin"] == SITE
+    assert answer.headers["access-control-allow-origin"] == SITE
+    for other in ("http://localhost:3001", "https://localhost:3000", "null"):
+        asked, answer = ask(service, access, _preflight(other), _from_site(other))
+        assert (asked.status_code, answer.status_code) == (400, 403)
+        assert "access-control-allow-origin" not in answer.headers
+    asked, answer = ask(service, Access(), _preflight(SITE), _from_site(SITE))
+    assert (asked.status_code, answer.status_code) == (405, 403)
+
+
+def test_a_page_can_read_why_it_is_refused(service: CompletionService) -> None:
+    asked, refused, answer = ask(
+        service,
+        Access(KEY, origins=("*",)),
+        _preflight(SITE),  # browsers ask without the key
+        _from_site(SITE),
+        _from_site(SITE, Authorization=f"Bearer {KEY}"),
+    )
+    assert [one.status_code for one in (asked, refused, answer)] == [200, 401, 200]
+    assert refused.headers["access-control-allow-origin"] == "*"
+
+
+def test_limits_count_by_the_client_that_a_declared_proxy_names(
+    service: CompletionService, caplog: pytest.LogCaptureFixture
+) -> None:
+    def request(client: str) -> httpx.Request:
+        body = {"model": "tiny", "max_tokens": 1}
+        headers = {"X-Forwarded-For": client}
+        return httpx.Request("POST", "http://127.0.0.1/v1/completions", headers=headers, json=body)
+
+    clients = [request(f"203.0.113.{number}") for number in (1, 2, 1)]
+    declared = Access(requests_a_minute=1, proxies=TrustedProxies(("127.0.0.1",)))
+    assert [one.status_code for one in ask(service, declared, *clients)] == [200, 200, 429]
+    assert not caplog.text
+    answers = ask(service, Access(requests_a_minute=1), *clients)
+    assert [one.status_code for one in answers] == [200, 429, 429]
+    assert caplog.text.count("--trusted-proxy 127.0.0.1") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"origins": ("*",)}, "needs a key"),
+        ({"origins": ("https://example.org/",)}, "without a path"),
+        ({"origins": ("example.org",)}, "--allow-origin must be"),
+        ({"trusted_proxies": ("proxy",)}, "--trusted-proxy must be"),
+    ],
+)
+def test_a_wrong_site_or_proxy_is_one_sentence(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ApiOptions(("ann",), **options)

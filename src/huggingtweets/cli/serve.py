@@ -94,6 +94,27 @@ def serve(
             "--grace-seconds", help="Seconds that open requests may take when the server stops."
         ),
     ] = 30.0,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            help="Site whose web pages may ask, such as https://example.org, or '*' for all, which "
+            "needs a key. Repeatable. Default: none.",
+            show_default=False,
+        ),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="ADDRESS",
+            help="Address or network of a proxy in front of the server, whose X-Forwarded-For or "
+            "Forwarded names the client's address. Limits then count by client, not by proxy. "
+            "Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve bots to programs that know OpenAI's API. Ctrl-C stops the server.
 
@@ -112,6 +133,8 @@ def serve(
         fleet,
         ray,
         replicas,
+        tuple(allow_origin or ()),
+        tuple(trusted_proxy or ()),
     )
     screen = ConsoleOutput()
 

@@ -85,6 +85,20 @@ class TrustedProxies:
         return address is not None and any(address in network for network in self._networks)
 
 
+def problems_of_proxies(addresses: Sequence[str]) -> list[str]:
+    """Say which values of ``--trusted-proxy`` are no addresses."""
+    problems = []
+    for address in addresses:
+        try:
+            TrustedProxies((address,))
+        except ValueError:
+            problems.append(
+                "--trusted-proxy must be an IP address or a network like 10.0.0.0/8, not "
+                f"{address[:80]!r}"
+            )
+    return problems
+
+
 def _lists(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, list[str]]:
     """The forwarding headers, split at commas."""
     names = ("x-forwarded-for", "x-forwarded-proto", "forwarded")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from huggingtweets.errors import InputError
 from huggingtweets.serving.schemas import Settings
 from huggingtweets.storage import files
-from huggingtweets.web.clients import TrustedProxies
+from huggingtweets.web.clients import TrustedProxies, problems_of_proxies
 from huggingtweets.web.context import PageContext, incoming_uploads
 from huggingtweets.web.listener import address, is_local, listen
 from huggingtweets.web.missing_pages import MissingPageMiddleware
@@ -66,14 +66,7 @@ class Options:
             )
         if self.password is not None and len(self.password) < _MIN_PASSWORD_LENGTH:
             problems.append(f"the password must have at least {_MIN_PASSWORD_LENGTH} characters")
-        for proxy in self.trusted_proxies:
-            try:
-                TrustedProxies((proxy,))
-            except ValueError:
-                problems.append(
-                    "--trusted-proxy must be an IP address or a network like 10.0.0.0/8, not "
-                    f"{proxy[:80]!r}"
-                )
+        problems += problems_of_proxies(self.trusted_proxies)
         if self.settings.share_gallery and self.password is None:
             problems.append("--share-gallery needs a password")
         if problems:

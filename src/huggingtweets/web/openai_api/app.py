@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -19,6 +21,7 @@ from starlette.routing import Route
 from huggingtweets.errors import HuggingTweetsError
 from huggingtweets.serving.completions import Order, PartQueue, abandon
 from huggingtweets.serving.rate_limit import SlidingWindow
+from huggingtweets.web.clients import TrustedProxies
 from huggingtweets.web.openai_api import requests, responses
 from huggingtweets.web.openai_api.errors import ApiError, bad_value, from_ours, too_many
 from huggingtweets.web.openai_api.metrics import Metrics
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from huggingtweets.web.openai_api.requests import CompletionOrder
     from huggingtweets.web.security import App, Message, Receive, Send
 
+_log = logging.getLogger("uvicorn.error")
 _MOST_BYTES = 1_000_000  # of a request
 _BODY_SECONDS = 10.0
 _MOST_OPEN = 256
@@ -48,10 +52,14 @@ class Access:
     Attributes:
         key: that clients must send; None for clients of this machine, without one.
         requests_a_minute: limit for each network address; 0 for none.
+        origins: sites whose pages may ask, such as ``https://example.org``; ``*`` for all.
+        proxies: that may name the client of a request.
     """
 
     key: str | None = field(default=None, repr=False)
     requests_a_minute: int = 0
+    origins: tuple[str, ...] = ()
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
 
 class _Gate:
@@ -59,7 +67,17 @@ class _Gate:
 
     def __init__(self, app: App, access: Access, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
-        self._key = access.key
+        self._key, self._origins = access.key, access.origins
+        self._checked: App = self._check
+        if self._origins:  # it answers the browser's questions, which have no key
+            self._checked = CORSMiddleware(
+                self._check,
+                allow_origins=self._origins,
+                allow_methods=("GET", "POST"),
+                allow_headers=("*",),
+                allow_private_network=True,
+                expose_headers=("retry-after",),
+            )
         self._policy = SecurityPolicy(hosts=OWN_NAMES if access.key is None else None)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -82,11 +100,17 @@ class _Gate:
                 ]
             await send(message)
 
+        await self._checked(scope, receive, count)
+
+    async def _check(self, scope: Message, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope)
-        await (refusal.response() if refusal else self._app)(scope, receive, count)
+        await (refusal.response() if refusal else self._app)(scope, receive, send)
 
     def _refusal(self, scope: Message) -> ApiError | None:
         headers = {key.decode("latin1"): value.decode("latin1") for key, value in scope["headers"]}
+        if "*" in self._origins or headers.get("origin") in self._origins:
+            for name in ("origin", "sec-fetch-site"):  # that site may ask
+                headers.pop(name, None)
         refused = self._policy.refusal(scope, headers, _MOST_BYTES)
         if refused is not None:
             return ApiError(*refused)
@@ -109,6 +133,7 @@ class _Api:
 
     def __init__(self, service: AnyService, access: Access, metrics: Metrics) -> None:
         self._service, self._metrics = service, metrics
+        self._proxies, self._reported_proxy = access.proxies, False
         limit = access.requests_a_minute
         self._rate = SlidingWindow(limit) if limit else None
         self._open = 0
@@ -169,7 +194,7 @@ class _Api:
         return Response(self._metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
     async def _complete(self, request: Request, *, chat: bool) -> Response:
-        client = request.client.host if request.client else ""
+        client = self._client(request)
         self._check_limits(client)
         order = requests.read(await _body(request), chat=chat)
         try:
@@ -249,6 +274,20 @@ class _Api:
             tokens.labels(label, "prompt").inc(answer.prompt_tokens)
             tokens.labels(label, "completion").inc(answer.completion_tokens)
             self._metrics.count_rejected(label, asked)
+
+    def _client(self, request: Request) -> str:
+        """Return the network address that limits count by; warn once of an undeclared proxy."""
+        peer = request.client.host if request.client else ""
+        found = self._proxies.client(peer, request.url.scheme, request.headers.raw)
+        if found.proxy and not self._reported_proxy:
+            self._reported_proxy = True
+            _log.warning(
+                "Requests are forwarded by %s; if that is your proxy, declare it: "
+                "--trusted-proxy %s. Until then all clients behind it share one client's limits.",
+                found.proxy,
+                found.proxy,
+            )
+        return found.address
 
     def _check_limits(self, client: str) -> None:
         if self._open >= _MOST_OPEN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 import signal
 import threading
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from huggingtweets.errors import InputError
+from huggingtweets.web.clients import TrustedProxies, problems_of_proxies
 from huggingtweets.web.listener import address, is_local, listen
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ PORT = 8000
 """The port that other servers with OpenAI's API take."""
 
 _MIN_KEY_LENGTH = 16
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+"""As browsers send it: in lower case, without the port that is the scheme's own."""
+
 _PACKAGES = ("prometheus_client", "starlette", "uvicorn")
 
 
@@ -44,6 +49,9 @@ class ApiOptions:
         fleet: a folder of small bots of one base, or None.
         ray: whether replicas on a Ray cluster write.
         replicas: how many.
+        origins: sites whose pages may ask, such as ``https://example.org``; ``*``, for all, needs
+            a key.
+        trusted_proxies: addresses or networks of proxies that name the client of a request.
     """
 
     bots: tuple[str, ...]
@@ -56,6 +64,8 @@ class ApiOptions:
     fleet: Path | None = None
     ray: bool = False
     replicas: int = 1
+    origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = [
@@ -82,9 +92,20 @@ class ApiOptions:
             )
         if not 0 <= self.grace_seconds <= 3600:
             problems.append(f"--grace-seconds must be from 0 to 3600, not {self.grace_seconds:g}")
+        problems += self._problems_of_origins() + problems_of_proxies(self.trusted_proxies)
         if problems:
             text = "; ".join(problems) + "."
             raise InputError(text[0].upper() + text[1:] if text[0] != "-" else text)
+
+    def _problems_of_origins(self) -> list[str]:
+        if "*" in self.origins and self.key is None:
+            return ["--allow-origin '*' lets every web page ask, so it needs a key"]
+        return [
+            "--allow-origin must be a site's address like https://example.org or "
+            f"http://localhost:3000, without a path, not {origin[:80]!r}"
+            for origin in self.origins
+            if origin != "*" and not _ORIGIN.fullmatch(origin)
+        ]
 
     def _problems_of_key(self) -> list[str]:
         if self.key is None:
@@ -178,7 +199,12 @@ def make_server(options: ApiOptions, service: AnyService) -> uvicorn.Server:
             await super().shutdown(sockets)
             ending.cancel()
 
-    access = Access(options.key, options.requests_a_minute)
+    access = Access(
+        options.key,
+        options.requests_a_minute,
+        options.origins,
+        TrustedProxies(options.trusted_proxies),
+    )
     config = uvicorn.Config(
         make_app(service, access),
         log_level="warning",
