@@ -65,6 +65,12 @@ def test_bad_manifest_is_one_sentence(tmp_path: Path, lines: list[str], sentence
     assert str(caught.value).count("\n") == 0
 
 
+def test_missing_file_on_the_command_line_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There is no file or folder .*none.csv"):
+        read_sources([tmp_path / "none.csv"])
+    assert read_sources(["bsky:bob.example", "hf:owner/name"])
+
+
 def test_source_named_twice_is_refused(tmp_path: Path) -> None:
     table = write_csv(tmp_path / "dan.csv", "dan", made_up_posts(3))
     with pytest.raises(InputError, match="is named twice"):

@@ -215,7 +215,9 @@ def test_folder_of_something_else_is_not_changed(
 
 
 def test_program_says_who_failed_and_ends_with_1(tiny_base: Path, tmp_path: Path) -> None:
-    command = [*PROGRAM, "fleet", "train", str(tmp_path / "none.csv"), "--base", str(tiny_base)]
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("author,source\nann,none.csv\n")
+    command = [*PROGRAM, "fleet", "train", str(manifest), "--base", str(tiny_base)]
     command += ["--out", str(tmp_path / "fleet"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 1

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingtweets.errors import InputError, OptedOutError
+from huggingtweets.errors import InputError, OptedOutError, SourceError
 from huggingtweets.events import ignore
 from huggingtweets.pipeline.preparing import read_posts
 from huggingtweets.privacy import opt_out
@@ -91,6 +91,9 @@ class FleetSource:
             keep_names=self.keep_names,
             is_cancelled=is_cancelled,
         )
+        path = Path(self.source)
+        if path.is_absolute() and not path.exists():  # the sentence of ``train`` is longer
+            raise SourceError(f"There is no file or folder {path}.")
         opt_out.check_run(RunRecord("", [], {"sources": [self.source]}, {}, {}))
         if self.author is None and not is_account(self.source, reading):
             reading = replace(reading, refuse_opted_out=False)  # the caller drops them one by one
@@ -121,17 +124,29 @@ def read_sources(
 
     Raises:
         InputError: a manifest can't be used, or a source or author is named twice.
+        SourceError: a file doesn't exist that no manifest names.
     """
     defaults = defaults or FleetSource("")
     found: list[tuple[FleetSource, str]] = []
     for spec in map(str, specs):
         rows = _manifest(Path(spec), defaults)
         if rows is None:
+            _check_exists(spec)
             found.append((replace(defaults, source=_absolute(spec)), spec))
         else:
             found += rows
     _check_distinct(found)
     return [source for source, _ in found]
+
+
+def _check_exists(spec: str) -> None:
+    """Refuse a mistyped file on the command line before anything is written.
+
+    A missing file in a manifest costs only its author.
+    """
+    is_elsewhere = spec.startswith("hf:") or is_account(spec, ReadOptions())
+    if not is_elsewhere and not Path(spec).expanduser().exists():
+        raise SourceError(f"There is no file or folder {spec}.")
 
 
 def _absolute(spec: str, parent: Path | None = None) -> str:

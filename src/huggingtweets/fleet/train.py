@@ -89,20 +89,20 @@ def train(
     settings = _settings(fleet, options, sources)
     base = language_model.load(settings.base)
     _check_base(fleet, base.digest())
-    _open(fleet, settings, base.digest(), sources)
-    with files.locked(fleet.path), interrupt.watching():
-        fleet.remove_unused()
-        sources = [FleetSource(**values) for values in fleet.settings()["sources"]]
-        board = Board(fleet, tell)
-        workers, line = pool.open_workers(options.workers, fleet, settings, base.parameters)
-        with closing(workers):
-            session = _Session(fleet, settings, board, interrupt, workers)
+    # before anything is written, as nobody may answer at the cluster's address
+    workers, line = pool.open_workers(options.workers, fleet, settings, base.parameters)
+    with closing(workers):
+        _open(fleet, settings, base.digest(), sources)
+        with files.locked(fleet.path), interrupt.watching():
+            fleet.remove_unused()
+            sources = [FleetSource(**values) for values in fleet.settings()["sources"]]
+            board = Board(fleet, tell)
+            session = _Session(fleet, board, interrupt, workers)
             board.progress.workers = workers.count
             board.tell(line, now=True)
+            prepare = Preparation(fleet, settings, (base, base.digest()), board, interrupt).prepare
             try:
-                Preparation(fleet, settings, (base, base.digest()), board, interrupt).prepare(
-                    sources
-                )
+                prepare(sources)
                 session.run()
             except (Interrupted, KeyboardInterrupt) as error:
                 board.progress.stage = "stopped"
@@ -110,10 +110,10 @@ def train(
             finally:
                 session.give_back()
                 board.tell(now=True)
-        page.write(fleet, board.progress)
-        board.progress.stage = "finished"
-        board.tell(now=True)
-        return board.progress
+            page.write(fleet, board.progress)
+            board.progress.stage = "finished"
+            board.tell(now=True)
+            return board.progress
 
 
 def _settings(
@@ -170,12 +170,11 @@ class _Session:
     def __init__(
         self,
         fleet: FleetFolder,
-        settings: FleetSettings,
         board: Board,
         interrupt: Interrupt,
         workers: FleetWorkers,
     ) -> None:
-        self.fleet, self.settings, self.board = fleet, settings, board
+        self.fleet, self.board = fleet, board
         self.interrupt, self.workers = interrupt, workers
         self.active: dict[Future[Answer], str] = {}
 

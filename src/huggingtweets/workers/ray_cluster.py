@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
@@ -146,12 +147,16 @@ def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
         return
     address = None if spec == "ray" else spec
     try:
-        ray.init(
-            address=address,
-            logging_level="ERROR",
-            log_to_driver=False,
-            **({} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the error below says the same
+            ray.init(
+                address=address,
+                logging_level="ERROR",
+                log_to_driver=False,
+                **(
+                    {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+                ),
+            )
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
