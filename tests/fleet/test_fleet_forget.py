@@ -102,7 +102,7 @@ def test_show_check_and_delete(fleet: FleetFolder, cli: CommandLine) -> None:
     assert all(len(author["weights_sha256"]) == 64 for author in told["authors"])
     written = cli("generate", fleet.authors / "ann", "-n", "1", "--json")
     assert written.code == 0, written.err
-    (fleet.authors / "bob" / "bot" / "model.safetensors").write_bytes(b"damaged")
+    (fleet.authors / "bob" / "bot" / "adapter_model.safetensors").write_bytes(b"damaged")
     assert cli("fleet", "check").refused("1 of 3 authors in fleet are damaged or changed")
     assert cli("fleet", "show", "nowhere").refused("nowhere is not a fleet")
     assert cli("delete", "fleet", "--yes").code == 0

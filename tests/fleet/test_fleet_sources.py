@@ -66,7 +66,7 @@ def test_bad_manifest_is_one_sentence(tmp_path: Path, lines: list[str], sentence
 
 
 def test_missing_file_on_the_command_line_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="There is no file or folder .*none.csv"):
+    with pytest.raises(InputError, match=r"There is no file or folder .*none\.csv"):
         read_sources([tmp_path / "none.csv"])
     assert read_sources(["bsky:bob.example", "hf:owner/name"])
 

@@ -88,6 +88,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="What a bot is: lora[:RANK], about 10 MB of difference to the base; top:K, its "
+            "top K layers; or none, a whole model. Default: lora.",
+            show_default=False,
+        ),
+    ] = None,
     posts: Annotated[
         int | None,
         typer.Option(
@@ -137,7 +146,7 @@ def train(
     )
     given = {
         "base": base,
-        "recipe": _recipe(recipe, epochs, learning_rate, layers),
+        "recipe": _recipe(recipe, epochs, learning_rate, layers, adapter),
         "posts": posts,
         "seed": seed,
         "holdout": holdout,
@@ -175,13 +184,16 @@ def train(
 
 
 def _recipe(
-    name: str | None, epochs: int | None, learning_rate: float | None, layers: str | None
+    name: str | None,
+    epochs: int | None,
+    learning_rate: float | None,
+    layers: str | None,
+    adapter: str | None,
 ) -> Any:  # noqa: ANN401 - a Recipe, which is heavy to import
     """Return the chosen recipe; None if no option of it was given."""
     from huggingtweets.training import RECIPES, parse_layers
 
-    changed = (epochs, learning_rate, layers)
-    if name is None and all(value is None for value in changed):
+    if all(value is None for value in (name, epochs, learning_rate, layers, adapter)):
         return None
     if (name or "fast") not in RECIPES:
         raise InputError(f"There is no recipe {name!r}; choose {' or '.join(RECIPES)}.")
@@ -189,6 +201,7 @@ def _recipe(
         epochs=epochs,
         learning_rate=learning_rate,
         layers=None if layers is None else parse_layers(layers),
+        adapter=adapter or "lora",
     )
 
 

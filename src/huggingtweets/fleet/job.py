@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +77,25 @@ def train_remotely(sent: Files, base: tuple[str, Files] | None) -> Answer:
             return {"failed": fault, "skipped": None}
         answer = train(run.path)
         if answer["failed"] is None and answer["skipped"] is None:
-            record = run.record()
-            record.config |= given
-            run.save(record)
+            _name_as_there(run, given)
             answer["files"] = read_files(run.path)
         return answer
+
+
+def _name_as_there(run: RunFolder, given: dict[str, Any]) -> None:
+    """Name the base in the run and the bot as on the driver's machine, not as on this one."""
+    from huggingtweets import publish
+    from huggingtweets.nn import adapters
+
+    record = run.record()
+    is_elsewhere = record.config["base"] != given["base"]
+    record.config |= given
+    run.save(record)
+    if is_elsewhere and run.is_small:
+        adapter = replace(adapters.read(run.bot), base=given["base"])
+        adapters.write(adapter, run.bot)
+    if is_elsewhere:
+        publish.write_card(run, record)
 
 
 def _other_base(base: str, digest: str | None) -> str | None:

@@ -28,8 +28,8 @@ class FleetSettings:
 
     Attributes:
         base: as in :class:`~huggingtweets.pipeline.options.TrainOptions`.
-        recipe: hyper-parameters, with the kind of bot; the same for all authors. The number of
-            epochs follows from the amount of text, as without a time limit.
+        recipe: hyper-parameters, the same for all authors, and the kind of bot: small ones (LoRA)
+            by default. The number of epochs follows from the amount of text.
         posts: most training posts of each author, the newest; None for all.
         seed: of the fleet; an author's follows from it and from the author's name.
         holdout: share of each author's posts to hold out.
@@ -40,7 +40,7 @@ class FleetSettings:
     """
 
     base: str = field(default_factory=bases.default)
-    recipe: Recipe = field(default_factory=lambda: RECIPES["fast"])
+    recipe: Recipe = field(default_factory=lambda: RECIPES["fast"].changed(adapter="lora"))
     posts: int | None = None
     seed: int = 0
     holdout: float = 0.1

@@ -23,10 +23,11 @@ from huggingtweets.fleet.progress import Board, FleetProgress
 from huggingtweets.fleet.settings import DEFAULT_OUT, FleetSettings
 from huggingtweets.fleet.sources import FleetSource, read_sources
 from huggingtweets.nn import language_model
+from huggingtweets.pipeline import small_bots
 from huggingtweets.storage import files
 from huggingtweets.storage.fleets import FleetFolder
 from huggingtweets.storage.run_folder import RunFolder
-from huggingtweets.training import Interrupt
+from huggingtweets.training import Interrupt, layers
 from huggingtweets.workers import WorkerDied
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def train(
     fleet = FleetFolder(options.out)
     settings = _settings(fleet, options, sources)
     base = language_model.load(settings.base)
-    _check_base(fleet, base.digest())
+    _check_base(fleet, settings, base)
     # before anything is written, as nobody may answer at the cluster's address
     workers, line = pool.open_workers(options.workers, fleet, settings, base.parameters)
     with closing(workers):
@@ -145,8 +146,14 @@ def _settings(
     return saved
 
 
-def _check_base(fleet: FleetFolder, digest: str) -> None:
-    if fleet.settings_file.is_file() and fleet.settings().get("base_digest") != digest:
+def _check_base(
+    fleet: FleetFolder, settings: FleetSettings, base: language_model.LanguageModel
+) -> None:
+    """Raise an error if no author's bot could be trained from the base."""
+    layers.check(base.model, settings.recipe.layers or 0)
+    if settings.recipe.adapter != "none":
+        small_bots.check_base(settings.base, base, settings.recipe)
+    if fleet.settings_file.is_file() and fleet.settings().get("base_digest") != base.digest():
         raise InputError(
             f"The base of {fleet.path} has changed since it was started. Restore it, or choose "
             "another --out."

@@ -166,7 +166,23 @@ def write(adapter: Adapter, folder: Path) -> None:
         save_file(contiguous, folder / WEIGHTS, named)
     except SafetensorError as error:
         raise files.to_os_error(error) from error
+    _sort_metadata(folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(_config(adapter), indent=2) + "\n", "utf-8")
+
+
+def _sort_metadata(file: Path) -> None:
+    """Give equal adapters equal files: safetensors writes metadata in an order of chance.
+
+    The header is JSON after its length in eight bytes; its end may be spaces.
+    """
+    with file.open("r+b") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(size))
+        named = header.pop("__metadata__")
+        values = {"__metadata__": dict(sorted(named.items()))} | header
+        text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+        opened.seek(8)
+        opened.write(text.ljust(size))
 
 
 def check_fits(adapter: Adapter, base: LanguageModel, digest: str | None = None) -> None:
