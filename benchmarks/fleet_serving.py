@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
 
@@ -69,16 +70,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fleet = Path(folder) / "fleet"
         made = make_fleet(run, fleet, given.bots)
-        print(f"{given.bots} bots of {made.base}, rank {made.rank}, {len(posts_of(run)):,} posts")
         names = sorted(path.name for path in fleet.iterdir())
+        posts = bots.training_posts(RunFolder(fleet / names[0]))
+        print(f"{given.bots} bots of {made.base}, rank {made.rank}, {len(posts):,} posts each")
         measure_opening(fleet, names, given.memory_gb * 1e9)
         measure_load(fleet, names, given)
         compare(fleet, names[:_COMPARED])
-
-
-def posts_of(run: RunFolder) -> list[str]:
-    """Return the posts that a run's bot learnt."""
-    return bots.training_posts(run)
 
 
 def make_fleet(run: RunFolder, out: Path, number: int) -> Adapter:
@@ -92,12 +89,14 @@ def make_fleet(run: RunFolder, out: Path, number: int) -> Adapter:
         noise = torch.empty(values.shape).normal_(1, NOISE, generator=generator)
         return (values.float() * noise).bfloat16()
 
+    kept = out.parent / "kept.parquet"  # all posts, as a training on all of them would use
+    run.table("kept").with_columns(split=pl.lit("train")).write_parquet(kept)
     for i in range(number):
         one = RunFolder(out / f"author{i:04}")
         one.bot.mkdir(parents=True)
         shutil.copy(run.record_file, one.record_file)
         (one.path / "data").mkdir()
-        os.link(run.path / "data" / "kept.parquet", one.path / "data" / "kept.parquet")
+        os.link(kept, one.path / "data" / "kept.parquet")
         pairs = {name: (noisy(a), noisy(b)) for name, (a, b) in real.pairs.items()}
         adapters.write(replace(real, pairs=pairs), one.bot)
     return real

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.helpers.adapters import ATTENTION, random_adapter
 
-from huggingtweets.nn import adapters, int8, language_model
+from huggingtweets.nn import adapters, int8, language_model, multi_adapter
 from huggingtweets.nn.model_folder import UnusableModelError
 from huggingtweets.nn.multi_adapter import SharedBase, shared_base, slot_of
 
@@ -70,10 +70,16 @@ def test_a_bot_computes_what_it_computes_folded(
     torch.testing.assert_close(logits(base, ids), plain)
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
 @pytest.mark.parametrize("length", [1, 2, 5, 20])
-def test_rows_of_different_bots_share_a_batch(base: LanguageModel, length: int) -> None:
-    """Of few tokens each, of many, of both; ranks and adapted layers differ."""
+def test_rows_of_different_bots_share_a_batch(
+    base: LanguageModel, length: int, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of few tokens each, of many, of both; ranks and adapted layers differ. In both ways."""
     import torch
+
+    if device == "gpu":  # what is computed there, computed here
+        monkeypatch.setattr(multi_adapter, "_SUMMING_DEVICES", ())
 
     made = [
         random_adapter(base, 1),

@@ -44,6 +44,10 @@ _ONE_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers beside each other that read the same input: their A are multiplied together."""
 
 
+_SUMMING_DEVICES = ("cpu",)
+"""Where weighted sums are faster than copying the matrices of a batch to multiply by them."""
+
+
 class Slot:
     """A place for one adapter. It is free again as soon as nobody refers to this object.
 
@@ -285,12 +289,26 @@ class _Plan:
         self._indices: dict[int, torch.Tensor] = {}
         self._low: dict[_Inputs, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def indices(self, size: int) -> torch.Tensor:
-        """Rows of a table with ``size`` rows a slot that belong to each single token."""
+    def multiply_singles(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """Return x times the matrix of its slot for each single token.
+
+        Args:
+            x: (tokens, inputs).
+            table: (slots, inputs, outputs).
+        """
+        if x.device.type not in _SUMMING_DEVICES:
+            return torch.bmm(x[:, None], table[self._slots])[:, 0]
+        size = table.shape[1]
         if size not in self._indices:
             inner = torch.arange(size, device=self._slots.device, dtype=torch.int32)
             self._indices[size] = self._slots[:, None] * size + inner
-        return self._indices[size]
+        # everything must be contiguous and of one type for the fast kernel
+        return embedding_bag(
+            self._indices[size],
+            table.flatten(0, 1),
+            per_sample_weights=x.contiguous(),
+            mode="sum",
+        )
 
     def low(self, x: torch.Tensor, inputs: _Inputs) -> torch.Tensor:
         """Return x A^T, (tokens, ranks of all layers with this input); computed once for them."""
@@ -322,7 +340,6 @@ class _Inputs:
     def __init__(self, size: int, parts: int, room: _Room) -> None:
         self.size, self._rank = size, room.rank
         self.weights = room.table(size, parts * room.rank)
-        self._flat = self.weights.flatten(0, 1)
 
     def write(self, slot: int, part: int, a: torch.Tensor) -> None:
         """Store A, (rank, inputs), of the layer ``part``."""
@@ -342,13 +359,7 @@ class _Inputs:
         for slot, tokens in plan.products:
             low[tokens] = x[tokens] @ self.weights[slot]
         if plan.singles is not None:
-            # weights and table must be contiguous and of one type for the fast kernel
-            low[plan.singles] = embedding_bag(
-                plan.indices(self.size),
-                self._flat,
-                per_sample_weights=x[plan.singles].contiguous(),
-                mode="sum",
-            )
+            low[plan.singles] = plan.multiply_singles(x[plan.singles], self.weights)
         return low
 
 
@@ -364,7 +375,6 @@ class _Outputs:
         self.size, self.part, self._rank = size, part, room.rank
         self.is_used = False
         self.weights = room.table(room.rank, size)
-        self._flat = self.weights.flatten(0, 1)
 
     def write(self, slot: int, b: torch.Tensor) -> None:
         """Store B, (outputs, rank)."""
@@ -386,12 +396,7 @@ class _Outputs:
                 result[tokens] += low[tokens] @ self.weights[slot]
         if plan.singles is None:
             return
-        result[plan.singles] += embedding_bag(
-            plan.indices(self._rank),
-            self._flat,
-            per_sample_weights=low[plan.singles].contiguous(),
-            mode="sum",
-        )
+        result[plan.singles] += plan.multiply_singles(low[plan.singles], self.weights)
 
 
 def _groups(model: PreTrainedModel) -> Iterator[list[str]]:
