@@ -124,6 +124,36 @@ def test_a_reader_completes_nothing_while_another_process_works(
         run.record()
 
 
+def test_a_reader_reads_one_version_whole_while_another_becomes_current(run: RunFolder) -> None:
+    seen: list[str] = []
+
+    def read() -> set[str]:
+        seen.append((run.bot / "file").read_text())
+        if len(seen) == 1:
+            versions.exchange(run.path, run.path / versions.STAGING, 1)
+        return {seen[-1], (run.path / "data" / "file").read_text()}
+
+    assert run.read_steadily(read) == {"of version 2"}
+    assert seen == ["of version 1", "of version 2"]
+
+
+def test_a_reader_that_missed_the_bot_reads_again_but_not_one_without_a_bot(run: RunFolder) -> None:
+    tries: list[int] = []
+
+    def read() -> str:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            versions.exchange(run.path, run.path / versions.STAGING, 1)
+            raise BotError("The bot folder is missing.")
+        return (run.bot / "file").read_text()
+
+    assert run.read_steadily(read) == "of version 2"
+    (run.bot / "file").unlink()
+    with pytest.raises(FileNotFoundError):
+        run.read_steadily(read)
+    assert len(tries) == 3
+
+
 @pytest.mark.parametrize(
     "plan",
     [

@@ -165,7 +165,7 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
         opt_out.check_card(Path(spec))
         bot = Bot(_load(spec).to(machine), None)
     else:
-        bot = with_copy_index(load_from_run(run).to(machine), run)
+        bot = run.read_steadily(lambda: with_copy_index(load_from_run(run).to(machine), run))
     if precision in ("bf16", "fp32"):
         return bot
     if precision is None and machine.precision == "bf16":

@@ -34,9 +34,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from huggingtweets.errors import BotError, StorageError
+from huggingtweets.errors import BotError, HuggingTweetsError, StorageError
 from huggingtweets.storage import files, fleets, versions
 from huggingtweets.storage.run_record import FORMAT, RunRecord, State, checked_record
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
+
+T = TypeVar("T")
 
 __all__ = [
     "FORMAT",
@@ -209,6 +211,28 @@ class RunFolder:
                 f"{self.record_file} is damaged: {reason}. Train the bot again, or delete it with: "
                 f"huggingtweets delete {self.path}"
             ) from error
+
+    def read_steadily(self, read: Callable[[], T]) -> T:
+        """Read several files of one version: again if an update exchanged them meanwhile.
+
+        While parts are exchanged, ``bot/`` is missing for a moment; :meth:`record` waits for that.
+
+        Args:
+            read: reads the files; called again only if another version became the current one.
+
+        Raises:
+            HuggingTweetsError: what ``read`` raised on files that didn't change.
+        """
+        while True:
+            version = self.record().version
+            try:
+                result = read()
+            except (HuggingTweetsError, OSError):
+                if self.record().version == version:
+                    raise
+                continue
+            if self.record().version == version:
+                return result
 
     def held_out_bits_per_byte(self) -> float | None:
         """Return the bot's held-out bits per byte; None if it wasn't measured yet.
