@@ -25,6 +25,7 @@ from huggingtweets.publish import hub, render_card
 from huggingtweets.publish.export import export
 from huggingtweets.publish.facts import AdapterFacts, Facts
 from huggingtweets.serving import bot_views
+from huggingtweets.serving.bot_cache import BotCache, _size_on_disk
 from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.training import RECIPES
 from huggingtweets.updating.update import update
@@ -289,16 +290,26 @@ def test_a_small_bot_is_no_base_of_another(run: RunFolder, tmp_path: Path) -> No
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_open_small_bot_counts_with_its_base(run: RunFolder, tiny_base: Path) -> None:
+    cache = BotCache(1e9)
+    cache.open(run)
+    assert cache.size > (tiny_base / "model.safetensors").stat().st_size * 0.9
+    assert _size_on_disk(run) > (tiny_base / "model.safetensors").stat().st_size
+
+
 def test_commands_make_a_bot_small_and_full_again(
     full_run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli = CommandLine(monkeypatch, capsys)
     monkeypatch.chdir(full_run.path.parents[1])
+    monkeypatch.setenv("COLUMNS", "100")
     done = cli("shrink", "me", "--rank", "8")
     assert done.code == 0, done.err
     for words in ("exports/me-adapter", "rank 8", "of the full bot", "--replace"):
         assert words in done.out
     assert not full_run.is_small
+    assert cli("expand", "exports/me-adapter", "--out", "alone").code == 0
+    assert "model.safetensors" in names_of(Path("alone"))
     told = json.loads(cli("shrink", "me", "--rank", "8", "--replace", "--json").out)
     assert (told["replaced"], told["rank"], told["posts"]) == (True, 8, 15)
     assert cli("shrink", "me").refused("is a small bot already")

@@ -86,7 +86,14 @@ def shrink(
 
 
 def expand(
-    bot: _Bot,
+    bot: Annotated[
+        str,
+        typer.Argument(
+            metavar="BOT",
+            help="Run folder of a finished bot, or the folder of a small bot alone.",
+            show_default=False,
+        ),
+    ],
     *,
     out: Annotated[
         Path | None,
@@ -103,19 +110,11 @@ def expand(
     as_json: options.Json = False,
 ) -> None:
     """Make a full bot from a small one: a model folder that needs no base."""
-    from huggingtweets.generation import bots
-    from huggingtweets.pipeline import small_bots
-    from huggingtweets.publish.export import export
-
     _check_place(out, replace=replace)
-    run = bots.find_run_folder(bot)
     screen = ConsoleOutput(quiet=as_json)
     try:
         with screen.watching():
-            small_bots.check_small(run)
-            if replace:
-                small_bots.expand(run)
-            where = run.bot if replace else export(run, "safetensors", out=out, listen=screen).path
+            where = _expand(bot, out, screen, replace=replace)
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped. The bot is as it was.") from error
     size = _size(where)
@@ -123,6 +122,22 @@ def expand(
         print_json({"bot": str(where), "replaced": replace, "bytes": size})
         return
     screen.say(f"The full bot is in {where} ({size / 1e6:,.1f} MB)", "bold")
+
+
+def _expand(bot: str, out: Path | None, screen: ConsoleOutput, *, replace: bool) -> Path:
+    from huggingtweets.generation import bots
+    from huggingtweets.nn import adapters
+    from huggingtweets.pipeline import small_bots
+    from huggingtweets.publish.export import export
+
+    if not replace and not bots.is_run(bot) and adapters.is_adapter(Path(bot)):
+        return small_bots.expand_folder(Path(bot), out)
+    run = bots.find_run_folder(bot)
+    small_bots.check_small(run)
+    if not replace:
+        return export(run, "safetensors", out=out, listen=screen).path
+    small_bots.expand(run)
+    return run.bot
 
 
 def show_made(screen: ConsoleOutput, made: "AdapterFacts") -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingtweets.errors import BotError, InputError
+from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.events import ignore
 from huggingtweets.generation import bots
 from huggingtweets.nn import adapters, language_model
 from huggingtweets.nn.model_folder import UnusableModelError
+from huggingtweets.privacy import opt_out
 from huggingtweets.publish import adapter as publish_adapter
 from huggingtweets.publish.files import check_may_leave
 from huggingtweets.storage import files
@@ -178,6 +179,31 @@ def expand(run: RunFolder) -> None:
         lm.save(folder)
         _keep_picture(run, folder)
     publish.write_card(run)
+
+
+def expand_folder(bot: Path, out: Path | None = None) -> Path:
+    """Write the whole model of a small bot's folder alone, such as a downloaded one.
+
+    Args:
+        bot: the folder.
+        out: a new folder. Default: ``exports/NAME-safetensors``.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        OptedOutError: an author asked not to be imitated.
+        BaseModelError: the bot is damaged, or its base isn't there or has changed since.
+        StorageError: the new folder exists or can't be written.
+    """
+    opt_out.check_card(bot)
+    target = out or Path("exports", f"{bot.absolute().name}-safetensors")
+    if target.exists() or target.is_symlink():
+        raise StorageError(f"{target} already exists. Choose another --out, or delete it.")
+    lm = language_model.load(bot)
+    with files.atomic_write_dir(target) as folder:
+        lm.save(folder)
+    return target
 
 
 def _keep_picture(run: RunFolder, folder: Path) -> None:

@@ -12,9 +12,11 @@ import platform
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingtweets.generation import bots
+from huggingtweets.nn import bases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,7 +148,14 @@ def key_of(run: RunFolder) -> Key:
 
 
 def _size_on_disk(run: RunFolder) -> int:
-    return sum(file.stat().st_size for file in run.bot.glob("*.safetensors"))
+    """Bytes of a bot's weights; of a small bot with those of its base, into which it is folded."""
+    size = sum(file.stat().st_size for file in run.bot.glob("*.safetensors"))
+    if not run.is_small:
+        return size
+    base = str(run.record().config["base"])
+    if base in bases.BUILT_IN:
+        return size + 2 * bases.named(base).parameters
+    return size + sum(file.stat().st_size for file in Path(base).glob("*.safetensors"))
 
 
 def _overhead(bot: Bot, on_disk: int) -> int:

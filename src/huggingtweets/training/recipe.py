@@ -24,7 +24,7 @@ LayerChoice = int | str
 LAYER_PARTS = ("embeddings", "attention", "mlp")
 DEFAULT_RANK, MAX_RANK = 16, 256
 """Rank of LoRA: 16 makes 9.8 MB of SmolLM2's 30 layers. Over 256 a bot is hardly small."""
-_LORA_RATE_FACTOR = 20.0
+_LORA_RATE_FACTOR = 15.0
 """The best learning rate of LoRA relative to that of all weights (docs/research/adapters.md), as in
 "LoRA Without Regret", Schulman et al. 2025."""
 _LAYERS = "all, top:K, bottom:K, middle:K, embeddings, attention or mlp"
