@@ -67,11 +67,13 @@ def main() -> None:
     parser.add_argument("--authors", type=int, help="only so many tables")
     parser.add_argument("--base", default="pocket")
     parser.add_argument("--posts", type=int, default=300)
+    parser.add_argument("--epochs", type=int, help="as for fleet train")
     parser.add_argument("--adapter", help="kind of bot, as for fleet train")
     given = parser.parse_args()
     sources = [*sorted(given.tables.glob("*.parquet"))[: given.authors], sample_path()]
     options = ["--base", given.base, "--posts", str(given.posts)]
     options += ["--adapter", given.adapter] if given.adapter else []
+    options += ["--epochs", str(given.epochs)] if given.epochs else []
     print(
         f"{len(sources)} sources, base {given.base}, {given.posts} posts; {cores()} cores",
         flush=True,

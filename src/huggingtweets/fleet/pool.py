@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from huggingtweets.workers.local import LocalWorkers
     from huggingtweets.workers.ray_cluster import RayWorkers
 
-_BYTES_FOR_PROGRAM = 900_000_000
-_BYTES_EACH = 24
-"""Memory of a training: Python and torch with the report, and for each weight of the base."""
+_BYTES_FOR_PROGRAM = 1_600_000_000
+_BYTES_EACH, _BYTES_EACH_TRAINED = 15, 12
+"""Memory of a training: Python and torch with the report's models; for each weight of the base; and
+for each trained one its fp32 value and two moments. Measured with small bots: 2.0 GB from pocket,
+3.5 GB from SmolLM2 (resident, benchmarks/fleet.py)."""
 
 
 class FleetWorkers(Protocol):
@@ -64,11 +66,10 @@ def open_workers(
     Raises:
         InputError: the cluster can't be reached, or has too little memory.
     """
-    needed = memory_needed(parameters)
+    needed = memory_needed(parameters, is_small=settings.recipe.adapter != "none")
     if workers.is_ray(spec):
         from huggingtweets.workers.ray_cluster import RayWorkers
 
-        # The cluster is told the need only if a machine's memory could be too small for its cores.
         pool = RayWorkers(spec, job.train_remotely, needed)
         return _OnRay(pool, fleet, settings), ""
     from huggingtweets.workers.local import LocalWorkers
@@ -86,9 +87,15 @@ def open_workers(
     return _Local(local, fleet), line
 
 
-def memory_needed(parameters: int) -> int:
-    """Return the bytes that one training takes at most; measured in benchmarks/fleet.py."""
-    return _BYTES_FOR_PROGRAM + _BYTES_EACH * parameters
+def memory_needed(parameters: int, *, is_small: bool) -> int:
+    """Return the bytes that one training takes at most.
+
+    Args:
+        parameters: number of weights of the base.
+        is_small: whether the bots are small ones, for which few weights are trained.
+    """
+    each = _BYTES_EACH + (0 if is_small else _BYTES_EACH_TRAINED)
+    return _BYTES_FOR_PROGRAM + each * parameters
 
 
 def available_memory() -> int | None:
