@@ -133,7 +133,7 @@ def test_ctrl_c_leaves_nothing(
 def test_a_wrong_bot_or_format_is_refused(cli: CommandLine, run: Path) -> None:
     assert cli("export", "runs/nobody").refused("not a run folder")
     assert cli("export", str(run), "--to", "web2").refused(
-        "--to must be gguf, safetensors, web or onnx"
+        "--to must be gguf, safetensors, adapter, web or onnx"
     )
     assert cli("export", str(run), "--quantize", "q2").refused("--quantize must be f16")
     assert cli("export", str(run), "--serve").refused("--serve shows the page of --to web")

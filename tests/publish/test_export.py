@@ -112,7 +112,7 @@ def test_a_damaged_list_of_exports_is_named(run: RunFolder, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("to", "quantize", "words"),
     [
-        ("tflite", None, "--to must be gguf, safetensors, web or onnx, not 'tflite'"),
+        ("tflite", None, "--to must be gguf, safetensors, adapter, web or onnx, not 'tflite'"),
         ("gguf", "q3", "--quantize must be f16, q8_0, .* not 'q3'"),
         ("safetensors", "f16", "--quantize applies to --to gguf and web"),
         ("onnx", "q8_0", "--quantize applies to --to gguf and web"),
