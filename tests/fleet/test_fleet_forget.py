@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,6 +13,7 @@ from tests.cli.program import CommandLine
 from tests.fleet.conftest import options
 from tests.test_deleted_bytes import holding
 
+from huggingtweets.fleet.sources import FleetSource
 from huggingtweets.fleet.train import train
 from huggingtweets.storage.fleets import FleetFolder
 
@@ -55,9 +57,7 @@ def test_forgotten_author_is_nowhere_and_stays_away(
     names = ["author: ann", '"ann"', ">ann<"]
     settings = fleet.settings()
     assert [s["source"] for s in settings["sources"]] == [str(path) for path in authors]
-    assert not [
-        f for f in left if f.name != "fleet.json" and any(n in f.read_text() for n in names)
-    ]
+    assert not [file for file in left if any(name in file.read_text() for name in names)]
     assert cli("fleet", "check").code == 0
     progress = train([], options(tiny_base, fleet.path))
     assert progress.counts() == {"done": 2, "skipped": 1}
@@ -107,3 +107,16 @@ def test_show_check_and_delete(fleet: FleetFolder, cli: CommandLine) -> None:
     assert cli("fleet", "show", "nowhere").refused("nowhere is not a fleet")
     assert cli("delete", "fleet", "--yes").code == 0
     assert not fleet.path.exists()
+
+
+def test_name_in_a_manifest_is_forgotten_too(
+    finished: FleetFolder, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fleet = FleetFolder(tmp_path / "fleet")
+    shutil.copytree(finished.path, fleet.path)
+    with fleet.updating_settings() as values:
+        values["sources"] = [asdict(FleetSource("/posts/a.csv", "@Ann"))]
+    assert cli("fleet", "forget", "ann", "--yes").code == 0
+    assert fleet.settings()["sources"] == []
+    assert not fleet.log.exists()

@@ -132,6 +132,31 @@ def test_places_know_fleets_beside_the_runs(fleet: FleetFolder) -> None:
     assert places.runs_folder_of(fleet.authors / "ann") == fleet.path
 
 
+def test_without_hard_links_files_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a USB stick with FAT."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(type(tmp_path), "hardlink_to", refuse)
+    folder = FleetFolder(tmp_path / "fleet")
+    folder.save_settings({"base": "pocket"})
+    run = finished_run(folder.authors, made_up_posts(20), "ann")
+    for _ in range(2):
+        with run.locked():
+            pass
+    (run.path / "run.json").unlink()
+    assert folder.check().changed == {"ann": ["run.json"]}
+    assert folder.check(repair=True).repaired == 1
+    assert run.record().authors == ["ann"]
+    folder.object_file(folder.stored("ann").files["run.json"][0]).write_text("damaged")
+    assert folder.check().damaged == {"ann": ["run.json is damaged"]}
+    assert folder.check(repair=True).repaired == 1
+    assert not folder.check().damaged
+
+
 def test_two_writers_at_once_lose_nothing(fleet: FleetFolder) -> None:
     """Two processes store two runs again and again, each time with new weights."""
     code = (

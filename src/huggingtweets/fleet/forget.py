@@ -51,6 +51,7 @@ def forget(
                 fleet.drop(name)
                 done.removed.append(fleet.stored_file(name))
     fleet.remove_unused()
+    files.remove(fleet.log)  # a traceback may name an author
     _write_pages(fleet, {name for names in chosen.values() for name in names})
     done.out_of_reach.append(f"copies of {fleet.path} on other disks and machines")
     done.out_of_reach = list(dict.fromkeys(done.out_of_reach))
@@ -86,6 +87,11 @@ def _remember(fleet: FleetFolder, author: str, names: Sequence[str]) -> None:
     with fleet.updating_settings() as values:
         hashes = {*values.get("forgotten", ()), *map(author_hash, authors)}
         values["forgotten"] = sorted(hashes)
+        values["sources"] = [
+            source
+            for source in values.get("sources", ())
+            if not source["author"] or author_hash(source["author"]) not in hashes
+        ]
         values["read"] = {
             key: runs
             for key, runs in values.get("read", {}).items()

@@ -235,7 +235,7 @@ class FleetFolder:
         target = self.object_file(digest)
         if not target.is_file() or sha256(target) != digest:
             _link(file, target, copy=file.name == _GROWING)
-        elif file.name != _GROWING:
+        elif file.name != _GROWING and (before is None or before[0] != digest):
             _link(target, file)
         return digest, size
 
