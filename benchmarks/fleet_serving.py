@@ -11,7 +11,7 @@ index of real size. It is written to a temporary folder, 10 GB for 1,000 bots. T
 2. Load: a server in a process of its own. All clients ask one bot, then each its own bot (opened by
    a warming request, then not), then one bot with its adapter folded in, served by itself. Every
    client sends its requests one after another. Tokens a second count from the first request to the
-   last answer.
+   last answer; those a processor second don't depend on what else the machine does.
 3. Memory: the largest resident memory of the server, after each bot was asked once.
 4. Equality: bots in fp32 in one batch, beside each with its adapter folded in, alone.
 """
@@ -177,22 +177,37 @@ def measure_load(folder: Path, names: Sequence[str], given: argparse.Namespace) 
     warm, cold = chosen[: given.clients], chosen[given.clients :]
     options = ("--fleet", str(folder), "--memory-gb", f"{given.memory_gb:g}")
     with running(*options) as (address, process):
-        ask_all(address, warm, 1, given.requests)  # opens them
-        one = ask_all(address, warm[:1] * given.clients, given.requests, given.requests)
-        many = ask_all(address, warm, given.requests, given.requests)
-        fresh = ask_all(address, cold, given.requests, given.requests)
-        print(f"{given.clients} clients of one bot: {one:.0f} tokens/s")
-        print(f"... each of its own bot: {many:.0f} tokens/s, {many / one:.0%}")
-        print(f"... each of a bot that isn't in memory: {fresh:.0f} tokens/s, {fresh / one:.0%}")
+        ask_all(address, warm, 1)  # opens them
+        one = rates(address, process, warm[:1] * given.clients, given.requests)
+        print_rates(f"{given.clients} clients of one bot", one, one)
+        many = rates(address, process, warm, given.requests)
+        print_rates("... each of its own bot", many, one)
+        fresh = rates(address, process, cold, given.requests)
+        print_rates("... each of a bot that isn't in memory", fresh, one)
         print(f"memory so far {memory_gb(process):.2f} GB")
-        ask_all(address, names, 1, 1, tokens=4, at_once=given.clients)
+        ask_all(address, names, 1, tokens=4, at_once=given.clients)
         print(f"memory after each of {len(names):,} bots was asked: {memory_gb(process):.2f} GB")
-    with running(str(folder / warm[0])) as (address, _):
-        ask_all(address, warm[:1], 1, 1)
-        alone = ask_all(address, warm[:1] * given.clients, given.requests, given.requests)
+    with running(str(folder / warm[0])) as (address, process):
+        ask_all(address, warm[:1], 1)
+        alone = rates(address, process, warm[:1] * given.clients, given.requests)
+    print_rates("... of one bot with its adapter folded in, without a fleet", alone, one)
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+def rates(address: str, process: int, models: Sequence[str], requests: int) -> tuple[float, float]:
+    """Return tokens a second, and tokens a second of the server's processor time."""
+    started, used = time.monotonic(), processor_seconds(process)
+    tokens = ask_all(address, models, requests)
+    elapsed, used = time.monotonic() - started, processor_seconds(process) - used
+    return tokens / elapsed, tokens / used
+
+
+def print_rates(what: str, found: tuple[float, float], one: tuple[float, float]) -> None:
+    """Print a measurement beside that of one bot."""
+    (rate, each), (its_rate, its_each) = found, one
     print(
-        f"{given.clients} clients of one bot with its adapter folded in, without a fleet: "
-        f"{alone:.0f} tokens/s; load {os.getloadavg()[0]:.1f}"
+        f"{what}: {rate:.0f} tokens/s ({rate / its_rate:.0%}), {each:.0f} a processor second "
+        f"({each / its_each:.0%})"
     )
 
 
@@ -200,12 +215,11 @@ def ask_all(
     address: str,
     models: Sequence[str],
     requests: int,
-    seeds: int,
     *,
     tokens: int | None = None,
     at_once: int | None = None,
-) -> float:
-    """Let a client for each model send its requests; return tokens a second. Any error ends it."""
+) -> int:
+    """Let a client for each model send its requests; return the tokens. Any error ends it."""
     counts: list[int] = []
     errors: list[str] = []
     places = threading.Semaphore(at_once or len(models))
@@ -213,7 +227,7 @@ def ask_all(
     def work(number: int, model: str) -> None:
         with places, httpx.Client(timeout=600) as client:
             for turn in range(requests):
-                seed = number * seeds + turn
+                seed = number * requests + turn
                 body = {"model": model, "prompt": PROMPTS[seed % len(PROMPTS)], "seed": seed}
                 limit = {"max_tokens": tokens} if tokens else {}
                 answer = client.post(f"{address}/completions", json={**body, **limit})
@@ -222,7 +236,6 @@ def ask_all(
                     return
                 counts.append(answer.json()["usage"]["completion_tokens"])
 
-    started = time.monotonic()
     threads = [threading.Thread(target=work, args=pair) for pair in enumerate(models)]
     for thread in threads:
         thread.start()
@@ -230,7 +243,13 @@ def ask_all(
         thread.join()
     if errors:
         sys.exit(f"{len(errors)} requests failed; the first: {errors[0]}")
-    return sum(counts) / (time.monotonic() - started)
+    return sum(counts)
+
+
+def processor_seconds(process: int) -> float:
+    """The processor time of a process so far; on a busy machine it tells more than the clock."""
+    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_gb(process: int) -> float:

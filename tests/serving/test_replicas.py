@@ -65,7 +65,7 @@ def slow_replica() -> type[Replica]:
 def service(options: ServiceOptions) -> Iterator[ReplicatedService]:
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replicas_module, "Replica", slow_replica())
         made = ReplicatedService(options, 2)

@@ -129,7 +129,11 @@ class Fleet:
         with self._opening[hash(key) % len(self._opening)]:  # so that no bot is read twice
             bot = self._alive.get(key)
             if bot is None:
-                bot = self._read(name, member, key)
+
+                def read() -> CachedBot:
+                    return self._read(name, member, key)
+
+                bot = member.run.read_steadily(read) if member.run else read()
             with self._lock:
                 self._alive[key] = self._open[key] = bot
                 self._open.move_to_end(key)
