@@ -453,7 +453,12 @@ def suggestion(spec: str | Path) -> str:
     return f"Did you mean {' or '.join(str(out / name) for name in alike)}?"
 
 
-def check_space(out: Path, parameters: int, bytes_each: int = 2 * (12 + 4) + 4 + 4) -> None:
+def check_space(
+    out: Path,
+    parameters: int,
+    bytes_each: int = 2 * (12 + 4) + 4 + 4,
+    remedy: str = "Free some space or choose another --out.",
+) -> None:
     """Raise an error if the disk has too little space for a run, before anything is written.
 
     A checkpoint holds fp32 weights and two moments, 12 bytes per parameter, and the best weights
@@ -463,6 +468,7 @@ def check_space(out: Path, parameters: int, bytes_each: int = 2 * (12 + 4) + 4 +
         out: folder of the run's folder; it may not exist yet.
         parameters: of the base.
         bytes_each: needed for each parameter; the default is that of a training.
+        remedy: ends the error.
 
     Raises:
         StorageError: it says how much is needed.
@@ -475,6 +481,6 @@ def check_space(out: Path, parameters: int, bytes_each: int = 2 * (12 + 4) + 4 +
         free = shutil.disk_usage(existing).free
     if free < needed:
         raise StorageError(
-            f"Can't write to {out}: the disk has {free / 1e6:,.0f} MB left and this run needs "
-            f"{needed / 1e6:,.0f} MB. Free some space or choose another --out."
+            f"Can't write to {out}: the disk has {free / 1e6:,.1f} MB left, and "
+            f"{needed / 1e6:,.1f} MB are needed. {remedy}"
         )

@@ -243,7 +243,7 @@ class _Update:
         held_out = batching.texts_by_author(material.kept, "held_out", self.record.authors)
         choosing, judging = halves(held_out)
         old = bots.load_from_run(self.run)
-        run_folder.check_space(self.run.path, old.parameters)
+        run_folder.check_space(self.run.path, old.parameters, remedy="Free some space.")
         old_bits = likelihood.bits_per_byte(old.to(device), judging)
         del old
         bot = small.load(recipe.attention(device.device))
