@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
 
+_VLLM_RANKS = (16, 32, 64, 128, 256)
+"""Values of vLLM's --max-lora-rank, from its default; docs.vllm.ai, LoRA Adapters."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(epilog="Example: huggingtweets export runs/me --to gguf --quantize q8_0")(export)
@@ -172,11 +176,20 @@ def _show_onnx(screen: ConsoleOutput, folder: Path, made: "OnnxFacts") -> None:
 
 def _show_adapter(screen: ConsoleOutput, folder: Path, made: "AdapterFacts") -> None:
     from huggingtweets.cli.small_bots import show_made
+    from huggingtweets.nn import adapters, bases
 
     show_made(screen, made)
+    base = adapters.read_base(folder)
+    model = f'"$(huggingtweets base path {base})"' if base in bases.BUILT_IN else shlex.quote(base)
+    rank = f" --max-lora-rank {_vllm_rank(made.rank)}" if made.rank > _VLLM_RANKS[0] else ""
     screen.say(f"{folder / 'README.md'} shows how peft loads it. In vLLM:")
     name = shlex.quote(f"bot={folder}")
-    screen.commands([f"vllm serve BASE --enable-lora --lora-modules {name}"])
+    screen.commands([f"vllm serve {model} --enable-lora{rank} --lora-modules {name}"])
+
+
+def _vllm_rank(rank: int) -> int:
+    """Return the smallest value of vLLM's --max-lora-rank for a rank."""
+    return next(most for most in _VLLM_RANKS if most >= rank)
 
 
 def _warn(screen: ConsoleOutput, run: "RunFolder") -> None:

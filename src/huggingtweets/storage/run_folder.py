@@ -10,7 +10,8 @@
       data/dropped.parquet dropped posts with the reason
       checkpoint/          state.safetensors, state.previous.safetensors
                            paraphrases.json, with --augment paraphrase
-      bot/                 the model folder, for any Hugging Face tool; only this is published
+      bot/                 the model folder, for any Hugging Face tool, or of a small bot the
+                           adapter to its base; only this is published
       report/              likeness.json, likeness.html, generations.json
                            human.json, answers from quizzes
       favourites.json      generated posts that users marked
