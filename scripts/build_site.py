@@ -49,7 +49,7 @@ PAGES = {
         *("how-to/share.md", "how-to/export.md", "how-to/adapters.md", "how-to/privacy.md"),
     ],
     "Reference": ["reference.md", API, "sources.md", "glossary.md"],
-    "Explanation": ["how-it-works.md"],
+    "Explanation": ["how-it-works.md", "scale.md"],
     "Results": ["benchmarks.md", "performance.md"],
     "Lab notes": [
         *("lab/likeness.md", "lab/samples.md", "lab/base.md", "lab/recipe.md"),

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _ADAPTERS_SHARE = 0.8
 """Of the memory for bots; copy indices have the rest."""
 
+_DROPS_BEFORE_TRIM = 8
+
 _WAIT_SECONDS = 20.0
 """How long a request waits while all adapters in memory are writing."""
 
@@ -101,6 +103,7 @@ class Fleet:
         self._open: OrderedDict[Key, CachedBot] = OrderedDict()
         self._alive: weakref.WeakValueDictionary[Key, CachedBot] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
+        self._dropped = 0
         self._opening = [threading.Lock() for _ in range(16)]
 
     @property
@@ -112,7 +115,8 @@ class Fleet:
     def size(self) -> int:
         """Estimated bytes of the base, the adapters and the copy indices."""
         base = sum(weight.nbytes for weight in self._shared.lm.model.parameters())
-        return base + self._shared.nbytes + sum(bot.overhead for bot in self._open.values())
+        alive = list(self._alive.values())  # dropped ones that are still writing, too
+        return base + self._shared.nbytes + sum(bot.overhead for bot in alive)
 
     def open(self, name: str) -> CachedBot:
         """Return a bot, read from disk unless it is in memory.
@@ -178,7 +182,7 @@ class Fleet:
             with self._lock:
                 slot = self._shared.add(adapter)
                 while slot is None and self._open:
-                    self._open.popitem(last=False)
+                    self._drop_oldest()
                     slot = self._shared.add(adapter)
             if slot is not None:
                 return slot
@@ -194,7 +198,13 @@ class Fleet:
 
     def _evict_over_limit(self) -> None:
         while self.size > self._memory and len(self._open) > 1:
-            self._open.popitem(last=False)
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self._open.popitem(last=False)
+        self._dropped += 1
+        if self._dropped % _DROPS_BEFORE_TRIM == 0:
+            devices.trim_heap()  # glibc keeps the freed pages of copy indices
 
     def _load_base(self, device: str | None, precision: str | None) -> tuple[SharedBase, str]:
         from huggingtweets.nn import int8, multi_adapter
