@@ -27,7 +27,7 @@ HEAD, WORKER = "10.231.7.1", "10.231.7.2"
 """Addresses inside the namespaces; no other network has them there."""
 
 _GCS_PORT, _CLIENT_PORT = 6379, 10001
-_SECONDS_TO_START = 120.0
+_SECONDS_TO_START = 240.0
 _QUICK_NOTICE = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
