@@ -306,3 +306,10 @@ def test_visitors_of_the_web_app_write_with_a_fleet(
     run.save(replace(run.record(), forgotten=2))
     with pytest.raises(BotError, match="out of date"):
         service.write(LOCAL_USER, names["ann"])
+
+
+def test_a_bot_of_a_fleet_writes_posts_with_its_hashtag(service: CompletionService) -> None:
+    wanted = completion("ann", temperature=0.7, hashtag="harbourlife", max_tokens=None)
+    (answer,) = ask(service, Access(), wanted)
+    assert answer.status_code == 200, answer.text
+    assert "#harbourlife" in answer.json()["choices"][0]["text"]

@@ -539,3 +539,33 @@ def test_limits_count_by_the_client_that_a_declared_proxy_names(
 def test_a_wrong_site_or_proxy_is_one_sentence(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ApiOptions(("ann",), **options)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_posts_have_the_wanted_hashtag(client: openai.OpenAI, name: str, stream: bool) -> None:
+    wanted: dict[str, Any] = {"model": name, "prompt": "We", "n": 3, "seed": 1, "stream": stream}
+    made = client.completions.create(**wanted, extra_body={"hashtag": "HarbourLife"})
+    texts: dict[int, str] = {}
+    for answer in made if stream else [made]:
+        for choice in answer.choices:
+            texts[choice.index] = texts.get(choice.index, "") + choice.text
+    assert sorted(texts) == [0, 1, 2]
+    for text in texts.values():
+        assert "#harbourlife" in text
+        assert not text.startswith("We")
+    assert len(set(texts.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hashtag": "kites"}, "most frequent are #harbourlife"),
+        ({"hashtag": "harbourlife", "max_tokens": 5}, "can't be combined"),
+        ({"hashtag": 5}, "hashtag must be"),
+    ],
+)
+def test_a_hashtag_that_cannot_be_written_is_one_sentence(
+    client: openai.OpenAI, name: str, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=message):
+        client.completions.create(model=name, prompt="We", extra_body=fields)

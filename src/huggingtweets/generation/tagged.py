@@ -134,11 +134,53 @@ def write(
         InputError: at once, when a value is out of range, or the prompt or the tag is too long.
     """
     check({"n": n}, {"n": PostCount})
-    seed = random.SystemRandom().getrandbits(62) if sampling.seed is None else sampling.seed
-    rng = random.Random(f"{seed}/hashtag")
+    seed, rng = _random(sampling)
     sampling = replace(sampling, seed=rng.getrandbits(62))
     if hashtags.place_in(prompt, tag.key):
         return request(prompt, n, sampling, None)
+    drafts = _drafts(tag, prompt, n, replace(sampling, seed=seed), request)
+
+    def finished() -> Iterator[GeneratedPost]:
+        starts = find_starts(lm, [post.text for post in drafts], tag, prompt, rng)
+        yield from request(prompt, n, sampling, TaggedStarts(tag, starts, n, rng))
+
+    return finished()
+
+
+def beginnings(
+    lm: LanguageModel,
+    tag: Hashtag,
+    prompt: str,
+    n: int,
+    *,
+    sampling: Sampling,
+    request: Request,
+) -> list[str]:
+    """Return what ``n`` posts with a tag begin with, the tag last, for whoever continues them.
+
+    The arguments and errors are those of :func:`write`.
+    """
+    seed, rng = _random(sampling)
+    drafts = _drafts(tag, prompt, n, replace(sampling, seed=seed), request)
+    starts = find_starts(lm, [post.text for post in drafts], tag, prompt, rng)
+    tagged = TaggedStarts(tag, starts, n, rng)
+    return [tagged.next_start() for _ in range(n)]
+
+
+def _random(sampling: Sampling) -> tuple[int, random.Random]:
+    """Return the seed of the drafts, and what everything else is drawn with."""
+    seed = random.SystemRandom().getrandbits(62) if sampling.seed is None else sampling.seed
+    return seed, random.Random(f"{seed}/hashtag")
+
+
+def _drafts(
+    tag: Hashtag, prompt: str, n: int, sampling: Sampling, request: Request
+) -> Iterator[GeneratedPost]:
+    """Request posts without the tag that leave room for it.
+
+    Raises:
+        InputError: there is no room.
+    """
     room = sampling.max_chars - len(tag.text) - 1
     if room <= len(prompt):
         raise InputError(
@@ -146,13 +188,7 @@ def write(
             "raise --max-chars."
         )
     number = min(max(_DRAFTS, 3 * n), _MOST_DRAFTS)
-    drafts = request(prompt, number, replace(sampling, seed=seed, max_chars=room), None)
-
-    def finished() -> Iterator[GeneratedPost]:
-        starts = find_starts(lm, [post.text for post in drafts], tag, prompt, rng)
-        yield from request(prompt, n, sampling, TaggedStarts(tag, starts, n, rng))
-
-    return finished()
+    return request(prompt, number, replace(sampling, max_chars=room), None)
 
 
 def find_starts(

@@ -143,6 +143,34 @@ class BatchScheduler:
             InputError: the prompt is too long or the server is busy; raised before the first post
                 is requested.
         """
+        request = self._requests(opened, client)
+        if hashtag is None:
+            return request(prompt, n, sampling, None)
+        return tagged.write(
+            opened.bot.model, hashtag, prompt, n, sampling=sampling, request=request
+        )
+
+    def tagged_beginnings(
+        self,
+        opened: CachedBot,
+        prompt: str,
+        n: int,
+        sampling: Sampling,
+        *,
+        client: str,
+        hashtag: Hashtag,
+    ) -> list[str]:
+        """Return what ``n`` posts with a hashtag begin with, the tag last.
+
+        The arguments and errors are those of :meth:`write`; it takes as long as 32 posts or more.
+        """
+        request = self._requests(opened, client)
+        return tagged.beginnings(
+            opened.bot.model, hashtag, prompt, n, sampling=sampling, request=request
+        )
+
+    def _requests(self, opened: CachedBot, client: str) -> tagged.Request:
+        """Return the function that queues posts of a bot."""
 
         def request(
             prompt: str, n: int, sampling: Sampling, starts: TaggedStarts | None
@@ -151,11 +179,7 @@ class BatchScheduler:
             self.submit(queued)
             return self._results(queued)
 
-        if hashtag is None:
-            return request(prompt, n, sampling, None)
-        return tagged.write(
-            opened.bot.model, hashtag, prompt, n, sampling=sampling, request=request
-        )
+        return request
 
     @property
     def waiting(self) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from huggingtweets.data.hashtags import place_in
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError
 from huggingtweets.generation import bots
-from huggingtweets.generation.completions import CompletionRequest
+from huggingtweets.generation.completions import CompletionRequest, HandedOver, Part
 from huggingtweets.privacy import opt_out
 from huggingtweets.serving.batch_scheduler import BatchScheduler, Queued
 from huggingtweets.serving.bot_cache import BotCache, CachedBot
@@ -20,7 +21,7 @@ from huggingtweets.serving.watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from huggingtweets.generation.completions import HandedOver, Part, Wanted
+    from huggingtweets.generation.completions import Wanted
     from huggingtweets.generation.sampling import Sampling
     from huggingtweets.serving.batch_scheduler import Sink
     from huggingtweets.serving.fleet import Fleet
@@ -143,6 +144,7 @@ class Order:
         wanted: how many completions of each prompt, and their limits.
         client: who asks; clients take turns.
         handed_over: what the client already has, by the number of the completion.
+        hashtag: of the author that each post shall have; empty for none.
     """
 
     name: str
@@ -151,6 +153,7 @@ class Order:
     wanted: Wanted
     client: str = ""
     handed_over: Mapping[int, HandedOver] = field(default_factory=dict)
+    hashtag: str = ""
 
 
 class Asked(Protocol):
@@ -288,9 +291,12 @@ class CompletionService(BotNames):
 
         Raises:
             BotError: there is no such bot.
-            InputError: a prompt is too long, or the server is busy or stopping.
+            InputError: a prompt is too long, the author never used the hashtag, or the server is
+                busy or stopping.
         """
         opened = self._open(order.name)
+        if order.hashtag:
+            order = self._with_hashtag(opened, order, sink)
         requests = []
         n, had = order.wanted.n, order.handed_over
         for number, prompt in enumerate(order.prompts):
@@ -310,6 +316,30 @@ class CompletionService(BotNames):
                 abandon(requests)
                 raise
         return requests
+
+    def _with_hashtag(self, opened: CachedBot, order: Order, sink: Sink) -> Order:
+        """Hand over the beginnings of posts with a hashtag, which are then completed."""
+        bot, n = opened.bot, order.wanted.n
+        tag = bot.hashtags(2 if self._to_others else 1).find(order.hashtag)
+        had = dict(order.handed_over)
+        for number, prompt in enumerate(order.prompts):
+            new = [i for i in range(number * n, number * n + n) if i not in had]
+            if not new or place_in(prompt, tag.key):
+                continue
+            shown = CompletionRequest(bot, prompt, order.sampling, order.wanted).shown_prompt
+            sampling = order.sampling
+            if sampling.seed is not None:
+                sampling = replace(sampling, seed=sampling.seed + number)
+            starts = self._scheduler.tagged_beginnings(
+                opened, prompt, len(new), sampling, client=order.client, hashtag=tag
+            )
+            for i, start in zip(new, starts, strict=True):
+                fits = start.startswith(shown) and not (bot.index and bot.index.is_copy(start))
+                text = start[len(shown) :] if fits else f"{' ' * bool(shown)}{tag.text}"
+                part = Part(i, text, len(bot.model.encode(text)))
+                had[i] = HandedOver() + part
+                sink.put(part)
+        return replace(order, handed_over=had, hashtag="")
 
     def _open(self, name: str) -> CachedBot:
         name = self.find(name)

@@ -203,7 +203,14 @@ class _Api:
             raise from_ours(error) from error
         started = time.monotonic()
         parts = PartQueue()
-        wanted = Order(order.model, tuple(order.prompts), order.sampling, order.wanted, client)
+        wanted = Order(
+            order.model,
+            tuple(order.prompts),
+            order.sampling,
+            order.wanted,
+            client,
+            hashtag=order.hashtag,
+        )
         try:
             asked = await run_in_threadpool(self._service.submit, wanted, parts)
         except HuggingTweetsError as error:

@@ -41,6 +41,7 @@ _SHARED: dict[str, Any] = {
     "temperature": _Temperature,
     "top_p": TopP,
     "max_chars": PostLength,
+    "hashtag": Text,
 }
 _COMPLETION: dict[str, Any] = {**_SHARED, "echo": bool, "logprobs": _Top}
 _CHAT: dict[str, Any] = {
@@ -86,6 +87,7 @@ class CompletionOrder:
         chat: whether the response is that of a chat.
         echo: whether a completion repeats its prompt.
         usage: whether a stream ends with the numbers of tokens.
+        hashtag: of the author that each post shall have; empty for none.
     """
 
     model: str
@@ -95,10 +97,13 @@ class CompletionOrder:
     chat: bool
     echo: bool = False
     usage: bool = False
+    hashtag: str = ""
 
     @property
-    def field(self) -> str:
-        """The request's field that holds the prompt."""
+    def field(self) -> str | None:
+        """The request's field to blame for what can't be written; None if it may be another."""
+        if self.hashtag:
+            return None
         return "messages" if self.chat else "prompt"
 
 
@@ -129,6 +134,10 @@ def read(body: bytes, *, chat: bool) -> CompletionOrder:
     )
     most_tokens = values.get("max_completion_tokens", values.get("max_tokens"))
     limits = Limits(most_tokens, _stops(given), top=_top(values, chat=chat))
+    if values.get("hashtag") and limits != Limits():
+        raise bad_value(
+            "hashtag can't be combined with max_tokens, stop or logprobs; use max_chars.", "hashtag"
+        )
     return CompletionOrder(
         model=values["model"],
         prompts=prompts,
@@ -137,6 +146,7 @@ def read(body: bytes, *, chat: bool) -> CompletionOrder:
         chat=chat,
         echo=values.get("echo", False),
         usage=_wants_usage(given),
+        hashtag=values.get("hashtag", ""),
     )
 
 
