@@ -49,6 +49,8 @@ from huggingtweets.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from huggingtweets.nn.language_model import LanguageModel
+
 RANK, NOISE = 16, 0.1
 _OPENED, _COMPARED = 200, 4
 
@@ -165,10 +167,21 @@ def compare(folder: Path, names: Sequence[str]) -> None:
                 together[asked[request]].add(post.text)
     equal = wanted = 0
     for name in names:
-        bot = bots.open_bot(folder / name, "cpu", "fp32")
+        bot = replace(fleet.open(name).bot, model=folded(RunFolder(folder / name).bot))
         alone = {post.text for post in bot.generate(PROMPTS[0], 4, seed=1)}
         equal, wanted = equal + len(alone & together[name]), wanted + len(alone)
     print(f"fp32: {equal} of {wanted} posts of {len(names)} bots equal to each bot's alone")
+
+
+def folded(folder: Path) -> LanguageModel:
+    """Return a bot with its adapter folded into the weights of its base in fp32.
+
+    Loading the bot folds into the base's own precision, which rounds if that is bfloat16.
+    """
+    adapter = adapters.read(folder)
+    lm = language_model.load(adapter.base).to(devices.select_device("cpu", "fp32"))
+    adapters.fold(lm.model, adapter)
+    return lm
 
 
 def measure_load(folder: Path, names: Sequence[str], given: argparse.Namespace) -> None:
