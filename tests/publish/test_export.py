@@ -15,10 +15,13 @@ from huggingtweets import deletion
 from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.nn import language_model, likelihood, llama_cpp
 from huggingtweets.publish.export import ExportRecord, export, records
+from huggingtweets.training import TrainingTask, fit
+from huggingtweets.training.recipe import FAST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.storage.run_folder import RunFolder
 
 POSTS = made_up_posts(8)
@@ -55,6 +58,21 @@ def test_a_gguf_export_comes_back_and_holds_no_post(run: RunFolder, tmp_path: Pa
     for file in made.path.iterdir():
         content = file.read_bytes()
         assert not [post for post in POSTS if post.encode() in content], file
+
+
+def test_training_on_an_exported_file_goes_on_where_the_bot_was(
+    run: RunFolder, tmp_path: Path, posts: list[str], cpu: ComputeDevice
+) -> None:
+    made = export(run, quantize="f16", out=tmp_path / "out")
+    held_out = posts[60:80]
+    before = likelihood.bits_per_byte(language_model.load(run.bot).to(cpu), held_out)
+    base = language_model.load(made.path / "nasa-F16.gguf")
+    trained = fit(TrainingTask(base, [posts[:60]], held_out, FAST, cpu))
+    assert trained.history[0]["held_out_bits_per_byte"] == pytest.approx(before, rel=1e-3)
+    assert trained.best < before
+    base.save(tmp_path / "again")
+    again = likelihood.bits_per_byte(language_model.load(tmp_path / "again").to(cpu), held_out)
+    assert again == pytest.approx(trained.best, rel=1e-3)
 
 
 def test_the_card_and_the_modelfile_say_how_to_use_it(run: RunFolder, tmp_path: Path) -> None:
