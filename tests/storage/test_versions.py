@@ -124,6 +124,15 @@ def test_a_reader_completes_nothing_while_another_process_works(
         run.record()
 
 
+def test_an_exchange_that_was_only_prepared_leaves_no_version(run: RunFolder) -> None:
+    (run.path / "versions" / "1").mkdir(parents=True)
+    (run.path / "versions" / "1" / "run.json").write_text((run.path / "run.json").read_text())
+    write_version(run.path / "versions" / "5", 5)
+    versions.remove_leftovers(run.path)
+    assert versions.numbers(run.path) == [5]
+    assert numbers_in(run.path) == {"of version 1"}
+
+
 def test_a_reader_reads_one_version_whole_while_another_becomes_current(run: RunFolder) -> None:
     seen: list[str] = []
 

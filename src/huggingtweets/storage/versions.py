@@ -145,6 +145,14 @@ def remove_leftovers(run: Path) -> None:
     discard(run / STAGING)
     for left in files.leftovers(run / FOLDER):
         files.remove(left)
+    for number in numbers(run):  # of an exchange that was interrupted before it was written down
+        folder = run / FOLDER / str(number)
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        with files.wrap_os_errors(folder):
+            is_begun = {path.name for path in folder.iterdir()} <= {_RECORD}
+        if is_begun:
+            discard(folder)
 
 
 def _read(run: Path, journal: Path) -> tuple[Path, Path, list[str]]:
