@@ -567,5 +567,6 @@ def test_posts_have_the_wanted_hashtag(client: openai.OpenAI, name: str, stream:
 def test_a_hashtag_that_cannot_be_written_is_one_sentence(
     client: openai.OpenAI, name: str, fields: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(openai.BadRequestError, match=message):
+    with pytest.raises(openai.BadRequestError, match=message) as caught:
         client.completions.create(model=name, prompt="We", extra_body=fields)
+    assert caught.value.code == "invalid_value"

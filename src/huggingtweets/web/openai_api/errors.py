@@ -66,12 +66,13 @@ def from_ours(error: HuggingTweetsError, param: str | None = None) -> ApiError:
 
     Args:
         error: whose message is meant for users.
-        param: field at fault, if the error is about the input.
+        param: field that is too long, if the error is about that.
     """
     if isinstance(error, BusyError):
         return ApiError(503, str(error), kind="server_error", code="overloaded", wait=5)
     if isinstance(error, BotError):
         return ApiError(404, str(error), param="model", code="model_not_found")
     if isinstance(error, InputError):
-        return ApiError(400, str(error), param=param, code="context_length_exceeded")
+        code = "context_length_exceeded" if param else "invalid_value"
+        return ApiError(400, str(error), param=param, code=code)
     return ApiError(500, str(error), kind="server_error")
