@@ -9,6 +9,7 @@ client has already received, from where it goes on. Requests are taken and check
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from dataclasses import dataclass, replace
@@ -130,9 +131,11 @@ class ReplicatedService(BotNames):
         super().__init__()
         self._options, self._replicas, self._generation = options, replicas, 0
         self._open: set[_RemoteOrder] = set()
+        self._deploying = threading.Lock()
         self._ray, self._serve = _connect()
         self._cores = _cores_each(self._ray, replicas)
         self._serve.start(proxy_location="Disabled")
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
         self._handle = self._deploy()
         created, self.fleet, self.warnings = self._handle.names.remote().result()
         for name, made in created.items():
@@ -162,14 +165,21 @@ class ReplicatedService(BotNames):
     def stop(self) -> None:
         """End the replicas, and Ray if it was started here."""
         self.stopping = True
-        if self._ray.is_initialized():
-            self._serve.shutdown()
-            self._ray.shutdown()
+        with self._deploying:  # a call after Ray's end would start it again
+            if self._ray.is_initialized():
+                self._serve.delete(_APP)  # others may use Ray Serve on this cluster too
+                self._ray.shutdown()
 
     def restart(self) -> None:
         """Replace the replicas, some at a time; each ends when its open requests have."""
-        self._generation += 1
-        self._deploy()
+        with self._deploying:
+            if self.stopping:
+                return
+            self._generation += 1
+            try:
+                self._deploy()
+            except (InputError, self._ray.exceptions.RayError) as error:
+                logging.getLogger(__name__).warning("The replicas were not replaced: %s", error)
 
     def submit(self, order: Order, sink: Sink) -> Sequence[Asked]:
         """Send an order to the replica of its bot; see :meth:`CompletionService.submit`."""
@@ -341,6 +351,7 @@ def _connect() -> tuple[Any, Any]:
     try:
         ray: Any = import_module("ray")
         serve: Any = import_module("ray.serve")
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
     except ImportError as error:
         raise InputError(
             "--ray needs Ray Serve. Install it with: pip install 'huggingtweets[ray-serve]'"
