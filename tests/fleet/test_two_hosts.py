@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(bool(two_hosts.missing()), reason=str(two_hosts.missing())),
 ]
 _SECONDS = 400.0

@@ -27,7 +27,7 @@ HEAD, WORKER = "10.231.7.1", "10.231.7.2"
 """Addresses inside the namespaces; no other network has them there."""
 
 _GCS_PORT, _CLIENT_PORT = 6379, 10001
-_SECONDS_TO_START = 240.0
+_SECONDS_TO_START, _TRIES = 120.0, 3
 _QUICK_NOTICE = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
@@ -85,7 +85,7 @@ class TwoHosts:
     def __enter__(self) -> Self:
         try:
             self._connect()
-            self._start_ray()
+            self._start_ray_patiently()
         except BaseException:
             self._end()
             raise
@@ -142,6 +142,15 @@ class TwoHosts:
             for device in ("lo", cable_end):
                 _ip("-n", name, "link", "set", device, "up")
 
+    def _start_ray_patiently(self) -> None:
+        """Start the cluster; on a busy machine Ray gives up on itself after 30 seconds."""
+        for _ in range(_TRIES - 1):
+            with suppress(RuntimeError):
+                self._start_ray()
+                return
+            self._kill_all()
+        self._start_ray()
+
     def _start_ray(self) -> None:
         head = ["--head", "--port", str(_GCS_PORT), "--ray-client-server-port", str(_CLIENT_PORT)]
         head += ["--include-dashboard", "false", "--temp-dir", str(self._folder / "ray")]
@@ -149,6 +158,15 @@ class TwoHosts:
         self._wait_for(_GCS_PORT)
         self._ray(1, WORKER, ["--address", f"{HEAD}:{_GCS_PORT}"], "worker.log")
         self._wait_for(_CLIENT_PORT)
+        self._wait_until_joined()
+
+    def _wait_until_joined(self) -> None:
+        until = time.monotonic() + _SECONDS_TO_START
+        while time.monotonic() < until and self._started[-1].poll() is None:
+            if "Ray runtime started" in self.log():
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"The second host didn't join: {self.log()[-800:]}")
 
     def _ray(self, host: int, address: str, arguments: list[str], log: str) -> None:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--node-ip-address"]
@@ -185,7 +203,7 @@ class TwoHosts:
         listed = subprocess.run(command, capture_output=True, text=True, check=False)
         return [int(pid) for pid in listed.stdout.split()]
 
-    def _end(self) -> None:
+    def _kill_all(self) -> None:
         for host in (0, 1):
             for _ in range(50):  # a process may start another one meanwhile
                 processes = self._processes(host)
@@ -197,6 +215,10 @@ class TwoHosts:
                 time.sleep(0.1)
         for started in self._started:
             started.wait()
+        self._started.clear()
+
+    def _end(self) -> None:
+        self._kill_all()
         for name in self._names:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
