@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is n
 
 from benchmarks import studies
 from huggingtweets.errors import InputError
+from huggingtweets.events import counted
 from huggingtweets.nn import adapters, devices, language_model, likelihood
 from huggingtweets.training import RECIPES
 
@@ -109,7 +110,7 @@ def table(cells: Sequence[Cell]) -> str:
     for author in authors:
         own = [i for i, (name, _) in enumerate(complete) if name == author]
         values = (studies.summary([of[i] for i in own]) for of in columns.values())
-        rows.append([f"{author} ({len(own)} seeds)", *values])
+        rows.append([f"{author} ({counted(len(own), 'seed')})", *values])
     rows.append(["mean", *(f"{statistics.fmean(of):.3f}" for of in columns.values())])
     lost = [
         statistics.fmean(100 * (b / a - 1) for a, b in zip(whole, of, strict=True))

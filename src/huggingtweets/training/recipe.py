@@ -24,9 +24,9 @@ LayerChoice = int | str
 LAYER_PARTS = ("embeddings", "attention", "mlp")
 DEFAULT_RANK, MAX_RANK = 16, 256
 """Rank of LoRA: 16 makes 9.8 MB of SmolLM2's 30 layers. Over 256 a bot is hardly small."""
-_LORA_RATE_FACTOR = 15.0
-"""The best learning rate of LoRA relative to that of all weights (docs/research/adapters.md), as in
-"LoRA Without Regret", Schulman et al. 2025."""
+_LORA_RATE_FACTOR = 20.0
+"""The best learning rate of LoRA relative to that of all weights (docs/research/adapters.md); see
+"LoRA Without Regret", Schulman et al. 2025, who found 10 to 15."""
 _LAYERS = "all, top:K, bottom:K, middle:K, embeddings, attention or mlp"
 _LayerField = (
     Annotated[int, Meta(ge=0, description=f"a whole number from 0, or {_LAYERS}")]
