@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from huggingtweets.workers.local import LocalWorkers
     from huggingtweets.workers.ray_cluster import RayWorkers
 
-_BYTES_FOR_PROGRAM = 1_600_000_000
+_BYTES_FOR_PROGRAM = 1_900_000_000
 _BYTES_EACH, _BYTES_EACH_TRAINED = 15, 12
 """Memory of a training: Python and torch with the report's models; for each weight of the base; and
-for each trained one its fp32 value and two moments. Measured with small bots: 2.0 GB from pocket,
+for each trained one its fp32 value and two moments. Measured with small bots: 2.3 GB from pocket,
 3.5 GB from SmolLM2 (resident, benchmarks/fleet.py)."""
 
 
