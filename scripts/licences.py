@@ -77,7 +77,7 @@ _SPELLINGS = {
 }
 
 EXTRAS = (
-    *("app", "bluesky", "llama-cpp", "llm", "onnx", "pretrain", "ray"),
+    *("app", "bluesky", "llama-cpp", "llm", "onnx", "pretrain", "ray", "ray-serve"),
     *("serve", "sweep", "trackio", "wandb", "x"),
 )
 """Extras for users whose packages are in the lock."""
