@@ -35,8 +35,8 @@ ALPHA = 32.0
 depends on the rank (Schulman et al. 2025)."""
 
 STORED_DTYPE = torch.bfloat16
-"""Precision of saved pairs. In fp32 they would take twice the space and measure the same
-(docs/research/adapters.md)."""
+"""Precision of saved pairs; in fp32 they would take twice the space. The measurements in
+docs/research/adapters.md are of the pairs as saved."""
 
 A, B = "lora_a", "lora_b"
 """Names of a pair's parameters in its layer."""
