@@ -186,7 +186,7 @@ def _preview(person: Any, path: Path, ended: threading.Event) -> None:  # noqa: 
             stored = person.post("/gradio_api/upload", files=files).raise_for_status().json()[0]
         data = {"path": stored, "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
         source = web_load.call(person, "upload", [data])
-        web_load.call(person, "inspect", [[source], "", ""])
+        web_load.call(person, "inspect", [[source], "", "", False, False])
     except (RuntimeError, OSError, httpx.HTTPError) as error:  # a refusal is an answer
         print(f"{path.name}: {str(error)[:150]}", file=sys.stderr)
     finally:

@@ -144,7 +144,7 @@ def _odd_request(visitor: Visitor, bots: list[str], forms: dict[int, int], seed:
             values[place] = odd()
         visitor.call("write", *values)
     elif kind == 3:
-        counts = {"inspect": 3, "submit": 7, "status": 1, "upload": 1, "gallery": 0}
+        counts = {"inspect": 5, "submit": 9, "status": 1, "upload": 1, "gallery": 0}
         endpoint = rng.choice(list(counts))
         visitor.call(endpoint, *(odd() for _ in range(counts[endpoint])))
     elif kind <= 5:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSWORD = "open, sesame"  # noqa: S105
+NO_CHAT = (False, False)  # join messages, keep names
 HERE, THERE = "203.0.113.1", "203.0.113.2"
 SECRETS = {
     "HUGGINGTWEETS_PASSWORD": "secret-password",
@@ -134,7 +135,7 @@ def test_a_worker_inherits_no_secret(shared: App) -> None:
 
 def test_a_local_account_is_refused_and_not_even_asked(ann: httpx.Client) -> None:
     with MastodonServer([status(n) for n in range(30, 0, -1)]) as inside:
-        answer = call(ann, "inspect", [f"mastodon:@{USER}@{inside.host}"], "", "")
+        answer = call(ann, "inspect", [f"mastodon:@{USER}@{inside.host}"], "", "", *NO_CHAT)
         assert "not on the public internet" in answer
         assert inside.asked == []
 
@@ -159,11 +160,11 @@ def test_an_upload_answers_with_an_id_that_is_worth_nothing_to_others(
     assert str(shared.out) not in answer.text
     file = {"path": upload, "orig_name": "posts.csv", "meta": {"_type": "gradio.FileData"}}
     assert f'["{upload}"]' in call(ann, "upload", file)
-    assert '"kept": ' in call(ann, "inspect", [upload], "", "")
+    assert '"kept": ' in call(ann, "inspect", [upload], "", "", *NO_CHAT)
     with visitor(shared, THERE) as bob:
         log_in(bob)
         assert bob.post("/gradio_api/call/upload", json={"data": [file]}).status_code == 400
-        assert "no upload" in call(bob, "inspect", [upload], "", "").lower()
+        assert "no upload" in call(bob, "inspect", [upload], "", "", *NO_CHAT).lower()
     assert ann.post("//gradio_api//upload", files=form(POSTS)).status_code == 404
 
 
