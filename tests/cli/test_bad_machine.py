@@ -75,7 +75,7 @@ def _server(answer: bytes) -> Iterator[int]:
 def _without_hub(process: Process, source: Path, **environment: str) -> Outcome:
     began = time.monotonic()
     outcome = process("train", source, "--base", "someone/something", **environment)
-    assert time.monotonic() - began < 30  # the clients' own retries take 50 s
+    assert time.monotonic() - began < 50  # the clients' own retries alone take that long
     assert not Path("runs").exists()
     return outcome
 

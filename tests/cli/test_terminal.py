@@ -121,8 +121,8 @@ def training(
 
 @pytest.mark.parametrize("columns", [100, 40])
 def test_progress_bar(terminal: Callable[..., Terminal], tiny_base: Path, columns: int) -> None:
-    write_csv(Path("me.csv"), "me", made_up_posts(300))
-    args = ["--base", str(tiny_base), "--epochs", "8", "--learning-rate", "1e-4"]
+    write_csv(Path("me.csv"), "me", made_up_posts(1_500))  # so that a fast machine shows a loss
+    args = ["--base", str(tiny_base), "--epochs", "2", "--learning-rate", "1e-4"]
     shown = terminal("train", "me.csv", *args, columns=columns)
     assert shown.end() == 0
     lines = re.split(r"[\r\n]+", shown.text)

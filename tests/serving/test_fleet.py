@@ -13,7 +13,7 @@ import httpx
 import pytest
 from tests.helpers.adapters import random_adapter
 from tests.helpers.fleets import write_fleet
-from tests.serving.test_openai_api import ask
+from tests.helpers.openai_api import ask
 
 from huggingtweets.errors import BotError, InputError, OptedOutError
 from huggingtweets.generation import bots

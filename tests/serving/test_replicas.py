@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.helpers.fleets import write_fleet
+from tests.helpers.openai_api import ask
 from tests.serving.conftest import until
 from tests.serving.test_fleet import completion
-from tests.serving.test_openai_api import ask
 
 from huggingtweets.errors import InputError
 from huggingtweets.generation.batch_engine import BatchEngine

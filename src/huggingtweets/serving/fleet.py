@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from huggingtweets.nn.adapters import Adapter
     from huggingtweets.nn.multi_adapter import SharedBase, Slot
+    from huggingtweets.serving.schemas import Settings
 
 _ADAPTERS_SHARE = 0.8
 """Of the memory for bots; copy indices have the rest."""
@@ -285,3 +286,13 @@ def _key_of_folder(member: Member) -> Key:
         return str(member.folder), member.folder.stat().st_mtime_ns, 0
     except OSError as error:
         raise BotError(f"The bot folder {member.folder} is not there any more.") from error
+
+
+def fleet_of(settings: Settings) -> Fleet | None:
+    """Return the fleet that a server's settings name, if they do.
+
+    Raises:
+        InputError: it has no small bots, or they have different bases.
+        BaseModelError: the base can't be loaded.
+    """
+    return Fleet(settings.fleet, settings.memory_gb * 1e9) if settings.fleet else None

@@ -28,7 +28,7 @@ from huggingtweets.serving import bot_views, preview, publishing
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache, blended
 from huggingtweets.serving.explorations import Explorations, Explored
-from huggingtweets.serving.fleet import Fleet
+from huggingtweets.serving.fleet import fleet_of
 from huggingtweets.serving.preview_turns import PreviewTurns
 from huggingtweets.serving.quizzes import LARGEST, SMALLEST, Quizzes
 from huggingtweets.serving.rate_limit import RateLimit
@@ -81,9 +81,7 @@ class Service:
         self._workspaces = Workspaces(settings)
         self._watchdog = Watchdog()
         self._trainings = Trainings(settings, self._workspaces, self._watchdog)
-        memory = settings.memory_gb * 1e9
-        fleet = Fleet(settings.fleet, memory) if settings.fleet else None
-        self.open_bots = BotCache(memory, fleet)
+        self.open_bots = BotCache(settings.memory_gb * 1e9, fleet_of(settings))
         self._scheduler = BatchScheduler(self._watchdog)
         self._quizzes = Quizzes(pipeline.add_human)
         self._rate = RateLimit(settings.requests_a_minute)
