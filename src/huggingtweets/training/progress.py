@@ -132,7 +132,10 @@ class ProgressReporter:
 
 
 def _mean_loss(state: Progress) -> float | None:
-    """Mean training loss of this epoch in nats; None while too few batches of a new epoch count."""
-    if not state.loss_tokens or (state.epoch and state.in_epoch < _BATCHES_FOR_MEAN):
+    """Mean training loss of this epoch in nats; None while too few batches of a new epoch count.
+
+    At the measurement after an epoch it is the mean of that epoch.
+    """
+    if not state.loss_tokens or (state.epoch and 0 < state.in_epoch < _BATCHES_FOR_MEAN):
         return None
     return state.loss_sum / state.loss_tokens
