@@ -237,3 +237,10 @@ def test_existing_run_name_is_refused(cli: CommandLine, finished: Path, source: 
     assert cli("train", source, "--name", "me").refused("runs/me already exists", "--name")
     assert contents(finished) == before
     assert [path.name for path in Path("runs").iterdir()] == ["me"]
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--posts", "--seed"])
+def test_a_fleet_wants_whole_numbers(cli: CommandLine, option: str) -> None:
+    outcome = cli("fleet", "train", "me.csv", option, "1.5")
+    assert outcome.code == 2
+    assert f"'{option}': '1.5' is not a whole number" in outcome.err

@@ -73,12 +73,14 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Most passes over the posts. Default: the recipe's.", show_default=False),
+        typer.Option(
+            metavar="<int>",
+            parser=options.parse_int,
+            help="Most passes over the posts. Default: the recipe's.",
+            show_default=False,
+        ),
     ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Peak learning rate. Default: the recipe's.", show_default=False),
-    ] = None,
+    learning_rate: options.LearningRate = None,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +102,8 @@ def train(
     posts: Annotated[
         int | None,
         typer.Option(
+            metavar="<int>",
+            parser=options.parse_int,
             help="Most training posts of each author, the newest. Fewer are faster. Default: all.",
             show_default=False,
         ),
@@ -108,6 +112,8 @@ def train(
         int | None,
         typer.Option(
             "--seed",
+            metavar="<int>",
+            parser=options.parse_int,
             help="Seed of the fleet; each author's follows from it and the name. Default: 0.",
             show_default=False,
         ),

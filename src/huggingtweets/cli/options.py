@@ -57,6 +57,21 @@ Speaker = Annotated[
         show_default=False,
     ),
 ]
+TrustedProxy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        help="Address or network of a proxy in front of the server, whose X-Forwarded-For or "
+        "Forwarded names the client's address. Limits then count by client, not by proxy. "
+        "Repeatable.",
+        show_default=False,
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(help="Peak learning rate. Default: the recipe's.", show_default=False),
+]
 Join = Annotated[
     bool,
     typer.Option(

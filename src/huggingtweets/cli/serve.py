@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from huggingtweets.cli import options
 from huggingtweets.cli.console import ConsoleOutput
 
 if TYPE_CHECKING:
@@ -104,17 +105,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    trusted_proxy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--trusted-proxy",
-            metavar="ADDRESS",
-            help="Address or network of a proxy in front of the server, whose X-Forwarded-For or "
-            "Forwarded names the client's address. Limits then count by client, not by proxy. "
-            "Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    trusted_proxy: options.TrustedProxy = None,
 ) -> None:
     """Serve bots to programs that know OpenAI's API. Ctrl-C stops the server.
 
@@ -122,7 +113,7 @@ def serve(
     """
     from huggingtweets.web import openai_api
 
-    options = openai_api.ApiOptions(
+    chosen = openai_api.ApiOptions(
         tuple(bots or ()),
         host,
         port,
@@ -144,4 +135,4 @@ def serve(
         key = "" if api_key is None else "; clients must send the key"
         screen.say(f"Serving {service.describe()} at {address}/v1 (Ctrl-C stops it{key})")
 
-    openai_api.serve(options, on_start)
+    openai_api.serve(chosen, on_start)

@@ -80,10 +80,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Peak learning rate. Default: the recipe's.", show_default=False),
-    ] = None,
+    learning_rate: options.LearningRate = None,
     batch_tokens: Annotated[
         int | None,
         typer.Option(

@@ -41,17 +41,7 @@ def serve(
         bool,
         typer.Option("--share-gallery", help="Let visitors write with each other's bots."),
     ] = False,
-    trusted_proxy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--trusted-proxy",
-            metavar="ADDRESS",
-            help="Address or network of a proxy in front of the app, whose X-Forwarded-For or "
-            "Forwarded names the visitor's address. Limits then count by visitor, not by proxy. "
-            "Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    trusted_proxy: options.TrustedProxy = None,
     fleet: Annotated[
         Path | None,
         typer.Option(
