@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import shutil
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 # The threads of torch's libgomp spin at every barrier. When another process needs a core, that is
@@ -63,7 +66,8 @@ def select_device(device: str | None = None, precision: str | None = None) -> Co
     Raises:
         InputError: the device is not available, or a name is unknown.
     """
-    import torch
+    with heavy_import("torch"):
+        import torch
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps(torch)}
     chosen = device or next(name for name in ("cuda", "mps", "cpu") if available[name])
@@ -80,6 +84,26 @@ def select_device(device: str | None = None, precision: str | None = None) -> Co
         processor=_processor(torch, chosen),
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+@contextmanager
+def heavy_import(name: str) -> Iterator[None]:
+    """Import a large package without garbage collections, unless it is imported already.
+
+    An import of thousands of modules makes objects that live as long as the process, and each
+    collection looks at all of them: a quarter of the time of importing transformers. Afterwards
+    they are left out of later collections, also of that at exit, which takes half a second.
+    """
+    if name in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.collect()  # or garbage from before would stay for good
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def has_compiler() -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from huggingtweets.errors import BaseModelError, MissingBaseError, StorageError
-from huggingtweets.nn import adapters, bases, model_folder, tokenizer_probe
+from huggingtweets.nn import adapters, bases, devices, model_folder, tokenizer_probe
 from huggingtweets.storage import files
 
 if TYPE_CHECKING:
@@ -464,18 +464,20 @@ def import_transformers() -> None:
     It needs scipy only for losses of object detection; leaving that out, by transformers' own
     switch, saves a tenth of the imports of ``generate``.
     """
-    if "transformers.modeling_utils" in sys.modules:
+    name = "transformers.modeling_utils"
+    if name in sys.modules:
         return
-    import transformers.utils
+    with devices.heavy_import(name):
+        import transformers.utils
 
-    utils: Any = transformers.utils
+        utils: Any = transformers.utils
 
-    has_scipy = utils.is_scipy_available
-    try:
-        utils.is_scipy_available = lambda: False
-        importlib.import_module("transformers.modeling_utils")
-    finally:
-        utils.is_scipy_available = has_scipy
+        has_scipy = utils.is_scipy_available
+        try:
+            utils.is_scipy_available = lambda: False
+            importlib.import_module(name)
+        finally:
+            utils.is_scipy_available = has_scipy
 
 
 def quiet_transformers() -> None:
