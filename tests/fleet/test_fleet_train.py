@@ -16,7 +16,7 @@ from tests.helpers.posts import made_up_posts, write_csv
 from tests.sweep.test_sweep_workers import Killer, descendants, is_worker
 
 from huggingtweets.errors import InputError, StorageError
-from huggingtweets.fleet.progress import FleetProgress, read_progress
+from huggingtweets.fleet.progress import FleetProgress, read_progress, steps
 from huggingtweets.fleet.train import FleetOptions, train
 from huggingtweets.privacy import opt_out
 from huggingtweets.storage.fleets import FleetFolder
@@ -32,6 +32,14 @@ pytestmark = pytest.mark.timeout(600)  # seconds, more on a busy machine
 
 def lines_to(lines: list[str]) -> Tell:
     return lambda _, line: lines.append(line)
+
+
+def assert_each_event_once(run: RunFolder) -> None:
+    """Check that the events reported on the way were replaced by those of the finished run."""
+    parts = [event["done"] for event in run.events() if event["stage"] == "evaluate"]
+    assert [parts.count(part) for part in (1, 2, 3)] == [1, 1, 1]
+    times = [event["time"] for event in run.events()]
+    assert times == sorted(times)
 
 
 def test_every_author_has_a_bot_a_report_and_a_card(finished: FleetFolder) -> None:
@@ -161,20 +169,33 @@ def test_full_disk_fails_the_author_and_the_next_call_makes_it(
     assert train([], options(tiny_base, out)).counts() == {"done": 2}
 
 
-def test_ray_makes_the_same_bots(
-    finished: FleetFolder, authors: list[Path], tiny_base: Path, tmp_path: Path
+def test_ray_makes_the_same_bots_and_tells_how_far_they_are(
+    finished: FleetFolder,
+    authors: list[Path],
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On a cluster of this machine, where a base that is a folder goes through Ray."""
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "fleet"
+    shown: set[str] = set()
+
+    def tell(progress: FleetProgress, _line: str) -> None:
+        shown.update(steps(FleetFolder(out), progress.in_state("running")).values())
+
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     try:
-        progress = train(authors, options(tiny_base, out, "ray"))
+        progress = train(authors, options(tiny_base, out, "ray"), tell)
     finally:
         ray.shutdown()
+    assert any(step.startswith("training ") or step == "measuring" for step in shown), shown
+    assert len(list((tmp_path / "cache" / "bases" / "sent").glob("[!.]*"))) == 1
     assert progress.counts() == {"done": 3}
     assert weights(FleetFolder(out)) == weights(finished)
     assert record(FleetFolder(out), "ann")["config"]["base"] == str(tiny_base)
+    assert_each_event_once(RunFolder(out / "authors" / "ann"))
     check = FleetFolder(out).check()
     assert not check.damaged
     assert not check.changed

@@ -15,6 +15,7 @@ from huggingtweets.fleet.progress import AuthorProgress, FleetProgress
 from huggingtweets.serving.schemas import Dropped, Question, Quiz, SampleAt, SourcePreview, Status
 from huggingtweets.storage import files
 from huggingtweets.storage.fleets import FleetFolder
+from huggingtweets.storage.run_folder import RunFolder
 from huggingtweets.web import components
 from huggingtweets.web.loss_curve import loss_curve
 from huggingtweets.web.pages.bot import card_html
@@ -195,13 +196,31 @@ def test_fleets_show_states_and_escape_names(tmp_path: Path, text: str) -> None:
     authors = {
         "a": AuthorProgress(text, "a", "failed", reason=text),
         "b": AuthorProgress("@bob", "b", "done", posts=1200, seconds=75.0, bits_per_byte=1.5),
+        "c": AuthorProgress("cat", "c", "running", posts=90),
     }
+    run = RunFolder(fleet.authors / "c")
+    run.path.mkdir(parents=True)
+    run.append_event({"stage": "train", "done": 3, "total": 4})
     progress = FleetProgress(authors, stage="training", seconds_left=300.0)
     files.write_json(fleet.progress_file, asdict(progress))
     html = fleets_html(tmp_path / "runs")
-    assert "1 done · 1 failed · about 5 minutes left" in html
-    assert "<td>@bob</td><td>done</td><td>1,200</td><td>1.500</td><td>75 seconds</td>" in html
+    assert "3 authors: 1 done · 1 running · 1 failed · about 5 minutes left" in html
+    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", html.partition("@bob")[2])
+    assert cells == [
+        "done",
+        '1,200<span class="unit"> posts</span>',
+        '1.500<span class="unit"> bits per byte</span>',
+        "75 seconds",
+    ]
+    assert "training 75 %" in html
+    assert f"huggingtweets app --fleet {fleet.path}" in html
+    offered = fleets_html(tmp_path / "runs", fleet.path)
+    assert "app --fleet" not in offered
+    assert 'href="/gallery"' in offered
     assert Tags(html).names <= {
+        "code",
+        "progress",
+        "span",
         "section",
         "h2",
         "p",

@@ -214,18 +214,18 @@ def _recipe(
 def show(fleet: Fleet = Path("fleet"), *, as_json: options.Json = False) -> None:
     """Show the authors of a fleet: done, running, waiting, failed and why."""
     from huggingtweets.cli.fleet_table import all_authors, summary
-    from huggingtweets.fleet.progress import read_progress
+    from huggingtweets.fleet.progress import read_progress, with_updates
     from huggingtweets.storage.fleets import FleetFolder
 
     folder = FleetFolder(fleet)
     folder.settings()
-    progress = read_progress(folder)
+    progress = with_updates(folder, read_progress(folder))
     if as_json:
         print_json(_as_json(folder, progress))
         return
     screen = ConsoleOutput()
     screen.say(summary(progress), "bold")
-    screen.console.print(all_authors(progress, screen.console.width))
+    screen.console.print(all_authors(folder, progress, screen.console.width))
     if folder.page.is_file():
         screen.say(f"authors side by side: {folder.page}")
 

@@ -1,7 +1,7 @@
 """The table of a fleet in the terminal: live while it is trained, or once."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.live import Live
 from rich.table import Table
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from huggingtweets.cli.console import ConsoleOutput, escape_control_chars
 from huggingtweets.events import counted
+from huggingtweets.fleet.progress import steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,36 +69,10 @@ class FleetTable:
         failed = progress.in_state("failed", "skipped")
         shown = [*running, *failed[-_MOST_FAILED:], *done[: -_MOST_DONE - 1 : -1]]
         if shown:
-            grid.add_row(_table(shown, width, {a.name: self._step(a) for a in running}))
+            grid.add_row(_table(shown, width, steps(self._fleet, running)))
         if len(failed) > _MOST_FAILED:
             grid.add_row(Text(f"and {len(failed) - _MOST_FAILED:,} more failed or skipped", "dim"))
         return grid
-
-    def _step(self, author: "AuthorProgress") -> str:
-        """Return how far a training on this machine is, such as ``training 40 %``."""
-        from huggingtweets.storage.run_folder import RunFolder
-
-        event = _last_event(RunFolder(self._fleet.authors / author.name).events_file)
-        stage = {"train": "training", "evaluate": "measuring"}.get(event.get("stage", ""), "")
-        if stage == "training" and event.get("total"):
-            return f"training {100 * event.get('done', 0) // event['total']} %"
-        return stage or "starting"
-
-
-def _last_event(file: Any) -> dict[str, Any]:  # noqa: ANN401 - a path
-    """Return the last whole event of a run; empty if there is none."""
-    import json
-    from contextlib import suppress
-
-    with suppress(OSError, ValueError):
-        with file.open("rb") as opened:
-            opened.seek(max(0, opened.seek(0, 2) - 8192))
-            lines = opened.read().decode(errors="replace").splitlines()
-        for line in reversed(lines):
-            with suppress(ValueError):
-                event = json.loads(line)
-                return event if isinstance(event, dict) else {}
-    return {}
 
 
 def summary(progress: "FleetProgress") -> str:
@@ -112,10 +87,11 @@ def summary(progress: "FleetProgress") -> str:
     return " · ".join(parts)
 
 
-def all_authors(progress: "FleetProgress", width: int) -> Table:
+def all_authors(fleet: "FleetFolder", progress: "FleetProgress", width: int) -> Table:
     """Return a table of all authors."""
     order = {"running": 0, "failed": 1, "skipped": 2, "waiting": 3, "done": 4}
-    return _table(sorted(progress.authors.values(), key=lambda a: order[a.state]), width, {})
+    authors = sorted(progress.authors.values(), key=lambda author: order[author.state])
+    return _table(authors, width, steps(fleet, progress.in_state("running")))
 
 
 def _table(authors: "Sequence[AuthorProgress]", width: int, steps: dict[str, str]) -> Table:

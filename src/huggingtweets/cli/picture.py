@@ -82,7 +82,8 @@ def picture(
     text, prompt = chosen_post(run, screen, prompt, post, pick)
     picture = publish.Picture(run.record().names, text, prompt, avatar or ())
     if out is None:
-        publish.save_to_run(picture, run)
+        with run.locked():
+            publish.save_to_run(picture, run)
     else:
         publish.save(picture, target)
     if as_json:

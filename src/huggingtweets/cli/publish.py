@@ -132,7 +132,8 @@ def _update_picture(screen: ConsoleOutput, run: "RunFolder", number: int) -> Non
     if Publication.of(run) is None:
         raise InputError(f"{run.path} is not published yet. Publish it without --update-thumbnail.")
     text, prompt = chosen_post(run, screen, None, None, number)
-    publish.save_to_run(publish.Picture(run.record().names, text, prompt), run)
+    with run.locked():
+        publish.save_to_run(publish.Picture(run.record().names, text, prompt), run)
     screen.say(text)
 
 

@@ -11,26 +11,31 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import HuggingTweetsError, OptedOutError
+from huggingtweets.events import ignore
+from huggingtweets.fleet import sent_base
 from huggingtweets.storage import files
 from huggingtweets.storage.run_folder import RunFolder
+from huggingtweets.workers import ray_cluster, ray_mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-Files = dict[str, bytes]
-"""Contents by path relative to a folder."""
+    from huggingtweets.events import Event, EventHandler
+    from huggingtweets.fleet.sent_base import Files, SentBase
 
 Answer = dict[str, Any]
 """``failed`` and ``skipped``: None or a sentence; on a cluster ``files`` too."""
 
-_NOT_SENT = (".lock",)
+_SECONDS_BETWEEN_REPORTS = 1.0
 
 
 def runner() -> Callable[[dict[str, str]], Answer]:
@@ -38,12 +43,12 @@ def runner() -> Callable[[dict[str, str]], Answer]:
     return lambda job: train(Path(job["run"]))
 
 
-def train(run: Path) -> Answer:
+def train(run: Path, listen: EventHandler = ignore) -> Answer:
     """Train and measure the bot of a run folder; whatever fails is this author's failure alone."""
     from huggingtweets import pipeline
 
     try:
-        pipeline.resume(run)
+        pipeline.resume(run, listen)
     except OptedOutError as error:
         return {"failed": None, "skipped": str(error)}
     except HuggingTweetsError as error:
@@ -55,31 +60,49 @@ def train(run: Path) -> Answer:
     return {"failed": None, "skipped": None}
 
 
-def train_remotely(sent: Files, base: tuple[str, Files] | None) -> Answer:
+def train_remotely(sent: Files, base: SentBase, mailbox: Any, sender: str) -> Answer:  # noqa: ANN401 - an actor
     """Train on a machine of a cluster.
 
     Args:
         sent: the files of a prepared run folder.
-        base: name and files of a base that is a folder of the driver's machine; None for one that
-            every machine has or can load.
+        base: the fleet's base.
+        mailbox: gets the events of the training, for whoever watches.
+        sender: what the mailbox knows this training by.
     """
     with _scratch() as folder:
         run = RunFolder(folder / "run")
-        write_files(sent, run.path)
+        sent_base.write_files(sent, run.path)
         record = run.record()
         given = {name: record.config[name] for name in ("base", "out")}
-        record.config["out"] = str(folder)
-        if base is not None:
-            record.config["base"] = str(folder / base[0])
-            write_files(base[1], folder / base[0])
-        run.save(record)
-        if fault := _other_base(record.config["base"], record.config.get("base_digest")):
+        try:
+            here = sent_base.on_this_machine(base, ray_cluster.fetch)
+            fault = _other_base(here, record.config.get("base_digest"))
+        except HuggingTweetsError as error:
+            fault = str(error)
+        if fault:
             return {"failed": fault, "skipped": None}
-        answer = train(run.path)
+        record.config |= {"base": here, "out": str(folder)}
+        run.save(record)
+        answer = train(run.path, _Reports(mailbox, sender))
         if answer["failed"] is None and answer["skipped"] is None:
             _name_as_there(run, given)
-            answer["files"] = read_files(run.path)
+            answer["files"] = sent_base.read_files(run.path, lambda name: name != ".lock")
         return answer
+
+
+class _Reports:
+    """Sends events to the driver, at most once a second; the finished run has all of them."""
+
+    def __init__(self, mailbox: Any, sender: str) -> None:  # noqa: ANN401 - an actor
+        self._mailbox, self._sender = mailbox, sender
+        self._events: list[dict[str, Any]] = []
+        self._sent = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        self._events.append(event.as_dict())
+        if time.monotonic() > self._sent + _SECONDS_BETWEEN_REPORTS:
+            ray_mailbox.send(self._mailbox, self._sender, self._events)
+            self._events, self._sent = [], time.monotonic()
 
 
 def _name_as_there(run: RunFolder, given: dict[str, Any]) -> None:
@@ -98,18 +121,20 @@ def _name_as_there(run: RunFolder, given: dict[str, Any]) -> None:
         publish.write_card(run, record)
 
 
+@lru_cache(maxsize=8)
 def _other_base(base: str, digest: str | None) -> str | None:
-    """Return a sentence if this machine has another base of that name."""
+    """Return a sentence if the weights here aren't the driver's; checked once in each process.
+
+    Raises:
+        BaseModelError: the base can't be loaded here.
+    """
     from huggingtweets.nn import language_model
 
-    try:
-        if digest is None or language_model.load(base).digest() == digest:
-            return None
-    except HuggingTweetsError as error:
-        return str(error)
+    if digest is None or language_model.load(base).digest() == digest:
+        return None
     return (
-        f"The base {base} on this machine of the cluster isn't the fleet's; install the same "
-        "version of huggingtweets on all machines."
+        "The base has other weights on this machine of the cluster than on yours; install the same "
+        "versions of huggingtweets and its packages on all machines."
     )
 
 
@@ -127,27 +152,3 @@ def _scratch() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def read_files(folder: Path) -> Files:
-    """Read all files of a folder."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in _NOT_SENT
-    }
-
-
-def write_files(contents: Mapping[str, bytes], folder: Path) -> None:
-    """Write files into a folder, ``run.json`` last.
-
-    Raises:
-        ValueError: a path leaves the folder.
-        StorageError: they can't be written.
-    """
-    for name in sorted(contents, key=lambda name: (name == "run.json", name)):
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts:
-            raise ValueError(f"{name} leaves the folder")
-        with files.atomic_write(folder / name) as temporary:
-            temporary.write_bytes(contents[name])

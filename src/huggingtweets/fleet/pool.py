@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from huggingtweets import workers
-from huggingtweets.fleet import job
+from huggingtweets.errors import StorageError
+from huggingtweets.fleet import job, sent_base
+from huggingtweets.storage import files
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -124,15 +129,18 @@ class _Local:
 
 
 class _OnRay:
-    """A Ray cluster; a base that is a folder of this machine is put into it once."""
+    """A Ray cluster, which gets the base once.
+
+    What the trainings report is appended to the events of their run folders here, so that whoever
+    watches sees the same as with local workers.
+    """
 
     def __init__(self, pool: RayWorkers, fleet: FleetFolder, settings: FleetSettings) -> None:
         self._pool, self._fleet, self.close = pool, fleet, pool.close
-        base, self._base = Path(settings.base), None
-        if base.is_dir():
-            self._base = pool.put((base.name, job.read_files(base)))
-        elif base.is_file():
-            self._base = pool.put((base.name, {"": base.read_bytes()}))
+        self._base = sent_base.send(settings.base, pool.put)
+        self._running: dict[str, RunFolder] = {}
+        self._reporting = Lock()
+        self._mailbox = pool.mailbox(self._report)
 
     @property
     def count(self) -> int:
@@ -142,17 +150,35 @@ class _OnRay:
     def submit(self, name: str, author: str) -> Future[job.Answer]:
         """Send the run folder of an author; the finished one replaces it."""
         run = RunFolder(self._fleet.authors / name)
-        sent = {
-            path: content for path, content in job.read_files(run.path).items() if _is_input(path)
-        }
+        run.record()  # it may have been removed meanwhile
+        sent = sent_base.read_files(run.path, _is_input)
+        files.write_text(run.events_file, "")  # of an attempt that ended
+        sender = secrets.token_hex(8)  # a report of such an attempt may still arrive
+        with self._reporting:
+            self._running[sender] = run
 
         def receive(answer: job.Answer) -> job.Answer:
-            if received := answer.pop("files", None):
+            self._forget(sender)
+            received = answer.pop("files", None)
+            if received and run.record_file.is_file():  # else the author was removed meanwhile
                 with run.locked():
-                    job.write_files(received, run.path)
+                    sent_base.write_files(received, run.path)
             return answer
 
-        return self._pool.submit(author, (sent, self._base), receive)
+        arguments = (sent, self._base, self._mailbox, sender)
+        future = self._pool.submit(author, arguments, receive)
+        future.add_done_callback(lambda _: self._forget(sender))
+        return future
+
+    def _report(self, sender: str, events: list[dict[str, Any]]) -> None:
+        with self._reporting, suppress(StorageError):  # a full disk: the training's end reports it
+            if run := self._running.get(sender):
+                for event in events:
+                    run.append_event(event)
+
+    def _forget(self, sender: str) -> None:
+        with self._reporting:
+            self._running.pop(sender, None)
 
 
 def _is_input(path: str) -> bool:

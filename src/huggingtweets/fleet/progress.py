@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -9,15 +11,20 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from huggingtweets.errors import StorageError
+from huggingtweets.errors import BotError, StorageError
 from huggingtweets.storage import files
+from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from huggingtweets.storage.fleets import FleetFolder
 
 AuthorState = Literal["waiting", "running", "done", "failed", "skipped"]
 STATES: tuple[AuthorState, ...] = ("done", "running", "waiting", "failed", "skipped")
 _SAVE_SECONDS = 1.0
+_MOST_EVENT_BYTES = 8192
 
 
 @dataclass
@@ -163,3 +170,40 @@ def read_progress(fleet: FleetFolder) -> FleetProgress:
         }
         found = FleetProgress(authors, **values)
     return found
+
+
+def with_updates(fleet: FleetFolder, progress: FleetProgress) -> FleetProgress:
+    """Return the progress with what other commands changed since: bots updated or deleted."""
+    for author in progress.in_state("done"):
+        run = RunFolder(fleet.authors / author.name)
+        try:
+            author.bits_per_byte = run.held_out_bits_per_byte()
+        except BotError:  # the next training makes it again
+            author.state, author.bits_per_byte = "waiting", None
+    return progress
+
+
+def steps(fleet: FleetFolder, authors: Iterable[AuthorProgress]) -> dict[str, str]:
+    """Return how far each author's training is, such as ``training 40 %``, by run folder."""
+    return {a.name: _step(RunFolder(fleet.authors / a.name)) for a in authors if a.name}
+
+
+def _step(run: RunFolder) -> str:
+    event = _last_event(run.events_file)
+    stage = {"train": "training", "evaluate": "measuring"}.get(event.get("stage", ""), "")
+    if stage == "training" and event.get("total"):
+        return f"training {100 * event.get('done', 0) // event['total']} %"
+    return stage or "starting"
+
+
+def _last_event(file: Path) -> dict[str, Any]:
+    """Return the last whole event of a run; empty if there is none."""
+    with suppress(OSError, ValueError):
+        with file.open("rb") as opened:
+            opened.seek(max(0, opened.seek(0, os.SEEK_END) - _MOST_EVENT_BYTES))
+            lines = opened.read().decode(errors="replace").splitlines()
+        for line in reversed(lines):
+            with suppress(ValueError):
+                event = json.loads(line)
+                return event if isinstance(event, dict) else {}
+    return {}

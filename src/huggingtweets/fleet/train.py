@@ -213,6 +213,8 @@ class _Session:
             self.board.update(name, state="waiting", started=None)
 
     def _start(self, name: str) -> None:
+        if self._was_removed(name):
+            return
         author = self.board.progress.authors[name].author
         try:
             future = self.workers.submit(name, author)
@@ -238,6 +240,13 @@ class _Session:
         else:
             self._finish(name, answer)
 
+    def _was_removed(self, name: str) -> bool:
+        """Whether ``fleet forget`` or ``delete`` removed an author meanwhile."""
+        if RunFolder(self.fleet.authors / name).record_file.is_file():
+            return False
+        self.board.remove(name)
+        return True
+
     def _finish(self, name: str, answer: Answer) -> None:
         author = self.board.progress.authors[name]
         if answer["skipped"]:
@@ -245,7 +254,7 @@ class _Session:
             self.board.update(name, line, state="skipped", reason=answer["skipped"])
         elif answer["failed"]:
             self._fail(name, answer["failed"])
-        else:
+        elif not self._was_removed(name):
             run = RunFolder(self.fleet.authors / name)
             values = finished(run)
             bits, took = values["bits_per_byte"], values["seconds"]

@@ -196,7 +196,7 @@ def load(source: str | Path, *, attention: str | None = None) -> LanguageModel:
     """
     import_transformers()
     quiet_transformers()
-    folder = _locate(str(source))
+    folder = locate(str(source))
     if adapters.is_adapter(folder):
         return _load_adapter(folder, str(source), attention)
     try:
@@ -247,7 +247,7 @@ def _load_adapter(folder: Path, source: str, attention: str | None) -> LanguageM
 
 
 def _locate_base(source: str) -> Path:
-    folder = _locate(source)
+    folder = locate(source)
     if adapters.is_adapter(folder):
         raise BaseModelError("That is a small bot itself, not a base.")
     return folder
@@ -325,7 +325,7 @@ def replace_gelu(model: torch.nn.Module) -> None:
             model.set_submodule(name, torch.nn.GELU(approximate="tanh"))
 
 
-def _locate(source: str) -> Path:
+def locate(source: str) -> Path:
     """Return the folder to load from; download it from the Hub if necessary.
 
     Raises:
@@ -357,7 +357,7 @@ def _locate(source: str) -> Path:
         return Path(
             snapshot_download(
                 source,
-                allow_patterns=None if names is None else _needed(names),
+                allow_patterns=None if names is None else needed_files(names),
                 local_files_only=names is None,
             )
         )
@@ -365,7 +365,7 @@ def _locate(source: str) -> Path:
         raise BaseModelError(_explain(source, error)) from error
 
 
-def _needed(names: Sequence[str]) -> list[str]:
+def needed_files(names: Sequence[str]) -> list[str]:
     """Return which of a repository's files to download: the tokenizer, and the weights once."""
     whole = "config.json" in names  # beside it, an adapter is not what the model is
     names = [name for name in names if not (whole and name.startswith("adapter_"))]

@@ -147,8 +147,15 @@ def evaluate(where: RunFolder | Path | str, listen: EventHandler = ignore) -> Li
     Raises:
         BotError: the run has no bot or its posts are gone.
         BaseModelError: the base that the bot is compared with can't be loaded.
+        StorageError: the run is in use by another process.
     """
     run = where if isinstance(where, RunFolder) else bots.find_run_folder(where)
+    with run.locked():
+        return evaluate_locked(run, listen)
+
+
+def evaluate_locked(run: RunFolder, listen: EventHandler = ignore) -> LikenessReport:
+    """Do the same for a run that this process has locked, or for a version that it makes."""
     record = run.record()
     bot = bots.load_from_run(run)
     kept = run.table("kept")
@@ -245,7 +252,7 @@ def _run_remaining_stages(
             if run.record().state != "trained":
                 _train(run, log, interrupt or Interrupt())
             with _timed_stage(run, "evaluate"):
-                report = evaluate(run, log)
+                report = evaluate_locked(run, log)
         except (Interrupted, KeyboardInterrupt) as error:
             raise Interrupted(str(error) or "Stopped.", run.path) from error
         except HuggingTweetsError as error:

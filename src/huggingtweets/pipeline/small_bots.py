@@ -159,7 +159,7 @@ def shrink(run: RunFolder, rank: int, listen: EventHandler = ignore) -> AdapterF
         before, after = made.bits_per_byte_full, made.bits_per_byte
         record.shrunk = {"rank": rank, "before": before, "after": after}
         run.save(record)
-        pipeline.evaluate(run, listen)
+        pipeline.evaluate_locked(run, listen)
     return made
 
 
@@ -175,10 +175,11 @@ def expand(run: RunFolder) -> None:
 
     check_small(run)
     lm = bots.load_from_run(run)
-    with run.locked(), files.atomic_write_dir(run.bot) as folder:
-        lm.save(folder)
-        _keep_picture(run, folder)
-    publish.write_card(run)
+    with run.locked():
+        with files.atomic_write_dir(run.bot) as folder:
+            lm.save(folder)
+            _keep_picture(run, folder)
+        publish.write_card(run)
 
 
 def expand_folder(bot: Path, out: Path | None = None) -> Path:

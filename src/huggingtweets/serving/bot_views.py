@@ -24,7 +24,7 @@ from huggingtweets.publish.files import check_others_have_its_base, parts_of
 from huggingtweets.publish.publication import Publication
 from huggingtweets.serving.run_progress import TrainingProgress
 from huggingtweets.serving.schemas import BotPage, BotSummary, Point, RunState, WrittenPost
-from huggingtweets.storage import files
+from huggingtweets.storage import files, fleets
 from huggingtweets.track.training_logger import JsonlTail
 
 if TYPE_CHECKING:
@@ -258,6 +258,7 @@ def set_favourite(run: RunFolder, text: str, limit: int, *, on: bool) -> None:
     if on:
         posts.append(text)
     files.write_json(run.favourites_file, posts[-limit:])
+    fleets.store_again(run.path)
 
 
 def export(run: RunFolder, folder: Path) -> Path:

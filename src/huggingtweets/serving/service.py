@@ -37,7 +37,7 @@ from huggingtweets.serving.uploads import find_upload
 from huggingtweets.serving.watchdog import Watchdog
 from huggingtweets.serving.worker import options_of
 from huggingtweets.serving.workspaces import Workspaces
-from huggingtweets.storage import files
+from huggingtweets.storage import files, fleets
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -287,6 +287,7 @@ class Service:
         if not run.bot.is_dir():
             raise BotError(f"{name} is not trained yet.")
         publish.save_to_run(bot_views.picture_of(run, text, prompt), run)
+        fleets.store_again(run.path)
 
     def draw_picture(self, visitor: str, name: str, text: Text, prompt: Text = "") -> bytes:
         """The picture of a post as PNG, without keeping it."""

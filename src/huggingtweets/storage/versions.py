@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from huggingtweets.errors import BotError, StorageError
-from huggingtweets.storage import files
+from huggingtweets.storage import files, fleets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +117,7 @@ def complete_if_interrupted(run: Path) -> None:
             raise StorageError(f"{run} is being updated by another process.") from error
     try:
         complete(run)
+        fleets.store_again(run)
     finally:
         lock.release()
 

@@ -328,7 +328,7 @@ class _Update:
             if file.is_file():
                 copy = staging.path / file.relative_to(run.path)
                 files.write_text(copy, file.read_text("utf-8"))
-        pipeline.evaluate(staging, self._log)
+        pipeline.evaluate_locked(staging, self._log)
         record.state = "done"
         record.seconds["evaluate"] = round(time.monotonic() - started, 2)
         staging.save(record)

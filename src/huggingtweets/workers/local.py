@@ -81,6 +81,8 @@ class _Worker:
         """
         if self._process is None:
             self._process = self._start()
+            if self._closed:  # while it started
+                self._process.kill()
         line = self._process.ask(json.dumps(job))
         if line is None:
             code = self.reap()

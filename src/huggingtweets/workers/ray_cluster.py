@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.workers import WorkerDied
+from huggingtweets.workers.ray_mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,11 @@ def load_ray() -> Any:  # noqa: ANN401 - a module
     return ray
 
 
+def fetch(reference: Any) -> Any:  # noqa: ANN401 - of an object; anything that can be pickled
+    """Return an object that was put into the cluster; for jobs, on the machine where they run."""
+    return load_ray().get(reference)
+
+
 class RayWorkers:
     """All cores of a Ray cluster.
 
@@ -89,6 +95,7 @@ class RayWorkers:
         self._running: set[Any] = set()
         self._threads = ThreadPoolExecutor(_MOST_JOBS, thread_name_prefix="ray")
         self._count, self._counted = 1, float("-inf")
+        self._mailboxes: list[Mailbox] = []
 
     @property
     def count(self) -> int:
@@ -104,6 +111,15 @@ class RayWorkers:
         """Put an object into the cluster and return its reference, an argument of jobs."""
         return self._ray.put(value)
 
+    def mailbox(self, receive: Callable[[str, Any], None]) -> Any:  # noqa: ANN401 - an actor
+        """Return an argument for jobs, with which they send messages while they run.
+
+        Args:
+            receive: called in a thread with the sender and the message.
+        """
+        self._mailboxes.append(Mailbox(self._ray, receive))
+        return self._mailboxes[-1].address
+
     def submit(self, author: str, job: tuple[Any, ...], read: Callable[[Any], T]) -> Future[T]:
         """Start a job: the arguments of the function, values or references."""
         return self._threads.submit(self._run, author, job, read)
@@ -114,6 +130,8 @@ class RayWorkers:
             with suppress(self._ray.exceptions.RayError, ConnectionError, ValueError):
                 self._ray.cancel(reference, force=True)
         self._threads.shutdown(cancel_futures=True)
+        for mailbox in self._mailboxes:
+            mailbox.close()
         self._ray.shutdown()
 
     def _run(self, author: str, job: tuple[Any, ...], read: Callable[[Any], T]) -> T:

@@ -1,0 +1,129 @@
+"""Commands on a run inside a fleet: what is stored follows, and other authors stay as they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cli.program import CommandLine
+from tests.helpers.posts import made_up_posts, write_csv
+
+from huggingtweets.serving import bot_views
+from huggingtweets.storage import files, versions
+from huggingtweets.storage.fleets import FleetFolder, sha256
+from huggingtweets.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def fleet(finished: FleetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetFolder:
+    """A copy of the finished fleet, with the links, in an empty working directory."""
+    folder = FleetFolder(tmp_path / "fleet")
+    shutil.copytree(finished.path, folder.path)
+    for name in folder.names():
+        for path, (digest, _) in folder.stored(name).files.items():
+            if path != "events.jsonl":
+                (folder.authors / name / path).unlink()
+                (folder.authors / name / path).hardlink_to(folder.object_file(digest))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
+
+
+def assert_sound(fleet: FleetFolder, stored: bool = True) -> None:
+    """Check that ann's run is stored as it is, and that no file of bob's has changed."""
+    check = fleet.check()
+    assert not check.damaged
+    assert not check.changed
+    if stored:
+        listed = fleet.stored("ann").files
+        assert listed["run.json"][0] == sha256(fleet.authors / "ann" / "run.json")
+    for path, (digest, _) in fleet.stored("bob").files.items():
+        assert sha256(fleet.authors / "bob" / path) == digest
+
+
+def test_update_and_rollback(fleet: FleetFolder, cli: CommandLine, tmp_path: Path) -> None:
+    new = write_csv(tmp_path / "new.csv", "ann", made_up_posts(60, 40))
+    text = new.read_text("utf-8").replace("2024-", "2025-").replace("ann,", "ann,9")
+    new.write_text(text.replace("author,9id", "author,id"), "utf-8")
+    done = cli("update", "fleet/authors/ann", "--source", str(new), "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["version"] == 2
+    assert_sound(fleet)
+    shown = json.loads(cli("fleet", "show", "--json").out)["authors"]
+    bits = {author["author"].lstrip("@"): author["bits_per_byte"] for author in shown}
+    assert bits["ann"] == RunFolder(fleet.authors / "ann").held_out_bits_per_byte()
+    assert cli("versions", "fleet/authors/ann").code == 0
+    assert cli("rollback", "fleet/authors/ann").code == 0
+    assert_sound(fleet)
+    assert RunFolder(fleet.authors / "ann").record().version == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate",),
+        ("expand", "--replace"),
+        ("picture", "--post", "Today I painted the yellow lantern."),
+        ("export", "--to", "adapter", "--out", "exported"),
+        ("generate", "-n", "1"),
+        ("show",),
+    ],
+    ids=lambda command: command[0],
+)
+def test_command(fleet: FleetFolder, cli: CommandLine, command: tuple[str, ...]) -> None:
+    done = cli(command[0], "fleet/authors/ann", *command[1:])
+    assert done.code == 0, done.err
+    assert_sound(fleet)
+
+
+def test_expanded_bot_is_shrunk(fleet: FleetFolder, cli: CommandLine) -> None:
+    assert cli("expand", "fleet/authors/ann", "--replace").code == 0
+    done = cli("shrink", "fleet/authors/ann", "--rank", "2")
+    assert done.code == 0, done.err
+    assert_sound(fleet)
+
+
+def test_favourite_posts_are_stored(fleet: FleetFolder) -> None:
+    run = RunFolder(fleet.authors / "ann")
+    for post in ("one", "two"):
+        bot_views.set_favourite(run, post, 10, on=True)
+        assert_sound(fleet)
+    assert "favourites.json" in fleet.stored("ann").files
+
+
+def test_interrupted_exchange_of_versions_is_stored_by_whoever_completes_it(
+    fleet: FleetFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(fleet.authors / "ann")
+    staging = run.staging.path
+    shutil.copytree(run.path, staging, ignore=shutil.ignore_patterns("update", ".lock"))
+    record = run.record()
+    record.version = 2
+    RunFolder(staging).save(record)
+
+    def killed(_run: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(versions, "complete", killed)
+        versions.exchange(run.path, staging, 1)
+    assert run.record().version == 2
+    assert_sound(fleet)
+
+
+def test_deleted_author_leaves_the_others(fleet: FleetFolder, cli: CommandLine) -> None:
+    done = cli("delete", "fleet/authors/ann", "--yes")
+    assert done.code == 0, done.err
+    assert "ann" not in fleet.names()
+    assert json.loads(cli("fleet", "show", "--json").out)["counts"] == {"done": 2, "waiting": 1}
+    assert_sound(fleet, stored=False)
+    assert files.read_json(fleet.settings_file)["sources"]
