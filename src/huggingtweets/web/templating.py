@@ -65,6 +65,7 @@ def _environment() -> Environment:
         "counted": masking.counted,
         "count_of": counted,
         "number": lambda value: f"{value:,}",
+        "run_name": lambda name: name.partition("~")[0],  # a shared bot's has its owner's tag
     }
     environment.globals["link_to"] = link_to
     return environment
