@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from huggingtweets import pipeline
 from huggingtweets.evaluation import LikenessReport
 from huggingtweets.evaluation.authorship import Authorship
 from huggingtweets.evaluation.diversity import Diversity
@@ -19,6 +20,8 @@ from huggingtweets.evaluation.report import (
     LongestCopiedRun,
     Sizes,
 )
+from huggingtweets.events import ignore
+from huggingtweets.pipeline import preparing
 from huggingtweets.storage.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
@@ -80,4 +83,20 @@ def finished_run(path: Path, base: Path, author: str = "NASA", copied: float = 0
     run.report_json.write_text(json.dumps(likeness(author, copied).to_json()))
     table = posts((author, "Wir fliegen morgen früh mit der Rakete zum Mond und zurück.", None))
     table.write_parquet(path / "data" / "kept.parquet")
+    return run
+
+
+def untrained_run(source: Path, base: Path, out: Path) -> RunFolder:
+    """Make a run whose posts were read and split, and whose bot is the base as it is.
+
+    It has no report. Whatever trains it further makes it better.
+    """
+    options = pipeline.TrainOptions(
+        base=str(base), out=out, seed=1, device="cpu", precision="fp32", track="none"
+    )
+    run = preparing.read_and_prepare([source], options, ignore)
+    shutil.copytree(base, run.bot)
+    record = run.record()
+    record.state = "done"
+    run.save(record)
     return run

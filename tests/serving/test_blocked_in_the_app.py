@@ -10,7 +10,7 @@ from tests.serving.conftest import ANN, BOB, copy_run, runs_folder_of
 from huggingtweets import deletion
 from huggingtweets.errors import BotError, OptedOutError
 from huggingtweets.privacy import opt_out
-from huggingtweets.serving.schemas import LOCAL_USER
+from huggingtweets.serving.schemas import LOCAL_USER, UpdateRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         lambda service, me, name: service.publish(me, name, "me/ann", "hf_x", True, True),
         lambda service, me, name: service.picture(me, name),
         lambda service, me, name: service.report_page(me, name),
+        lambda service, me, name: service.update(me, name, UpdateRequest()),
+        lambda service, me, name: service.roll_back(me, name, 1),
     ],
     ids=[
         "write",
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
         "publish",
         "picture",
         "report",
+        "update",
+        "roll_back",
     ],
 )
 def test_an_opted_out_authors_bot_does_nothing(

@@ -16,7 +16,7 @@ from tests.serving.conftest import ANN, BOB, copy_run, runs_folder_of
 
 from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError, StorageError
 from huggingtweets.serving.rate_limit import RateLimit
-from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE, TrainingRequest
+from huggingtweets.serving.schemas import LOCAL_USER, SAMPLE, TrainingRequest, UpdateRequest
 from huggingtweets.serving.service import Service
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def all_operations(service: Service, visitor: str, name: str) -> dict[str, Calla
         "card": lambda: service.card(visitor, name),
         "export": lambda: service.export(visitor, name),
         "publish": lambda: service.publish(visitor, name, "a/b", "hf_token", True, True),
+        "update": lambda: service.update(visitor, name, UpdateRequest()),
+        "roll_back": lambda: service.roll_back(visitor, name, 1),
         "delete": lambda: service.delete(visitor, name),
     }
 
@@ -135,7 +137,7 @@ def test_shared_gallery_is_read_only_and_hides_real_posts(
     for what in ("status", "stop", "resume", "favourite", "set_picture", "quiz", "export"):
         with pytest.raises(BotError, match=r"no bot|No training"):
             operations[what]()
-    for what in ("publish", "delete"):
+    for what in ("publish", "delete", "update", "roll_back"):
         with pytest.raises(BotError, match="There is no bot"):
             operations[what]()
     assert run.path.is_dir()

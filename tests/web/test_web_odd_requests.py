@@ -152,8 +152,9 @@ def _odd_request(visitor: Visitor, bots: list[str], forms: dict[int, int], seed:
         visitor.press(number, [odd() for _ in range(forms[number])])
     elif kind == 6:
         fields = {"bot": rng.choice((name, odd())), "text": odd(), "on": odd(), "prompt": odd()}
+        fields["version"] = odd()
         some = {key: value for key, value in fields.items() if rng.random() < 0.6}
-        path = rng.choice(("/do/favourite", "/do/picture"))
+        path = rng.choice(("/do/favourite", "/do/picture", "/do/rollback"))
         visitor.send("POST", path, rng.choice((fields, odd(), some)))
     else:
         page = rng.choice(("picture", "download", "report", "run", "bot", "play", "train", "ui"))

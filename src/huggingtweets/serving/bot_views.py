@@ -22,6 +22,7 @@ from huggingtweets.generation.copy_index import CopyIndex, words
 from huggingtweets.privacy import opt_out
 from huggingtweets.publish.files import check_others_have_its_base, parts_of
 from huggingtweets.publish.publication import Publication
+from huggingtweets.serving import updates
 from huggingtweets.serving.run_progress import TrainingProgress
 from huggingtweets.serving.schemas import BotPage, BotSummary, Point, RunState, WrittenPost
 from huggingtweets.storage import files, fleets
@@ -83,7 +84,7 @@ def is_playable(run: RunFolder) -> bool:
 
 def training_curve(run: RunFolder) -> tuple[Point, ...]:
     """The training loss that the run has logged, thinned for a plot."""
-    progress = TrainingProgress(JsonlTail(run.events_file), inode=0)
+    progress = TrainingProgress(JsonlTail(run.events_file), key=(0, 0))
     with suppress(OSError, ValueError, TypeError, KeyError):
         progress.update()
     return tuple(progress.curve)
@@ -137,6 +138,7 @@ def page(name: str, access: RunAccess) -> BotPage:
     """
     run, record = access.run, access.run.record()
     report = None if is_opted_out(record) else report_of(access)
+    is_updatable = access.mine and record.state == "done" and not is_opted_out(record)
     published = None
     with suppress(BotError):
         published = Publication.of(run)
@@ -152,6 +154,8 @@ def page(name: str, access: RunAccess) -> BotPage:
         favourites=tuple(favourites(run)) if access.mine and not is_opted_out(record) else (),
         published=published.url if published and (published.public or access.mine) else None,
         hashtags=() if is_opted_out(record) else hashtags_of(access),
+        offer=updates.offer(run, record) if is_updatable else None,
+        versions=updates.versions(run) if access.mine else (),
     )
 
 

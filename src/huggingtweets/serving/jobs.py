@@ -1,4 +1,4 @@
-"""The queue of trainings, as small files, so that a killed process loses nothing.
+"""The queue of trainings and updates, as small files, so that a killed process loses nothing.
 
 .. code-block:: text
 
@@ -28,6 +28,7 @@ from huggingtweets.errors import InputError
 from huggingtweets.serving.schemas import (  # noqa: TC001 - msgspec reads them
     RunState,
     TrainingRequest,
+    UpdateRequest,
 )
 from huggingtweets.storage import files
 
@@ -44,7 +45,7 @@ _TIMESTAMP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A queued training.
+    """A queued training, or a queued update of a finished bot.
 
     Attributes:
         visitor: id of the visitor who requested it.
@@ -58,6 +59,7 @@ class Job:
         deaths: workers that died while running it since a visitor or the server queued it.
         submitted_at: UTC, ISO 8601.
         client: who sent the request, however many cookies they have; empty for the visitor.
+        update: the request of an update; None for a training.
     """
 
     visitor: str
@@ -72,6 +74,13 @@ class Job:
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
     client: str = ""
+    update: UpdateRequest | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that the request names."""
+        request = self.update or self.order
+        return request.sources if request else ()
 
     @property
     def id(self) -> str:
@@ -86,7 +95,7 @@ class Progress:
     Attributes:
         turn: of the job.
         state: as in :class:`~huggingtweets.serving.schemas.Status`.
-        message: one line for the page.
+        message: one line for the page; at the end of an update its outcome.
         done: steps done of ``total`` while there is no run folder yet.
         total: 0 if unknown.
         counts: number of posts by curation outcome.

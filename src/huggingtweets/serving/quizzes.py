@@ -32,6 +32,8 @@ _LONGEST_POST = 400  # characters
 class _StoredQuiz:
     visitor: str
     run: RunFolder
+    version: int
+    """Of the bot; another one's report can't take the result."""
     quiz: Quiz
     truth: tuple[bool, ...]
     """Whether each post is real."""
@@ -61,7 +63,7 @@ class Quizzes:
         Raises:
             BotError: there are no held-out or no generated posts.
         """
-        rng = random.SystemRandom()
+        rng, version = random.SystemRandom(), run.record().version
         real = sample_held_out(run, size - len(generated), rng)
         if not real or not generated:
             raise BotError(f"{run.path.name} has too few held-out or new posts for a quiz.")
@@ -71,7 +73,7 @@ class Quizzes:
         quiz = Quiz(secrets.token_urlsafe(12), run.path.name, questions, 0, 0)
         with self._lock:
             truth = tuple(real for _, real in mixed)
-            self._quizzes[quiz.id] = _StoredQuiz(visitor, run, quiz, truth)
+            self._quizzes[quiz.id] = _StoredQuiz(visitor, run, version, quiz, truth)
             while len(self._quizzes) > _MAX_QUIZZES:
                 self._quizzes.popitem(last=False)
         return quiz
@@ -113,7 +115,7 @@ class Quizzes:
                 answered=quiz.answered + 1,
                 right=quiz.right + right,
             )
-            if quiz.answered == len(questions):
+            if quiz.answered == len(questions) and stored.run.record().version == stored.version:
                 # first, so that the last answer can be repeated if this raises
                 self._on_complete(stored.run, _judgements(quiz))
             stored.quiz = quiz

@@ -24,7 +24,7 @@ class TrainingProgress:
 
     Attributes:
         tail: reads the run's new events.
-        inode: of the run folder; distinguishes a later run of the same name.
+        key: of the run's log; distinguishes a later run or version of the same name.
         curve: training loss, thinned to at most :data:`MAX_POINTS`.
         held_out: held-out loss.
         samples: the newest posts generated during training.
@@ -34,7 +34,7 @@ class TrainingProgress:
     """
 
     tail: JsonlTail
-    inode: int
+    key: tuple[int, int]
     curve: list[Point] = field(default_factory=list)
     held_out: list[HeldOut] = field(default_factory=list)
     samples: list[SampleAt] = field(default_factory=list)
@@ -79,16 +79,27 @@ class ProgressReader:
         self._runs: OrderedDict[str, TrainingProgress] = OrderedDict()
         self._lock = threading.Lock()
 
-    def update(self, run: RunFolder) -> TrainingProgress:
-        """Read a run's new events and return its progress."""
+    def update(self, run: RunFolder, turn: int = 0) -> TrainingProgress:
+        """Read a run's new events and return its progress.
+
+        Args:
+            run: of the bot, or where its next version is made.
+            turn: distinguishes folders that are made anew for each turn of a job.
+        """
         with self._lock:
-            key, inode = str(run.path), run.path.stat().st_ino
-            progress = self._runs.get(key)
-            if progress is None or progress.inode != inode:
-                progress = TrainingProgress(JsonlTail(run.events_file), inode)
-                self._runs[key] = progress
-            self._runs.move_to_end(key)
+            name, key = str(run.path), (_inode(run), turn)
+            progress = self._runs.get(name)
+            if progress is None or progress.key != key:
+                progress = TrainingProgress(JsonlTail(run.events_file), key)
+                self._runs[name] = progress
+            self._runs.move_to_end(name)
             while len(self._runs) > _MAX_RUNS:
                 self._runs.popitem(last=False)
             progress.update()
             return progress
+
+
+def _inode(run: RunFolder) -> int:
+    """The inode of the run's log, or of its folder while it has none."""
+    log = run.events_file
+    return (log if log.exists() else run.path).stat().st_ino

@@ -21,6 +21,7 @@ from huggingtweets.training import RECIPES
 if TYPE_CHECKING:
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.evaluation.report import HumanJudgements, LossPoint
+    from huggingtweets.updating.history import Version
 
 SAMPLE = "sample"
 """The bundled source: NASA's posts of 2015."""
@@ -167,6 +168,42 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateRequest:
+    """A request to train a finished bot further on its authors' new posts.
+
+    Attributes:
+        sources: as in :class:`TrainingRequest`, with the new posts; none for the bot's own.
+        author: the one author of these sources, one of the bot's; None uses each source's own.
+
+    Raises:
+        InputError: a value is of another kind or too long, or there are too many sources.
+    """
+
+    sources: Texts = ()
+    author: Text | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if len(self.sources) > MOST_SOURCES:
+            raise InputError(f"Give at most {MOST_SOURCES} sources, not {len(self.sources)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOffer:
+    """Whether and from what a bot can be updated.
+
+    Attributes:
+        readable: sources of the bot that can be read again, as people name them.
+        gone: files that it was trained from and that aren't there any more.
+        obstacle: why it can't be updated at all, or None.
+    """
+
+    readable: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """Posts that curation dropped for one reason.
 
@@ -254,7 +291,7 @@ class SampleAt:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a run.
+    """The status of a training, or of the update of a finished bot.
 
     Attributes:
         name: of the run.
@@ -268,9 +305,10 @@ class Status:
         curve: training loss, at most 400 points.
         held_out: held-out loss.
         samples: posts generated during training, oldest first.
-        message: one line on the current activity.
+        message: one line on the current activity, or the outcome of an update that is done.
         error: why a failed run failed.
         counts: number of posts by curation outcome, once they are read.
+        is_update: whether it is an update; one that is stopped or fails leaves the bot as it was.
     """
 
     name: str
@@ -286,6 +324,7 @@ class Status:
     message: str = ""
     error: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    is_update: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +436,8 @@ class BotPage:
         favourites: favourite posts, newest last; empty for another visitor's bot.
         published: its address on the Hub, or None.
         hashtags: the author's most frequent hashtags, without ``#``.
+        offer: how the bot can be updated; None for another visitor's bot and an unfinished one.
+        versions: of the bot, newest first; empty for another visitor's bot and a single version.
     """
 
     summary: BotSummary
@@ -410,3 +451,5 @@ class BotPage:
     favourites: tuple[str, ...]
     published: str | None
     hashtags: tuple[str, ...] = ()
+    offer: UpdateOffer | None = None
+    versions: tuple[Version, ...] = ()

@@ -24,7 +24,7 @@ from huggingtweets.generation.sampling import Sampling
 from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.privacy import opt_out
 from huggingtweets.processes.limited import never
-from huggingtweets.serving import bot_views, preview, publishing
+from huggingtweets.serving import bot_views, preview, publishing, updates
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache, blended
 from huggingtweets.serving.explorations import Explorations, Explored
@@ -39,6 +39,7 @@ from huggingtweets.serving.worker import options_of
 from huggingtweets.serving.workspaces import Workspaces
 from huggingtweets.storage import files, fleets
 from huggingtweets.storage.run_folder import RunFolder
+from huggingtweets.updating import history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         SourcePreview,
         Status,
         TrainingRequest,
+        UpdateRequest,
         WrittenPost,
     )
     from huggingtweets.serving.uploads import Arrivals
@@ -208,7 +210,7 @@ class Service:
         return self._trainings.status(visitor, name)
 
     def trainings(self, visitor: str) -> list[Status]:
-        """The visitor's unfinished trainings, in queue order."""
+        """The visitor's unfinished trainings and updates, in queue order."""
         self._workspaces.check_visitor(visitor)
         return self._trainings.unfinished(visitor)
 
@@ -229,6 +231,36 @@ class Service:
         """
         self._rate.check(visitor, client)
         self._trainings.resume(visitor, name, self._workspaces.client_tag(client))
+
+    # -- update --------------------------------------------------------------------------------
+
+    def update(self, visitor: str, name: str, request: UpdateRequest, client: str = "") -> None:
+        """Queue an update of the visitor's own bot; it is used as it is meanwhile.
+
+        Raises:
+            BotError: the visitor has no such bot, or it can't be updated.
+            InputError: there is nothing to read, or too many trainings are unfinished.
+        """
+        self._rate.check(visitor, client)
+        run = self._own_bot(visitor, name)
+        with self._redact_paths(visitor):
+            self._workspaces.sources(visitor, request.sources)
+            updates.check_request(run, request)
+            tag = self._workspaces.client_tag(client)
+            self._trainings.submit_update(visitor, name, request, tag)
+
+    def roll_back(self, visitor: str, name: str, number: int) -> None:
+        """Make an older version of the visitor's own bot the current one, which is kept.
+
+        Raises:
+            BotError: the visitor has no such bot, or it is being updated.
+            InputError: it has no such version.
+        """
+        self._rate.check(visitor)
+        run = self._own_bot(visitor, name)
+        with self._redact_paths(visitor):
+            self._trainings.check_idle(visitor, name)
+            history.roll_back(run.path, number)
 
     # -- play ----------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
-"""The trainings of a server: queue, stop, resume and report progress."""
+"""The trainings and updates of a server: queue, stop, resume and report progress."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,8 @@ from huggingtweets.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huggingtweets.serving.schemas import RunState, Settings, TrainingRequest
+    from huggingtweets.serving.run_progress import TrainingProgress
+    from huggingtweets.serving.schemas import RunState, Settings, TrainingRequest, UpdateRequest
     from huggingtweets.serving.watchdog import Watchdog
     from huggingtweets.serving.workspaces import Workspaces
 
@@ -29,7 +31,7 @@ _SECONDS_TO_STOP = 60.0
 
 
 class Trainings:
-    """The visitors' trainings and the worker processes that run them.
+    """The visitors' trainings and updates, and the worker processes that run them.
 
     Args:
         settings: of the server.
@@ -116,6 +118,45 @@ class Trainings:
             self._jobs.save(job)
             return name
 
+    def submit_update(
+        self, visitor: str, name: str, request: UpdateRequest, client: str = ""
+    ) -> None:
+        """Queue an update of a finished bot.
+
+        Raises:
+            BotError: the visitor has no bot of this name, or it is waiting or running.
+            InputError: the visitor, the client or the server has too many unfinished trainings.
+        """
+        run = self._workspaces.own_run(visitor, name)
+        with self._lock:
+            self._check_idle(visitor, name, run)
+            self._queue_again(visitor, name, client, update=request)
+
+    def check_idle(self, visitor: str, name: str) -> None:
+        """Check that a run of the visitor's is neither waiting nor running.
+
+        Raises:
+            BotError: it is, or there is no such run.
+        """
+        self._check_idle(visitor, name, self._workspaces.own_run(visitor, name))
+
+    def _check_idle(self, visitor: str, name: str, run: RunFolder) -> None:
+        job = self._find(visitor, name)
+        queued = job is not None and self._jobs.is_unfinished(job)
+        if queued or (run.record_file.is_file() and run.is_live()):
+            raise BotError(f"{name} is already waiting or running.")
+
+    def _queue_again(
+        self, visitor: str, name: str, client: str, update: UpdateRequest | None = None
+    ) -> None:
+        """Queue the job of a run for another turn."""
+        priority = -self._check_capacity(visitor, client)
+        number = self._jobs.next_number()
+        job = self._find(visitor, name) or Job(visitor, name, None, turn=0)
+        self._jobs.requeue(
+            job, priority=priority, number=number, deaths=0, client=client, update=update
+        )
+
     def status(self, visitor: str, name: str) -> Status:
         """The status of one of the visitor's runs.
 
@@ -127,12 +168,17 @@ class Trainings:
         if job is None:
             return self._folder_status(name, self._workspaces.own_run(visitor, name), None)
         progress = self._jobs.progress(job)
-        if progress.state == "waiting" and job.wanted == "run":
+        is_waiting = progress.state == "waiting" and job.wanted == "run"
+        state: RunState = progress.state
+        if state == "waiting" and not is_waiting:
+            state = "stopped"
+        if job.update:
+            status = self._update_status(job, run, state)
+        else:
+            status = self._folder_status(name, run, state)
+        if is_waiting:
             waiting = [other.id for other in self._jobs.waiting()]
-            place = waiting.index(job.id) + 1 if job.id in waiting else None
-            return replace(self._folder_status(name, run, "waiting"), place=place)
-        state: RunState = "stopped" if progress.state == "waiting" else progress.state
-        status = self._folder_status(name, run, state)
+            return replace(status, place=waiting.index(job.id) + 1 if job.id in waiting else None)
         if state == "reading":
             status = replace(status, done=progress.done, total=progress.total)
         stopping = job.wanted == "stop" and state not in ENDED
@@ -144,7 +190,7 @@ class Trainings:
         )
 
     def unfinished(self, visitor: str) -> list[Status]:
-        """The visitor's waiting and running trainings, in queue order."""
+        """The visitor's waiting and running trainings and updates, in queue order."""
         jobs = [job for job in self._jobs.unfinished() if job.visitor == visitor]
         return [self.status(visitor, job.name) for job in jobs]
 
@@ -154,8 +200,7 @@ class Trainings:
         return {file for job in unfinished for file in self._uploads_of(job)}
 
     def _uploads_of(self, job: Job) -> list[Path]:
-        sources = job.order.sources if job.order else ()
-        found = (self._workspaces.upload_file(job.visitor, source) for source in sources)
+        found = (self._workspaces.upload_file(job.visitor, source) for source in job.sources)
         return [file for file in found if file is not None]
 
     def stop_run(self, visitor: str, name: str) -> None:
@@ -186,13 +231,8 @@ class Trainings:
             exists = run.record_file.is_file()
             if exists and run.record().state == "done" and not run.record().forgotten:
                 raise BotError(f"{name} is done; there is nothing to resume.")
-            if (job and self._jobs.is_unfinished(job)) or (exists and run.is_live()):
-                raise BotError(f"{name} is already waiting or running.")
-            priority = -self._check_capacity(visitor, client)
-            number = self._jobs.next_number()
-            if job is None:
-                job = Job(visitor, name, None, turn=0)
-            self._jobs.requeue(job, priority=priority, number=number, deaths=0, client=client)
+            self._check_idle(visitor, name, run)
+            self._queue_again(visitor, name, client)
 
     def stop_and_wait(self, visitor: str, name: str) -> list[Path]:
         """Stop a training, wait until it has stopped, and return its source files.
@@ -279,13 +319,28 @@ class Trainings:
             return Status(name, state or "waiting")
         record = run.record()
         state = state or bot_views.state_of(run)
-        progress = self._progress_reader.update(run)
-        last = progress.last
+        return replace(
+            self._with_progress(Status(name, state), self._progress_reader.update(run)),
+            error=self._workspaces.without_paths(record.error) if record.error else None,
+            counts=record.counts,
+        )
+
+    def _update_status(self, job: Job, run: RunFolder, state: RunState) -> Status:
+        """The status of an update, with the progress of the version that it makes."""
+        status = Status(job.name, state, is_update=True)
+        if state in ("training", "judging"):
+            with suppress(OSError):  # it begins, or has just ended
+                progress = self._progress_reader.update(run.staging, job.turn)
+                return self._with_progress(status, progress)
+        return status
+
+    def _with_progress(self, status: Status, progress: TrainingProgress) -> Status:
+        """Add to a status what a run has logged."""
+        state, last = status.state, progress.last
         training = state in ("training", "waiting", "stopped") and last.get("stage") == "train"
         current = training or (state == "judging" and last.get("stage") == "evaluate")
-        return Status(
-            name,
-            state,
+        return replace(
+            status,
             done=progress.step if training else last.get("done", 0) if current else 0,
             total=last.get("total", 0) if current else 0,
             tokens_per_second=progress.speed,
@@ -294,8 +349,6 @@ class Trainings:
             held_out=tuple(progress.held_out),
             samples=tuple(progress.samples),
             message=self._workspaces.without_paths(last.get("message", "")) if current else "",
-            error=self._workspaces.without_paths(record.error) if record.error else None,
-            counts=record.counts,
         )
 
     def _worker_died(self, process: int) -> None:
@@ -310,7 +363,7 @@ class Trainings:
                 elif job.deaths + 1 >= _MOST_DEATHS:
                     error = (
                         f"The training process died {_MOST_DEATHS} times, perhaps for lack of "
-                        "memory. Free some memory and resume, or choose a smaller base."
+                        "memory. Free some memory and try again, or choose a smaller base."
                     )
                     self._jobs.set_progress(job, replace(progress, state="failed", error=error))
                 else:

@@ -141,11 +141,11 @@ class Uploads:
                 remove_if_older(folder, hours)
 
 
-def remove_if_older(folder: Path, hours: float) -> None:
-    """Delete a folder whose last change of state is longer ago."""
-    with suppress(OSError):
-        if folder.stat().st_ctime < time.time() - 3600 * hours:
-            shutil.rmtree(folder, ignore_errors=True)
+def remove_if_older(path: Path, hours: float) -> None:
+    """Delete a folder or file whose last change of state is longer ago."""
+    with suppress(OSError, StorageError):
+        if path.stat().st_ctime < time.time() - 3600 * hours:
+            files.remove(path)
 
 
 class Arrivals:

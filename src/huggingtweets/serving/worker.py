@@ -1,6 +1,6 @@
-"""A worker process that trains: ``python -m huggingtweets.serving.worker OUT``.
+"""A worker process that trains and updates: ``python -m huggingtweets.serving.worker OUT``.
 
-It claims one training after the other from the queue. When the server exits or is killed, the
+It claims one job after the other from the queue. When the server exits or is killed, the
 worker's standard input closes; the worker then saves a checkpoint and exits.
 """
 
@@ -21,9 +21,11 @@ from filelock import FileLock, Timeout
 from huggingtweets import pipeline
 from huggingtweets.errors import BotError, HuggingTweetsError, Interrupted
 from huggingtweets.nn import bases
+from huggingtweets.privacy import opt_out
 from huggingtweets.processes import lower_priority
 from huggingtweets.serving.jobs import JobStore
 from huggingtweets.serving.schemas import Settings
+from huggingtweets.serving.updates import run_update
 from huggingtweets.serving.workspaces import Workspaces
 from huggingtweets.sources.reading import VISITORS, ReadOptions
 from huggingtweets.storage.run_folder import RunFolder
@@ -77,12 +79,12 @@ class Training:
         self.reported_at = 0.0
 
     def run(self) -> None:
-        """Read, train and evaluate; any outcome is recorded in the job's progress."""
+        """Train or update; any outcome is recorded in the job's progress."""
         finished = threading.Event()
         watch = threading.Thread(target=self._watch_for_stop, args=(finished,), daemon=True)
         watch.start()
         try:
-            self._train()
+            message = self._update() if self.job.update else self._train()
         except Interrupted:
             if not self.worker.ending.is_set():
                 self._report(state="stopped", message="")
@@ -95,12 +97,13 @@ class Training:
             self._report(state="failed", error=f"Internal error ({kind}); see worker.log.")
             sys.excepthook(*sys.exc_info())
         else:
-            self._report(state="done", message="")
+            self._report(state="done", message=self.workspaces.without_paths(message))
         finally:
             finished.set()
             watch.join()
 
-    def _train(self) -> None:
+    def _train(self) -> str:
+        """Read, train and evaluate; the end needs no message."""
         job = self.job
         run = RunFolder(self.workspaces.run_path(job.visitor, job.name))
         if run.record_file.is_file():
@@ -112,13 +115,37 @@ class Training:
         else:
             specs = self.workspaces.sources(job.visitor, job.order.sources)
             options = options_of(job.order, self.worker.settings, run.path.parent, job.name)
-            reading = ReadOptions(
-                limits=self.worker.settings.download_limits,
-                file_limits=VISITORS,
-                is_cancelled=lambda: self.interrupt.requested,
-            )
-            pipeline.train(specs, options, self._on_event, self.interrupt, reading=reading)
+            pipeline.train(specs, options, self._on_event, self.interrupt, reading=self._reading())
         self._remove_uploads()
+        return ""
+
+    def _update(self) -> str:
+        """Update the bot and return what came of it."""
+        job = self.job
+        assert job.update is not None  # noqa: S101 - checked by the caller
+        try:
+            run = self.workspaces.own_run(job.visitor, job.name)
+            opt_out.check_run(run.record())
+            specs = self.workspaces.sources(job.visitor, job.update.sources)
+            return run_update(
+                run,
+                job.update,
+                specs,
+                listen=self._on_event,
+                interrupt=self.interrupt,
+                reading=self._reading(),
+            )
+        finally:
+            if not self.worker.ending.is_set():  # else the next server needs them
+                self._remove_uploads()
+
+    def _reading(self) -> ReadOptions:
+        """How visitors' sources are read."""
+        return ReadOptions(
+            limits=self.worker.settings.download_limits,
+            file_limits=VISITORS,
+            is_cancelled=lambda: self.interrupt.requested,
+        )
 
     def _watch_for_stop(self, finished: threading.Event) -> None:
         """Interrupt the training when its visitor stops it or the server ends."""
@@ -129,11 +156,13 @@ class Training:
                 self.interrupt.requested = True
 
     def _on_event(self, event: Event) -> None:
+        if event.stage == "track":  # it comes after the end
+            return
         state = _STATES.get(event.stage, "reading")
         if state != "training" and self.interrupt.requested:
             # only training has a checkpoint to save; the other stages can simply be repeated
             raise Interrupted("Stopped.")
-        if state == "training" and self.progress.state != "training":
+        if state == "training" and self.progress.state != "training" and not self.job.update:
             self._remove_uploads()  # the run folder holds the posts now
         is_new = state != self.progress.state or bool(event.counts)
         is_due = time.monotonic() - self.reported_at >= _REPORT_SECONDS
@@ -153,17 +182,14 @@ class Training:
         self.jobs.set_progress(self.job, self.progress)
 
     def _remove_uploads(self) -> None:
-        """Delete the uploads this bot is made from, unless another training needs them."""
-        if self.job.order is None:
-            return
+        """Delete the uploads this bot is made from, unless another job needs them."""
         others = [job for job in self.jobs.unfinished() if job.id != self.job.id]
         needed = {file for job in others for file in self._uploads_of(job)}
         for file in self._uploads_of(self.job) - needed:
             self.workspaces.received.remove(file)
 
     def _uploads_of(self, job: Job) -> set[Path]:
-        sources = job.order.sources if job.order else ()
-        found = {self.workspaces.upload_file(job.visitor, source) for source in sources}
+        found = {self.workspaces.upload_file(job.visitor, source) for source in job.sources}
         return {file for file in found if file is not None}
 
 

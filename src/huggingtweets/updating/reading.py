@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,13 @@ from huggingtweets.curation import CurationOptions
 from huggingtweets.errors import InputError, SourceError
 from huggingtweets.events import Event, EventHandler
 from huggingtweets.privacy import deleted_posts, masking
-from huggingtweets.sources import ReadOptions
 from huggingtweets.sources.in_child import read_posts_in_child
 from huggingtweets.updating.new_posts import NewPosts, what_is_new
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from huggingtweets.sources import Confirm
+    from huggingtweets.sources import ReadOptions
     from huggingtweets.storage.run_folder import RunFolder, RunRecord
     from huggingtweets.updating.options import UpdateOptions
 
@@ -30,7 +30,7 @@ def read_new(
     record: RunRecord,
     options: UpdateOptions,
     listen: EventHandler,
-    confirm: Confirm,
+    reading: ReadOptions,
 ) -> tuple[NewPosts, sources.CountLeftOut]:
     """Read the sources of an update and compare their posts with the run's.
 
@@ -39,7 +39,7 @@ def read_new(
         record: its ``run.json``.
         options: of the update.
         listen: called with every event; gets a warning about posts that are gone.
-        confirm: called before a source costs money.
+        reading: the limits of reading, and who may cancel it or confirm what it costs.
 
     Returns:
         What is new, and what the sources left out.
@@ -51,7 +51,7 @@ def read_new(
     specs = list(options.sources) or _own_sources(run, record)
     before = run.table("posts")
     listen(Event(stage="read", message=", ".join(map(str, specs))))
-    read = read_posts_in_child(specs, _reading(record, options, counting, confirm))
+    read = read_posts_in_child(specs, _reading(record, options, counting, reading))
     strangers = set(read["author"]) - set(record.authors) - set(before["author"])
     if strangers:
         raise InputError(_of_strangers(sorted(strangers), specs, run, record))
@@ -87,33 +87,44 @@ def curation_options(config: Mapping[str, Any]) -> CurationOptions:
 
 
 def _reading(
-    record: RunRecord, options: UpdateOptions, counting: sources.CountLeftOut, confirm: Confirm
+    record: RunRecord,
+    options: UpdateOptions,
+    counting: sources.CountLeftOut,
+    limits: ReadOptions,
 ) -> ReadOptions:
     """Return how to read: as the run did, but for what only fits its own sources."""
     config = record.config
     own_column = None if options.sources else config.get("text_column")
-    return ReadOptions(
+    return replace(
+        limits,
         text_column=options.text_column or own_column,
         speaker=options.speaker or (config.get("speaker") if record.chats else None),
         join=bool(config.get("join")),
         keep_names=bool(config.get("keep_names")),
         author=options.author or config.get("author"),
         i_am_the_author=bool(config.get("i_am_the_author")),
-        confirm=confirm,
         listen=counting,
     )
 
 
-def _own_sources(run: RunFolder, record: RunRecord) -> list[str]:
-    """Return the sources that a bot was trained from; those given to updates don't count."""
+def own_sources(record: RunRecord) -> tuple[list[str], list[str]]:
+    """Return the sources that a bot was trained from: those that can be read again, and the rest.
+
+    Files given to updates don't count, as they held only what was new then.
+    """
     added = record.config.get("update_sources", ())
     specs = [str(spec) for spec in record.config["sources"] if spec not in added]
-    for spec in specs:
-        if Path(spec).is_absolute() and not Path(spec).exists():
-            raise SourceError(
-                f"{spec}, from which {run.path} was made, is gone. Give the new posts with "
-                "--source."
-            )
+    gone = [spec for spec in specs if Path(spec).is_absolute() and not Path(spec).exists()]
+    return [spec for spec in specs if spec not in gone], gone
+
+
+def _own_sources(run: RunFolder, record: RunRecord) -> list[str]:
+    """Return the sources that a bot was trained from, all of which are still there."""
+    specs, gone = own_sources(record)
+    for spec in gone:
+        raise SourceError(
+            f"{spec}, from which {run.path} was made, is gone. Give the new posts with --source."
+        )
     return specs
 
 

@@ -32,6 +32,7 @@ from huggingtweets.events import Event, EventHandler, counted, ignore
 from huggingtweets.generation import bots
 from huggingtweets.nn import devices, language_model, likelihood
 from huggingtweets.pipeline import small_bots
+from huggingtweets.sources import ReadOptions
 from huggingtweets.storage import files, run_folder, versions
 from huggingtweets.training import Interrupt, Recipe, TrainingTask, fit
 from huggingtweets.updating.new_posts import NewPosts, TrainingPosts, halves, split_again
@@ -93,6 +94,8 @@ def update(
     listen: EventHandler = ignore,
     interrupt: Interrupt | None = None,
     confirm: Confirm = sources.decline,
+    *,
+    reading: ReadOptions | None = None,
 ) -> UpdateResult:
     """Train a bot further on its authors' new posts; keep the better bot, and the older one.
 
@@ -102,6 +105,7 @@ def update(
         listen: called with every event.
         interrupt: handler of Ctrl-C.
         confirm: called before a source costs money.
+        reading: the limits of reading, and who may cancel it; the rest comes from the run.
 
     Raises:
         InputError: there is nothing new, or a source or the bot can't be used; nothing changed.
@@ -114,7 +118,11 @@ def update(
         with run.locked():
             try:
                 job = _Update(
-                    run, options or UpdateOptions(), listen, interrupt or Interrupt(), confirm
+                    run,
+                    options or UpdateOptions(),
+                    listen,
+                    interrupt or Interrupt(),
+                    replace(reading or ReadOptions(), confirm=confirm),
                 )
                 result = job.make()
             finally:
@@ -170,10 +178,10 @@ class _Update:
         options: UpdateOptions,
         listen: EventHandler,
         interrupt: Interrupt,
-        confirm: Confirm,
+        reading: ReadOptions,
     ) -> None:
         self.run, self.options, self.listen = run, options, listen
-        self.interrupt, self.confirm = interrupt, confirm
+        self.interrupt, self.reading = interrupt, reading
         self.record, self.started = run.record(), time.monotonic()
         check(run, self.record)
         self.number = 1 + max([self.record.version, *versions.numbers(run.path)])
@@ -209,7 +217,7 @@ class _Update:
     def _prepare(self) -> _Material:
         """Read, curate and split the posts; there is something to learn."""
         run, record = self.run, self.record
-        found, counting = read_new(run, record, self.options, self.listen, self.confirm)
+        found, counting = read_new(run, record, self.options, self.listen, self.reading)
         curated = curation.curate(found.posts, curation_options(record.config))
         before = run.table("kept")
         kept = split_again(curated.kept, before, record.config)
@@ -369,12 +377,14 @@ def update_recipe(recipe: Recipe) -> Recipe:
 def _with_sources(config: Mapping[str, Any], given: Sequence[str | Path]) -> dict[str, Any]:
     """Add the given sources, so that opting out and deleting find them.
 
-    The next update doesn't read them again.
+    The next update doesn't read them again, unless the bot was trained from them.
     """
     paths = [str(Path(s).absolute()) if Path(s).exists() else str(s) for s in given]
-    if not paths:
+    added = list(config.get("update_sources", ()))
+    new = [path for path in dict.fromkeys(paths) if path not in config["sources"]]
+    if not new:
         return dict(config)
     return dict(config) | {
-        "sources": list(dict.fromkeys([*config["sources"], *paths])),
-        "update_sources": list(dict.fromkeys([*config.get("update_sources", ()), *paths])),
+        "sources": [*config["sources"], *new],
+        "update_sources": [*added, *new],
     }

@@ -60,7 +60,8 @@ def routes(service: Service, auth: SessionAuth) -> APIRouter:
     _add_links(router)
     _add_downloads(router, service)
     _add_reports(router, service)
-    _add_actions(router, service)
+    _add_card_actions(router, service)
+    _add_run_actions(router, service)
     return router
 
 
@@ -186,7 +187,7 @@ def _add_reports(router: APIRouter, service: Service) -> None:
         return _handle_errors(respond)
 
 
-def _add_actions(router: APIRouter, service: Service) -> None:
+def _add_card_actions(router: APIRouter, service: Service) -> None:
     @router.post("/do/favourite")
     def favourite(request: Request, bot: _Value, text: _Value, on: _Value) -> Response:
         def respond() -> Response:
@@ -203,6 +204,16 @@ def _add_actions(router: APIRouter, service: Service) -> None:
 
         return _handle_errors(respond)
 
+    @router.post("/do/picture")
+    def picture(request: Request, bot: _Value, text: _Value, prompt: _Value = "") -> Response:
+        def respond() -> Response:
+            service.set_picture(_visitor(request).id, bot, text, prompt)
+            return JSONResponse({"done": True})
+
+        return _handle_errors(respond)
+
+
+def _add_run_actions(router: APIRouter, service: Service) -> None:
     @router.post("/do/example")
     def example(request: Request) -> Response:
         def respond() -> Response:
@@ -212,11 +223,11 @@ def _add_actions(router: APIRouter, service: Service) -> None:
 
         return _handle_errors(respond)
 
-    @router.post("/do/picture")
-    def picture(request: Request, bot: _Value, text: _Value, prompt: _Value = "") -> Response:
+    @router.post("/do/rollback")
+    def rollback(request: Request, bot: _Value, version: _Value) -> Response:
         def respond() -> Response:
-            service.set_picture(_visitor(request).id, bot, text, prompt)
-            return JSONResponse({"done": True})
+            service.roll_back(_visitor(request).id, bot, version)
+            return JSONResponse({"go": link_to("bot", name=bot)})
 
         return _handle_errors(respond)
 

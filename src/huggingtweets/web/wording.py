@@ -8,6 +8,8 @@ _REPLACED = (
     ("use --i-am-the-author", "tick “These accounts are mine” under “More”"),
     ("Choose another --name", "Choose another name under “More”"),
     ("choose another --name", "choose another name under “More”"),
+    ("add --as ", "choose under “Whose posts are in the file?”: "),
+    (" or --as ", " or "),
 )
 _COMMAND_LINE = re.compile(
     r"(?<![\w-])--[a-z][a-z-]+|\$[A-Z][A-Z_]{3,}|\b(?:HUGGINGTWEETS|HF|X_BEARER|TWITTER)_[A-Z_]+"

@@ -1,4 +1,4 @@
-"""The page of a bot: likeness, loss curve, lineage, card; download, publish, delete."""
+"""The page of a bot: likeness, versions, lineage, card; download, update, publish, delete."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import gradio as gr
 from markupsafe import Markup
 
 from huggingtweets.errors import HuggingTweetsError
+from huggingtweets.serving.schemas import UpdateRequest
 from huggingtweets.web import components
 from huggingtweets.web.components import NO_PROGRESS, html_slot, progress_on
 from huggingtweets.web.loss_curve import loss_curve
-from huggingtweets.web.templating import render
+from huggingtweets.web.templating import link_to, render
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
+    from huggingtweets.serving.schemas import BotPage
     from huggingtweets.web.context import PageContext
 
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -30,28 +32,34 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         html=context.header("bot", "One bot", "What it is, how well it does, and how it was made.")
     )
     about = html_slot("about")
+    update = _UpdateForm(context)
     note = html_slot("note")
     with gr.Column(visible=False) as tools:
         _publish(context, note)
         _delete(context, note, about)
+    update.listen(note)
 
-    def show(request: gr.Request) -> tuple[str, Any]:
+    def show(request: gr.Request) -> list[Any]:
         visitor, name = context.visitor(request), context.query_param(request, "name")
+        hidden = gr.update(visible=False)
         try:
-            return bot_page(context, visitor, name)
+            page = context.service.bot(visitor, name)
+            html = bot_html(context, visitor, page)
         except HuggingTweetsError as error:
-            return components.message(str(error), error=True), gr.update(visible=False)
+            return [components.message(str(error), error=True), hidden, *update.hidden()]
+        return [html, gr.update(visible=page.summary.mine), *update.shown(page)]
 
-    page.load(show, None, [about, tools], **NO_PROGRESS)
+    page.load(show, None, [about, tools, *update.outputs], **NO_PROGRESS)
 
 
-def bot_page(context: PageContext, visitor: str, name: str) -> tuple[str, Any]:
-    """The page's HTML, and whether to show the tools that only the owner may use."""
-    page = context.service.bot(visitor, name)
-    done = page.summary.state == "done"
-    html = render(
+def bot_html(context: PageContext, visitor: str, page: BotPage) -> str:
+    """The page's HTML, without the tools that only the owner may use."""
+    name, done = page.summary.name, page.summary.state == "done"
+    under_way = context.service.trainings(visitor) if page.summary.mine else []
+    return render(
         "bot",
         page=page,
+        updating=any(status.is_update and status.name == name for status in under_way),
         curve=loss_curve(
             [(point.step, point.loss) for point in page.curve]
             or [(p.step, p.train_loss) for p in page.history if p.train_loss is not None],
@@ -63,7 +71,6 @@ def bot_page(context: PageContext, visitor: str, name: str) -> tuple[str, Any]:
         picture_version=int(time.time()),  # so that browsers don't show an old picture
         picture_alt=f"New posts of the {page.summary.title}, as a picture.",
     )
-    return html, gr.update(visible=page.summary.mine)
 
 
 def card_html(markdown: str, name: str) -> Markup:
@@ -105,6 +112,66 @@ def _inline(token: Token, pictures: dict[str, str]) -> list[Token]:
         return [token]
     link = Token("link_open", "a", 1, attrs={"href": token.attrs["src"]})
     return [link, Token("text", "", 0, content=token.content), Token("link_close", "a", -1)]
+
+
+class _UpdateForm:
+    """What starts an update: a button, and a file for bots whose own sources can't be read again.
+
+    Args:
+        context: of the page.
+    """
+
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        with gr.Column(visible=False, elem_id="update") as self._panel:
+            self._about = html_slot()
+            with gr.Column() as self._form:
+                self._file = gr.File(
+                    label="A newer export of the posts", height=150, elem_id="newer"
+                )
+                self._author = gr.Dropdown(
+                    [], label="Whose posts are in the file?", visible=False, elem_id="whose",
+                    info="Choose the author if the file names nobody, or another name.",
+                )  # fmt: skip
+                self._button = gr.Button(
+                    "Update with new posts", variant="primary", elem_id="start-update"
+                )
+        self.outputs: list[Any] = [self._panel, self._about, self._form, self._author]
+
+    def listen(self, note: gr.HTML) -> None:
+        """Add the listeners; ``note`` shows what went wrong."""
+        self._file.upload(lambda: gr.update(visible=True), None, self._author, **NO_PROGRESS)
+        self._file.clear(lambda: gr.update(visible=False), None, self._author, **NO_PROGRESS)
+        self._button.click(self._start, [self._file, self._author], note, **progress_on(note))
+
+    def hidden(self) -> list[Any]:
+        """New values of the outputs for a bot that can't be updated here."""
+        return [gr.update(visible=False), *[gr.skip()] * 3]
+
+    def shown(self, page: BotPage) -> list[Any]:
+        """New values of the outputs for a bot."""
+        if page.offer is None:
+            return self.hidden()
+        authors = zip(page.summary.names, page.summary.authors, strict=True)
+        return [
+            gr.update(visible=True),
+            render("update", offer=page.offer),
+            gr.update(visible=page.offer.obstacle is None),
+            gr.update(choices=[("as the file says", ""), *authors], value=""),
+        ]
+
+    def _start(self, request: gr.Request, file: str | None, author: str | None) -> str:
+        context = self._context
+        name = context.query_param(request, "name")
+        try:
+            sources = (context.uploaded_file(request, file).parent.name,) if file else ()
+            order = UpdateRequest(sources, (author or None) if file else None)
+            context.service.update(context.visitor(request), name, order, context.client(request))
+        except HuggingTweetsError as error:
+            return components.message(str(error), error=True)
+        return components.message(
+            "The update is queued.", go_to=link_to("train", run=name), link="Watch it"
+        )
 
 
 def _publish(context: PageContext, note: gr.HTML) -> None:

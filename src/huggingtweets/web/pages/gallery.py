@@ -38,7 +38,8 @@ def build(context: PageContext, page: gr.Blocks) -> None:
     def show(request: gr.Request) -> str:
         visitor = context.visitor(request)
         trainings = context.service.trainings(visitor)
-        names = [training.name for training in trainings]
+        # a bot that is being updated is used as it is meanwhile
+        names = [training.name for training in trainings if not training.is_update]
         bots = [bot for bot in context.service.gallery(visitor) if bot.name not in names]
         return render("gallery", bots=bots, trainings=trainings, states=_STATES)
 

@@ -1,4 +1,4 @@
-"""Step 2: the progress of a training, refreshed every second.
+"""Step 2: the progress of a training or an update, refreshed every second.
 
 The page's address names the run, so the page can be closed and opened again.
 """
@@ -33,25 +33,34 @@ _HEADINGS = {
     "stopped": "Stopped; you can resume it",
     "failed": "The training failed",
 }
+_UPDATE_HEADINGS = _HEADINGS | {
+    "reading": "Looking for new posts",
+    "training": "Learning the new posts",
+    "judging": "The new version is better; measuring its likeness",
+    "done": "The update is done",
+    "stopped": "Stopped; the bot is as it was",
+    "failed": "Nothing was updated",
+}
 _UNFINISHED = ("waiting", "reading", "training", "judging")
 
 
 def build(context: PageContext, page: gr.Blocks) -> None:
     """Build the page."""
-    html_slot(
-        html=context.header(
-            "train",
-            "It learns to write",
-            "You may close this page: the training continues, and its link opens the page again.",
-            step=2,
-        )
-    )
+    header = html_slot(html=_header(context, is_update=False))
     live = html_slot("live")
     note = html_slot("note")
     with gr.Row():
         stop = gr.Button("Stop", visible=False, elem_id="stop")
         resume = gr.Button("Resume", variant="primary", visible=False, elem_id="resume")
     timer = gr.Timer(_REFRESH_SECONDS)
+
+    def show_header(request: gr.Request) -> Any:  # noqa: ANN401 - what Gradio takes
+        name = context.query_param(request, "run")
+        try:
+            is_update = context.service.status(context.visitor(request), name).is_update
+        except HuggingTweetsError:  # the page below it says so
+            return gr.skip()
+        return _header(context, is_update=True) if is_update else gr.skip()
 
     def show(request: gr.Request) -> list[Any]:
         name = context.query_param(request, "run")
@@ -65,7 +74,7 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         return [
             progress_html(status),
             gr.update(visible=unfinished),
-            gr.update(visible=status.state in ("stopped", "failed")),
+            gr.update(visible=status.state in ("stopped", "failed") and not status.is_update),
             gr.Timer(active=unfinished),
         ]
 
@@ -77,22 +86,34 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         return components.message(success)
 
     def stop_run(request: gr.Request) -> str:
-        success = "The training saves a checkpoint and stops at the next step."
+        success = "It stops at the next step."
         return call(context.service.stop_run, request, success)
 
     def resume_run(request: gr.Request) -> list[Any]:
         message = call(context.service.resume_run, request, "", context.client(request))
         return [message, gr.Timer(active=True)]
 
+    page.load(show_header, None, header, **NO_PROGRESS)
     outputs = [live, stop, resume, timer]
     gr.on([page.load, timer.tick], show, None, outputs, **NO_PROGRESS)
     stop.click(stop_run, None, note, **NO_PROGRESS)
     resume.click(resume_run, None, [note, timer], **NO_PROGRESS)
 
 
+def _header(context: PageContext, *, is_update: bool) -> str:
+    """The top of the page; the three steps are those of a new bot."""
+    what = "update" if is_update else "training"
+    return context.header(
+        "train",
+        "It learns what is new" if is_update else "It learns to write",
+        f"You may close this page: the {what} continues, and its link opens the page again.",
+        step=0 if is_update else 2,
+    )
+
+
 def progress_html(status: Status) -> str:
     """The progress of a run."""
-    heading = _HEADINGS[status.state]
+    heading = (_UPDATE_HEADINGS if status.is_update else _HEADINGS)[status.state]
     samples = [(step, list(of)) for step, of in groupby(status.samples, key=lambda s: s.step)]
     last = status.total if status.state == "training" else 0
     return render(

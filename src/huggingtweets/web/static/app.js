@@ -89,6 +89,12 @@
       setTimeout(() => URL.revokeObjectURL(link.href), 60000);
       showOnButton(button, "Picture saved");
     },
+    async rollback(button) {
+      showOnButton(button, "Going back…", true);
+      const { bot, version } = button.dataset;
+      const { go } = await (await send("/do/rollback", { bot, version: Number(version) })).json();
+      location.assign(go);
+    },
     async example(button) {
       showOnButton(button, "Starting…", true);
       const { go } = await (await send("/do/example", {})).json();
@@ -180,6 +186,9 @@
     document.querySelector("#source .submit-button")?.setAttribute("aria-label", "Preview");
     for (const region of document.querySelectorAll(".card-text:not([tabindex]), .card-text pre:not([tabindex])")) {
       if (region.scrollWidth > region.clientWidth) region.tabIndex = 0; // the keyboard can scroll it
+    }
+    for (const button of document.querySelectorAll("#newer button[aria-label]")) {
+      if (button.textContent.trim()) button.removeAttribute("aria-label"); // which says otherwise
     }
     for (const input of document.querySelectorAll('input[type="file"]:not([aria-label])')) {
       input.setAttribute("aria-label", "A file with posts");
