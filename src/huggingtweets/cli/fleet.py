@@ -53,52 +53,12 @@ def train(
         ),
     ] = "local",
     out: Annotated[Path, typer.Option("--out", help="Folder of the fleet.")] = Path("fleet"),
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            help="Model that all bots start from: a built-in base, a folder, a GGUF file or a Hub "
-            "id. Default: as for train.",
-            show_default=False,
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="fast|classic",
-            help="Training recipe. Default: fast, with the epochs that suit each author's text.",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="<int>",
-            parser=options.parse_int,
-            help="Most passes over the posts. Default: the recipe's.",
-            show_default=False,
-        ),
-    ] = None,
+    base: options.Base = None,
+    recipe: options.Recipe = None,
+    epochs: options.Epochs = None,
     learning_rate: options.LearningRate = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHOICE",
-            help="What to train, as for train: all, top:K and others. Fewer layers are faster and "
-            "a little worse. Default: all.",
-            show_default=False,
-        ),
-    ] = None,
-    adapter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND",
-            help="What a bot is: lora[:RANK], about 10 MB of difference to the base; top:K, its "
-            "top K layers; or none, a whole model. Default: lora.",
-            show_default=False,
-        ),
-    ] = None,
+    layers: options.Layers = None,
+    adapter: options.Adapter = None,
     posts: Annotated[
         int | None,
         typer.Option(
@@ -108,23 +68,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="<int>",
-            parser=options.parse_int,
-            help="Seed of the fleet; each author's follows from it and the name. Default: 0.",
-            show_default=False,
-        ),
-    ] = None,
-    holdout: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of each author's posts to hold out for evaluation, 0 to 1. Default: 0.1.",
-            show_default=False,
-        ),
-    ] = None,
+    seed: options.OptionalSeed = None,
+    holdout: options.Holdout = None,
     keep_newlines: options.KeepNewlines = False,
     keep_personal: options.KeepPersonal = False,
     scrub: options.Scrub = False,
@@ -197,16 +142,13 @@ def _recipe(
     adapter: str | None,
 ) -> Any:  # noqa: ANN401 - a Recipe, which is heavy to import
     """Return the chosen recipe; None if no option of it was given."""
-    from huggingtweets.training import RECIPES, parse_layers
-
     if all(value is None for value in (name, epochs, learning_rate, layers, adapter)):
         return None
-    if (name or "fast") not in RECIPES:
-        raise InputError(f"There is no recipe {name!r}; choose {' or '.join(RECIPES)}.")
-    return RECIPES[name or "fast"].changed(
+    return options.recipe(
+        name,
         epochs=epochs,
         learning_rate=learning_rate,
-        layers=None if layers is None else parse_layers(layers),
+        layers=layers,
         adapter=adapter or "lora",
     )
 

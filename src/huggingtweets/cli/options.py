@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     from huggingtweets.cli.console import ConsoleOutput
     from huggingtweets.privacy.masking import Mask
     from huggingtweets.sources import ReadOptions
+    from huggingtweets.training import Recipe as TrainingRecipe
+
+
+def parse_int(text: str) -> int:
+    """Parse an integer, also in the form ``1024.0``, which W&B's agents may pass."""
+    try:
+        number = float(text)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(f"{text!r} is not a whole number.")
+
 
 Sources = Annotated[
     list[str],
@@ -36,9 +49,10 @@ Bot = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
-Seed = Annotated[
-    int,
-    typer.Option("--seed", help="Seed of all random numbers; the same seed gives the same result."),
+_SEED = "Seed of all random numbers; the same seed gives the same result."
+Seed = Annotated[int, typer.Option("--seed", help=_SEED)]
+OptionalSeed = Annotated[
+    int | None, typer.Option("--seed", help=f"{_SEED} Default: 0.", show_default=False)
 ]
 TextColumn = Annotated[
     str | None,
@@ -65,6 +79,61 @@ TrustedProxy = Annotated[
         help="Address or network of a proxy in front of the server, whose X-Forwarded-For or "
         "Forwarded names the client's address. Limits then count by client, not by proxy. "
         "Repeatable.",
+        show_default=False,
+    ),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        help="Model to start from: a built-in base (smollm2-posts, smollm2, pocket), a model "
+        "folder, a GGUF file or a Hub id. Default: $HUGGINGTWEETS_BASE, else the first of "
+        "`huggingtweets base list` whose weights are on this machine.",
+        show_default=False,
+    ),
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="fast|classic",
+        help="Training recipe: fast, or classic, the one HuggingTweets published in 2020. Default: "
+        "fast.",
+        show_default=False,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        metavar="<int>",
+        parser=parse_int,
+        help="Most passes over the posts. Default: the recipe's.",
+        show_default=False,
+    ),
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHOICE",
+        help="What to train: all, top:K (faster and a little worse), bottom:K, middle:K, "
+        "embeddings, attention or mlp. Default: all; with a time limit, all or the top:K that fit.",
+        show_default=False,
+    ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Save only the difference to the base: lora[:RANK] trains pairs of small matrices "
+        "(rank 16 if not given, about 10 MB), top:K saves the top K layers; none saves a whole "
+        "model. Default: none; for fleets lora.",
+        show_default=False,
+    ),
+]
+Holdout = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of each author's posts to hold out for evaluation, 0 to 1. Default: 0.1.",
         show_default=False,
     ),
 ]
@@ -168,15 +237,20 @@ Precision = Annotated[
 ]
 
 
-def parse_int(text: str) -> int:
-    """Parse an integer, also in the form ``1024.0``, which W&B's agents may pass."""
-    try:
-        number = float(text)
-        if number == int(number):
-            return int(number)
-    except (ValueError, OverflowError):
-        pass
-    raise typer.BadParameter(f"{text!r} is not a whole number.")
+def recipe(name: str | None, *, layers: str | None, **values: object) -> "TrainingRecipe":
+    """Return the recipe of ``--recipe`` with the values that were given; None leaves one as it is.
+
+    Raises:
+        InputError: there is no such recipe, or a value is invalid.
+    """
+    from huggingtweets.training import RECIPES, parse_layers
+
+    chosen = "fast" if name is None else name
+    if chosen not in RECIPES:
+        raise InputError(f"There is no recipe {chosen!r}; choose {' or '.join(RECIPES)}.")
+    return RECIPES[chosen].changed(
+        layers=None if layers is None else parse_layers(layers), **values
+    )
 
 
 def post_ids(text: str | None) -> frozenset[str]:

@@ -45,24 +45,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            help="Model to start from: a built-in base (smollm2-posts, smollm2, pocket), a model "
-            "folder, a GGUF file or a Hub id. Default: $HUGGINGTWEETS_BASE, else the first of "
-            "`huggingtweets base list` whose weights are on this machine.",
-            show_default=False,
-        ),
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            metavar="fast|classic",
-            help="Training recipe: fast, or classic, the one HuggingTweets published in 2020.",
-        ),
-    ] = "fast",
+    base: options.Base = None,
+    recipe: options.Recipe = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -71,15 +55,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="<int>",
-            parser=options.parse_int,
-            help="Most passes over the posts. Default: the recipe's. Turns --minutes off.",
-            show_default=False,
-        ),
-    ] = None,
+    epochs: options.Epochs = None,
     learning_rate: options.LearningRate = None,
     batch_tokens: Annotated[
         int | None,
@@ -120,25 +96,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHOICE",
-            help="What to train: all, top:K (faster and a little worse), bottom:K, middle:K, "
-            "embeddings, attention or mlp. Default: what fits into --minutes, all or top:K.",
-            show_default=False,
-        ),
-    ] = None,
-    adapter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND",
-            help="Save only the difference to the base: lora[:RANK] trains pairs of small matrices "
-            "(rank 16 if not given, about 10 MB), top:K saves the top K layers. Default: none, a "
-            "whole model.",
-            show_default=False,
-        ),
-    ] = None,
+    layers: options.Layers = None,
+    adapter: options.Adapter = None,
     augment: Annotated[
         str | None,
         typer.Option(
@@ -150,9 +109,7 @@ def train(
         ),
     ] = None,
     seed: options.Seed = 0,
-    holdout: Annotated[
-        float, typer.Option(help="Share of each author's posts to hold out for evaluation, 0 to 1.")
-    ] = 0.1,
+    holdout: options.Holdout = None,
     split: Annotated[
         str,
         typer.Option(metavar="newest|random", help="Which posts to hold out."),
@@ -201,7 +158,6 @@ def train(
     from huggingtweets.curation import CurationOptions
     from huggingtweets.nn import bases
     from huggingtweets.pipeline import TrainOptions
-    from huggingtweets.training import RECIPES, parse_layers
 
     sources = [*(sources or ()), *(source or ())]
     raw = options.raw_artifacts(wanted=raw_artifacts, unwanted=no_raw_artifacts)
@@ -221,13 +177,12 @@ def train(
             )
         run = resume_with_screen(resume, screen)
     else:
-        if recipe not in RECIPES:
-            raise InputError(f"There is no recipe {recipe!r}; choose {' or '.join(RECIPES)}.")
         if rows not in (None, "posts", "blocks"):
             raise InputError(f"--rows must be posts or blocks, not {rows!r}.")
         chosen = TrainOptions(
             base=base or bases.default(),
-            recipe=RECIPES[recipe].changed(
+            recipe=options.recipe(
+                recipe,
                 epochs=epochs,
                 learning_rate=learning_rate,
                 batch_tokens=batch_tokens,
@@ -236,7 +191,7 @@ def train(
                 beta2=beta2,
                 clip=clip,
                 rows=rows,
-                layers=None if layers is None else parse_layers(layers),
+                layers=layers,
                 augment=augment,
                 adapter=adapter,
             ),
@@ -244,7 +199,7 @@ def train(
             name=name,
             out=out,
             seed=seed,
-            holdout=holdout,
+            holdout=TrainOptions.holdout if holdout is None else holdout,
             split=split,  # type: ignore[arg-type]  # checked by TrainOptions
             curation=CurationOptions(
                 keep_newlines,
