@@ -8,12 +8,14 @@ each: who writes with many bots advances one of them at a time.
 from __future__ import annotations
 
 import queue
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from huggingtweets.errors import HuggingTweetsError, InputError, TrainingError
 from huggingtweets.generation import tagged
 from huggingtweets.generation.requests import PostRequest, RequestBatch
+from huggingtweets.nn import devices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 _MAX_WAITING_POSTS = 5_000
 _MAX_WAITING_POSTS_OF_A_CLIENT = 1_000
 _THREAD = "batch scheduler"
+
+_TRIM_SECONDS = 1.0
+"""How often freed memory is returned to the system while posts are written, in seconds. Batches of
+changing sizes leave free blocks all over the heap: a gigabyte after some hundred requests."""
 
 
 class BusyError(InputError):
@@ -104,6 +110,7 @@ class BatchScheduler:
         self._open: set[Queued] = set()
         self._incoming: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._batches: OrderedDict[Key, RequestBatch] = OrderedDict()  # longest waiting first
+        self._trimmed = 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -254,6 +261,9 @@ class BatchScheduler:
                 batch.requests.clear()
             if not batch.requests:
                 del self._batches[key]
+        if not self._batches or time.monotonic() - self._trimmed > _TRIM_SECONDS:
+            devices.trim_heap()  # a few milliseconds
+            self._trimmed = time.monotonic()
 
     def _due(self) -> dict[Key, RequestBatch]:
         """The bot of each client whose last token is longest ago; clients may share one."""
