@@ -118,12 +118,17 @@ class TwoHosts:
 
     def tasks(self, host: int) -> set[str]:
         """Return the names of our tasks that run on a host now."""
-        found = set()
+        known = ("ray::train_remotely", "ray::run_job")
+        return {title for title in known if self.processes_titled(host, title)}
+
+    def processes_titled(self, host: int, title: str) -> list[int]:
+        """Return the processes of a host whose title begins so; Ray names them after their work."""
+        found = []
         for process in self._processes(host):
             with suppress(OSError):
-                title = Path(f"/proc/{process}/cmdline").read_bytes().rstrip(b"\0").decode()
-                if title in ("ray::train_remotely", "ray::run_job"):
-                    found.add(title)
+                words = Path(f"/proc/{process}/cmdline").read_bytes().rstrip(b"\0").decode()
+                if words.startswith(title):
+                    found.append(process)
         return found
 
     def log(self) -> str:
