@@ -10,15 +10,17 @@ import pytest
 from tests.cli.program import contents
 from tests.helpers.posts import made_up_posts, write_csv
 from tests.helpers.runs import untrained_run
+from tests.servers.mastodon import USER, MastodonServer
 from tests.serving.conftest import ANN, BOB, copy_run, runs_folder_of, until
 
 from huggingtweets import deletion, evaluation
-from huggingtweets.errors import BotError, HuggingTweetsError, InputError, StorageError
+from huggingtweets.errors import BotError, HuggingTweetsError, InputError, SourceError, StorageError
 from huggingtweets.events import ignore
 from huggingtweets.serving import updates
 from huggingtweets.serving.jobs import ENDED, JobStore
 from huggingtweets.serving.schemas import (
     LOCAL_USER,
+    Settings,
     Status,
     TrainingRequest,
     UpdateOffer,
@@ -188,9 +190,11 @@ def short_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation.likeness, "GENERATIONS", 8)
 
 
-def updated(run: RunFolder, request: UpdateRequest, *specs: Path) -> str:
+def updated(
+    run: RunFolder, request: UpdateRequest, *specs: Path, reading: ReadOptions | None = None
+) -> str:
     """Update as a worker does, in this process."""
-    reading = ReadOptions()
+    reading = reading or ReadOptions()
     return updates.run_update(
         run, request, specs, listen=ignore, interrupt=Interrupt(), reading=reading
     )
@@ -220,6 +224,20 @@ def test_the_author_of_a_file_can_be_named(tmp_path: Path, run: RunFolder) -> No
     )
     assert "60 new posts" in updated(run, UpdateRequest((str(file),), author="ann"), file)
     assert run.record().config["update_sources"] == [str(file)]
+
+
+def test_private_addresses_are_refused_as_in_trainings(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUGGINGTWEETS_DOWNLOADS", str(tmp_path / "downloads"))
+    with MastodonServer() as server:
+        record = run.record()
+        record.config["sources"] = [f"mastodon:@{USER}@{server.host}"]
+        run.save(record)
+        limits = ReadOptions(limits=Settings(shared=True).download_limits)
+        with pytest.raises(SourceError, match="not on the public internet"):
+            updated(run, UpdateRequest(), reading=limits)
+        assert server.asked == []
 
 
 def test_limits_count_updates_as_trainings(
