@@ -13,12 +13,17 @@ from tests.cli.program import CommandLine
 from tests.fleet.conftest import options
 from tests.test_deleted_bytes import holding
 
+from huggingtweets.fleet.forget import forget
 from huggingtweets.fleet.sources import FleetSource
 from huggingtweets.fleet.train import train
 from huggingtweets.storage.fleets import FleetFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from huggingtweets.fleet.progress import FleetProgress
+
+pytestmark = pytest.mark.timeout(600)  # seconds, more on a busy machine
 
 
 @pytest.fixture
@@ -120,3 +125,18 @@ def test_name_in_a_manifest_is_forgotten_too(
     assert cli("fleet", "forget", "ann", "--yes").code == 0
     assert fleet.settings()["sources"] == []
     assert not fleet.log.exists()
+
+
+def test_author_forgotten_while_waiting_is_not_trained(
+    authors: list[Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    fleet = FleetFolder(tmp_path / "fleet")
+
+    def tell(progress: FleetProgress, _line: str) -> None:
+        if progress.in_state("running") and (fleet.authors / "ann").is_dir():
+            forget(fleet, ["ann"])
+
+    progress = train(authors[:2], options(tiny_base, fleet.path), tell)
+    assert progress.counts() == {"done": 1}
+    assert not (fleet.authors / "ann").exists()
+    assert "ann" not in fleet.names()
