@@ -46,6 +46,8 @@ def cell_of(
     """Train a bot of one kind and measure it; of a full one also its small forms."""
     lm = load(chosen, machine)
     recipe = RECIPES["fast"].changed(adapter=kind, epochs=chosen.epochs)
+    if kind != "none":
+        recipe = replace(recipe, learning_rate=recipe.learning_rate * chosen.rate)
     digest = lm.digest()
     posts = author.train[-chosen.posts :]
     result = studies.train(lm, posts, author, recipe, machine, seed=seed)
@@ -79,6 +81,14 @@ def measure_adapter(author: Author, machine: ComputeDevice, adapter: Adapter) ->
             "bits_per_byte": likelihood.bits_per_byte(bot, author.test),
             "bytes": (folder / adapters.WEIGHTS).stat().st_size,
         }
+
+
+def set_size_of_a(size: float) -> None:
+    """Start LoRA's A with other values; its product with the same B stays the same."""
+    from huggingtweets.training import lora
+
+    lora.ALPHA *= lora.A_SIZE / size
+    lora.A_SIZE = size
 
 
 def load(chosen: argparse.Namespace, machine: ComputeDevice) -> LanguageModel:
@@ -131,6 +141,11 @@ def run(chosen: argparse.Namespace) -> None:
     sources = studies.sources_of(chosen)
     setting = {"study": "adapters", "base": chosen.base, "posts": chosen.posts}
     setting |= {"held_out": chosen.held_out, "epochs": chosen.epochs}
+    if chosen.rate != 1:
+        setting["rate"] = chosen.rate
+    if chosen.a_size is not None:
+        setting["a_size"] = chosen.a_size
+        set_size_of_a(chosen.a_size)
     cells = studies.Cells(chosen.json, None if chosen.render else setting, _KEYS)
     if not chosen.render:
         machine = devices.select_device(None, RECIPES["fast"].precision)
@@ -151,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--epochs", type=int, help="most passes over the posts. Default: the recipe's")
     add("--lora", nargs="+", type=int, default=[16], metavar="RANK", help="ranks to train")
     add("--ranks", nargs="+", type=int, default=[16, 64], help="ranks of full bots made small")
+    add("--rate", type=float, default=1.0, help="factor on LoRA's learning rate (%(default)s)")
+    add("--a-size", type=float, help="first values of A over a linear layer's. Default: LoRA's own")
     chosen = options.parse_args(arguments)
     if chosen.quick:
         chosen.seeds, chosen.posts, chosen.held_out = 1, studies.QUICK_POSTS, 20

@@ -112,7 +112,7 @@ def test_the_way_back_scales_the_difference_to_the_base(
     for way_back in (False, True):
         lm = language_model.load(tiny_base)
         lm.model.load_state_dict(learnt)
-        recipe = RECIPE.changed(learning_rate=2e-2, way_back=way_back)
+        recipe = RECIPE.changed(learning_rate=1e-2, way_back=way_back)
         results[way_back] = fit(TrainingTask(lm, [posts[200:240]], posts[270:], recipe, cpu))
     assert results[True].way
     assert results[True].best < results[False].best
@@ -122,14 +122,15 @@ def test_the_way_back_scales_the_difference_to_the_base(
 def test_a_small_bot_is_trained_further_from_its_own_pairs(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice, tmp_path: Path
 ) -> None:
+    recipe = RECIPE.changed(learning_rate=5e-3)
     first = fit(
-        TrainingTask(language_model.load(tiny_base), [posts[:100]], posts[270:], RECIPE, cpu)
+        TrainingTask(language_model.load(tiny_base), [posts[:100]], posts[270:], recipe, cpu)
     )
     bot = saved(first, tiny_base, tmp_path / "bot")
     before = likelihood.bits_per_byte(bot, posts[270:])
     assert first.adapter
     lm = language_model.load(tiny_base)
-    task = TrainingTask(lm, [posts[100:200]], posts[270:], RECIPE, cpu, start=first.adapter)
+    task = TrainingTask(lm, [posts[100:200]], posts[270:], recipe, cpu, start=first.adapter)
     second = fit(task)
     assert second.history[0]["held_out_bits_per_byte"] == pytest.approx(before, rel=1e-5)
     assert second.best < before
