@@ -12,7 +12,15 @@ from tests.web.test_web_pages import HOSTILE
 
 import huggingtweets
 from huggingtweets.fleet.progress import AuthorProgress, FleetProgress
-from huggingtweets.serving.schemas import Dropped, Question, Quiz, SampleAt, SourcePreview, Status
+from huggingtweets.serving.schemas import (
+    BotSummary,
+    Dropped,
+    Question,
+    Quiz,
+    SampleAt,
+    SourcePreview,
+    Status,
+)
 from huggingtweets.storage import files
 from huggingtweets.storage.fleets import FleetFolder
 from huggingtweets.storage.run_folder import RunFolder
@@ -20,6 +28,7 @@ from huggingtweets.web import components
 from huggingtweets.web.loss_curve import loss_curve
 from huggingtweets.web.pages.bot import card_html
 from huggingtweets.web.pages.fleets import fleets_html
+from huggingtweets.web.pages.gallery import gallery_html
 from huggingtweets.web.pages.quiz import question_html
 from huggingtweets.web.pages.train import progress_html
 from huggingtweets.web.templating import duration, link_to, times_in_ten
@@ -233,3 +242,40 @@ def test_fleets_show_states_and_escape_names(tmp_path: Path, text: str) -> None:
         "td",
     }
     assert "There is no fleet here yet" in fleets_html(None)
+
+
+def test_a_gallery_of_many_bots_has_pages() -> None:
+    many = [
+        BotSummary(
+            name=f"bot-{number:03}",
+            title=f"AI bot of author {number}",
+            authors=(f"author {number}",),
+            names=(f"author {number}",),
+            made_at="2026-11-29T12:00:00+00:00",
+            base="pocket",
+            state="done",
+            playable=True,
+            bits_per_byte=1.5,
+            copied_share=0.0,
+            taken_for_author=0.9,
+            has_picture=False,
+            has_dark_picture=False,
+            mine=False,
+            out_of_date=None,
+        )
+        for number in range(130)
+    ]
+
+    def shown(wanted: str) -> tuple[list[str], list[str]]:
+        html = gallery_html(many, (), wanted)
+        assert "130 bots" in html
+        return re.findall(r"bot\?name=(bot-\d+)", html), re.findall(r"gallery\?page=(\d+)", html)
+
+    names = [bot.name for bot in many]
+    assert shown("") == (names[:60], ["2"])
+    assert shown("2") == (names[60:120], ["1", "3"])
+    assert shown("3") == (names[120:], ["2"])
+    for odd in ("0", "-1", "x", "²", "9" * 5000):
+        assert shown(odd)[0] == names[:60]
+    assert shown("99")[0] == names[120:]
+    assert "Pages" not in gallery_html(many[:60], ())

@@ -44,7 +44,7 @@ def times_in_ten(share: float) -> str:
     return f"{times} time{'' if times == 1 else 's'} in 10"
 
 
-def link_to(page: str, **query: str) -> str:
+def link_to(page: str, /, **query: str) -> str:
     """The address of a page with query parameters."""
     pairs = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
     return f"/{page}?{pairs}" if pairs else f"/{page}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import gradio as gr  # noqa: TC002 - Gradio reads annotations
@@ -10,8 +11,12 @@ from huggingtweets.web.components import NO_PROGRESS, html_slot
 from huggingtweets.web.templating import render
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from huggingtweets.serving.schemas import BotSummary, Status
     from huggingtweets.web.context import PageContext
 
+_BOTS_A_PAGE = 60
 _STATES = {
     "waiting": "waiting",
     "reading": "reading",
@@ -41,6 +46,27 @@ def build(context: PageContext, page: gr.Blocks) -> None:
         # a bot that is being updated is used as it is meanwhile
         names = [training.name for training in trainings if not training.is_update]
         bots = [bot for bot in context.service.gallery(visitor) if bot.name not in names]
-        return render("gallery", bots=bots, trainings=trainings, states=_STATES)
+        return gallery_html(bots, trainings, context.query_param(request, "page"))
 
     page.load(show, None, bots, **NO_PROGRESS)
+
+
+def gallery_html(bots: Sequence[BotSummary], trainings: Sequence[Status], wanted: str = "") -> str:
+    """Render a page of bots; the first one shows the trainings, too.
+
+    Args:
+        bots: all that the visitor may see, newest first.
+        trainings: the visitor's own that haven't ended.
+        wanted: number of the page, as in its address.
+    """
+    last = max(1, -(-len(bots) // _BOTS_A_PAGE))
+    number = min(max(1, int(wanted)), last) if re.fullmatch("[0-9]{1,9}", wanted) else 1
+    return render(
+        "gallery",
+        bots=bots[(number - 1) * _BOTS_A_PAGE : number * _BOTS_A_PAGE],
+        total=len(bots),
+        page=number,
+        last=last,
+        trainings=trainings if number == 1 else (),
+        states=_STATES,
+    )
