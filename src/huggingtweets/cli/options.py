@@ -50,9 +50,16 @@ Bot = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
 _SEED = "Seed of all random numbers; the same seed gives the same result."
-Seed = Annotated[int, typer.Option("--seed", help=_SEED)]
+Seed = Annotated[int, typer.Option("--seed", metavar="<int>", parser=parse_int, help=_SEED)]
 OptionalSeed = Annotated[
-    int | None, typer.Option("--seed", help=f"{_SEED} Default: 0.", show_default=False)
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="<int>",
+        parser=parse_int,
+        help=f"{_SEED} Default: 0.",
+        show_default=False,
+    ),
 ]
 TextColumn = Annotated[
     str | None,
