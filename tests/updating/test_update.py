@@ -305,7 +305,7 @@ def test_a_failure_while_measuring_leaves_the_old_bot(
     def fail(*_: object) -> None:
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(pipeline, "evaluate", fail)
+    monkeypatch.setattr(pipeline, "evaluate_locked", fail)
     with pytest.raises(RuntimeError):
         update(run.path)
     assert unchanged(run, before)

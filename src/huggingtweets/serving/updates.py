@@ -28,9 +28,9 @@ def offer(run: RunFolder, record: RunRecord) -> UpdateOffer:
     """What the bot's page offers its owner."""
     try:
         check(run, record)
+        readable, gone = own_sources(record)
     except BotError as error:
         return UpdateOffer(obstacle=str(error))
-    readable, gone = own_sources(record)
     return UpdateOffer(_names(readable), _names(gone))
 
 
