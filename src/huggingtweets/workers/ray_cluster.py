@@ -27,6 +27,9 @@ T = TypeVar("T")
 _CORES_PER_JOB = 1  # also the number of threads, which Ray sets
 _MOST_JOBS = 512
 _COUNT_SECONDS = 5.0  # machines join and leave
+_TRIES, _SECONDS_BETWEEN_TRIES = 3, 2.0
+_BUSY = "Initialization failure from server"
+"""What Ray's client says if the head, too busy, took over 30 seconds to start a process for it."""
 _ADDRESS = re.compile(r"ray://[^\s/:]+:\d{1,5}|ray://\[[0-9A-Fa-f:]+\]:\d{1,5}")
 
 
@@ -163,24 +166,31 @@ class RayWorkers:
 def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
     if ray.is_initialized():
         return
-    address = None if spec == "ray" else spec
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the error below says the same
-            ray.init(
-                address=address,
-                logging_level="ERROR",
-                log_to_driver=False,
-                **(
-                    {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
-                ),
-            )
+        for _ in range(_TRIES - 1):
+            try:
+                _initialize(ray, spec)
+            except ConnectionError as error:
+                if _BUSY not in str(error):
+                    raise
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+            else:
+                return
+        _initialize(ray, spec)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
             f"The Ray cluster {spec} can't be reached: {reason[:200]}. Check the address, and set "
             "RAY_AUTH_MODE and RAY_AUTH_TOKEN as on its machines."
         ) from error
+
+
+def _initialize(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
+    address = None if spec == "ray" else spec
+    own = {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the error says the same
+        ray.init(address=address, logging_level="ERROR", log_to_driver=False, **own)
 
 
 def _check_memory(ray: Any, spec: str, memory: int) -> None:  # noqa: ANN401 - a module
