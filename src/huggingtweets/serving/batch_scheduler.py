@@ -32,7 +32,7 @@ _THREAD = "batch scheduler"
 
 _TRIM_SECONDS = 1.0
 """How often freed memory is returned to the system while posts are written, in seconds. Batches of
-changing sizes leave free blocks all over the heap: a gigabyte after some hundred requests."""
+changing sizes leave free blocks all over the heap: 0.6 GB after 300 requests, 50 at a time."""
 
 
 class BusyError(InputError):
