@@ -32,9 +32,10 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 from_cache() {
     for more in "" "-r requirements-cuda.lock"; do
         PIP_FIND_LINKS="$wheels" pip install --no-index --no-compile --require-hashes \
-            -r requirements.lock $more &&
+            -r requirements.lock $more 2>"$venv/install.log" &&
             return
     done
+    cat "$venv/install.log" >&2 # only now: the first try fails wherever torch is the one for CUDA
     return 1
 }
 
