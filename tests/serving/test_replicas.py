@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.helpers.fleets import write_fleet
@@ -21,12 +22,13 @@ from huggingtweets.serving.replicas import Replica, ReplicatedService
 from huggingtweets.web.openai_api.app import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     import httpx
 
     from huggingtweets.generation.batch_engine import Row
+    from huggingtweets.serving.completions import Order
 
 AUTHORS = ("ann", "bob", "cat", "dan", "eve", "fay")
 CLIENTS, REQUESTS, POSTS = 8, 2, 4
@@ -41,10 +43,13 @@ def options(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Servic
     return ServiceOptions(fleet=folder, precision="fp32")
 
 
-def slow_replica() -> type[Replica]:
+def slow_replica(folder: Path) -> type[Replica]:
     """A replica of which each token takes 20 ms, so that it can be killed between two.
 
     A class in a function is sent to the cluster whole; there the tests can't be imported.
+
+    Args:
+        folder: has a folder of each replica, with a file for each order that it works on.
     """
 
     class SlowReplica(Replica):
@@ -58,16 +63,35 @@ def slow_replica() -> type[Replica]:
             BatchEngine.step = slow_step  # type: ignore[assignment,method-assign]
             super().__init__(options, generation)
 
+        async def complete(self, order: Order) -> AsyncIterator[Any]:
+            import ray
+
+            name = ray.get_runtime_context().get_actor_name()
+            (folder / name).mkdir(exist_ok=True)
+            mark = folder / name / uuid.uuid4().hex
+            mark.touch()
+            try:
+                async for item in super().complete(order):
+                    yield item
+            finally:
+                mark.unlink()
+
     return SlowReplica
 
 
 @pytest.fixture(scope="module")
-def service(options: ServiceOptions) -> Iterator[ReplicatedService]:
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which replicas note what they work on."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def service(options: ServiceOptions, work: Path) -> Iterator[ReplicatedService]:
     import ray
 
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replicas_module, "Replica", slow_replica())
+        patch.setattr(replicas_module, "Replica", slow_replica(work))
         made = ReplicatedService(options, 2)
         yield made
         made.stop()
@@ -78,11 +102,6 @@ def replicas() -> list[str]:
 
     names = ray.util.list_named_actors(all_namespaces=True)
     return [actor["name"] for actor in names if "#Replica#" in actor["name"]]
-
-
-def answered(answers: list[httpx.Response]) -> list[str]:
-    assert [answer.status_code for answer in answers] == [200] * len(answers)
-    return [choice["text"] for answer in answers for choice in answer.json()["choices"]]
 
 
 def test_replicas_write_what_one_server_writes(
@@ -132,13 +151,16 @@ def test_a_client_that_leaves_ends_its_order(service: ReplicatedService) -> None
     until(lambda: not service.waiting, "the order's end", 30)
 
 
-def test_a_replica_that_is_killed_under_load_loses_no_answer(service: ReplicatedService) -> None:
+def test_a_replica_that_is_killed_under_load_loses_no_answer(
+    service: ReplicatedService, work: Path
+) -> None:
     """Each request is sent to another replica at most once, streams go on where they were."""
     import ray
 
+    streams = [(i // REQUESTS + i) % 2 == 0 for i in range(CLIENTS * REQUESTS)]
     wanted = [
-        completion(AUTHORS[i % len(AUTHORS)], seed=i, n=POSTS, stream=i % 2 == 0)
-        for i in range(CLIENTS * REQUESTS)
+        completion(AUTHORS[i // REQUESTS % len(AUTHORS)], seed=i, n=POSTS, stream=stream)
+        for i, stream in enumerate(streams)
     ]
 
     def ask_all(found: dict[int, httpx.Response]) -> list[threading.Thread]:
@@ -159,17 +181,17 @@ def test_a_replica_that_is_killed_under_load_loses_no_answer(service: Replicated
     clients = ask_all(found)
     until(lambda: service.waiting == CLIENTS, "requests that are being answered", 60)
     time.sleep(0.2)
-    ray.kill(ray.get_actor(replicas()[0], namespace="serve"))
+    ray.kill(ray.get_actor(next(work.glob("*/*")).parent.name, namespace="serve"))
     for thread in clients:
         thread.join()
     assert service.retried > 0
     for i, before in expected.items():
         assert found[i].status_code == 200
-        if i % 2:
-            assert found[i].json()["choices"] == before.json()["choices"]
-        else:
+        if streams[i]:
             assert set(finishes(found[i].text)) == set(range(POSTS))
             assert found[i].text.endswith("data: [DONE]\n\n")
+        else:
+            assert found[i].json()["choices"] == before.json()["choices"]
     until(lambda: service.running == 2, "a new replica", 60)
     assert service.problem() is None
 
