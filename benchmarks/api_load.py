@@ -57,10 +57,9 @@ def main() -> None:
 @contextmanager
 def running(*args: str) -> Iterator[tuple[str, int]]:
     """Serve bots in a process of its own; yield the API's address and the number of the process."""
-    command = "import huggingtweets.cli as c; c.main()"
     options = ("--port", "0", "--requests-a-minute", "0")
     server = subprocess.Popen(
-        [sys.executable, "-c", command, "serve", *args, *options],
+        [sys.executable, "-m", "huggingtweets", "serve", *args, *options],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "1000"},

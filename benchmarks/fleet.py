@@ -21,7 +21,7 @@ from pathlib import Path
 from huggingtweets.sample import sample_path
 from huggingtweets.workers import cores
 
-_PROGRAM = [sys.executable, "-c", "import huggingtweets.cli as c; c.main()"]
+_PROGRAM = [sys.executable, "-m", "huggingtweets"]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-_PROGRAM = [sys.executable, "-c", "import huggingtweets.cli as c; c.main()"]
+_PROGRAM = [sys.executable, "-m", "huggingtweets"]
 _SECONDS = 1500.0
 _SERVER = "http://127.0.0.1:8437"
 _CLIENTS = r"""

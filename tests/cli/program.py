@@ -16,7 +16,7 @@ from huggingtweets.sample import sample_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROGRAM = [sys.executable, "-c", "import huggingtweets.cli as c; c.main()"]
+PROGRAM = [sys.executable, "-m", "huggingtweets"]
 
 
 @dataclass(frozen=True)

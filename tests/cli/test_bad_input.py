@@ -239,8 +239,26 @@ def test_existing_run_name_is_refused(cli: CommandLine, finished: Path, source: 
     assert [path.name for path in Path("runs").iterdir()] == ["me"]
 
 
-@pytest.mark.parametrize("option", ["--epochs", "--posts", "--seed"])
-def test_a_fleet_wants_whole_numbers(cli: CommandLine, option: str) -> None:
-    outcome = cli("fleet", "train", "me.csv", option, "1.5")
+@pytest.mark.parametrize(
+    ("command", "option", "text", "problem"),
+    [
+        ("fleet train me.csv", "--epochs", "1.5", "'1.5' is not a whole number"),
+        ("fleet train me.csv", "--seed", "one", "'one' is not a whole number"),
+        ("train me.csv", "--epochs", "inf", "'inf' is not a whole number"),
+        ("generate me", "-n", "nan", "'nan' is not a whole number"),
+        ("app", "--port", "http", "'http' is not a whole number"),
+        ("generate me", "--temperature", "hot", "'hot' is not a number"),
+        ("sweep run me.csv", "--trials", "2,5", "'2,5' is not a whole number"),
+    ],
+)
+def test_what_is_no_number_is_refused(
+    cli: CommandLine, command: str, option: str, text: str, problem: str
+) -> None:
+    outcome = cli(*command.split(), option, text)
     assert outcome.code == 2
-    assert f"'{option}': '1.5' is not a whole number" in outcome.err
+    assert f"'{option}': {problem}" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["app", "dashboard", "export me --to web --serve"])
+def test_a_port_that_does_not_exist_is_refused(cli: CommandLine, command: str) -> None:
+    assert cli(*command.split(), "--port", "65536").refused("from 0 to 65535, not 65536")

@@ -105,13 +105,6 @@ def test_bad_input_is_refused(
     assert not list(here.iterdir())
 
 
-@pytest.mark.parametrize("epochs", ["1.5", "two", "inf"])
-def test_epochs_must_be_a_whole_number(cli: CommandLine, epochs: str) -> None:
-    outcome = cli("train", "a.csv", "--epochs", epochs)
-    assert outcome.code == 2
-    assert "is not a whole number" in outcome.err
-
-
 @pytest.mark.parametrize("line", [b"null", b"[1]", b"{}", b'{"op_code": 99}', b"\xff\x00"])
 def test_damaged_journal_is_refused(cli: CommandLine, here: Path, line: bytes) -> None:
     swept(here / "sweep", 2)

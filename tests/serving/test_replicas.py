@@ -66,9 +66,9 @@ def slow_replica(folder: Path) -> type[Replica]:
         async def complete(self, order: Order) -> AsyncIterator[Any]:
             import ray
 
-            name = ray.get_runtime_context().get_actor_name()
-            (folder / name).mkdir(exist_ok=True)
-            mark = folder / name / uuid.uuid4().hex
+            own = folder / str(ray.get_runtime_context().get_actor_name())
+            own.mkdir(exist_ok=True)
+            mark = own / uuid.uuid4().hex
             mark.touch()
             try:
                 async for item in super().complete(order):

@@ -1,7 +1,8 @@
 """The table of commands; only the module of the command that runs is imported."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -72,6 +73,7 @@ class Commands(Mapping[str, Any]):
             command: Any  # click's type lacks the attribute of typer's
             for loaded, command in typer.main.get_group(app).commands.items():
                 command.rich_help_panel = _panel_of(loaded)
+                _refuse_plainly(command)
                 self._loaded[loaded] = command
         return self._loaded[name]
 
@@ -84,6 +86,38 @@ class Commands(Mapping[str, Any]):
 
 def _panel_of(name: str) -> str:
     return next(panel for panel, commands in PANELS.items() if name in commands)
+
+
+def _refuse_plainly(command: Any) -> None:  # noqa: ANN401 - typer's own copy of click.Command
+    """Let numbers of a command and its own commands be refused without names of Python's types."""
+    for one in getattr(command, "commands", {}).values():
+        _refuse_plainly(one)
+    for parameter in command.params:
+        if parser := _NUMBERS.get(parameter.type.name):
+            name = parameter.type.name
+            parameter.type = typer.main.get_click_type(
+                annotation=str, parameter_info=typer.Option(parser=parser)
+            )
+            parameter.type.name = name  # --help shows it
+
+
+def _whole_number(text: str | int) -> int:
+    """Parse an integer, also in the form ``1024.0``, which W&B's agents may pass."""
+    with suppress(ValueError, OverflowError):
+        return int(text)
+    with suppress(ValueError):
+        if (number := float(text)).is_integer():
+            return int(number)
+    raise typer.BadParameter(f"{text!r} is not a whole number.")
+
+
+def _number(text: str | float) -> float:
+    with suppress(ValueError):
+        return float(text)
+    raise typer.BadParameter(f"{text!r} is not a number.")
+
+
+_NUMBERS: dict[str, Callable[[Any], float]] = {"int": _whole_number, "float": _number}
 
 
 class Group(TyperGroup):

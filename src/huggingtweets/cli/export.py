@@ -77,9 +77,7 @@ def export(
             "already is not written again.",
         ),
     ] = False,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of --serve; 0 takes any free one.")
-    ] = 7870,
+    port: Annotated[int, typer.Option(help="Port of --serve; 0 takes any free one.")] = 7870,
     as_json: options.Json = False,
 ) -> None:
     """Write a bot to a folder for other programs: the model and its card, never the posts."""
@@ -87,6 +85,7 @@ def export(
     from huggingtweets.publish.export import current_page
     from huggingtweets.publish.export import export as write
 
+    options.check_port(port)
     if serve and (to != "web" or as_json):
         raise InputError("--serve shows the page of --to web, and can't be used with --json.")
     run = bots.find_run_folder(bot)

@@ -62,8 +62,6 @@ def train(
     posts: Annotated[
         int | None,
         typer.Option(
-            metavar="<int>",
-            parser=options.parse_int,
             help="Most training posts of each author, the newest. Fewer are faster. Default: all.",
             show_default=False,
         ),

@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from huggingtweets.training import Recipe as TrainingRecipe
 
 
-def parse_int(text: str) -> int:
-    """Parse an integer, also in the form ``1024.0``, which W&B's agents may pass."""
-    try:
-        number = float(text)
-        if number == int(number):
-            return int(number)
-    except (ValueError, OverflowError):
-        pass
-    raise typer.BadParameter(f"{text!r} is not a whole number.")
+def check_port(port: int) -> None:
+    """Check a port to listen on.
+
+    Raises:
+        InputError: there is no such port.
+    """
+    if not 0 <= port <= 65535:
+        raise InputError(f"--port must be from 0 to 65535, not {port}.")
 
 
 Sources = Annotated[
@@ -50,13 +49,11 @@ Bot = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
 _SEED = "Seed of all random numbers; the same seed gives the same result."
-Seed = Annotated[int, typer.Option("--seed", metavar="<int>", parser=parse_int, help=_SEED)]
+Seed = Annotated[int, typer.Option("--seed", help=_SEED)]
 OptionalSeed = Annotated[
     int | None,
     typer.Option(
         "--seed",
-        metavar="<int>",
-        parser=parse_int,
         help=f"{_SEED} Default: 0.",
         show_default=False,
     ),
@@ -112,8 +109,6 @@ Recipe = Annotated[
 Epochs = Annotated[
     int | None,
     typer.Option(
-        metavar="<int>",
-        parser=parse_int,
         help="Most passes over the posts. Default: the recipe's.",
         show_default=False,
     ),

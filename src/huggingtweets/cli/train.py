@@ -60,8 +60,6 @@ def train(
     batch_tokens: Annotated[
         int | None,
         typer.Option(
-            metavar="<int>",
-            parser=options.parse_int,
             help="Most tokens in one optimizer step. Default: the recipe's.",
             show_default=False,
         ),

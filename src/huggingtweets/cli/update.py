@@ -45,8 +45,6 @@ def update(
     keep: Annotated[
         int,
         typer.Option(
-            metavar="<int>",
-            parser=options.parse_int,
             help="Older versions to keep; each takes the space of a bot.",
         ),
     ] = 3,
