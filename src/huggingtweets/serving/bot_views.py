@@ -29,7 +29,7 @@ from huggingtweets.storage import files, fleets
 from huggingtweets.track.training_logger import JsonlTail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.generation.sampling import GeneratedPost
@@ -117,6 +117,48 @@ def summary(name: str, access: RunAccess) -> BotSummary:
         mine=access.mine,
         out_of_date=_warning(run, record),
     )
+
+
+class GallerySummaries:
+    """Summaries of finished bots, which are read again only after a file of theirs has changed.
+
+    Reading one takes a millisecond, and a server may have thousands.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, RunAccess], tuple[object, BotSummary]] = {}
+
+    def read(self, runs: Iterable[tuple[str, RunAccess]]) -> Iterator[BotSummary]:
+        """Yield the summary of each run, by its name; not of those damaged or deleted meanwhile."""
+        opted_out = _stamps(opt_out.list_file())
+        for name, access in runs:
+            run = access.run
+            stamp = (
+                opted_out,
+                _stamps(run.record_file, run.report_json, run.report_json.parent, run.bot),
+            )
+            known = self._known.get((name, access))
+            if known is None or known[0] != stamp:
+                try:
+                    known = stamp, summary(name, access)
+                except (BotError, OSError):
+                    continue
+                if known[1].state == "done":  # others change without a change of these files
+                    self._known[name, access] = known
+            yield known[1]
+
+
+def _stamps(*paths: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """What differs once a file was replaced, or the entries of a folder changed; None if absent."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
 
 
 def is_opted_out(record: RunRecord) -> bool:

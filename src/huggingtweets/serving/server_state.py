@@ -11,6 +11,7 @@ from huggingtweets import pipeline
 from huggingtweets.privacy import opt_out
 from huggingtweets.serving.batch_scheduler import BatchScheduler
 from huggingtweets.serving.bot_cache import BotCache
+from huggingtweets.serving.bot_views import GallerySummaries
 from huggingtweets.serving.explorations import Explorations
 from huggingtweets.serving.fleet import fleet_of
 from huggingtweets.serving.preview_turns import PreviewTurns
@@ -52,6 +53,7 @@ class ServerState:
         self._favourites_lock = threading.Lock()
         self._preview_turns = PreviewTurns(each=1 if settings.shared else None)
         self._explorations = Explorations(self._preview_turns)
+        self._summaries = GallerySummaries()
         self._cleaned_up_at = 0.0
 
     def start(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from huggingtweets import deletion, publish
@@ -313,13 +313,10 @@ class Service(ServerState):
 
     def gallery(self, visitor: str) -> list[BotSummary]:
         """All visible bots: the visitor's own, then those of others, each newest first."""
-        bots = []
-        for name, access in self._workspaces.visible_runs(visitor):
-            with suppress(BotError, OSError):  # damaged, or deleted meanwhile
-                bot = bot_views.summary(name, access)
-                if access.mine or (bot.state == "done" and bot.out_of_date is None):
-                    bots.append(bot)
-        return bots
+        bots = self._summaries.read(self._workspaces.visible_runs(visitor))
+        return [
+            bot for bot in bots if bot.mine or (bot.state == "done" and bot.out_of_date is None)
+        ]
 
     def newest_bot(self, visitor: str, *, own: bool = False, other_than: Text = "") -> str:
         """Name of the first bot in the gallery that generates posts, empty if there is none.
