@@ -20,7 +20,7 @@ from tests.sources.table_cases import (
 )
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import open_source, read_posts
+from huggingtweets.sources import open_source, read_posts, unwrap
 from huggingtweets.sources._post_kind import NO_POST
 
 if TYPE_CHECKING:
@@ -155,6 +155,51 @@ def test_feeds_without_content_titles_and_dates_of_their_own(tmp_path: Path) -> 
     assert [post.kind for post in posts] == ["original", "repost", "original"]
     assert posts[0].author == "oda"
     assert posts[0].created_at == datetime(2023, 1, 3, 12, tzinfo=UTC)
+
+
+def _nitter_item(title: str, body: str, creator: str = "@oda") -> str:
+    return (
+        f"<item><title>{title}</title><dc:creator>{creator}</dc:creator>"
+        f"<description><![CDATA[{body}]]></description></item>"
+    )
+
+
+def test_nitter_adds_words_to_titles_and_others_words_to_quotes(tmp_path: Path) -> None:
+    quoted = "<hr/>\n<blockquote><b>Bram (@bram)</b>\n<p>words of others</p></blockquote>"
+    (tmp_path / "rss.xml").write_text(
+        '<rss xmlns:dc="http://purl.org/dc/elements/1.1/"><channel>'
+        + _nitter_item("R to @bram: my answer", "<p>my answer</p>")
+        + _nitter_item("Pinned: my boat", "<p>my boat</p>")
+        + _nitter_item("my view", f"<p>my view</p>{quoted}")
+        + _nitter_item("RT by @oda: words of others", "<p>words of others</p>", "@bram")
+        + "</channel></rss>"
+    )
+    posts = list(open_source(tmp_path / "rss.xml").posts())
+    assert [post.text for post in posts[:3]] == ["my answer", "my boat", "my view"]
+    assert [post.kind for post in posts] == ["reply", "original", "original", "repost"]
+    assert {post.author for post in posts} == {"oda"}
+
+
+def test_guests_of_a_blog_are_left_out(tmp_path: Path) -> None:
+    items = "".join(
+        f"<item><title>{name}</title><description>words of {name}</description>{creator}</item>"
+        for name in ("oda", "oda", "guest", "nobody")
+        for creator in [f"<creator>{name}</creator>" if name != "nobody" else ""]
+    )
+    (tmp_path / "blog.xml").write_text(f"<rss><channel>{items}{items}</channel></rss>")
+    source = unwrap(open_source(tmp_path / "blog.xml"))
+    texts = {post.text for post in source.posts()}
+    assert texts == {"oda\nwords of oda", "nobody\nwords of nobody"}
+    assert source.left_out == {"of other people": 2}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "header", ["title,url,tweet_id,from_user_screen_name", "post_id,is_published,title,subtitle"]
+)
+def test_titles_alone_are_not_posts(tmp_path: Path, header: str) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\na,b,c,d\n")
+    with pytest.raises(SourceError, match="no text column"):
+        read_posts([tmp_path / "a.csv"])
 
 
 @pytest.mark.parametrize(

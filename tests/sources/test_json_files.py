@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_the_text_column_can_be_named(tmp_path: Path) -> None:
         ('["a"]', "Value 1 of"),
         ('[{"text": "a"}, 5]', "Value 2 of"),
         ('[{"when": 1, "what": 2}]', "has no text column among its columns (when, what)"),
-        ('{"text": "a"}\n{"text": "b"}', "rename it to end in .jsonl"),
+        ('{"text": "a"} {"text": "b"}', "rename it to end in .jsonl"),
         ('[{"text": "a"}] x', "extra text at the end"),
         ('[{"text": "a"}', "is truncated"),
         ('{"a": [{"text": "a"}', "is truncated"),
@@ -74,3 +75,25 @@ def test_files_without_posts_give_one_sentence(tmp_path: Path, document: str, me
         _texts(tmp_path, document)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_object_a_line_is_read_whatever_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.json"  # as snscrape, twint and mongoexport write it
+    path.write_text(
+        '{"_id": {"$oid": "64a0"}, "text": "one", "date": {"$date": "2023-05-13T10:00:00Z"}}\n'
+        '{"_id": {"$oid": "64a1"}, "text": "two",'
+        ' "date": {"$date": {"$numberLong": "1683972000000"}}}'
+    )
+    read = read_posts([path])
+    assert read["text"].to_list() == ["one", "two"]
+    assert read["created_at"].to_list() == [datetime(2023, 5, 13, 10, tzinfo=UTC)] * 2
+
+
+def test_a_json_feed(tmp_path: Path) -> None:
+    path = tmp_path / "feed.json"
+    items = [
+        {"id": "1", "content_html": "<p>one &amp; only</p>", "date_published": "2023-05-13T10:00Z"},
+        {"id": "2", "title": "Two", "content_text": "two words"},
+    ]
+    path.write_text(json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": items}))
+    assert read_posts([path])["text"].to_list() == ["one & only", "Two\ntwo words"]

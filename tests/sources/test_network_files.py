@@ -240,6 +240,15 @@ def test_the_last_version_of_an_edited_post_or_the_newest_there_is(tmp_path: Pat
         ({"referenced_tweets": "[<ReferencedTweet id=5 type=replied_to>]"}, "reply"),
         ({"referenced_tweets.retweeted.id": "5"}, "repost"),
         ({"type": "Retweet"}, "repost"),
+        ({"media_type": "REPOST_FACADE"}, "repost"),
+        ({"reason.$type": "app.bsky.feed.defs#reasonRepost"}, "repost"),
+        ({"Message Type": "Retweet"}, "repost"),
+        ({"reposted_from": "bram"}, "repost"),
+        ({"crosspost_parent": "t3_z"}, "repost"),
+        ({"saved_from": "Bram"}, "repost"),
+        ({"author": "oda", "original_author": "bram"}, "repost"),
+        ({"author": "oda", "original_author": "@Oda"}, "original"),
+        ({"category": "boats"}, "original"),
         ({"reply_to": "[]"}, "original"),
         ({"quotedTweet": {"id": 5}}, "quote"),
     ],
@@ -290,6 +299,10 @@ def test_reposts_from_before_networks_marked_them(text: str, is_repost: bool) ->
         ({"isPrivate": "yes"}, "not public"),
         ({"is_private": "0"}, None),
         ({"public": "false"}, "not public"),
+        ({"published": "False"}, "not public"),
+        ({"published": "2023-01-03"}, None),
+        ({"audience": "only_paid"}, "not public"),
+        ({"author": "[deleted]"}, "deleted"),
         ({"public": None}, None),
         ({"user": {"screen_name": "oda", "protected": True}}, "not public"),
         ({"promoted": True}, "promoted"),
@@ -351,3 +364,24 @@ def test_an_archive_in_two_zips_has_one_author(tmp_path: Path) -> None:
     posts = read_posts([tmp_path / "b.zip", tmp_path / "a.zip"])
     assert posts["author"].to_list() == ["oda", "oda"]
     assert read_posts([tmp_path / "b.zip"])["author"].to_list() == ["b"]
+
+
+def test_a_scrape_of_one_account_leaves_out_who_else_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.json"
+    bram = {"userName": "bram"}
+    rows = [
+        {"text": "words of oda", "author": {"userName": "oda"}},
+        {"text": "words of oda again", "author": {"userName": "oda"}},
+        {"text": "words of bram", "author": bram},
+        {"text": "passed on", "author": bram, "isRetweet": True},
+        {"noResults": True},
+    ]
+    path.write_text(json.dumps(rows))
+    source = unwrap(open_source(path))
+    posts = list(source.posts())
+    assert [(post.author, post.kind) for post in posts[:3]] == [
+        *[("oda", "original")] * 2,
+        ("oda", "repost"),
+    ]
+    assert posts[3].text == ""
+    assert source.left_out == {"of other people": 1}  # type: ignore[attr-defined]

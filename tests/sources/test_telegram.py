@@ -68,7 +68,9 @@ def test_a_message_is_a_post(tmp_path: Path) -> None:
 
 def test_service_and_forwarded_messages_are_left_out(tmp_path: Path) -> None:
     service = {"id": 8, "type": "service", "actor": "Ada L", "action": "pin_message", "text": "x"}
-    forwarded = [ADA | {"forwarded_from": "Eve"}, ADA | {"forwarded_from_id": "channel5"}]
+    forwarded = [
+        ADA | {name: "Eve"} for name in ("forwarded_from", "forwarded_from_id", "saved_from")
+    ]
     assert len(_posts(_write(tmp_path, service, *forwarded, ADA, 5, None))) == 1
     assert "holds no messages" in _error(_write(tmp_path, service, *forwarded))
 
@@ -101,6 +103,16 @@ def test_the_owner_of_an_account_export_is_the_author(tmp_path: Path) -> None:
     assert {post.author for post in posts} == {"Ada L"}
     assert {post.author for post in _posts(path, speaker="Bob")} == {"Bob"}
     assert "choose one with `--from NAME`" in _error(_account(tmp_path, (ADA, BOB), owner=5))
+
+
+def test_notes_to_oneself_are_left_out_unless_they_are_the_whole_export(tmp_path: Path) -> None:
+    path = _account(tmp_path, (ADA,), (ADA,))
+    export = json.loads(path.read_text())
+    export["chats"]["list"][1]["type"] = "saved_messages"
+    path.write_text(json.dumps(export))
+    assert [post.id for post in _posts(path)] == ["0/1"]
+    path.write_text(json.dumps(export["chats"]["list"][1]))
+    assert len(_posts(path)) == 1
 
 
 def test_a_speaker_needs_a_chat_export(tmp_path: Path) -> None:

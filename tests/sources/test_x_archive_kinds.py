@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import _long_tweets, open_source
+from huggingtweets.sources import _long_tweets, open_source, read_posts
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "posts"
 LONG = "A long story about a lantern & a kite, told slowly. " * 12 + "The end."
@@ -206,3 +206,11 @@ def test_a_broken_user_details(tmp_path: Path) -> None:
     (tmp_path / "js" / "user_details.js").write_text("var user_details = [1]")
     with pytest.raises(SourceError, match=r"js/user_details\.js in .* is not a file of an X"):
         list(open_source(tmp_path).posts())
+
+
+def test_deleted_tweets_are_not_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    (tmp_path / "tweets.js").write_text(_js("deleted_tweets", [_tweet()]))
+    with pytest.raises(SourceError, match="not public"):
+        read_posts([tmp_path / "tweets.js"])
+    (tmp_path / "tweets.js").write_text(_js("tweets", [_tweet(), _tweet(2, deleted_at="x")]))
+    assert len(read_posts([tmp_path / "tweets.js"])) == 1

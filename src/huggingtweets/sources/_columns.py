@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 _COLUMNS = {
     "text": (
         *("text", "full_text", "tweet", "tweet_text", "content", "body", "post", "message"),
-        *("status", "caption", "selftext", "comment_text", "live_chat_text", "share_commentary"),
-        *("post_text", "text_content", "title"),
+        *("caption", "selftext", "comment_text", "live_chat_text", "share_commentary"),
+        *("post_text", "text_content", "text_original", "record_text", "plaintext"),
+        *("content_text", "status_text", "status_message", "title"),
     ),
     # A handle before a name to show; last, what may as well be a number.
     "author": (
         *("screen_name", "handle", "author_handle", "user_screen_name", "author", "username"),
-        *("author_username", "user_username", "user_name", "user"),
+        *("author_username", "user_username", "user_name", "from_user", "from_user_screen_name"),
+        *("owner_username", "user_posted", "author_meta", "user"),
     ),
     "id": ("id", "tweet_id", "status_id", "id_str", "post_id", "comment_id", "live_chat_id"),
     "kind": ("kind", "type", "tweet_type"),
@@ -52,12 +54,21 @@ _TIMES = (
     *("published_at", "published", "publish_date", "pub_date", "posted_at", "date_posted"),
     *("date_created", "creation_date", "created_time", "created_date", "tweet_created"),
     *("comment_create_timestamp", "live_chat_create_timestamp", "tweet_date", "post_date"),
-    *("timestamp_ms", "date_utc", "utc", "posted", "fecha", "datum"),
+    *("timestamp_ms", "date_utc", "utc", "posted", "fecha", "datum", "date_published"),
+    *("record_created_at", "create_time_iso", "create_time", "taken_at", "sent_at"),
 )
 """The first that can be read in a row is its time."""
 
-_TITLED = frozenset({"selftext", "body", "content"})
+_TITLED = frozenset(
+    {"selftext", "body", "content", "contenttext", "contenthtml", "plaintext", "html"}
+)
 """Columns with the text of posts that may have a title as well, as on Reddit and in blogs."""
+
+_REDDITS = frozenset({"subreddit", "isself", "selftext", "crosspostparent"})
+"""Plain names of which a table with nothing but titles has one if these are the posts."""
+
+_MARKUP = ("contenthtml", "html")
+"""Plain names of columns with HTML, read where no other has the text: JSON Feed, Ghost."""
 
 _SHOWN_COLUMNS = 20
 _OFFERED_COLUMNS, _LONGEST_COLUMN = 200, 100  # number and characters of those to choose from
@@ -119,6 +130,8 @@ def known_columns(names: tuple[str, ...], text_column: str | None) -> dict[str, 
         if (present := [key for key in candidates if key in by_name])
     }
     columns |= _time_columns(by_name)
+    if text_column is None and plain_name(columns.get("text", "title")) == "title":
+        columns |= _markup_or_nothing(columns, by_name)
     if text_column is not None:
         columns.pop("text", None)
         named = text_column if text_column in names else by_name.get(plain_name(text_column))
@@ -127,6 +140,18 @@ def known_columns(names: tuple[str, ...], text_column: str | None) -> dict[str, 
     elif "title" in by_name and plain_name(columns.get("text", "")) in _TITLED:
         columns["title"] = by_name["title"]
     return _with_telling(columns, names, text_column)
+
+
+def _markup_or_nothing(columns: dict[str, str], by_name: dict[str, str]) -> dict[str, str]:
+    """Return the columns of a text in HTML; without one, titles alone are posts on Reddit only.
+
+    Tables of links, articles and videos have titles as well, which others wrote.
+    """
+    if markup := next((by_name[key] for key in _MARKUP if key in by_name), None):
+        return {"text": markup, "html": markup}
+    if _REDDITS.isdisjoint(by_name):
+        columns.pop("text", None)
+    return {}
 
 
 def _with_telling(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import sys
 import zlib
 from pathlib import PurePosixPath
@@ -34,10 +35,17 @@ class _Named(Protocol):
     def stem(self) -> str: ...
 
 
+_PUSHSHIFT = re.compile(r"R[CS]_\d{4}-\d\d|.+_(?:comments|submissions)")
+"""Dumps of Reddit are called so, and then ``.zst``."""
+
+
 def format_of(path: _Named) -> str:
     """Return the extension that tells the format: ``.csv`` of ``posts.csv.gz``."""
     suffix = path.suffix.lower()
-    return PurePosixPath(path.stem).suffix.lower() if suffix in COMPRESSED else suffix
+    if suffix not in COMPRESSED:
+        return suffix
+    inner = PurePosixPath(path.stem).suffix.lower()
+    return ".jsonl" if not inner and _PUSHSHIFT.fullmatch(path.stem) else inner
 
 
 _MAX_BYTES = 16 * 1024**3

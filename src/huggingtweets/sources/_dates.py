@@ -31,6 +31,11 @@ _UNITS = (
     (1e14, 1e17, Decimal(1_000_000)),
     (1e17, 1e20, Decimal(1_000_000_000)),
 )
+_SERIAL_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - gets its zone later
+_SERIAL = (36_526, 73_051)
+"""Days since then, as spreadsheets store dates: the years 2000 to 2099."""
+
+_COMPACT = re.compile(r"\d{8}T\d{4,6}(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?")
 _CLOCK = re.compile(
     r"(?<![\d:])(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?(?![\d:])(?:\s*([ap])\.?\s?m\b\.?)?"
 )
@@ -137,6 +142,15 @@ def read_date(
         return None
 
 
+def plain_value(value: object) -> object:
+    """Return the value that MongoDB wraps: ``{"$date": ...}``, ``{"$numberLong": ...}``."""
+    for _ in range(2):
+        if isinstance(value, dict) and len(value) == 1:
+            name, inner = next(iter(value.items()))
+            value = inner if str(name).startswith("$") else value
+    return value
+
+
 def read_zone(value: object) -> tzinfo | None:
     """Read a zone: ``-0300``, ``+05:30``, ``GMT+1``, ``Europe/Madrid`` or an abbreviation."""
     text = value.strip() if isinstance(value, str) else ""
@@ -160,6 +174,7 @@ def _in_utc(found: datetime, zone: tzinfo | None) -> datetime:
 
 
 def _read(value: object, order: Order | None, zone: tzinfo | None) -> datetime | Ambiguous | None:
+    value = plain_value(value)
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
@@ -177,7 +192,7 @@ def _read_text(text: str, order: Order | None, zone: tzinfo | None) -> datetime 
         return datetime(*numbers, tzinfo=UTC)
     if text[0].isdigit() and _NUMBER.fullmatch(number := text.replace(",", ".")):
         return _number(number)
-    if text[4:5] == "-":
+    if text[4:5] == "-" or _COMPACT.fullmatch(text):
         try:
             return datetime.fromisoformat(text)
         except ValueError:
@@ -194,6 +209,8 @@ def _number(text: str) -> datetime | None:
         except ValueError:
             pass
     number = Decimal(text)
+    if _SERIAL[0] <= number < _SERIAL[1]:
+        return _SERIAL_EPOCH + timedelta(seconds=round(number * 86_400))
     for least, limit, per_second in _UNITS:
         if least <= number < limit:
             microseconds = int(number / per_second * 1_000_000)
@@ -236,7 +253,9 @@ def _without_zone(after: str, before: str, zone: tzinfo | None) -> tuple[str, tz
     """
     before = re.sub(r"(?<=\d)t$", "", before)  # 2023/01/03T12:00
     if offset := _OFFSET.match(after):
-        return f"{before} {after[offset.end() :]}", _offset(offset)
+        words = after[offset.end() :].split()
+        words = words[1:] if words and words[0] in _ZONES else words  # +0200 CEST
+        return f"{before} {' '.join(words)}", _offset(offset)
     words = after.split()
     name = next((word for word in words if word in _ZONES), None)
     if name is None:

@@ -8,6 +8,7 @@ only error is a text that is far too long to be a post.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.data.posts import Name
 from huggingtweets.errors import SourceError
-from huggingtweets.sources._dates import read_date
+from huggingtweets.sources._dates import plain_value, read_date
 from huggingtweets.sources._text import MAX_POST_CHARS
 
 if TYPE_CHECKING:
@@ -27,8 +28,16 @@ if TYPE_CHECKING:
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # polars stores UTF-8, without lone surrogates
 _NOT_SET = frozenset({"", "0", "f", "false", "n", "nan", "no", "none", "null"})
+_REMOVED = frozenset(
+    {"[deleted]", "[removed]", "[deleted by user]", "[ removed by reddit ]", "[removed by reddit]"}
+)
+"""What Reddit puts in place of a text."""
+
 _SPREADSHEET_ID = re.compile(r"\d+[.,]\d*[eE]\+?\d+|\d+\.0")
 
+
+_PROFILE = re.compile(r"https?://[^/\s]+/(?:@|users/|profile/)?([^/?#\s]+)/?")
+"""The address of an account, as snscrape writes it for a user."""
 
 _HANDLES = (
     *("screen_name", "userName", "username", "screenName", "acct", "handle", "user_name"),
@@ -40,6 +49,16 @@ _HANDLES = (
 def as_dict(value: object) -> dict[str, object]:
     """Return a JSON object, or an empty one for any other value."""
     return value if isinstance(value, dict) else {}
+
+
+def parse_object(text: str) -> dict[str, object]:
+    """Parse an object, as JSON or as Python writes it; empty if it is neither."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return as_dict(parse(text))
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+    return {}
 
 
 def as_list(value: object) -> list[object]:
@@ -66,6 +85,7 @@ def parse_text(value: object, where: str) -> str:
 def titled(title: object, text: str, where: str) -> str:
     """Put the title of a post before its text, unless the text begins with it."""
     heading = parse_text(title, where).strip()
+    heading = "" if heading.lower() in _REMOVED else heading
     start = heading.removesuffix("…").removesuffix("...").rstrip()
     body = text.strip()
     if not start or " ".join(body.split()).startswith(" ".join(start.split())):
@@ -79,7 +99,7 @@ def spoken_text(text: str) -> str:
     YouTube writes comments as JSON, ``{"takeoutSegments": [{"text": "..."}]}`` or, since 2024,
     ``{"text": "..."},{"text": "..."}``. Reddit replaces what was removed by a word in brackets.
     """
-    if text in ("[deleted]", "[removed]"):
+    if text.strip().lower() in _REMOVED:
         return ""
     if not text.startswith(('{"takeoutSegments"', '{"text"')):
         return text
@@ -102,8 +122,11 @@ def _storable(text: str) -> str:
 
 def parse_name(value: object) -> str | None:
     """Parse a short name such as a handle or a language code, without ``@``; None if missing."""
+    if isinstance(value, str) and value[:1] == "{" and value.rstrip()[-1:] == "}":
+        value = parse_object(value) or value
     if isinstance(value, dict):  # such as the `user` object of the X API
-        value = next((value[name] for name in _HANDLES if value.get(name)), None)
+        names = (*_HANDLES, "name") if "nickName" in value else _HANDLES  # TikTok's `authorMeta`
+        value = next((value[name] for name in names if value.get(name)), None)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     return _clean_name(str(value)[:100])
@@ -111,6 +134,7 @@ def parse_name(value: object) -> str | None:
 
 @lru_cache(maxsize=1024)  # a file repeats a few authors and languages a million times
 def _clean_name(name: str) -> str | None:
+    name = match[1] if (match := _PROFILE.fullmatch(name.strip())) else name
     return _UNSTORABLE.sub("\ufffd", name).strip().removeprefix("@") or None
 
 
@@ -131,6 +155,7 @@ def parse_id(value: object) -> str | None:
 
     Spreadsheets turn 603275497183846402 into 6.03275E+17, which many posts would share.
     """
+    value = plain_value(value.get("$oid", value) if isinstance(value, dict) else value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value).strip()

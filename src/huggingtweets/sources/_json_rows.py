@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from huggingtweets.errors import SourceError
 from huggingtweets.sources._columns import check_number, find_columns, known_columns
-from huggingtweets.sources._fields import as_dict, as_list
+from huggingtweets.sources._fields import as_dict, as_list, parse_name
 from huggingtweets.sources._json_reader import DECODER, JsonReader
 from huggingtweets.sources._json_tree import ITEM, LISTS, PAGES, opening_bracket, tree_values
 from huggingtweets.sources._network_rows import is_network_record, network_row
@@ -81,6 +81,9 @@ def jsonl_rows(path: Path | Member, text_column: str | None) -> Rows:
 
 def json_rows(path: Path | Member, text_column: str | None) -> Rows:
     """Read the objects of the top-level list, or of the first list inside that holds posts."""
+    if _has_an_object_per_line(path):  # as mongoexport, snscrape and twint write it
+        yield from jsonl_rows(path, text_column)
+        return
     chosen, users = _find_list_of_posts(path, text_column)
     for number, key_path, value in _values(path):
         if key_path in chosen:
@@ -88,6 +91,17 @@ def json_rows(path: Path | Member, text_column: str | None) -> Rows:
                 value, f"Value {number} of {path}", number, text_column, users
             ):
                 yield position, _fields(row, text_column)
+
+
+def _has_an_object_per_line(path: Path | Member) -> bool:
+    """Return whether the first line is an object and another one follows."""
+    with closing(file_chunks(path)) as chunks:
+        head = next(decode_utf8(chunks, str(path)), "")
+    first, _, rest = head.lstrip().partition("\n")
+    try:
+        return rest.lstrip()[:1] == "{" and isinstance(DECODER.decode(first), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _find_list_of_posts(
@@ -216,7 +230,18 @@ def _fields(row: dict[str, object], text_column: str | None) -> dict[str, object
     if text_column is None and (fields := network_row(row)) is not None:
         return fields
     columns = known_columns(tuple(row), text_column)
-    return {"text": None} | {field: row[name] for field, name in columns.items()}
+    fields = {"text": None} | {field: row[name] for field, name in columns.items()}
+    by = _by(row, fields)
+    return fields if by is None else fields | {"by": by}
+
+
+def _by(row: dict[str, object], fields: dict[str, object]) -> str | None:
+    """Return who wrote a record of an interface or a scraper; None in other tables."""
+    author = fields.get("author")
+    if "author_id" in row:
+        return parse_name(row["author_id"])
+    is_record = isinstance(author, dict) or "subreddit" in row
+    return parse_name(author) if is_record else None
 
 
 def parse_json_line(line: str, number: int, path: Path | Member) -> dict[str, object]:

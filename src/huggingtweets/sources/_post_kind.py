@@ -28,7 +28,12 @@ OF_OTHERS = "of other people"
 NO_POST = "other records"
 
 # `retweeted` and `reblogged` are missing: they tell what the reader of a timeline did.
-_REPOST_FLAGS = frozenset({"isrepost", "isretweet", "isrt", "isreblog", "isboost", "isrenote"})
+_REPOST_FLAGS = frozenset(
+    {
+        *("isrepost", "isretweet", "isrt", "isreblog", "isboost", "isrenote"),
+        *("isreposted", "isretweetstatus", "isforwarded", "iscrosspost"),
+    }
+)
 _REPOST_WORDS = frozenset({"retweet", "repost", "reblog", "boost", "rt"})
 """A yes or no, the post passed on, or its number of reposts."""
 
@@ -42,10 +47,12 @@ _REPOST_OF = frozenset(
         *("referencedtweetsretweetedid", "reblogid", "reblogofid", "rebloguri", "reblogof"),
         *("boostedpost", "boostedstatus", "boostof", "repostof", "repostofid", "repostedpost"),
         *("rebloggedfromid", "rebloggedfromname", "rebloggedrootid", "rebloggedrootname"),  # Tumblr
-        *("repostedby", "repostedstatus", "originaltweetauthor"),
+        *("repostedby", "repostedstatus", "repostedfrom", "repostedpostid", "originaltweetauthor"),
+        *("rtstatusid", "rtid", "rtuser", "rtof"),
+        *("crosspostparent", "crosspostparentid"),  # Reddit
     }
 )
-_FORWARDED = frozenset({"forwardedfrom", "forwardedfromid", "viabot"})
+_FORWARDED = frozenset({"forwardedfrom", "forwardedfromid", "savedfrom", "viabot"})
 """Telegram writes a null where the one who wrote the words has no name or no account."""
 
 _REFERENCES = frozenset({"referencedtweets"} | {f"referencedtweets{n}type" for n in range(4)})
@@ -67,10 +74,23 @@ _QUOTE_OF = frozenset(
         *("quotedstatusresult", "quoteof", "isquoted", "referencedtweetsquotedid"),
     }
 )
-_KIND_NAMES = frozenset({"kind", "type", "tweettype", "posttype"})
+_KIND_NAMES = frozenset(
+    {
+        *("kind", "type", "tweettype", "posttype", "messagetype", "statustype", "contenttype"),
+        *("activitytype", "recordtype", "category", "action", "activity", "verb"),
+        "mediatype",  # of Threads' interface
+        "reasontype",  # of Bluesky's, flattened
+    }
+)
+_ORIGINAL_BY = frozenset(
+    {"originalauthor", "originalposter", "originalusername", "originaluser", "originalhandle"}
+)
+"""Who wrote the post first; of one's own posts, oneself or nobody."""
+
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("retweet", "retweeted", "repost", "reposted", "rt", "reblog"), "repost"),
     **dict.fromkeys(("reblogged", "boost", "boosted", "renote", "announce"), "repost"),
+    **dict.fromkeys(("repost_facade", "crosspost", "native retweet"), "repost"),
     **dict.fromkeys(("reply", "replied_to", "repliedto"), "reply"),
     **dict.fromkeys(("quote", "quoted", "quotetweet"), "quote"),
 }
@@ -125,6 +145,16 @@ _PRIVATE = frozenset(
         ),
         *("privateonly", "followersandmentioned", "autodraft", "autosave", "inherit", "archived"),
         *("supporters", "supportersonly", "patrons", "patronsonly", "group", "custom", "contacts"),
+        *(
+            "paid",
+            "onlypaid",
+            "paidonly",
+            "founding",
+            "premium",
+            "future",
+            "scheduled",
+            "unpublished",
+        ),
     }
 )
 _PRIVATE_FLAGS = frozenset(
@@ -142,7 +172,7 @@ _PRIVATE_OBJECTS = frozenset(
 )
 """Misskey's list of the only readers; X's posts for subscribers and circles."""
 
-_PUBLIC_FLAGS = frozenset({"public", "ispublic", "ispublished", "publiclyvisible"})
+_PUBLIC_FLAGS = frozenset({"public", "ispublic", "published", "ispublished", "publiclyvisible"})
 _PROMOTED_FLAGS = frozenset(
     {
         *("promoted", "ispromoted", "ispromotedtweet", "promotedmetadata", "promotedcontent"),
@@ -161,15 +191,19 @@ _REASONS = (
     | _DELETED_FLAGS
 )
 _TELLING = (
-    _REPOST_FLAGS
-    | _REPOST_WORDS
-    | _REPOST_OF
-    | _FORWARDED
-    | _REFERENCES
-    | _RENOTE
-    | _REPLY_TO
-    | _QUOTE_OF
-) | _KIND_NAMES
+    (
+        _REPOST_FLAGS
+        | _REPOST_WORDS
+        | _REPOST_OF
+        | _FORWARDED
+        | _REFERENCES
+        | _RENOTE
+        | _REPLY_TO
+        | _QUOTE_OF
+    )
+    | _KIND_NAMES
+    | _ORIGINAL_BY
+)
 _EDITS = frozenset({"edithistorytweetids", "edithistory", "editinfo", "editcontrol"})
 """Looked at by :mod:`huggingtweets.sources._latest_versions`."""
 
@@ -204,6 +238,8 @@ def reason_to_leave_out(fields: Mapping[str, object]) -> str | None:
     for key, name in telling_columns(tuple(fields)).items():
         if key in _REASONS and (reason := _reason(key, fields[name])):
             return reason
+    if fields.get("author") == "[deleted]":  # Reddit's
+        return DELETED
     for owner in ("author", "user", "account"):
         who = fields.get(owner)
         if isinstance(who, dict) and any(is_yes(who.get(key)) for key in _PROTECTED):
@@ -269,7 +305,19 @@ def parse_kind(text: str, fields: Mapping[str, object]) -> Kind:
         _kind_of_field(key, fields[name], has_text=has_text)
         for key, name in telling_columns(tuple(fields)).items()
     }
+    if "repost" not in kinds and _is_by_another(fields):
+        return "repost"
     return next((kind for kind in _ORDER if kind in kinds), "original")
+
+
+def _is_by_another(fields: Mapping[str, object]) -> bool:
+    """Return whether a field names another author than the one who posted."""
+    author = fields.get("author")
+    return isinstance(author, str) and any(
+        is_object(first := fields[name]) and plain_name(str(first)) != plain_name(author)
+        for key, name in telling_columns(tuple(fields)).items()
+        if key in _ORIGINAL_BY
+    )
 
 
 def _kind_of_field(key: str, value: object, *, has_text: bool) -> Kind | None:
@@ -283,8 +331,10 @@ def _kind_of_field(key: str, value: object, *, has_text: bool) -> Kind | None:
 
 def _named_kind(value: object) -> Kind | None:
     """Return the kind that a word names, or the references of the API of X, as JSON or as text."""
-    if isinstance(value, str) and (kind := _KINDS.get(value.strip().lower())):
-        return kind
+    if isinstance(value, str):
+        word = value.strip().lower().rpartition("#reason")[2]  # app.bsky.feed.defs#reasonRepost
+        if kind := _KINDS.get(word):
+            return kind
     if isinstance(value, list):
         value = " ".join(str(as_dict(item).get("type")) for item in value)
     elif not isinstance(value, str) or "type" not in value:

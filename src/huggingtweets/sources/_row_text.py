@@ -7,13 +7,12 @@ readers that know no long posts. Which is whole differs from row to row.
 from __future__ import annotations
 
 import ast
-import json
 import re
 from functools import lru_cache
 from html import unescape
 from typing import TYPE_CHECKING
 
-from huggingtweets.sources._fields import as_dict, parse_text
+from huggingtweets.sources._fields import parse_object, parse_text
 from huggingtweets.sources._html import html_to_text, without_quoted_address
 from huggingtweets.sources._post_kind import plain_name
 
@@ -99,7 +98,7 @@ def _without_mentions(text: str) -> str:
 def _inner_text(value: object, depth: int = 0) -> object:
     """Return the text inside an object such as ``note_tweet``, which a CSV holds as JSON."""
     if isinstance(value, str) and value[:1] == "{" and value.rstrip()[-1:] == "}":
-        value = _parsed(value)
+        value = parse_object(value)
     if not isinstance(value, dict) or depth > _MAX_DEPTH:
         return value
     for name in ("full_text", "text"):
@@ -107,16 +106,6 @@ def _inner_text(value: object, depth: int = 0) -> object:
             return value[name]
     inner = (value.get(name) for name in ("note_tweet_results", "result", "core"))
     return next((_inner_text(item, depth + 1) for item in inner if isinstance(item, dict)), None)
-
-
-def _parsed(text: str) -> dict[str, object]:
-    """Parse an object, as JSON or as Python writes it; empty if it is neither."""
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return as_dict(parse(text))
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
-    return {}
 
 
 def _decoded(text: str) -> str:

@@ -68,6 +68,7 @@ class _Tweet(TypedDict, total=False):
     extended_tweet: dict[str, object] | None
     note_tweet: dict[str, object] | None
     promoted: bool | None
+    deleted_at: str | None
     visibility: str | None
 
 

@@ -27,7 +27,7 @@ from huggingtweets.sources._fields import (
     titled,
 )
 from huggingtweets.sources._html import html_to_text
-from huggingtweets.sources._post_kind import NO_POST, NOT_PUBLIC, OF_OTHERS
+from huggingtweets.sources._post_kind import NO_POST, NOT_PUBLIC, OF_OTHERS, in_brackets
 from huggingtweets.sources._text import file_chunks
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ _ITEMS = frozenset({"item", "entry"})
 _ENCODED = "{http://purl.org/rss/1.0/modules/content/}encoded"
 _CONTENT = (_ENCODED, "content", "description", "summary")
 _DATES = ("post_date_gmt", "pubDate", "published", "date", "issued", "created", "updated")
+_QUOTED_POST = re.compile(r"<hr\s*/?>\s*<blockquote>.*</blockquote>", re.DOTALL)
+"""The quoted post, which Nitter puts after the one that quotes it."""
+
 _KIND = "http://schemas.google.com/blogger/2008/kind#"
 
 
@@ -70,15 +73,35 @@ class Feed:
         """Yield every published post."""
         self.left_out.clear()
         found = False
+        most = self._most_frequent_author()
         for position, (item, owner) in enumerate(self._items()):
             fields = _fields(item)
-            if reason := _reason(item, fields):
+            author, is_repost = _author_of(item, fields, owner), _kind(fields) == "repost"
+            reason = _reason(item, fields)
+            if not reason and most and author not in (None, most) and not is_repost:
+                reason = OF_OTHERS
+            if reason:
                 self.left_out[reason] += 1
                 continue
             found = True
-            yield self._post(item, fields, position, owner)
+            # Nitter names the first author of a repost.
+            yield self._post(fields, position, most or author if is_repost else author)
         if not found:
-            raise SourceError(f"{self.path} holds no published posts.")
+            raise SourceError(f"{self.path} holds no published posts{in_brackets(self.left_out)}.")
+
+    def _most_frequent_author(self) -> str | None:
+        """Return who wrote most of the posts, in a first pass; None if nobody did.
+
+        A blog may have guests, and a feed may gather several blogs.
+        """
+        counts: Counter[str] = Counter()
+        for item, owner in self._items():
+            fields = _fields(item)
+            author = _author_of(item, fields, owner)
+            if author and not _reason(item, fields) and _kind(fields) != "repost":
+                counts[author] += 1
+        top = counts.most_common(1)
+        return top[0][0] if top and top[0][1] * 2 > counts.total() else None
 
     def _items(self) -> Iterator[tuple[Element, str | None]]:
         """Yield each item and the author of the whole feed, freeing its memory afterwards."""
@@ -114,14 +137,13 @@ class Feed:
             except (ParseError, ValueError, LookupError) as error:
                 raise SourceError(f"{self.path} is damaged XML ({error}); get it again.") from error
 
-    def _post(
-        self, item: Element, fields: dict[str, str], position: int, owner: str | None
-    ) -> Post:
+    def _post(self, fields: dict[str, str], position: int, author: str | None) -> Post:
         where = str(self.path)
         title = html_to_text(fields.get("title", ""))
         body = next((html for name in _CONTENT if (html := fields.get(name))), "")
+        if body and _is_nitters(fields):
+            title, body = "", _QUOTED_POST.sub("", body)  # the title repeats the post
         text = parse_text(titled(title, html_to_text(_paragraphs(body)), where), where)
-        author = parse_name(fields.get("creator")) or _author(item) or owner
         post_id = fields.get("post_id") or fields.get("guid") or fields.get("id")
         times = (parse_time(fields.get(name)) for name in _DATES)
         return Post(
@@ -129,7 +151,7 @@ class Feed:
             id=parse_id(post_id) or hashed_id(position, text),
             text=text,
             created_at=next((time for time in times if time), None),
-            kind=_kind(title),
+            kind=_kind(fields),
             source=self.name,
         )
 
@@ -179,6 +201,11 @@ def _reason(item: Element, fields: dict[str, str]) -> str:
     return ""
 
 
+def _author_of(item: Element, fields: dict[str, str], owner: str | None) -> str | None:
+    """Return who wrote an item; ``owner`` wrote those that name nobody."""
+    return parse_name(fields.get("creator")) or _author(item) or owner
+
+
 def _author(element: Element) -> str | None:
     """Return the name of an Atom author, or of the one of an item."""
     names = [child.text for child in element.iter() if _local(child.tag) == "name"]
@@ -192,8 +219,13 @@ def _paragraphs(html: str) -> str:
     return re.sub(r"\r?\n", "<br>", re.sub(r"(?:\r?\n){2,}", "<p>", html.strip()))
 
 
-def _kind(title: str) -> Kind:
+def _is_nitters(fields: dict[str, str]) -> bool:
+    return fields.get("creator", "").startswith("@")
+
+
+def _kind(fields: dict[str, str]) -> Kind:
     """Return the kind of a post, which Nitter writes into the title."""
+    title = html_to_text(fields.get("title", ""))
     if title.startswith(("RT by @", "RT @")):
         return "repost"
     return "reply" if title.startswith("R to @") else "original"

@@ -113,14 +113,14 @@ class PostFile:
         owner, defaults = self._owner(), self._defaults()
         for position, fields in self._rows():
             self._check_objection(fields)
-            by = fields.get("by")
-            is_repost = fields.get("kind") == "repost"
+            is_by_another = owner is not None and "by" in fields and fields["by"] != owner.by
+            is_repost = is_by_another and _is_repost(fields)
             if reason := fields.get("left_out") or reason_to_leave_out(fields):
                 self.left_out[str(reason)] += 1
-            elif owner is not None and by != owner.by and not is_repost:
+            elif is_by_another and not is_repost:
                 self.left_out[OF_OTHERS] += 1
             else:
-                name = owner.author if owner is not None and is_repost and by is None else None
+                name = owner.author if owner is not None and is_repost else None
                 post = self._post(position, fields, times, name, defaults)
                 if latest := versions.latest(post, fields):
                     yield latest
@@ -186,9 +186,11 @@ class PostFile:
         authors: dict[object, str | None] = {}
         for _, fields in self._rows():
             if "by" not in fields and "left_out" not in fields:
+                if fields.get("text") is None and "author" not in fields:
+                    continue  # no post, as scrapers write for an empty result
                 return None
             by = fields.get("by")
-            if isinstance(by, str | int) and fields.get("kind") != "repost":
+            if isinstance(by, str | int) and not _is_repost(fields):
                 counts[by] += 1
                 authors.setdefault(by, parse_name(fields.get("author")))
         top = counts.most_common(1)
@@ -222,6 +224,11 @@ class _Owner:
 
     by: object
     author: str | None
+
+
+def _is_repost(fields: Mapping[str, object]) -> bool:
+    text = fields.get("text")
+    return parse_kind(text if isinstance(text, str) else "", fields) == "repost"
 
 
 def _text(fields: Mapping[str, object], number: int, defaults: _Defaults) -> str:

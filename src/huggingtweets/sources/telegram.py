@@ -1,11 +1,13 @@
 """Read Telegram exports: the ``result.json`` of one chat or of a whole account.
 
 In the export of an account its owner is read unless another person is named. Service messages
-(joins, pins), forwarded messages and those of inline bots are left out.
+(joins, pins), forwarded messages, those of inline bots and the chat with oneself (Saved Messages)
+are left out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from huggingtweets.sources._fields import is_set, parse_id, parse_name, parse_text, parse_time
@@ -31,7 +33,8 @@ _ENTERED = {  # key paths whose values are streamed one by one
     *((name, "list", ITEM) for name in _CHATS),
     *((name, "list", ITEM, "messages") for name in _CHATS),
 }
-_FORWARDED = ("forwarded_from", "forwarded_from_id")
+_FORWARDED = ("forwarded_from", "forwarded_from_id", "saved_from")
+_TO_ONESELF = "notes to oneself"
 
 
 class TelegramExport(ChatExport):
@@ -42,14 +45,18 @@ class TelegramExport(ChatExport):
 
     def messages(self) -> Iterator[Message]:
         """Yield every message with the id of its chat, which precedes the messages."""
-        chat = owner = ""
+        chat = owner = kind_of_chat = ""
         for path, value in self._values():
             if path == ("personal_information",) and isinstance(value, dict):
                 owner = f"user{parse_id(value.get('user_id'))}"
             elif path[-1] == "id":
                 chat = parse_id(value) or ""
+            elif path[-1] == "type" and len(path) > 1:  # a chat that was exported alone is wanted
+                kind_of_chat = str(value)
             elif path[-1] == ITEM and isinstance(value, dict) and "type" in value:
-                yield self._message(value, chat, owner)
+                message = self._message(value, chat, owner)
+                is_note = kind_of_chat == "saved_messages" and not message.left_out
+                yield replace(message, left_out=_TO_ONESELF) if is_note else message
 
     def _values(self) -> Iterator[tuple[tuple[str, ...], object]]:
         where = str(self.path)

@@ -38,7 +38,7 @@ from huggingtweets.sources._latest_versions import LatestVersions
 from huggingtweets.sources._long_tweets import LongTweetStore
 from huggingtweets.sources._post_kind import NO_POST, in_brackets, parse_kind, reason_to_leave_out
 from huggingtweets.sources._row_text import row_text
-from huggingtweets.sources._text import list_names
+from huggingtweets.sources._text import file_chunks, list_names
 from huggingtweets.sources._tweets_js import tweet_items
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ _COMMUNITY = re.compile(_DATA + r"community-tweets?(?:-part(\d+))?\.js")
 _NEVER = re.compile(r"(?:deleted-|twitter-circle|direct-message|protected-)[\w-]*\.js")
 """Files of an archive with what its owner deleted or showed only to some."""
 
+_NEVER_VARIABLE = re.compile(rb"\.(?:deleted|twitter_circle|direct_message|protected)\w*\.part\d")
+"""Begins the same files, whatever they are called."""
+
 _MONTH = re.compile(rf"(?:{_DATA}js/tweets/)?(\d{{4}}_\d\d)\.js")
 _TABLE = re.compile(r"(?:[^/\0-\x1f]+/)?tweets\.csv")
 _USER_DETAILS = "user_details.js"
@@ -59,6 +62,7 @@ _TEXT_FIELDS = frozenset({"full_text", "text"})
 _ID_FIELDS = frozenset({"id_str", "id"})
 _ID_OR_TIME_FIELDS = _ID_FIELDS | {"created_at"}
 _MAX_SHOWN = 5
+_MAX_VARIABLE = 200  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class XArchive:
             return next((name for at in accounts if (name := self._username(archive, at))), None)
 
     def _parts(self, names: list[str]) -> list[str]:
-        if _NEVER.fullmatch(self.path.name.lower()):
+        if _NEVER.fullmatch(self.path.name.lower()) or self._begins_like_never_read():
             raise SourceError(
                 f"{self.path} holds posts or messages that are not public, which are never read; "
                 "give the archive's tweets.js."
@@ -136,6 +140,12 @@ class XArchive:
                 f"It holds: {list_names(sorted(names), _MAX_SHOWN)}."
             )
         return parts
+
+    def _begins_like_never_read(self) -> bool:
+        if self.path.suffix.lower() != ".js":
+            return False
+        with closing(file_chunks(self.path)) as chunks:
+            return _NEVER_VARIABLE.search(next(chunks, b"")[:_MAX_VARIABLE]) is not None
 
     def _items(self, archive: ArchiveReader, member: str) -> Iterator[object]:
         where = display_path(self.path, member)
