@@ -273,25 +273,29 @@ def test_health_and_metrics(client: openai.OpenAI, address: str, name: str) -> N
     assert tokens() - before == made.usage.completion_tokens > 0
 
 
-def slowly(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    step = BatchEngine.step
+def slowly(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+    """Let each step take so long; the list that is returned gets the number of rows of each."""
+    step, steps = BatchEngine.step, []
 
     def wait(engine: BatchEngine) -> Any:  # noqa: ANN401
         time.sleep(seconds)
+        steps.append(len(engine.rows))
         return step(engine)
 
     monkeypatch.setattr(BatchEngine, "step", wait)
+    return steps
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_frees_its_places(
     address: str, service: CompletionService, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    slowly(monkeypatch, 0.2)
+    steps = slowly(monkeypatch, 0.5)
     body = {"model": "tiny", "n": 100, "stream": stream, **LONG}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{address}/v1/completions", json=body, timeout=1)
-    until(lambda: not service._scheduler._open, "the scheduler", 20)
+    until(lambda: not service._scheduler._open, "the scheduler")
+    assert 0 < len(steps) < 40  # the posts would take 63
 
 
 @pytest.mark.parametrize("grace", [30.0, 0.2])
