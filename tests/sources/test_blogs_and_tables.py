@@ -157,6 +157,14 @@ def test_feeds_without_content_titles_and_dates_of_their_own(tmp_path: Path) -> 
     assert posts[0].created_at == datetime(2023, 1, 3, 12, tzinfo=UTC)
 
 
+def test_linkedin_puts_marks_around_lines_and_before_quotes(tmp_path: Path) -> None:
+    shares = 'Date,ShareCommentary,Visibility\n2023-01-03 12:00:00,"one""\n""two",PUBLIC\n'
+    comments = 'Date,Link,Message\n2023-01-03 12:00:00,u,"He said \\"hi\\", and left"\n'
+    files = {"Shares.csv": shares.encode(), "Comments.csv": comments.encode()}
+    read = read_posts([_files(tmp_path / "a.zip", files)])
+    assert read["text"].to_list() == ['He said "hi", and left', "one\ntwo"]
+
+
 def _nitter_item(title: str, body: str, creator: str = "@oda") -> str:
     return (
         f"<item><title>{title}</title><dc:creator>{creator}</dc:creator>"

@@ -362,3 +362,41 @@ def test_a_quote_that_is_never_closed_gets_one_sentence(tmp_path: Path, table: s
     line = table.count("\n", 0, table.rindex('"')) + 1
     with pytest.raises(SourceError, match=f"begins a value in line {line} of .* is never closed"):
         read_posts([path])
+
+
+@pytest.mark.parametrize(
+    ("first", "ending"),
+    [
+        ('{"text": "one"}', ".jsonl"),
+        ('[{"text": "one"}]', ".json"),
+        ("window.YTD.tweets.part0 = [", ".js"),
+        ("id,created_at,text", ".csv"),
+        ("date\tauthor\ttext", ".csv"),
+    ],
+)
+def test_another_format_called_txt_is_not_read_line_by_line(
+    tmp_path: Path, first: str, ending: str
+) -> None:
+    error = _error(_write(tmp_path / "p.txt", f"{first}\n1,2,3\n"))
+    assert f"rename it to end in {ending}." in error
+
+
+def test_posts_between_the_marks_of_gpt_2(tmp_path: Path) -> None:
+    text = "<|startoftext|>one, text, or date<|endoftext|>two<|endoftext|>\nthree\n"
+    posts, _ = _read(_write(tmp_path / "p.txt", text))
+    assert posts["text"].to_list() == ["one, text, or date", "two", "three"]
+
+
+def test_what_a_reddit_comment_quotes_is_not_learnt(tmp_path: Path) -> None:
+    body = "&gt; words of others\n\nmy words\n\n>!a spoiler!<"
+    row = json.dumps({"author": "oda", "subreddit": "boats", "body": body})
+    posts, _ = _read(_write(tmp_path / "oda_comments.jsonl", row))
+    assert posts["text"].to_list() == ["my words\n\n>!a spoiler!<"]
+    path = tmp_path / "oda_comments.zst"  # as Pushshift calls its dumps
+    path.write_bytes(zstd.compress(row.encode()))
+    assert _read(path)[0]["text"].to_list() == posts["text"].to_list()
+
+
+def test_a_channel_of_discord_as_a_table_is_not_read(tmp_path: Path) -> None:
+    table = "AuthorID,Author,Date,Content,Attachments,Reactions\n1,oda,2023-01-03,words,,\n"
+    assert "export it again with the format JSON" in _error(_write(tmp_path / "c.csv", table))

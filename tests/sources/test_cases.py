@@ -154,7 +154,7 @@ TABLE = {
             "@oda first part of a thread of mine 1/2",
             "second part of a thread of mine 2/2",
             "A poll: tar or paint for the hull?",
-            "I agree RT @bram: the tide waits for nobody at all",
+            "I agree",
             "an iso date in an archive here",
             "an invalid date in an archive here",
         ],

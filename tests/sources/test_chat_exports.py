@@ -69,7 +69,8 @@ PACKAGE: dict[str, Any] = {
     "messages/index.json": {"123456789012345678": "general in Club"},
     "messages/c123456789012345678/channel.json": {"id": "123456789012345678", "type": 0},
     "messages/c123456789012345678/messages.json": [
-        discord_row(ONE) | {"Contents": "hey <@!55> see <#66> <a:wave:77> <t:1600000000:R> 1 < 2"}
+        discord_row(ONE)
+        | {"Contents": "> their words\nhey <@!55> see <#66> <a:wave:77> <t:1600000000:R> 1 < 2"}
     ],
     "messages/c987654321098765432/messages.csv": (
         'ID,Timestamp,Contents,Attachments\n9,2020-05-01 10:00:00.123000+00:00,"a ""b"", c",\n'

@@ -191,3 +191,18 @@ def test_a_chat_in_an_unknown_form_is_not_read_as_one_post_a_line(tmp_path: Path
         open_source(path)
     plain = _write(tmp_path, "12/31/20 was a good day\n", "diary.txt")
     assert open_source(plain).name == "txt"
+
+
+def test_what_an_iphone_writes_for_files_in_any_language(tmp_path: Path) -> None:
+    at = "[24/11/2023, 17:49:36] Ada: "
+    lines = [
+        f"{at}hello",
+        f"\u200e{at}report.pdf • \u200e3 pages \u200edocument omitted",
+        f"\u200e{at}my boat \u200eimage omitted",
+        f"\u200f{at}\u200fהתמונה הושמטה",
+        f"\u200e{at}\u200ePOLL:\nTea?\n\u200eOPTION: yes (\u200e1 vote)",
+        f"{at}Location: https://maps.google.com/?q=51.9,4.4",
+    ]
+    posts, left_out = _read(_write(tmp_path, "\n".join(lines)), speaker="Ada")
+    assert posts["text"].to_list() == ["hello", "my boat"]
+    assert sum(left_out.values()) == 4

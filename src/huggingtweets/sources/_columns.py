@@ -39,6 +39,7 @@ _COLUMNS = {
     "in_reply_to_user_id": ("in_reply_to_user_id", "in_reply_to_user_id_str"),
     "quoted_status_id": ("quoted_status_id", "quoted_status_id_str"),
     "is_quote_status": ("is_quote_status",),
+    "subreddit": ("subreddit",),
 }
 _HANDLES = (
     *("authorusername", "authorscreenname", "authorhandle", "userscreenname", "userusername"),
@@ -64,6 +65,9 @@ _TITLED = frozenset(
 )
 """Columns with the text of posts that may have a title as well, as on Reddit and in blogs."""
 
+_DISCORD = frozenset({"authorid", "author", "date", "content", "attachments", "reactions"})
+"""Plain names of the columns that DiscordChatExporter writes."""
+
 _REDDITS = frozenset({"subreddit", "isself", "selftext", "crosspostparent"})
 """Plain names of which a table with nothing but titles has one if these are the posts."""
 
@@ -84,6 +88,11 @@ def find_columns(names: Sequence[str], text_column: str | None, path: object) ->
     """
     check_number(len(names), str(path))
     keys = {plain_name(name) for name in names}
+    if keys >= _DISCORD:
+        raise SourceError(
+            f"{path} is a channel of Discord as a table, with messages of several people; export "
+            "it again with the format JSON."
+        )
     if text_column is None and {"from", "to"} <= keys:
         raise SourceError(
             f"{path} has the columns `from` and `to`: it holds private messages of several people, "

@@ -16,6 +16,7 @@ from huggingtweets.errors import SourceError
 from huggingtweets.sources._columns import check_number, find_columns, known_columns
 from huggingtweets.sources._dates import read_date
 from huggingtweets.sources._json_rows import MAX_LINE_CHARS
+from huggingtweets.sources._post_kind import plain_name
 from huggingtweets.sources._signatures import what_it_is
 from huggingtweets.sources._text import LINE_SEPARATOR, decode_table, file_chunks, lines, list_names
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _DELIMITERS = ",;\t|"  # in many locales spreadsheets write `;`
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<mark>[^"\n])"?;*', re.IGNORECASE)  # for Excel
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:[eE]\+?\d+)?")
+_LINKEDIN = ["date", "link", "message"]
+"""Plain names of the columns of its ``Comments.csv``."""
+
 _END = "\x1d"
 _LONGEST_NAME = 80  # characters
 _SHOWN_NAMES = 5
@@ -67,7 +71,7 @@ def _rows(lines_without_end: Iterator[str], where: str, text_column: str | None)
         ended = True
         yield _END
 
-    reader = csv.reader(with_end(), delimiter=table.delimiter)
+    reader = csv.reader(with_end(), delimiter=table.delimiter, escapechar=table.escape)
     columns: dict[str, int] | None = None
     number = table.lines
     while (row := _next_row(reader, where)) is not None:
@@ -110,6 +114,11 @@ class _Table:
     lines: int
     where: str
     width: int
+
+    @property
+    def escape(self) -> str | None:
+        """What LinkedIn puts before a double quote in a comment; others double the quote."""
+        return "\\" if [plain_name(name) for name in self.names] == _LINKEDIN else None
 
     def columns(self, first: list[str] | None, text_column: str | None) -> dict[str, int]:
         """Return the index of each field; ``first`` is the first row.
@@ -189,6 +198,14 @@ def _begin(texts: Iterator[str], where: str, text_column: str | None) -> _Table:
         table for table in tables if "text" in known_columns(tuple(table.names), text_column)
     ]
     return max(with_text or tables, key=lambda table: len(table.names))
+
+
+def begin_table(line: str, where: str) -> _Table | None:
+    """Return the table that a first line begins, with the delimiter that fits; None for none."""
+    try:
+        return _begin(iter([line]), where, None)
+    except (SourceError, csv.Error):
+        return None
 
 
 def _check_beginning(head: bytes, where: str, text_column: str | None) -> None:

@@ -39,6 +39,7 @@ SUPPORTED = (
 """Supported formats, for error messages."""
 
 _TELEGRAM = re.compile(r"(?:[^/\0-\x1f]+/)?result\.json")
+_TELEGRAM_PAGE = re.compile(r"(?:[^/\0-\x1f]+/)?messages\d*\.html")
 _HIDDEN = re.compile(r"(?:^|/)(?:\.|__MACOSX/)")  # what macOS adds
 _MAX_SHOWN = 5
 _OFFICE = (("xl/workbook.xml", ".xlsx"), ("word/document.xml", ".docx"), ("content.xml", ".ods"))
@@ -81,6 +82,7 @@ def _open_folder(path: Path, reading: ReadOptions) -> Source:
         return MastodonArchive(path, reading.author)
     if (path / "result.json").is_file():
         return TelegramExport(path / "result.json", reading)
+    _check_is_no_web_page(path, [page.name for page in path.glob("messages*.html")])
     return (
         open_tables(path, files_below(path), reading)
         or open_tumblr(path, names_below(path), reading)
@@ -153,7 +155,20 @@ def _open_zip(path: Path, reading: ReadOptions) -> Source:
             f"{path} holds another archive ({list_names(sorted(zips), _MAX_SHOWN)}); unpack it and "
             "give that one."
         )
+    _check_is_no_web_page(path, files)
     return XArchive(path, reading.author)  # says what is missing
+
+
+def _check_is_no_web_page(path: Path, names: list[str]) -> None:
+    """Refuse an export of Telegram's as web pages.
+
+    Raises:
+        SourceError: it is one.
+    """
+    if any(_TELEGRAM_PAGE.fullmatch(name) for name in names):
+        raise SourceError(
+            f"{path} is a Telegram export as web pages; export it again with the format JSON."
+        )
 
 
 def _what_it_begins_like(path: Path) -> str | None:

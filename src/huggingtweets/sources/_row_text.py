@@ -39,6 +39,8 @@ _STRINGS = re.compile(rf"\[\s*+[bBuU]?{_STRING}(?:\s*+,\s*+[bBuU]?{_STRING})*+\s
 _HTML = re.compile(
     r"\s*<(?:p|div|span|blockquote|ul|ol|h[1-6])\b[^<>]*>.*</?\w+\s*/?>\s*", re.DOTALL
 )
+_OLD_QUOTE = re.compile(r"\s*[(\"“‘']?\b(?:RT|MT|QT):?\s?@\w+\s?:")
+_QUOTED_LINE = re.compile(r"^ {0,3}(?:>|&gt;)(?!!).*\n?", re.MULTILINE)  # `>!` hides a spoiler
 _ELLIPSES = ("…", "...")
 _MENTIONS = re.compile(r"(?:@\w++\s++)++")
 _MAX_DEPTH = 4
@@ -69,7 +71,20 @@ def row_text(fields: Mapping[str, object], where: str) -> str:
         whole = parse_text(_inner_text(fields[name]), where)
         if _is_whole(whole, text):
             text = whole
-    return _decoded(text)
+    return _without_old_quote(_decoded(text))
+
+
+def _without_old_quote(text: str) -> str:
+    """Keep the comment of ``so true RT @name: words of others``, as people quoted until 2015."""
+    if "T @" not in text and "T: @" not in text:
+        return text
+    match = _OLD_QUOTE.search(text)
+    return text[: match.start()] if match and text[: match.start()].strip() else text
+
+
+def without_quoted_lines(text: str) -> str:
+    """Remove the lines that Markdown marks as quoted: ``> words of others``."""
+    return _QUOTED_LINE.sub("", text).strip() if ">" in text or "&gt;" in text else text
 
 
 def _is_whole(whole: str, text: str) -> bool:

@@ -6,6 +6,7 @@ with the same field names, and one function converts a row to a post.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,9 +17,9 @@ import polars as pl
 from huggingtweets.data.posts import Post
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event, ignore
-from huggingtweets.sources._columns import find_columns
+from huggingtweets.sources._columns import find_columns, known_columns
 from huggingtweets.sources._compressed import COMPRESSED, format_of
-from huggingtweets.sources._csv_rows import csv_rows
+from huggingtweets.sources._csv_rows import begin_table, csv_rows
 from huggingtweets.sources._fields import (
     author_from_filename,
     hashed_id,
@@ -35,7 +36,7 @@ from huggingtweets.sources._post_kind import (
     parse_kind,
     reason_to_leave_out,
 )
-from huggingtweets.sources._row_text import row_text
+from huggingtweets.sources._row_text import row_text, without_quoted_lines
 from huggingtweets.sources._row_times import RowTimes
 from huggingtweets.sources._text import MAX_POST_CHARS
 from huggingtweets.sources._zip_member import Member
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
     _Rows = Iterator[tuple[int, dict[str, object]]]
 
 _BATCH_ROWS = 50_000
+_LINKEDIN_BREAK = re.compile(r'"\s*\n(?:"\s*"\s*\n)*\s*"')
+"""LinkedIn puts each line of a post in double quotes, but for the first and the last mark."""
+
+_MARKERS = re.compile(r"<\|(?:startoftext|endoftext)\|>")
+"""Between the posts of files for the training of GPT-2."""
+
 _PLACES = {".json": "value", ".parquet": "row"}
 """What the numbers of rows count, if not lines."""
 
@@ -246,13 +253,43 @@ def _text(fields: Mapping[str, object], number: int, defaults: _Defaults) -> str
             "text should be; name the column with the posts with `--text-column NAME`."
         )
     text = spoken_text(row_text(fields, defaults.where))
+    if "subreddit" in fields:
+        text = without_quoted_lines(text)
+    if defaults.source == "linkedin":
+        text = _LINKEDIN_BREAK.sub("\n", text)
     return titled(fields["title"], text, defaults.where) if "title" in fields else text
 
 
 def _txt_rows(path: Path | Member, _text_column: str | None) -> _Rows:
+    checked = False
     for number, line in text_lines(path, MAX_POST_CHARS):
-        if line.strip():
-            yield number, {"text": line}
+        if not checked and line.strip():
+            _check_is_plain_text(line, path)
+            checked = True
+        for post in _MARKERS.split(line):
+            if post.strip():
+                yield number, {"text": post}
+
+
+def _check_is_plain_text(line: str, path: Path | Member) -> None:
+    """Refuse another format with this extension: its names and numbers would be learnt.
+
+    Raises:
+        SourceError: the first line is that of a table or of JSON.
+    """
+    start = line.lstrip()
+    what, ending = "", ""
+    if start.startswith(('{"', "[{", "window.YTD.")):
+        what, ending = ("JSON", ".jsonl") if start[0] == "{" else ("JSON", ".json")
+        what, ending = ("a file of an X archive", ".js") if start[0] == "w" else (what, ending)
+    elif (table := begin_table(line, str(path))) and len(table.names) > 1:
+        known = known_columns(tuple(table.names), None)
+        is_header = "text" in known and not {"id", "created_at", "author"}.isdisjoint(known)
+        what, ending = ("a table", ".csv") if is_header else ("", "")
+    if what:
+        raise SourceError(
+            f"{path} seems to be {what}, not one post a line; rename it to end in {ending}."
+        )
 
 
 def _parquet_rows(path: Path | Member, text_column: str | None) -> _Rows:

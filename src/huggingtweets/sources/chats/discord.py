@@ -48,6 +48,10 @@ _MENTION = re.compile(r"<@!?\d+>")
 _ROLE_OR_CHANNEL = re.compile(r"<(?:@&|#)\d+>")
 _EMOJI = re.compile(r"<a?(:\w+:)\d+>")
 _TIMESTAMP = re.compile(r"<t:-?\d+(?::[a-zA-Z])?>")
+_QUOTE = re.compile(r"^(?:>>> (?s:.*)|> .*\n?)", re.MULTILINE)
+"""What is quoted of others: a line, or all that follows."""
+
+AS_JSON = "export it again with the format JSON"
 _COMMAND = re.compile(r"<(/[\w \-]+):\d+>")
 _WRITTEN = frozenset({"Default", "Reply", "0", "19"})
 
@@ -154,7 +158,8 @@ class DiscordChannel(ChatExport):
 
 
 def plain_text(text: str) -> str:
-    """Return a text without Discord's markup for mentions, emoji, times and commands."""
+    """Return a text without quoted words and Discord's markup for mentions, emoji and times."""
+    text = _QUOTE.sub("", text).strip() if ">" in text else text
     if "<" not in text:
         return text
     text = _ROLE_OR_CHANNEL.sub("", _TIMESTAMP.sub("", _MENTION.sub(MASK, text)))

@@ -12,7 +12,12 @@ from huggingtweets.sources._compressed import format_of
 from huggingtweets.sources._json_reader import JsonReader
 from huggingtweets.sources._json_rows import MAX_LINE_CHARS
 from huggingtweets.sources._text import MAX_POST_CHARS, decode_utf8, file_chunks, lines
-from huggingtweets.sources.chats.discord import DiscordChannel, DiscordPackage, check_is_package
+from huggingtweets.sources.chats.discord import (
+    AS_JSON,
+    DiscordChannel,
+    DiscordPackage,
+    check_is_package,
+)
 from huggingtweets.sources.chats.folders import open_folder
 from huggingtweets.sources.chats.imessage import IMessageExport, is_imessage
 from huggingtweets.sources.chats.signal import SignalCliExport, SigtopExport
@@ -76,6 +81,8 @@ def _open_text(path: Path, reading: ReadOptions) -> Source | None:
         return WhatsAppExport(path, reading)
     if is_imessage(head):
         return IMessageExport(path, reading)
+    if len(head) > 1 and set(head[0]) == {"="} and head[1].startswith("Guild: "):
+        raise SourceError(f"{path} is a channel of Discord as text; {AS_JSON}.")
     if is_chat_name(path.name):  # as plain text, other people's words would be learnt
         raise SourceError(
             f"{path} is named like a WhatsApp chat, but begins like none that is known; rename it "

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LRM = "\u200e"
+_MARKS = ("\u200e", "\u200f")
+_FILE_AT_END = re.compile("[\u200e\u200f][^\u200e\u200f\n]{3,100}$")
+"""What iOS writes for a file after its caption, in any language."""
+
+_DOCUMENT = re.compile(r"\.\w{1,5} • [^\n]+$")
 _SPACE = "[ \u00a0\u202f]"
 # Arabic and Hebrew phones write a mark of direction before each slash.
 _DATE = (
@@ -78,6 +83,7 @@ _IOS_OMITTED = re.compile(
     "|(?:afbeelding|video|audio|GIF|sticker|document|contactkaart) weggelaten",
     re.IGNORECASE,
 )
+_IS_PLACE = re.compile(r"[^\n:]{3,40}: https://maps\.google\.com/\?q=\S+")
 _IS_DELETED = re.compile(
     r"(?:This message was deleted|You deleted this message|This message was deleted by admin .*"
     "|Diese Nachricht wurde gelöscht|Du hast diese Nachricht gelöscht"
@@ -93,7 +99,8 @@ _IS_DELETED = re.compile(
 )
 _IS_SYSTEM = re.compile(
     r"(?:null|Missed (?:voice|video) call.*|Verpasster (?:Sprach|Video)anruf.*"
-    r"|Live location shared|Waiting for this message.*|You missed a call.*)",
+    r"|Live location shared|Waiting for this message.*|You missed a call.*"
+    r"|(?:POLL|UMFRAGE|ENCUESTA|ENQUETE|SONDAGE|SONDAGGIO|PEILING|ОПРОС|ANKET|ANKIETA)\s?:\n.*)",
     re.IGNORECASE | re.DOTALL,
 )
 # After the text: "<This message was edited>", and on iOS the attached file.
@@ -119,6 +126,8 @@ class _Stamp:
     clock: tuple[int, int, int]
     has_half: bool
     separator: str
+    is_marked: bool = field(default=False, compare=False)
+    """Whether iOS put a mark of direction before the line, as it does where a file was sent."""
 
 
 _Line = tuple[_Stamp, str]
@@ -140,7 +149,7 @@ class WhatsAppExport(ChatExport):
             time = _time(stamp, order)
             sender = _SENDER.match(text)
             person = self._person(sender[1], people) if sender else None
-            body, reason = _body(text[sender.end() :]) if sender else ("", SYSTEM)
+            body, reason = _body(text[sender.end() :], stamp.is_marked) if sender else ("", SYSTEM)
             at = (stamp, at[1] + 1 if at[0] == stamp else 0)
             yield Message(
                 person=None if reason == SYSTEM else person,
@@ -223,13 +232,13 @@ def _joined(texts: Iterable[str], where: str) -> Iterator[_Line]:
             continue
         if stamp is not None:
             yield stamp, "\n".join(parts)
-        stamp, parts = _stamp(match), [match["rest"]]
+        stamp, parts = _stamp(match, is_marked=line[:1] in _MARKS), [match["rest"]]
         size = len(parts[0])
     if stamp is not None:
         yield stamp, "\n".join(parts)
 
 
-def _stamp(match: re.Match[str]) -> _Stamp:
+def _stamp(match: re.Match[str], *, is_marked: bool = False) -> _Stamp:
     hour = int(match["hour"])
     half = match["half"] or match["before"] or ""
     written = re.sub(r"[\s.\u00a0\u202f]", "", half).casefold()
@@ -241,6 +250,7 @@ def _stamp(match: re.Match[str]) -> _Stamp:
         (hour, int(match["minute"]), int(match["second"] or 0)),
         is_half,
         match["sep"],
+        is_marked,
     )
 
 
@@ -291,10 +301,13 @@ def _time(stamp: _Stamp, order: str) -> datetime | None:
         return None
 
 
-def _body(text: str) -> tuple[str, str]:
+def _body(text: str, is_marked: bool = False) -> tuple[str, str]:
     """Return what the sender wrote, and why it is no post of theirs."""
-    is_whatsapps = text.startswith(_LRM)
-    text = text.strip().lstrip(_LRM)
+    is_whatsapps = text.startswith(_MARKS if is_marked else _LRM)
+    if is_marked and not is_whatsapps and (file := _FILE_AT_END.search(text)):
+        text = text[: file.start()].rstrip()  # the caption, or the name of a document
+        return ("", MEDIA) if _DOCUMENT.search(text) else (text, "")
+    text = text.strip().lstrip("".join(_MARKS))
     if text.endswith(">") and not is_whatsapps:
         text = _EDITED.sub("", _TAIL.sub("", text)).strip()
     plain = INVISIBLE.sub("", text[:_LONGEST_LINE]).strip()
@@ -310,4 +323,9 @@ def _body(text: str) -> tuple[str, str]:
     return text, ""
 
 
-_WRITTEN_BY_WHATSAPP = ((_IS_DELETED, DELETED), (_IOS_OMITTED, MEDIA), (_IS_SYSTEM, SYSTEM))
+_WRITTEN_BY_WHATSAPP = (
+    (_IS_DELETED, DELETED),
+    (_IOS_OMITTED, MEDIA),
+    (_IS_PLACE, MEDIA),
+    (_IS_SYSTEM, SYSTEM),
+)
