@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,3 +57,32 @@ def test_a_busy_cluster_is_asked_again_and_a_wrong_address_is_not(
         with pytest.raises(InputError, match="can't be reached"):
             ray_cluster._connect(cluster, "ray://head:10001")
         assert len(cluster.answers) == left
+
+
+def test_ray_gets_the_token_of_its_user_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``ray start --head`` asks for it as soon as the file exists, and a client isn't told so."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+    def mode(spec: str) -> str | None:
+        ray_cluster.check_address(spec)
+        return os.environ.get("RAY_AUTH_MODE")
+
+    assert mode("ray://head:10001") is None
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
+    assert mode("ray") is None  # Ray does it itself
+    assert mode("ray://head:10001") == "token"
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert mode("ray://head:10001") == "disabled"
+
+
+def test_of_a_dead_worker_the_first_sentence_is_told() -> None:
+    told = "The worker died unexpectedly while executing this task"
+    error = RuntimeError(f"{told}. Check python-core-worker-*.log files.\n\tmore")
+    assert ray_cluster._first_sentence(error) == told
+    assert len(ray_cluster._first_sentence(RuntimeError("word " * 100))) <= 120

@@ -87,7 +87,7 @@ def rewritten(
         ]
         count = sum(text is not None for text in texts)
         message = (
-            f"@{author}: {count:,} of {len(posts):,} posts rewritten, "
+            f"{author}: {count:,} of {len(posts):,} posts rewritten, "
             f"{len(result[author]):,} of them still pass for the author's"
         )
         listen(Event(stage="train", message=message))
@@ -104,7 +104,7 @@ def _reporter(author: str, listen: EventHandler) -> Callable[[int, int], None]:
         if done < total and time.monotonic() - reported_at < _SECONDS_BETWEEN_EVENTS:
             return
         reported_at = time.monotonic()
-        listen(Event("train", done, total, f"posts of @{author} rewritten by the base"))
+        listen(Event("rewrite", done, total, f"posts of {author}"))
 
     return report
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Stage = Literal[
-    "read", "forget", "curate", "encode", "train", "merge", "evaluate", "export", "track"
+    "read", "forget", "curate", "encode", "rewrite", "train", "merge", "evaluate", "export", "track"
 ]
 
 

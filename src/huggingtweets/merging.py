@@ -76,7 +76,11 @@ class MergeOptions:
             faults.append(f"--density must be over 0 and at most 1, not {self.density}")
         if self.weights is not None:
             shown = ", ".join(f"{weight:g}" for weight in self.weights)
-            if not all(0 <= weight <= 1 for weight in self.weights):
+            if len(self.weights) < 2:
+                faults.append(
+                    f"--weights must be one number for each bot, such as 0.6,0.4, not {shown}"
+                )
+            elif not all(0 <= weight <= 1 for weight in self.weights):
                 faults.append(f"--weights must be from 0 to 1, not {shown}")
             elif abs(math.fsum(self.weights) - 1) > _SUM_TOLERANCE:
                 total = math.fsum(self.weights)

@@ -75,6 +75,7 @@ def test_missing_device_is_refused(cli: CommandLine, source: Path) -> None:
         (["--device", "tpu"], ("'tpu'",)),
         (["--prompt", "word " * 100], ("prompt", "--max-chars")),
         (["--blend", "runs/you"], ("--blend must be a bot and its share",)),
+        (["--blend", ":0.4"], ("--blend must be a bot and its share", "':0.4'")),
         (["--blend", "pocket:2"], ("share must be a number from 0 to 1",)),
         (["--blend", "pocket:0.5"], ("different tokenizers",)),
         (["--hashtag", "two words"], ("A hashtag is one word",)),
@@ -92,6 +93,7 @@ def test_invalid_generate_options_are_refused(
     [
         (["--weights", "a,b"], ("numbers separated by commas", "'a,b'")),
         (["--weights", "0.6,0.6"], ("must sum to 1", "sum to 1.2")),
+        (["--weights", "0.6"], ("one number for each bot", "not 0.6")),
         (["--method", "median"], ("linear, slerp", "'median'")),
         ([], ("two bots or more",)),
     ],

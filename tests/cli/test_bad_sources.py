@@ -196,7 +196,7 @@ def test_unreadable_few_shot_source_is_refused(cli: CommandLine, here: Path, cas
         (["--from", "Ada"], ("--from applies to --few-shot SOURCE",)),
         (["--join"], ("--join applies to --few-shot SOURCE",)),
         (["--few-shot", "short.txt"], ("No post of short.txt is left after curation",)),
-        (["--few-shot", "long.txt"], ("None of the 1 posts to imitate", "64 tokens")),
+        (["--few-shot", "long.txt"], ("No post of those to imitate", "64 tokens")),
         (["--few-shot", "a.txt", "-p", "a " * 50], ("shorten the prompt",)),
     ],
 )
@@ -309,7 +309,7 @@ def test_unusual_posts_are_read_and_shown(cli: CommandLine, posts: list[str], ke
     ("posts", "words"),
     [
         (["😀🎉🚀"] * 5_000, ("0 posts are left",)),
-        (["مرحبا بالعالم هذا نص عربي"], ("1 posts are left",)),
+        (["مرحبا بالعالم هذا نص عربي"], ("in 1 post are left",)),
         (made_up_posts(20), ("20 posts are left",)),
     ],
     ids=["emoji only", "right to left", "few"],

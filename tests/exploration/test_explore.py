@@ -91,10 +91,8 @@ def test_posts_beyond_the_sample_get_their_topic_by_their_words() -> None:
 
 
 def test_words_leave_out_mentions_numbers_and_masked_data() -> None:
-    text = "RT @ann: the <email> and #BreadClub don't open 2024, 東京タワー isn't café-bar's"
-    assert list(words_of(text)) == [
-        *("#breadclub", "open", "東京", "京タ", "タワ", "ワー", "café-bar")
-    ]
+    text = "RT @ann: the <email> and #BreadClub don't open 2024, 東京都のタワーへ isn't café-bar's"
+    assert list(words_of(text)) == [*("#breadclub", "open", "東京", "京都", "タワー", "café-bar")]
 
 
 def test_posts_without_words_are_one_topic() -> None:
@@ -240,13 +238,17 @@ def test_private_data_is_masked_before_anything_is_measured(tmp_path: Path) -> N
     assert "example.org" not in json.dumps(outcome.to_json()) + html
 
 
-def test_authors_with_few_posts_are_left_out_and_named_by_number(tmp_path: Path) -> None:
+def test_authors_with_few_posts_are_left_out_and_named(tmp_path: Path) -> None:
     many = write_csv(tmp_path / "ann.csv", "ann", about("bread", 40))
     few = write_csv(tmp_path / "ben.csv", "ben", about("boats", 5))
-    outcome = explore([many, few], base="words")
+    none = write_csv(tmp_path / "cat.csv", "cat", ["ok"])
+    outcome = explore([many, few, none], base="words")
     assert list(outcome.names) == ["ann"]
-    assert "1 author with under 20 posts after curation left out." in outcome.notes
-    assert any("need two authors" in note for note in outcome.notes)
+    assert outcome.notes == (
+        "Left out with under 20 posts after curation: ben (5), cat (0).",
+        "The map of authors and who writes like whom need two authors with 20 posts or more; here "
+        "is one, @ann.",
+    )
     assert outcome.distances is None
     assert outcome.to_json()["authors"][0]["nearest"] is None
 
@@ -284,7 +286,33 @@ def test_most_authors_keeps_those_with_the_most_posts(
     second = write_csv(tmp_path / "ben.csv", "ben", about("boats", 40))
     outcome = explore([first, second], base="words")
     assert list(outcome.names) == ["ben"]
-    assert any("1 authors with fewer posts" in note for note in outcome.notes)
+    assert "Left out with fewer posts than the 1 shown: 1 author." in outcome.notes
+
+
+def test_authors_of_another_language_are_not_said_to_write_like_anybody(tmp_path: Path) -> None:
+    """They share only marks with others, by which they would be near to each other."""
+    arabic = ("اليوم كان الجو جميلا", "ذهبت إلى السوق واشتريت الخضار", "أحب قراءة الكتب في المساء")
+    sources = [
+        write_csv(tmp_path / f"{who}.csv", who, about(who, 30)) for who in ("bread", "boats")
+    ]
+    posts = [f"{arabic[at % 3]} {arabic[at // 3 % 3]} #يوم{at}" for at in range(30)]
+    sources.append(write_csv(tmp_path / "leila.csv", "leila", posts))
+    outcome = explore(sources, base="words")
+    assert outcome.distances is not None
+    assert not outcome.distances.can_compare("leila")
+    assert outcome.distances.nearest("bread")[0] == "boats"
+    nearest = {author["author"]: author["nearest"] for author in outcome.to_json()["authors"]}
+    assert nearest["leila"] is None
+    assert nearest["boats"]["author"] == "bread"
+    assert any("Whom @leila write like can't be told" in note for note in outcome.notes)
+    assert page.render(outcome).count("<td><bdi>@leila</bdi></td>") == 0
+
+
+def test_emoji_alone_make_topics_of_different_names(tmp_path: Path) -> None:
+    posts = [f"{mark} {mark} day {at} wow" for at in range(30) for mark in "😀🎉🚀🔥"]
+    source = write_csv(tmp_path / "emo.csv", "emo", posts)
+    outcome = explore([source], base="words", number=2)
+    assert len({topic.name for topic in outcome.topics}) == len(outcome.topics)
 
 
 # -- output ----------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -127,3 +129,23 @@ def test_deleted_author_leaves_the_others(fleet: FleetFolder, cli: CommandLine) 
     assert json.loads(cli("fleet", "show", "--json").out)["counts"] == {"done": 2, "waiting": 1}
     assert_sound(fleet, stored=False)
     assert files.read_json(fleet.settings_file)["sources"]
+
+
+def test_a_killed_session_is_shown_as_stopped(fleet: FleetFolder, cli: CommandLine) -> None:
+    """What it wrote last says that it is at work; its lock went with it."""
+    progress = files.read_json(fleet.progress_file)
+    progress["stage"] = "training"
+    progress["authors"]["bob"]["state"] = "running"
+    files.write_json(fleet.progress_file, progress)
+
+    def shown() -> tuple[str, str]:
+        told = json.loads(cli("fleet", "show", "--json").out)
+        states = {author["author"].lstrip("@"): author["state"] for author in told["authors"]}
+        return told["stage"], states["bob"]
+
+    assert shown() == ("training", "running")  # it may be writing the next one
+    an_hour_ago = time.time() - 3600
+    os.utime(fleet.progress_file, (an_hour_ago, an_hour_ago))
+    with files.locked(fleet.path):
+        assert shown() == ("training", "running")
+    assert shown() == ("stopped", "waiting")

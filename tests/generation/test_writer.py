@@ -166,7 +166,7 @@ def test_posts_after_a_context_are_cut_as_ever(lm: LanguageModel) -> None:
 
 
 def test_a_context_of_which_nothing_fits_is_refused(lm: LanguageModel) -> None:
-    with pytest.raises(InputError, match=r"None of the 2 posts to imitate fits into the 64 tokens"):
+    with pytest.raises(InputError, match=r"No post of those to imitate fits into the 64 tokens"):
         Writer(lm, Sampling(), context=["ű" * 100] * 2).write()
     writer = Writer(lm, Sampling(), context=SHORT)
     writer.write(PROMPT)

@@ -165,7 +165,7 @@ class ConsoleOutput:
         elif event.stage == "read" and event.message:
             left = "" if event.seconds_left is None else f", {event.seconds_left:,.0f} s left"
             self._working(f"reading · {event.message}{left}", event)
-        elif event.stage in ("encode", "merge", "export"):
+        elif event.stage in ("encode", "rewrite", "merge", "export"):
             self._working(f"{event.stage.removesuffix('e')}ing {event.message}", event)
         elif event.stage == "forget" or event.left_out:
             self._end_status()

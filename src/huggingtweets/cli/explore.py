@@ -151,6 +151,9 @@ def show(screen: ConsoleOutput, found: "Exploration") -> None:
     if found.distances:
         screen.heading("Who writes like whom (0 same, 1 unrelated)")
         for author, name in found.names.items():
+            if not found.distances.can_compare(author):
+                screen.say(f"{name}: can't be compared")
+                continue
             other, distance = found.distances.nearest(author)
             own = found.distances.own(author)
             screen.say(f"{name}: {found.names[other]} {distance:.2f} (own halves {own:.2f})")

@@ -79,8 +79,8 @@ def summary(progress: "FleetProgress") -> str:
     """Return one line: how many authors are in each state, and the time left."""
     parts = [counted(len(progress.authors), "author")]
     parts += [f"{number:,} {state}" for state, number in progress.counts().items()]
-    if progress.stage == "reading":
-        parts.append("reading posts")
+    if progress.stage in ("reading", "stopped"):
+        parts.append({"reading": "reading posts", "stopped": "stopped"}[progress.stage])
     left = progress.seconds_left
     if left is not None and progress.stage == "training":
         parts.append(f"{_time(left)} left")

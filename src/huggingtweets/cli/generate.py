@@ -1,6 +1,7 @@
 """``huggingtweets generate``: generate posts and print them as they finish."""
 
 import shlex
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,17 +45,29 @@ def generate(
         list[str] | None,
         typer.Option("--prompt", "-p", help="Text that each post begins with. May be repeated."),
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="Number of posts for each prompt.")] = 10,
+    n: Annotated[
+        int,
+        typer.Option(
+            "-n",
+            help="Number of posts for each prompt, 1 to 10,000.",
+        ),
+    ] = 10,
     temperature: Annotated[
         float, typer.Option(help="Sampling temperature: lower is safer, higher is more varied.")
     ] = language_model.TEMPERATURE,
     top_p: Annotated[
         float, typer.Option(help="Sample from the likeliest tokens with this total probability.")
     ] = language_model.TOP_P,
-    max_chars: Annotated[int, typer.Option(help="Most characters in a post.")] = 280,
+    max_chars: Annotated[
+        int,
+        typer.Option(help="Most characters in a post."),
+    ] = 280,
     seed: Annotated[
         int | None,
-        typer.Option(help="Seed; the same seed gives the same posts.", show_default=False),
+        typer.Option(
+            help="Seed; the same seed gives the same posts. Default: another one each time.",
+            show_default=False,
+        ),
     ] = None,
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Keep posts that copy a training post.")
@@ -63,8 +76,8 @@ def generate(
         str | None,
         typer.Option(
             metavar="TAG",
-            help="One of the author's hashtags that each post shall have, where the author puts "
-            "it; with or without #.",
+            help="Write posts with this hashtag, with or without #, where the author puts it. "
+            "`huggingtweets hashtags BOT` lists those that the author used.",
             show_default=False,
         ),
     ] = None,
@@ -72,8 +85,8 @@ def generate(
         str | None,
         typer.Option(
             metavar="BOT:SHARE",
-            help="Mix in the probabilities of another bot of the same base, token by token; such "
-            "as runs/you:0.4.",
+            help="Mix in the probabilities of another bot of the same base, token by token: the "
+            "bot and its share, 0 to 1, such as runs/you:0.4.",
             show_default=False,
         ),
     ] = None,
@@ -81,13 +94,16 @@ def generate(
         list[str] | None,
         typer.Option(
             metavar="SOURCE",
-            help="Imitate these posts without training: the newest are put before each new post. "
-            "May be repeated.",
+            help="Imitate these posts without training: BOT, such as the base pocket, reads the "
+            "newest of them before each new post. May be repeated.",
             show_default=False,
         ),
     ] = None,
     few_shot_posts: Annotated[
-        int, typer.Option(metavar="K", help="Most posts of --few-shot to use.")
+        int,
+        typer.Option(
+            help="Most posts of --few-shot to read, the newest; fewer where no more fit.",
+        ),
     ] = 30,
     text_column: options.TextColumn = None,
     speaker: options.Speaker = None,
@@ -163,12 +179,12 @@ def generate(
 def _parse_blend(text: str) -> tuple[str, float]:
     """Return the bot and the share of ``--blend BOT:SHARE``."""
     other, _, share = text.rpartition(":")
-    try:
-        return other, float(share)
-    except ValueError:
-        raise InputError(
-            f"--blend must be a bot and its share, such as runs/you:0.4, not {text[:80]!r}."
-        ) from None
+    with suppress(ValueError):
+        if other:
+            return other, float(share)
+    raise InputError(
+        f"--blend must be a bot and its share, such as runs/you:0.4, not {text[:80]!r}."
+    )
 
 
 def _say_missing(screen: ConsoleOutput, wanted: int, written: int, *, tagged: bool) -> None:

@@ -37,7 +37,11 @@ def hashtags(
     *,
     n: Annotated[
         int | None,
-        typer.Option("-n", help="Most tags to show. Default: 5 for a text, 20 of the author's."),
+        typer.Option(
+            "-n",
+            help="Most tags to show. Default: 5 for a text, 20 of the author's.",
+            show_default=False,
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -29,7 +29,7 @@ def merge(
         str | None,
         typer.Option(
             metavar="W,W",
-            help="Weight of each bot; they sum to 1. Default: equal.",
+            help="Weights of the bots in their order, 0 to 1; they sum to 1. Default: equal.",
             show_default=False,
         ),
     ] = None,
@@ -37,15 +37,21 @@ def merge(
         str,
         typer.Option(
             metavar="linear|slerp|task-arithmetic|ties",
-            help="How to merge the weights; see docs/research/merging.md.",
+            help="How to merge: linear takes the mean of all weights; slerp, of two bots, the "
+            "point on the arc between them; task-arithmetic and ties add up what each bot changed "
+            "in the base (docs/research/merging.md).",
         ),
     ] = "linear",
     scale: Annotated[
         float,
-        typer.Option(help="For task-arithmetic and ties: how far to go from the base; 1 is all."),
+        typer.Option(
+            help="For task-arithmetic and ties: factor of the summed changes, over 0 to 10; above "
+            "1 goes further from the base than the bots did."
+        ),
     ] = 1.0,
     density: Annotated[
-        float, typer.Option(help="For ties: share of each bot's changes that is kept.")
+        float,
+        typer.Option(help="For ties: share of each bot's changes to keep, the largest; 0 to 1."),
     ] = 0.2,
     name: Annotated[
         str | None,

@@ -81,8 +81,8 @@ TrustedProxy = Annotated[
         "--trusted-proxy",
         metavar="ADDRESS",
         help="Address or network of a proxy in front of the server, whose X-Forwarded-For or "
-        "Forwarded names the client's address. Limits then count by client, not by proxy. "
-        "Repeatable.",
+        "Forwarded names the client's address. Limits then count by client, not by proxy. May be "
+        "repeated.",
         show_default=False,
     ),
 ]

@@ -101,7 +101,7 @@ def serve(
             "--allow-origin",
             metavar="ORIGIN",
             help="Site whose web pages may ask, such as https://example.org, or '*' for all, which "
-            "needs a key. Repeatable. Default: none.",
+            "needs a key. May be repeated. Default: none.",
             show_default=False,
         ),
     ] = None,

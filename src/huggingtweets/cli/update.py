@@ -34,25 +34,30 @@ def update(
         list[str] | None,
         typer.Option(
             "--source",
-            help="File or account with the new posts, for this update only; may be given several "
-            "times. Default: what the bot was trained from.",
+            help="File or account with the new posts, for this update only. May be repeated. "
+            "Default: what the bot was trained from.",
             show_default=False,
         ),
     ] = None,
     replay: Annotated[
-        float, typer.Option(help="Posts that the bot knows to learn again, for each new one.")
+        float,
+        typer.Option(
+            help="Known posts to learn again for each new one, 0 to 100, so that the bot doesn't "
+            "forget them."
+        ),
     ] = 2.0,
     keep: Annotated[
         int,
         typer.Option(
-            help="Older versions to keep; each takes the space of a bot.",
+            help="Older versions to keep, 1 to 1,000; each takes the space of a bot.",
         ),
     ] = 3,
     every: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Go on as a service: update now and every 30m, 12h, 1d or 1w, with one line each.",
+            help="Go on as a service: update now and then every 30m, 12h, 1d or 1w, and print a "
+            "line each time. Default: update once.",
             show_default=False,
         ),
     ] = None,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from huggingtweets.errors import InsufficientTextError
+from huggingtweets.events import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,9 +126,9 @@ def text_amount_warning(kept: pl.DataFrame) -> str | None:
     characters = int(kept["text"].str.len_chars().sum())
     if (missing := FEW_CHARACTERS - characters) > 0:
         raise InsufficientTextError(
-            f"Only {characters:,} characters in {len(kept):,} posts are left after curation, but "
-            f"at least {FEW_CHARACTERS:,} are needed for training; {missing:,} are missing. Add "
-            "more posts.",
+            f"Only {characters:,} characters in {counted(len(kept), 'post')} are left after "
+            f"curation, but at least {FEW_CHARACTERS:,} are needed for training; {missing:,} are "
+            "missing. Add more posts.",
             posts=len(kept),
         )
     if characters < SOME_CHARACTERS:

@@ -35,6 +35,10 @@ authors were nearer to each other than to anybody else's; with 100 those of 11, 
 _TOKEN = re.compile(r"<\w+>|#\w+|@\w+|\d[\d.,:]*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s]")
 _EMOJI_FROM = "\u2600"
 
+_LEAST_SHARE = 0.2
+"""Of an author's words, those among the frequent ones; about half are in English. Below it, as in
+a language that the others don't write, only marks would be compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Distances:
@@ -45,18 +49,28 @@ class Distances:
         matrix: distance of each pair; the diagonal is the distance of an author's two halves.
         places: two coordinates of each author.
         panel: two coordinates of each of the panel's people.
+        comparable: whether each author uses enough of the frequent words to be compared.
     """
 
     authors: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
     places: tuple[tuple[float, float], ...]
     panel: tuple[tuple[float, float], ...]
+    comparable: tuple[bool, ...]
+
+    def can_compare(self, author: str) -> bool:
+        """Whether an author and somebody else use the frequent words."""
+        return self.comparable[self.authors.index(author)] and sum(self.comparable) > 1
 
     def nearest(self, author: str) -> tuple[str, float]:
-        """Return the nearest other author and the distance."""
+        """Return the nearest other author and the distance, of those who can be compared if any."""
         row = self.authors.index(author)
-        others = [(value, at) for at, value in enumerate(self.matrix[row]) if at != row]
-        distance, at = min(others)
+        others = [
+            (not self.comparable[at], value, at)
+            for at, value in enumerate(self.matrix[row])
+            if at != row
+        ]
+        _, distance, at = min(others)
         return self.authors[at], distance
 
     def own(self, author: str) -> float:
@@ -103,7 +117,16 @@ def distances(
         tuple(tuple(map(float, row)) for row in matrix),
         places[: len(wholes)],
         places[len(wholes) :],
+        tuple(_share_of_words(counts, words) >= _LEAST_SHARE for counts in wholes),
     )
+
+
+def _share_of_words(counts: Counter[str], frequent: Sequence[str]) -> float:
+    """Return the share of an author's words, marks aside, that are among the frequent ones."""
+    known = set(frequent)
+    words = {word: count for word, count in counts.items() if word[0].isalpha()}
+    total = sum(words.values())
+    return sum(count for word, count in words.items() if word in known) / total if total else 0.0
 
 
 def _most_frequent(people: Sequence[Counter[str]]) -> list[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from huggingtweets.exploration.authors import Distances
     from huggingtweets.exploration.posts import Collection
     from huggingtweets.exploration.topics import Clustering
     from huggingtweets.exploration.vectors import Places, PostVectors
@@ -89,7 +90,7 @@ def explore(
         left_out=found.left_out,
         masked=found.masked,
         method=Method(base, len(placed.rows), len(texts), clustering.silhouette, seed),
-        notes=_notes(found, placed, places),
+        notes=_notes(found, placed, places, distances),
     )
 
 
@@ -138,7 +139,9 @@ def _topics(clustering: Clustering, kept: pl.DataFrame) -> tuple[Topic, ...]:
     )
 
 
-def _notes(found: Collection, placed: PostVectors, places: Places) -> tuple[str, ...]:
+def _notes(
+    found: Collection, placed: PostVectors, places: Places, distances: Distances | None
+) -> tuple[str, ...]:
     """Say what is a sample, and what is missing."""
     notes = list(found.notes)
     total = found.kept.height
@@ -152,9 +155,17 @@ def _notes(found: Collection, placed: PostVectors, places: Places) -> tuple[str,
     sizes = found.kept["author"].value_counts()["count"]
     if len(found.authors) == 1:
         notes.append(
-            "The map of authors and who writes like whom need two authors; only one was given."
+            "The map of authors and who writes like whom need two authors with "
+            f"{posts.FEWEST_POSTS} posts or more; here is one, {next(iter(found.names.values()))}."
         )
         return tuple(notes)
+    assert distances is not None  # noqa: S101 - there are two authors
+    if strange := [name for who, name in found.names.items() if not distances.can_compare(who)]:
+        names = ", ".join(strange[:3]) + (" and others" if len(strange) > 3 else "")
+        notes.append(
+            f"Whom {names} write like can't be told: they hardly use the words that are frequent "
+            "here, as in another language."
+        )
     if (few := int((sizes < authors.ENOUGH_POSTS).sum())) > 0:
         notes.append(
             f"Distances of authors with under {authors.ENOUGH_POSTS} posts are largely chance "

@@ -132,6 +132,7 @@ def _nearest(found: Exploration) -> list[tuple[str, str, float, float]]:
         return []
     rows = []
     for author, name in found.names.items():
-        other, distance = found.distances.nearest(author)
-        rows.append((name, found.names[other], distance, found.distances.own(author)))
+        if found.distances.can_compare(author):
+            other, distance = found.distances.nearest(author)
+            rows.append((name, found.names[other], distance, found.distances.own(author)))
     return rows

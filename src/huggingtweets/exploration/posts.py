@@ -14,7 +14,7 @@ import polars as pl
 from huggingtweets import curation, sources
 from huggingtweets.data.posts import SCHEMA
 from huggingtweets.errors import InsufficientTextError, SourceError
-from huggingtweets.events import Event, EventHandler, ignore
+from huggingtweets.events import Event, EventHandler, counted, ignore
 from huggingtweets.generation import bots
 from huggingtweets.privacy import opt_out
 from huggingtweets.sources.in_child import read_posts_in_child
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from huggingtweets.curation import CurationOptions
+    from huggingtweets.curation import Curated, CurationOptions
     from huggingtweets.sources import ReadOptions
 
 FEWEST_POSTS = 20
 """Authors with fewer posts after curation are left out: shares of them would be chance."""
+
+_NAMED = 3  # of those who are left out
 
 MOST_AUTHORS = 40
 """Authors with the most posts are explored; more don't fit into a table or on a map."""
@@ -102,7 +104,7 @@ def collect(
     opt_out.check(posts["author"].unique())
     curated = curation.curate(posts, curating)
     listen(Event(stage="curate", counts=curated.counts, masked=curated.masked or None))
-    chosen, notes = _with_enough_posts(curated.kept)
+    chosen, notes = _with_enough_posts(curated)
     return Collection(
         kept=curated.kept.filter(pl.col("author").is_in(chosen)),
         names={author: names.get(author, author) for author in chosen},
@@ -118,19 +120,22 @@ def _authors(tables: Sequence[pl.DataFrame]) -> list[str]:
     return tables[-1]["author"].unique().to_list()
 
 
-def _with_enough_posts(kept: pl.DataFrame) -> tuple[list[str], tuple[str, ...]]:
+def _with_enough_posts(curated: Curated) -> tuple[list[str], tuple[str, ...]]:
     """Return the authors to explore, most posts first, and sentences about the others."""
     # equal counts in alphabetical order, so that the same posts give the same report
-    sizes = kept.group_by("author").len().sort(["len", "author"], descending=[True, False])
+    sizes = curated.kept.group_by("author").len().sort(["len", "author"], descending=[True, False])
     enough = sizes.filter(pl.col("len") >= FEWEST_POSTS)
     notes = []
     if enough.is_empty():
         raise InsufficientTextError(_too_few(sizes))
-    if few := sizes.height - enough.height:
-        who = "1 author" if few == 1 else f"{few:,} authors"
-        notes.append(f"{who} with under {FEWEST_POSTS} posts after curation left out.")
-    if (more := enough.height - MOST_AUTHORS) > 0:
-        notes.append(f"{more:,} authors with fewer posts than the {MOST_AUTHORS} shown left out.")
+    kept = {author: counts["kept"] for author, counts in curated.counts_by_author.items()}
+    if few := [author for author, number in kept.items() if number < FEWEST_POSTS]:
+        shown = ", ".join(f"{author[:80]} ({kept[author]})" for author in few[:_NAMED])
+        more = f" and {counted(len(few) - _NAMED, 'other')}" if len(few) > _NAMED else ""
+        notes.append(f"Left out with under {FEWEST_POSTS} posts after curation: {shown}{more}.")
+    if (others := enough.height - MOST_AUTHORS) > 0:
+        who = counted(others, "author")
+        notes.append(f"Left out with fewer posts than the {MOST_AUTHORS} shown: {who}.")
     return enough["author"].head(MOST_AUTHORS).to_list(), tuple(notes)
 
 

@@ -169,7 +169,7 @@ class Exploration:
             "topics": [count / style.posts for count in topics],
             "nearest": None,
         }
-        if self.distances:
+        if self.distances and self.distances.can_compare(author):
             nearest, distance = self.distances.nearest(author)
             value["nearest"] = {"author": nearest, "distance": distance}
         return value

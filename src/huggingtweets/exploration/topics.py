@@ -50,7 +50,11 @@ class Clustering:
     def names(self) -> list[str]:
         """A name of each topic."""
         best = (words[:_NAME_WORDS] for words in self.words)
-        return [" · ".join(word for word, _ in words) or "other" for words in best]
+        names = [" · ".join(word for word, _ in words) or "other" for words in best]
+        others = [at for at, name in enumerate(names) if name == "other"]
+        for number, at in enumerate(others[1:], start=2):  # posts without words, such as emoji
+            names[at] = f"other ({number})"
+        return names
 
 
 def find_topics(

@@ -16,6 +16,8 @@ _TOKEN = regex.compile(
     rf"(?:['’-](?:(?![{_UNSPACED}])[\p{{L}}\p{{M}}\p{{N}}_])+)*"
 )
 _FIRST_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
+_UNSPACED_WORD = regex.compile(r"([\p{Katakana}ー]{2,})|[^\p{Hiragana}\p{Katakana}ー]+")
+"""Katakana writes whole words; Hiragana mostly endings and particles, which tell no topic."""
 _CONTRACTED = regex.compile(r"['’](?:s|m|re|ve|ll|d|t)$")
 
 _DIMENSIONS = 100
@@ -73,19 +75,29 @@ def words_of(text: str) -> Iterator[str]:
     """Yield the words of a text that may tell its topic, in lower case, hashtags with ``#``.
 
     Function words of English, single letters, numbers, mentions and masked data are left out. Where
-    a script has no spaces between words, each two characters that follow each other count as one.
+    a script has no spaces between words, each two characters that follow each other count as one;
+    of Japanese, words in Katakana count whole, and Hiragana is left out.
     """
     stop = _stop_words()
     for token in _TOKEN.findall(text.lower()):
         if token[0] in "<@":
             continue
         if _FIRST_UNSPACED.match(token):
-            yield from (token[at : at + 2] for at in range(max(1, len(token) - 1)))
+            yield from _words_of_unspaced(token)
             continue
         word = _CONTRACTED.sub("", token)
         plain = word.lstrip("#")
         if len(plain) > 1 and plain not in stop and not plain.replace("-", "").isdigit():
             yield word
+
+
+def _words_of_unspaced(token: str) -> Iterator[str]:
+    for match in _UNSPACED_WORD.finditer(token):
+        word = match[0]
+        if match[1]:
+            yield word
+        else:
+            yield from (word[at : at + 2] for at in range(max(1, len(word) - 1)))
 
 
 @cache

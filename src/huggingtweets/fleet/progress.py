@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 AuthorState = Literal["waiting", "running", "done", "failed", "skipped"]
 STATES: tuple[AuthorState, ...] = ("done", "running", "waiting", "failed", "skipped")
+_AT_WORK = ("reading", "training")
 _SAVE_SECONDS = 1.0
+_STALE_SECONDS = 5.0
+"""Age of a progress file from which its session may have been killed."""
 _MOST_EVENT_BYTES = 8192
 
 
@@ -62,7 +65,7 @@ class FleetProgress:
 
     Attributes:
         authors: by the name of the run folder, or by the source as long as there is none.
-        stage: ``reading``, ``training`` or ``finished``; ``stopped`` if it was interrupted.
+        stage: ``reading``, ``training`` or ``finished``; ``stopped`` if it ended before that.
         workers: number of concurrent trainings.
         started: when this session started, in seconds since 1970.
         seconds_left: estimate; None at first.
@@ -82,6 +85,12 @@ class FleetProgress:
     def in_state(self, *states: AuthorState) -> list[AuthorProgress]:
         """Return the authors in one of the states."""
         return [author for author in self.authors.values() if author.state in states]
+
+    def stop(self) -> None:
+        """Say that nobody works on the fleet any more; who was in training waits."""
+        self.stage, self.seconds_left = "stopped", None
+        for author in self.in_state("running"):
+            author.state, author.started = "waiting", None
 
     def estimate(self) -> None:
         """Estimate the seconds left from the authors finished in this session.
@@ -159,7 +168,10 @@ class Board:
 
 
 def read_progress(fleet: FleetFolder) -> FleetProgress:
-    """Read the progress of a fleet; empty if there is none or it is damaged."""
+    """Read the progress of a fleet; empty if there is none or it is damaged.
+
+    A session that was killed left it as it was then, so nothing is said to be running any more.
+    """
     found = FleetProgress()
     with suppress(OSError, ValueError, TypeError, AttributeError):
         values = files.read_json(fleet.progress_file)
@@ -169,7 +181,15 @@ def read_progress(fleet: FleetFolder) -> FleetProgress:
             for key, author in values.pop("authors").items()
         }
         found = FleetProgress(authors, **values)
+        if found.stage in _AT_WORK and _was_killed(fleet):
+            found.stop()
     return found
+
+
+def _was_killed(fleet: FleetFolder) -> bool:
+    """Whether no process works on a fleet; only asked of an old file, as asking takes the lock."""
+    age = time.time() - fleet.progress_file.stat().st_mtime
+    return age > _STALE_SECONDS and not files.is_locked(fleet.path)
 
 
 def with_updates(fleet: FleetFolder, progress: FleetProgress) -> FleetProgress:

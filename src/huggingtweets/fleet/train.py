@@ -105,15 +105,14 @@ def train(
             try:
                 prepare(sources)
                 session.run()
+                page.write(fleet, board.progress)
+                board.progress.stage = "finished"
             except (Interrupted, KeyboardInterrupt) as error:
-                board.progress.stage = "stopped"
                 raise Interrupted("Stopped.", fleet.path) from error
             finally:
-                session.give_back()
+                if board.progress.stage != "finished":
+                    board.progress.stop()
                 board.tell(now=True)
-            page.write(fleet, board.progress)
-            board.progress.stage = "finished"
-            board.tell(now=True)
             return board.progress
 
 
@@ -206,11 +205,6 @@ class _Session:
             for future in done:
                 self._handle(self.active.pop(future), future)
             self.board.tell()
-
-    def give_back(self) -> None:
-        """Mark the authors in training as waiting, when the session ends early."""
-        for name in self.active.values():
-            self.board.update(name, state="waiting", started=None)
 
     def _start(self, name: str) -> None:
         if self._was_removed(name):

@@ -291,9 +291,8 @@ def fit_context(
     fitting = list(batching.fit_recent_posts(context, room))
     if context and not fitting:
         raise InputError(
-            f"None of the {len(context)} posts to imitate fits into the {lm.context} tokens that "
-            "the model reads, beside the prompt and a new post; shorten the prompt, or take more "
-            "or shorter posts."
+            f"No post of those to imitate fits into the {lm.context} tokens that the model reads, "
+            "beside the prompt and a new post; shorten the prompt, or take more or shorter posts."
         )
     return fitting
 

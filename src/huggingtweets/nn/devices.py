@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from huggingtweets.errors import InputError
+from huggingtweets.events import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ class ComputeDevice:
 
     def describe(self) -> str:
         """Describe the device in one line for the user."""
-        name = f"{self.cores} CPU cores" if self.device == "cpu" else self.device.upper()
+        name = counted(self.cores, "CPU core") if self.device == "cpu" else self.device.upper()
         return f"{name}, {'bfloat16' if self.precision == 'bf16' else 'float32'}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -147,7 +147,8 @@ def explore_runs(paths: Sequence[str], send: Send) -> dict[str, Any]:
 def _nearest(found: Exploration) -> list[tuple[str, str]]:
     if found.distances is None:
         return []
-    others = {author: found.distances.nearest(author)[0] for author in found.names}
+    authors = [author for author in found.names if found.distances.can_compare(author)]
+    others = {author: found.distances.nearest(author)[0] for author in authors}
     return [(found.names[author], found.names[other]) for author, other in others.items()]
 
 

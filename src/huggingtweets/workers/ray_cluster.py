@@ -13,6 +13,8 @@ import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingtweets.errors import InputError, TrainingError
@@ -44,12 +46,24 @@ def check_address(spec: str) -> None:
             f"--workers {spec!r} is not the address of a Ray cluster; write ray://HOST:PORT, such "
             "as ray://192.168.0.10:10001."
         )
+    if spec != "ray":
+        _use_saved_token()  # Ray reads it when it is imported
     load_ray()
     if spec != "ray" and find_spec("grpc") is None:
         raise InputError(
             "--workers ray://HOST:PORT needs Ray's client. Install it with: "
             "pip install 'huggingtweets[ray]'"
         )
+
+
+def _use_saved_token() -> None:
+    """Let Ray's client send this user's token, as all else of Ray does that joins a cluster.
+
+    Once there is one, ``ray start --head`` asks for it; a client without it is not told so.
+    """
+    given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if given or (Path.home() / ".ray" / "auth_token").is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def load_ray() -> Any:  # noqa: ANN401 - a module
@@ -151,16 +165,20 @@ class RayWorkers:
             failures.ObjectLostError,
             failures.TaskCancelledError,
         ) as error:
-            reason = str(error).strip().split("\n", 1)[0].rstrip(".")
             raise WorkerDied(
-                f"a Ray worker ended while training {author} ({type(error).__name__}: "
-                f"{reason[:100]})"
+                f"a Ray worker ended while training {author} ({_first_sentence(error)})"
             ) from error
         except (failures.RayError, ConnectionError) as error:
             raise TrainingError(f"Ray can't train: {str(error).strip()[-300:]}") from error
         finally:
             self._running.discard(reference)
         return read(answer)
+
+
+def _first_sentence(error: BaseException) -> str:
+    """Return what Ray says first; the rest is about its own logs."""
+    line = str(error).strip().split("\n", 1)[0]
+    return shorten(line.split(". ", 1)[0].rstrip("."), 120, placeholder=" …")
 
 
 def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
@@ -180,8 +198,9 @@ def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            f"The Ray cluster {spec} can't be reached: {reason[:200]}. Check the address, and set "
-            "RAY_AUTH_MODE and RAY_AUTH_TOKEN as on its machines."
+            f"The Ray cluster {spec} can't be reached: {reason[:200]}. Check the address. If the "
+            "cluster asks for a token, which Ray doesn't say, set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN to the one in ~/.ray/auth_token on its first machine."
         ) from error
 
 
