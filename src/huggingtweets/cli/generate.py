@@ -46,11 +46,7 @@ def generate(
         typer.Option("--prompt", "-p", help="Text that each post begins with. May be repeated."),
     ] = None,
     n: Annotated[
-        int,
-        typer.Option(
-            "-n",
-            help="Number of posts for each prompt, 1 to 10,000.",
-        ),
+        int, typer.Option("-n", help="Number of posts for each prompt, 1 to 10,000.")
     ] = 10,
     temperature: Annotated[
         float, typer.Option(help="Sampling temperature: lower is safer, higher is more varied.")
@@ -58,10 +54,7 @@ def generate(
     top_p: Annotated[
         float, typer.Option(help="Sample from the likeliest tokens with this total probability.")
     ] = language_model.TOP_P,
-    max_chars: Annotated[
-        int,
-        typer.Option(help="Most characters in a post."),
-    ] = 280,
+    max_chars: Annotated[int, typer.Option(help="Most characters in a post.")] = 280,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -101,9 +94,7 @@ def generate(
     ] = None,
     few_shot_posts: Annotated[
         int,
-        typer.Option(
-            help="Most posts of --few-shot to read, the newest; fewer where no more fit.",
-        ),
+        typer.Option(help="Most posts of --few-shot to read, the newest; fewer where no more fit."),
     ] = 30,
     text_column: options.TextColumn = None,
     speaker: options.Speaker = None,
