@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from huggingtweets.errors import InputError
+from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.processes import ChildProcess
 from huggingtweets.workers import WorkerDied, local, ray_cluster
 
@@ -86,3 +87,39 @@ def test_of_a_dead_worker_the_first_sentence_is_told() -> None:
     error = RuntimeError(f"{told}. Check python-core-worker-*.log files.\n\tmore")
     assert ray_cluster._first_sentence(error) == told
     assert len(ray_cluster._first_sentence(RuntimeError("word " * 100))) <= 120
+
+
+def test_a_lost_cluster_is_one_sentence_whatever_ray_raises() -> None:
+    """Its client raises gRPC's errors, which are no errors of Ray."""
+    ray = pytest.importorskip("ray")
+
+    class LostError(Exception):
+        pass
+
+    class LostCluster:
+        exceptions = ray.exceptions
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a function of Ray
+            def fail(*_: object, **__: object) -> None:
+                raise LostError("NOT_FOUND. Much more")
+
+            return fail
+
+    class Job:
+        def remote(self, *_: object) -> str:
+            return "reference"
+
+    workers = ray_cluster.RayWorkers.__new__(ray_cluster.RayWorkers)
+    workers.__dict__ |= {
+        "_ray": LostCluster(),
+        "_run_job": Job(),
+        "_running": {"other"},
+        "_threads": ThreadPoolExecutor(1),
+        "_count": 3,
+        "_counted": float("-inf"),
+        "_mailboxes": [],
+    }
+    assert workers.count == 3
+    with pytest.raises(TrainingError, match=r"^The connection .* is lost \(NOT_FOUND\)\.$"):
+        workers.submit("ann", (), lambda answer: answer).result()
+    workers.close()

@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.cli.program import CommandLine
 from tests.helpers.posts import made_up_posts, write_csv
 
+from huggingtweets.errors import TrainingError
+from huggingtweets.fleet import pool
 from huggingtweets.serving import bot_views
 from huggingtweets.storage import files, versions
 from huggingtweets.storage.fleets import FleetFolder, sha256
@@ -149,3 +152,28 @@ def test_a_killed_session_is_shown_as_stopped(fleet: FleetFolder, cli: CommandLi
     with files.locked(fleet.path):
         assert shown() == ("training", "running")
     assert shown() == ("stopped", "waiting")
+
+
+def test_workers_that_are_lost_stop_the_fleet_and_the_message_says_how_to_go_on(
+    tiny_base: Path, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LostWorkers:
+        count = 2
+
+        def submit(self, _name: str, _author: str) -> Future[object]:
+            lost: Future[object] = Future()
+            lost.set_exception(TrainingError("The connection to the Ray cluster is lost (gone)."))
+            return lost
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(pool, "open_workers", lambda *_: (LostWorkers(), ""))
+    monkeypatch.chdir(tmp_path)
+    source = write_csv(tmp_path / "ann.csv", "ann", made_up_posts(60))
+    done = cli("fleet", "train", source, "--base", tiny_base, "--out", "lost")
+    assert done.code == 1
+    assert "cluster is lost (gone). Finished bots stay. Continue with: " in done.err
+    assert "fleet train --out lost" in done.err
+    told = json.loads(cli("fleet", "show", "lost", "--json").out)
+    assert (told["stage"], told["counts"]) == ("stopped", {"waiting": 1})

@@ -118,8 +118,9 @@ def train(
     except KeyboardInterrupt as error:
         raise Interrupted("Stopped; nothing was written.") from error
     except Interrupted as error:
-        again = command(f"fleet train --out {out}")
-        raise Interrupted(f"{error} Finished bots stay. Continue with: {again}", out) from error
+        raise Interrupted(f"{error} {_how_to_continue(out)}", out) from error
+    except TrainingError as error:  # no worker can train any more
+        raise TrainingError(f"{error} {_how_to_continue(out)}") from error
     fleet = FleetFolder(out)
     if as_json:
         print_json(_as_json(fleet, progress))
@@ -130,6 +131,10 @@ def train(
             f"{counted(len(failed), 'author')} of {len(progress.authors):,} failed. After mending "
             "what is wrong, the same command tries them again."
         )
+
+
+def _how_to_continue(out: Path) -> str:
+    return f"Finished bots stay. Continue with: {command(f'fleet train --out {out}')}"
 
 
 def _recipe(

@@ -130,6 +130,11 @@ def check_one_tokenizer(models: Sequence[LanguageModel]) -> None:
     for other in others:
         if other.separator != first.separator or other.tokenizer.get_vocab() != vocabulary:
             raise BotError(
-                f"The bots {first.source} and {other.source} have different tokenizers, so their "
+                f"The bots {_name(first)} and {_name(other)} have different tokenizers, so their "
                 "tokens can't be mixed; choose bots of the same base."
             )
+
+
+def _name(model: LanguageModel) -> str:
+    """Return the run folder of a model, or what else it was loaded from."""
+    return model.source.removesuffix("/bot")

@@ -6,6 +6,7 @@ Objects that many tasks need are put into the cluster once.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -118,7 +119,7 @@ class RayWorkers:
     def count(self) -> int:
         """Number of cores of the machines that are in the cluster now."""
         if time.monotonic() > self._counted + _COUNT_SECONDS:
-            with suppress(self._ray.exceptions.RayError, ConnectionError):
+            with suppress(Exception):  # many kinds, gRPC's too; the jobs report a lost connection
                 cores = int(self._ray.cluster_resources().get("CPU", 1)) // _CORES_PER_JOB
                 self._count = min(_MOST_JOBS, max(1, cores))
             self._counted = time.monotonic()
@@ -144,12 +145,13 @@ class RayWorkers:
     def close(self) -> None:
         """Cancel running jobs and disconnect; a cluster started here ends."""
         for reference in tuple(self._running):
-            with suppress(self._ray.exceptions.RayError, ConnectionError, ValueError):
+            with suppress(Exception):  # a lost cluster has nothing to cancel
                 self._ray.cancel(reference, force=True)
         self._threads.shutdown(cancel_futures=True)
         for mailbox in self._mailboxes:
             mailbox.close()
-        self._ray.shutdown()
+        with suppress(Exception):
+            self._ray.shutdown()
 
     def _run(self, author: str, job: tuple[Any, ...], read: Callable[[Any], T]) -> T:
         failures = self._ray.exceptions
@@ -168,8 +170,12 @@ class RayWorkers:
             raise WorkerDied(
                 f"a Ray worker ended while training {author} ({_first_sentence(error)})"
             ) from error
-        except (failures.RayError, ConnectionError) as error:
+        except failures.RayError as error:
             raise TrainingError(f"Ray can't train: {str(error).strip()[-300:]}") from error
+        except Exception as error:  # Ray's client raises many kinds, gRPC's too
+            raise TrainingError(
+                f"The connection to the Ray cluster is lost ({_first_sentence(error)})."
+            ) from error
         finally:
             self._running.discard(reference)
         return read(answer)
@@ -207,6 +213,7 @@ def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
 def _initialize(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
     address = None if spec == "ray" else spec
     own = {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+    logging.getLogger("ray.util.client").setLevel(logging.CRITICAL)  # errors say the same
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the error says the same
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, **own)
