@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from backports import zstd
 
+from huggingtweets.data.posts import Name
 from huggingtweets.errors import SourceError
-from huggingtweets.sources import ReadOptions, read_posts
+from huggingtweets.sources import ReadOptions, open_source, read_posts, unwrap
 from huggingtweets.sources._text import file_chunks
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def test_the_dates_of_a_case(name: str, time: datetime) -> None:
         *("3. Januar 2023 um 12:00 Uhr", "3 de enero de 2023, 12:00", "mar. 3 janv. 2023 à 12:00"),
         *("2023年1月3日 12:00", "3 января 2023, 12:00", "Tue 03/01/2023 12:00"),
         *("3.1.23 12:00", "3-Jan-2023 12:00:00", "44929.5", "20230103T120000Z"),
+        *("3 января 2023 г., 12:00", "3 de janeiro de 2023 às 12:00"),
         *("2023-01-03 12:00:00 +0000 UTC", "2023-01-03 14:00:00 +0200 CEST"),
         *("1/3/2023, 12:00:00\u202fPM (Tue)", "2023/1/3 12:00:00 GMT+0000 (Western European Time)"),
     ],
@@ -400,3 +402,28 @@ def test_what_a_reddit_comment_quotes_is_not_learnt(tmp_path: Path) -> None:
 def test_a_channel_of_discord_as_a_table_is_not_read(tmp_path: Path) -> None:
     table = "AuthorID,Author,Date,Content,Attachments,Reactions\n1,oda,2023-01-03,words,,\n"
     assert "export it again with the format JSON" in _error(_write(tmp_path / "c.csv", table))
+
+
+@pytest.mark.parametrize(
+    ("table", "authors"),
+    [
+        ("sender,message\nAda L,one\nBram,theirs\nAda L,two", {"Ada L"}),
+        ("user_id,text\n55,one\n66,theirs\n55,two", {"p"}),  # of the file
+        ("user_id,text\n55,one\n66,two", {"55", "66"}),
+        ("display_name,text\nAda,one\n,two", {"Ada"}),
+    ],
+)
+def test_people_without_handles_are_told_apart(
+    tmp_path: Path, table: str, authors: set[str]
+) -> None:
+    source = unwrap(open_source(_write(tmp_path / "p.csv", table)))
+    posts = list(source.posts())
+    assert [post.text for post in posts] == ["one", "two"]
+    assert {post.author for post in posts} == authors
+    assert all(isinstance(post.author, Name) for post in posts)  # never shown with an @
+    assert source.left_out.total() == table.count("theirs")  # type: ignore[attr-defined]
+
+
+def test_the_column_with_the_text_may_differ_from_row_to_row(tmp_path: Path) -> None:
+    posts, _ = _read(_write(tmp_path / "p.csv", "content,body\none,\n,two\nthree,no\n"))
+    assert posts["text"].to_list() == ["one", "two", "three"]

@@ -303,6 +303,8 @@ def test_reposts_from_before_networks_marked_them(text: str, is_repost: bool) ->
         ({"published": "2023-01-03"}, None),
         ({"audience": "only_paid"}, "not public"),
         ({"author": "[deleted]"}, "deleted"),
+        ({"role": "assistant"}, "of other people"),
+        ({"role": "user"}, None),
         ({"public": None}, None),
         ({"user": {"screen_name": "oda", "protected": True}}, "not public"),
         ({"promoted": True}, "promoted"),

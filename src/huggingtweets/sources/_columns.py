@@ -24,8 +24,14 @@ _COLUMNS = {
     "author": (
         *("screen_name", "handle", "author_handle", "user_screen_name", "author", "username"),
         *("author_username", "user_username", "user_name", "from_user", "from_user_screen_name"),
-        *("owner_username", "user_posted", "author_meta", "user"),
+        *("owner_username", "user_posted", "author_meta", "user", "account"),
     ),
+    # How people are called where there are no handles, and what else tells them apart.
+    "person": (
+        *("author_name", "author_display_name", "user_display_name", "display_name"),
+        *("sender_name", "sender", "from_name", "from", "speaker"),
+    ),
+    "by": ("author_id", "user_id", "user_id_str", "from_id", "sender_id"),
     "id": ("id", "tweet_id", "status_id", "id_str", "post_id", "comment_id", "live_chat_id"),
     "kind": ("kind", "type", "tweet_type"),
     "lang": ("lang", "language"),
@@ -46,6 +52,9 @@ _HANDLES = (
     *("accountacct", "accountusername"),
 )
 """Plain names of columns that were objects: ``author/userName``, ``user.screen_name``."""
+
+_OTHER_TEXTS = ("text", "tweet", "tweettext", "content", "body", "selftext", "posttext")
+"""Plain names of columns with the text of the rows in which the first such column is empty."""
 
 _ONLY_COLUMN = frozenset({"tweets", "posts", "messages", "comments", "statuses", "toots", "notes"})
 """Plain names that hold posts in a table without other columns, and else often their number."""
@@ -138,6 +147,8 @@ def known_columns(names: tuple[str, ...], text_column: str | None) -> dict[str, 
         for field, candidates in _KEYS.items()
         if (present := [key for key in candidates if key in by_name])
     }
+    if "author" in columns or "person" in columns:  # then ids tell nothing more
+        columns.pop("by", None)
     columns |= _time_columns(by_name)
     if text_column is None and plain_name(columns.get("text", "title")) == "title":
         columns |= _markup_or_nothing(columns, by_name)
@@ -175,6 +186,10 @@ def _with_telling(
     handles = {plain_name(name): name for name in reversed(names)}
     if handle := next((handles[key] for key in _HANDLES if key in handles), None):
         columns["author"] = handle
+    if text_column is None and "text" in columns:
+        rest = (handles[key] for key in _OTHER_TEXTS if key in handles)
+        if other := next((name for name in rest if name != columns["text"]), None):
+            columns["other_text"] = other
     others = {
         field: name for field, name in telling_columns(names).items() if name != columns.get("text")
     }

@@ -43,7 +43,9 @@ _OFFSET = re.compile(r"(?:\b(?:utc|gmt))?\s?([+-])(\d\d?)(?::?(\d\d))?(?![\d:/.-
 _YEAR_FIRST = re.compile(r"(\d{4})\s?[-/.年년]\s?(\d{1,2})\s?[-/.月월]\s?(\d{1,2})\s?[.日일]?")
 _YEAR_LAST = re.compile(r"(\d{1,2})\s?([-/.])\s?(\d{1,2})\s?\2\s?(\d{4}|\d\d)\.?")
 _WORD = re.compile(r"[^\W\d_]+|\d+")
-_FILLERS = frozenset({"at", "um", "uhr", "kl", "à", "a", "las", "alle", "de", "del", "of", "om"})
+_FILLERS = frozenset(
+    {"at", "um", "uhr", "kl", "à", "a", "las", "alle", "de", "del", "of", "om", "às", "г"}
+)
 _ORDINALS = frozenset({"st", "nd", "rd", "th", "er", "º", "o"})
 
 # From the Unicode CLDR's names (gregorian, format wide), in the order of the year.

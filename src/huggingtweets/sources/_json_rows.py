@@ -231,7 +231,7 @@ def _fields(row: dict[str, object], text_column: str | None) -> dict[str, object
         return fields
     columns = known_columns(tuple(row), text_column)
     fields = {"text": None} | {field: row[name] for field, name in columns.items()}
-    by = _by(row, fields)
+    by = _by(row, fields) or fields.pop("by", None)
     return fields if by is None else fields | {"by": by}
 
 

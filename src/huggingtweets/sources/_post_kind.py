@@ -179,6 +179,9 @@ _PROMOTED_FLAGS = frozenset(
         *("isad", "isadvertisement", "advertisement", "issponsored", "sponsored"),
     }
 )
+_ROLES = frozenset({"assistant", "system", "tool", "bot", "ai", "model", "gpt"})
+"""Who wrote a message of a chat with a language model, other than the person."""
+
 _DELETED_FLAGS = frozenset({"deleted", "isdeleted", "deletedat", "removed", "isremoved"})
 
 _REASONS = (
@@ -189,6 +192,7 @@ _REASONS = (
     | _PUBLIC_FLAGS
     | _PROMOTED_FLAGS
     | _DELETED_FLAGS
+    | {"role"}
 )
 _TELLING = (
     (
@@ -399,6 +403,7 @@ _REASON_RULES: tuple[tuple[frozenset[str], Callable[[object], bool], str], ...] 
     (_PROMOTED_FLAGS, lambda value: is_yes(value) or bool(as_dict(value)), PROMOTED),
     (_DELETED_FLAGS, is_yes, DELETED),
     (frozenset({"deletedat"}), is_object, DELETED),
+    (frozenset({"role"}), lambda value: str(value).strip().lower() in _ROLES, OF_OTHERS),
 )
 """Names of fields, what their value must be, and why the record is then left out."""
 

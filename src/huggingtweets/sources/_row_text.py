@@ -67,6 +67,8 @@ def row_text(fields: Mapping[str, object], where: str) -> str:
         text = html_to_text(parse_text(fields["html"], where))
         return without_quoted_address(text) if fields.get("isQuote") is True else text
     text = parse_text(fields.get("text"), where)
+    if not text.strip() and isinstance(other := fields.get("other_text"), str):
+        text = parse_text(other, where)
     for name in whole_text_columns(tuple(fields)).values():
         whole = parse_text(_inner_text(fields[name]), where)
         if _is_whole(whole, text):

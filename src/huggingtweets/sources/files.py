@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from huggingtweets.data.posts import Post
+from huggingtweets.data.posts import Name, Post
 from huggingtweets.errors import SourceError
 from huggingtweets.events import Event, ignore
 from huggingtweets.sources._columns import find_columns, known_columns
@@ -120,15 +120,22 @@ class PostFile:
         owner, defaults = self._owner(), self._defaults()
         for position, fields in self._rows():
             self._check_objection(fields)
-            is_by_another = owner is not None and "by" in fields and fields["by"] != owner.by
+            by = _by(fields)
+            # A network's own records always name their author.
+            is_unknown = by is None and fields.get("by", "") is not None
+            is_by_another = owner is not None and by != owner.by and not is_unknown
             is_repost = is_by_another and _is_repost(fields)
             if reason := fields.get("left_out") or reason_to_leave_out(fields):
                 self.left_out[str(reason)] += 1
             elif is_by_another and not is_repost:
                 self.left_out[OF_OTHERS] += 1
             else:
-                name = owner.author if owner is not None and is_repost else None
-                post = self._post(position, fields, times, name, defaults)
+                author = _author(fields)
+                if owner is not None and (is_repost or author is None):
+                    author = owner.author
+                elif author is None and by is not None:
+                    author = Name(by)  # several people of whom only the ids are known
+                post = self._post(position, fields, times, author, defaults)
                 if latest := versions.latest(post, fields):
                     yield latest
         yield from versions.rest()
@@ -166,7 +173,7 @@ class PostFile:
         number = position % POSITIONS + (defaults.place == "row")
         text = _text(fields, number, defaults)
         return Post(
-            author=self.author or author or parse_name(fields.get("author")) or defaults.author,
+            author=self.author or author or defaults.author,
             id=parse_id(fields.get("id")) or defaults.id_prefix + hashed_id(position, text),
             text=text,
             created_at=times.read(number, fields),
@@ -192,14 +199,14 @@ class PostFile:
         counts: Counter[object] = Counter()
         authors: dict[object, str | None] = {}
         for _, fields in self._rows():
-            if "by" not in fields and "left_out" not in fields:
+            if not {"by", "person", "left_out"} & fields.keys():
                 if fields.get("text") is None and "author" not in fields:
                     continue  # no post, as scrapers write for an empty result
                 return None
-            by = fields.get("by")
-            if isinstance(by, str | int) and not _is_repost(fields):
+            by = _by(fields)
+            if by is not None and not _is_repost(fields):
                 counts[by] += 1
-                authors.setdefault(by, parse_name(fields.get("author")))
+                authors.setdefault(by, _author(fields))
         top = counts.most_common(1)
         if not top or top[0][1] * 2 <= counts.total():
             return None
@@ -231,6 +238,22 @@ class _Owner:
 
     by: object
     author: str | None
+
+
+def _by(fields: Mapping[str, object]) -> str | None:
+    """Return what tells the writer of a row from others; None if it says nothing."""
+    by = fields.get("by")
+    if isinstance(by, str | int) and str(by).strip():
+        return str(by).strip()
+    return parse_name(fields.get("person"))
+
+
+def _author(fields: Mapping[str, object]) -> str | None:
+    """Return the handle of a row's writer, or another name."""
+    if handle := parse_name(fields.get("author")):
+        return handle
+    name = parse_name(fields.get("person"))
+    return Name(name) if name else None
 
 
 def _is_repost(fields: Mapping[str, object]) -> bool:
