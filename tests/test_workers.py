@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import pytest
 
 from huggingtweets.errors import InputError, TrainingError
 from huggingtweets.processes import ChildProcess
-from huggingtweets.workers import WorkerDied, local, ray_cluster
+from huggingtweets.workers import NoMemoryError, WorkerDied, check_memory, local, ray_cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +124,21 @@ def test_a_lost_cluster_is_one_sentence_whatever_ray_raises() -> None:
     with pytest.raises(TrainingError, match=r"^The connection .* is lost \(NOT_FOUND\)\.$"):
         workers.submit("ann", (), lambda answer: answer).result()
     workers.close()
+
+
+def test_a_lack_of_memory_is_known_wherever_it_was_raised() -> None:
+    def wrapped(cause: Exception) -> Exception:
+        error = InputError("The base can't be loaded.")
+        error.__cause__ = cause
+        return error
+
+    for cause in (
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ):
+        with pytest.raises(NoMemoryError):
+            check_memory(wrapped(cause))
+    check_memory(wrapped(OSError(errno.ENOSPC, "No space left on device")))
+    check_memory(InputError("Too few posts."))

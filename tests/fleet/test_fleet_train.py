@@ -169,6 +169,37 @@ def test_full_disk_fails_the_author_and_the_next_call_makes_it(
     assert train([], options(tiny_base, out)).counts() == {"done": 2}
 
 
+def test_a_worker_without_memory_ends_and_another_one_trains_its_author(
+    finished: FleetFolder,
+    authors: list[Path],
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first worker may start no thread, which is how a lack of memory shows itself first."""
+    out, limit = tmp_path / "fleet", tmp_path / "limit"
+    limit.mkdir()
+    (limit / "sitecustomize.py").write_text(
+        "import pathlib, sys, threading\n"
+        "was = pathlib.Path(__file__).with_name('was')\n"
+        "if 'huggingtweets.workers.child' in ' '.join(sys.orig_argv) and not was.exists():\n"
+        "    was.touch()\n"
+        "    import huggingtweets.pipeline\n"
+        "    def fail(*_):\n"
+        '        raise RuntimeError("can\'t start new thread")\n'
+        "    huggingtweets.pipeline.resume = fail\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{limit}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    told: list[str] = []
+    progress = train(authors[:2], options(tiny_base, out), lines_to(told))
+    assert progress.counts() == {"done": 2}
+    again = [line for line in told if line.endswith("trying again")]
+    assert again == ["@bob: a worker ran out of memory while training @bob; trying again"]
+    whole = weights(finished)
+    assert weights(FleetFolder(out)) == {name: whole[name] for name in ("ann", "bob")}
+
+
 def test_ray_makes_the_same_bots_and_tells_how_far_they_are(
     finished: FleetFolder,
     authors: list[Path],

@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingtweets import workers
 from huggingtweets.errors import HuggingTweetsError, OptedOutError
 from huggingtweets.events import ignore
 from huggingtweets.fleet import sent_base
@@ -40,11 +41,21 @@ _SECONDS_BETWEEN_REPORTS = 1.0
 
 def runner() -> Callable[[dict[str, str]], Answer]:
     """Return the function that runs the jobs of a local worker; a job names its run folder."""
-    return lambda job: train(Path(job["run"]))
+
+    def run(job: dict[str, str]) -> Answer:
+        with workers.ending_without_memory():
+            return train(Path(job["run"]))
+        raise AssertionError  # the process has ended
+
+    return run
 
 
 def train(run: Path, listen: EventHandler = ignore) -> Answer:
-    """Train and measure the bot of a run folder; whatever fails is this author's failure alone."""
+    """Train and measure the bot of a run folder; whatever fails is this author's failure alone.
+
+    Raises:
+        NoMemoryError: the memory of this process ran out, which isn't the author's failure.
+    """
     from huggingtweets import pipeline
 
     try:
@@ -52,8 +63,10 @@ def train(run: Path, listen: EventHandler = ignore) -> Answer:
     except OptedOutError as error:
         return {"failed": None, "skipped": str(error)}
     except HuggingTweetsError as error:
+        workers.check_memory(error)
         return {"failed": str(error), "skipped": None}
     except Exception as error:  # noqa: BLE001 - a fault with one author's posts costs nobody else
+        workers.check_memory(error)
         traceback.print_exc()
         reason = " ".join(str(error).split())[:200]
         return {"failed": f"{type(error).__name__}: {reason}", "skipped": None}
@@ -69,7 +82,7 @@ def train_remotely(sent: Files, base: SentBase, mailbox: Any, sender: str) -> An
         mailbox: gets the events of the training, for whoever watches.
         sender: what the mailbox knows this training by.
     """
-    with _scratch() as folder:
+    with workers.ending_without_memory(), _scratch() as folder:
         run = RunFolder(folder / "run")
         sent_base.write_files(sent, run.path)
         record = run.record()
@@ -78,6 +91,7 @@ def train_remotely(sent: Files, base: SentBase, mailbox: Any, sender: str) -> An
             here = sent_base.on_this_machine(base, ray_cluster.fetch)
             fault = _other_base(here, record.config.get("base_digest"))
         except HuggingTweetsError as error:
+            workers.check_memory(error)
             fault = str(error)
         if fault:
             return {"failed": fault, "skipped": None}
@@ -88,6 +102,7 @@ def train_remotely(sent: Files, base: SentBase, mailbox: Any, sender: str) -> An
             _name_as_there(run, given)
             answer["files"] = sent_base.read_files(run.path, lambda name: name != ".lock")
         return answer
+    raise AssertionError  # the process has ended
 
 
 class _Reports:

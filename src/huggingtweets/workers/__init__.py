@@ -6,21 +6,63 @@ worker is run again.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from huggingtweets.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
 T = TypeVar("T")
 
+OUT_OF_MEMORY = 12
+"""Exit code of a worker whose memory ran out: ``errno.ENOMEM``."""
+_NO_MEMORY = re.compile(
+    r"can't start new thread|can't allocate memory|not enough memory", re.IGNORECASE
+)
+"""In the messages of Python's and torch's errors that have no type of their own."""
+
 
 class WorkerDied(Exception):  # noqa: N818 - an event; the job is retried
     """A worker died during a job."""
+
+
+class NoMemoryError(Exception):
+    """The memory of this process ran out; another one may do the job."""
+
+
+def check_memory(error: BaseException) -> None:
+    """Check that an error doesn't come from a lack of memory, directly or not.
+
+    Raises:
+        NoMemoryError: it does.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        is_typed = isinstance(found, MemoryError) or getattr(found, "errno", 0) == errno.ENOMEM
+        if is_typed or "OutOfMemory" in type(found).__name__ or _NO_MEMORY.search(str(found)):
+            raise NoMemoryError(str(found)) from error
+        found = found.__cause__ or found.__context__
+
+
+@contextmanager
+def ending_without_memory() -> Iterator[None]:
+    """End this worker if its memory runs out, so that the job is done by another one.
+
+    What it holds may be the reason. Otherwise it would fail one job after the other, and get more
+    of them than its neighbours, as it fails at once.
+    """
+    try:
+        yield
+    except NoMemoryError:
+        traceback.print_exc()
+        os._exit(OUT_OF_MEMORY)
 
 
 class Workers(Protocol):

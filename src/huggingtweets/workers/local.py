@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingtweets.processes import HUB_TOKENS, ChildProcess
 from huggingtweets.storage import files
-from huggingtweets.workers import WorkerDied
+from huggingtweets.workers import OUT_OF_MEMORY, WorkerDied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +86,8 @@ class _Worker:
         line = self._process.ask(json.dumps(job))
         if line is None:
             code = self.reap()
-            raise WorkerDied(f"a worker ended with exit code {code} while training {author}")
+            end = "ran out of memory" if code == OUT_OF_MEMORY else f"ended with exit code {code}"
+            raise WorkerDied(f"a worker {end} while training {author}")
         return json.loads(line)
 
     def kill(self) -> None:
