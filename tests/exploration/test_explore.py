@@ -305,6 +305,9 @@ def test_authors_of_another_language_are_not_said_to_write_like_anybody(tmp_path
     assert nearest["leila"] is None
     assert nearest["boats"]["author"] == "bread"
     assert any("Whom @leila write like can't be told" in note for note in outcome.notes)
+    alone = explore([sources[0], sources[2]], base="words")  # nobody is left to compare with
+    assert alone.to_json()["authors"][0]["nearest"] is None
+    assert any("Whom @leila write like can't be told" in note for note in alone.notes)
     assert page.render(outcome).count("<td><bdi>@leila</bdi></td>") == 0
 
 
@@ -336,6 +339,17 @@ def test_charts_tell_authors_of_one_short_name_apart() -> None:
     svg = charts.hours(["@a_very_long_handle_1", "@a_very_long_handle_2"], [[1 / 24] * 24] * 2)
     assert "@a_very_long_ha…" in svg
     assert "@a_very_long_ha… (2)" in svg
+
+
+def test_authors_beyond_the_colours_share_one(tmp_path: Path) -> None:
+    names = [f"author{at}" for at in range(page.COLOURS + 2)]
+    files = [
+        write_csv(tmp_path / f"{n}.csv", n, about("bread", 20, at)) for at, n in enumerate(names)
+    ]
+    html = page.render(explore(files, base="words", number=1))
+    assert "the others</span>" in html
+    assert html.count('class="owner"') == page.COLOURS + 1
+    assert len(re.findall(r'<circle [^>]* as"', html)) == 40
 
 
 def test_page_is_self_contained_and_escapes_posts(tmp_path: Path) -> None:

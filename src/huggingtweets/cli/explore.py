@@ -146,8 +146,13 @@ def show(screen: ConsoleOutput, found: "Exploration") -> None:
             author, count = next(iter(topic.posts.items()))
             by = f" ({count / topic.size:.0%} {found.names[author]})"
         screen.say(f"{topic.size / total:>5.0%}  {topic.name}{by}")
-    screen.heading(f"Style, beside {found.panel.authors} other people")
+    beside = f", beside {found.panel.authors} other people" if found.panel.authors else ""
+    screen.heading(f"Style{beside}")
     screen.console.print(_styles(found))
+    if (number := len(found.names)) > _MOST_COLUMNS:
+        screen.say(
+            f"(the first {_MOST_COLUMNS} of {number} authors; --out FILE.html shows all)", "dim"
+        )
     if found.distances:
         screen.heading("Who writes like whom (0 same, 1 unrelated)")
         for author, name in found.names.items():

@@ -160,7 +160,8 @@ def _notes(
         )
         return tuple(notes)
     assert distances is not None  # noqa: S101 - there are two authors
-    if strange := [name for who, name in found.names.items() if not distances.can_compare(who)]:
+    can = dict(zip(distances.authors, distances.comparable, strict=True))
+    if strange := [name for author, name in found.names.items() if not can[author]]:
         names = ", ".join(strange[:3]) + (" and others" if len(strange) > 3 else "")
         notes.append(
             f"Whom {names} write like can't be told: they hardly use the words that are frequent "

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from huggingtweets.exploration.result import Exploration
 
 COLOURS = 10
-"""Colours of topics and authors; more can't be told apart, so they are numbered as well."""
+"""Colours of topics and authors; more can't be told apart. Topics are numbered as well, and authors
+after these share one colour."""
 
 _WIDTH, _HEIGHT, _EDGE = 640, 480, 14
 _LONGEST_TEXT = 160
@@ -70,7 +71,7 @@ def _feature_row(found: Exploration, name: str) -> dict[str, Any]:
 def _points(found: Exploration) -> list[dict[str, Any]]:
     """Return the posts on the map with their colours and texts."""
     texts, authors = found.posts["text"], found.posts["author"]
-    rank = {author: at for at, author in enumerate(found.names)}
+    rank = {author: at if at < COLOURS else "s" for at, author in enumerate(found.names)}
     points = []
     for row, x, y in zip(found.places.rows, found.places.x, found.places.y, strict=True):
         text = texts[row]
@@ -82,7 +83,7 @@ def _points(found: Exploration) -> list[dict[str, Any]]:
                 "x": left,
                 "y": top,
                 "topic": found.labels[row] % COLOURS,
-                "author": rank[authors[row]] % COLOURS,
+                "author": rank[authors[row]],
                 "text": f"{found.names[authors[row]]}: {text}",
             }
         )
