@@ -77,7 +77,7 @@ def test_missing_device_is_refused(cli: CommandLine, source: Path) -> None:
         (["--blend", "runs/you"], ("--blend must be a bot and its share",)),
         (["--blend", ":0.4"], ("--blend must be a bot and its share", "':0.4'")),
         (["--blend", "pocket:2"], ("share must be a number from 0 to 1",)),
-        (["--blend", "pocket:0.5"], ("different tokenizers",)),
+        (["--blend", "pocket:0.5"], ("The bots runs/me and pocket have different tokenizers",)),
         (["--hashtag", "two words"], ("A hashtag is one word",)),
         (["--hashtag", "kites"], ("No post that this bot learnt has the tag", "#harbourlife")),
     ],
