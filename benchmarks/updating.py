@@ -3,11 +3,12 @@
     python benchmarks/updating.py --json docs/research/updating.json \
         --markdown docs/research/updating.md --plot docs/research/updating.svg
 
-The first bot learns an author's first month. Then each month's posts arrive, and four ways follow
-them: `update` trains the bot on the new posts with a replay of older ones, as `huggingtweets
-update` does; `no replay` on the new posts alone; `anew` trains the base on all posts so far; and
-`never` leaves the first bot as it is. The newest 20 % of each month are held out: their older half
-chooses the weights, the newer half is only measured.
+The first bot learns an author's first month. Then each month's posts arrive, and six ways follow
+them: `update` trains the bot on the new posts at half the learning rate, as `huggingtweets update`
+does; `full rate` at the bot's own rate; `replay` also on two older posts for each new one; `full
+rate and replay` does both; `anew` trains the base on all posts so far; and `never` leaves the first
+bot as it is. The newest 20 % of each month are held out: their older half chooses the weights, the
+newer half is only measured.
 
 A cell is one way through all months, so a study that is stopped repeats at most one of them.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import random
 import statistics
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,6 @@ from huggingtweets.nn import devices, language_model, likelihood
 from huggingtweets.plots import style
 from huggingtweets.training import RECIPES, TrainingTask, fit
 from huggingtweets.updating.new_posts import halves
-from huggingtweets.updating.options import REPLAY
 from huggingtweets.updating.update import update_recipe
 
 if TYPE_CHECKING:
@@ -44,8 +44,11 @@ if TYPE_CHECKING:
 
     from huggingtweets.nn.devices import ComputeDevice
     from huggingtweets.nn.language_model import LanguageModel
+    from huggingtweets.training import Recipe
 
-WAYS = ("update", "no replay", "anew", "never")
+WAYS = ("update", "full rate", "replay", "full rate and replay", "anew", "never")
+_REPLAY = 2
+"""Older posts for each new one, with `replay`."""
 _KEYS = ("author", "seed", "way")
 _LEAST_POSTS = 20
 """In a month; smaller ones are joined to the month before."""
@@ -102,10 +105,13 @@ def cell_of(
         seconds = 0.0
         if not number or way == "anew":
             posts = [text for earlier in months[: number + 1] for text in earlier.train]
-            lm, seconds = trained(chosen.base, posts, month, machine, seed, recipe="fast")
+            lm, seconds = trained(
+                chosen.base, posts, month, machine, seed=seed, settings=RECIPES["fast"]
+            )
         elif way != "never":
             posts = month.train + replayed(months[:number], month, way, seed)
-            lm, seconds = trained(lm, posts, month, machine, seed + number, recipe="update")
+            recipe = recipe_of(way)
+            lm, seconds = trained(lm, posts, month, machine, seed=seed + number, settings=recipe)
         lm.to(machine)
         measured.append(
             {
@@ -126,10 +132,17 @@ def cell_of(
     }
 
 
+def recipe_of(way: str) -> Recipe:
+    """Return the recipe of an update, or the same at the bot's own learning rate."""
+    own = RECIPES["fast"]
+    recipe = update_recipe(own)
+    return replace(recipe, learning_rate=own.learning_rate) if "full rate" in way else recipe
+
+
 def replayed(before: Sequence[Month], month: Month, way: str, seed: int) -> list[str]:
     """Return the older posts that an update learns again."""
     known = [text for earlier in before for text in earlier.train]
-    wanted = round(REPLAY * len(month.train)) if way == "update" else 0
+    wanted = _REPLAY * len(month.train) if "replay" in way else 0
     return random.Random(f"{seed}/{month.name}").sample(known, min(len(known), wanted))
 
 
@@ -138,12 +151,11 @@ def trained(
     posts: Sequence[str],
     month: Month,
     machine: ComputeDevice,
-    seed: int,
     *,
-    recipe: str,
+    seed: int,
+    settings: Recipe,
 ) -> tuple[LanguageModel, float]:
     """Train a base by name, or a bot further in place; return it and the seconds it took."""
-    settings = RECIPES["fast"] if recipe == "fast" else update_recipe(RECIPES["fast"])
     attention = settings.attention(machine.device)
     lm = language_model.load(start, attention=attention) if isinstance(start, str) else start
     result = fit(TrainingTask(lm, [posts], month.choosing, settings, machine, seed=seed))
@@ -185,7 +197,7 @@ def plot(cells: Sequence[Cell], file: Path) -> None:
         for row in cell["months"]
         for key in panels
     ]
-    colors = ["#1d6fb8", "#d1603d", "#4b8b3b", "#8a8a8a"]
+    colors = ["#1d6fb8", "#7fb2dd", "#d1603d", "#e8a48c", "#4b8b3b", "#8a8a8a"]
     chart = (
         alt.Chart(pl.DataFrame(rows))
         .mark_line(point=True)

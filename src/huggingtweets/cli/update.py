@@ -42,10 +42,10 @@ def update(
     replay: Annotated[
         float,
         typer.Option(
-            help="Known posts to learn again for each new one, 0 to 100, so that the bot doesn't "
-            "forget them."
+            help="Known posts to learn again for each new one, 0 to 100. New posts are learnt "
+            "better without; raise it if the bot forgets what it knew."
         ),
-    ] = 2.0,
+    ] = 0.0,
     keep: Annotated[
         int,
         typer.Option(
@@ -75,8 +75,8 @@ def update(
 ) -> None:
     """Train a bot further on what its author wrote since; keep the better bot, and the older one.
 
-    New posts are curated as the bot's own were, and learnt with a replay of older ones. Both bots
-    are then measured on the same newest held-out posts.
+    New posts are curated as the bot's own were, and learnt at half its learning rate. Both bots are
+    then measured on the same newest held-out posts.
     """
     from huggingtweets.updating import history
     from huggingtweets.updating.options import UpdateOptions

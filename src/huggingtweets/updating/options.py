@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-REPLAY, KEEP = 2.0, 3
+REPLAY, KEEP = 0.0, 3
 _MOST_KEPT, _MOST_REPLAY = 1000, 100.0
 
 

@@ -2,8 +2,9 @@
 
     read → what is new → curate → train on → judge → the better bot stays
 
-The bot is trained further on the new posts, with a replay of some that it knows, as a network
-forgets what it isn't shown again (Robins 1995). Its held-out posts stay the newest: those that were
+The bot is trained further on the new posts, at half its learning rate, and with a replay of posts
+that it knows only where that is asked for: bots forgot nothing without, and predicted the newest
+posts worse with it (docs/research/updating.md). Its held-out posts stay the newest: those that were
 held out before are learnt once newer ones take their place, and no learnt post is ever held out.
 Of the held-out posts, the older half chooses the weights, and the newer half judges old and new.
 
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 
 _LEAST_GAIN = 1e-4
 """In bits per byte; less is rounding."""
+
+_RATE = 0.5
+"""Of the learning rate with which the bot was trained (docs/research/updating.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,7 @@ class _Update:
         self.listen(Event(stage="curate", counts=curated.counts, masked=curated.masked or None))
         message = (
             f"{counted(new_posts, 'new post')}; training on {counted(learnt, 'post')} that the bot "
-            f"didn't know and {replayed:,} that it knew"
+            f"didn't know{f' and {replayed:,} that it knew' if replayed else ''}"
         )
         self.listen(Event(stage="train", message=message))
         return _Material(
@@ -369,9 +373,10 @@ def check(run: RunFolder, record: RunRecord) -> None:
 
 
 def update_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe of an update: that of the bot, with a way back to the old weights."""
+    """Return the recipe of an update: the bot's own, slower, with a way back to the old weights."""
     augment = "none" if recipe.augment == "paraphrase" else recipe.augment
-    return replace(recipe, way_back=True, augment=augment)
+    rate = recipe.learning_rate * _RATE
+    return replace(recipe, way_back=True, augment=augment, learning_rate=rate)
 
 
 def _with_sources(config: Mapping[str, Any], given: Sequence[str | Path]) -> dict[str, Any]:
