@@ -46,7 +46,15 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.training import Recipe
 
-WAYS = ("update", "full rate", "replay", "full rate and replay", "anew", "never")
+_COLORS = {
+    "update": "#1d6fb8",
+    "full rate": "#7fb2dd",
+    "replay": "#e8a48c",
+    "full rate and replay": "#d1603d",
+    "anew": "#4b8b3b",
+    "never": "#8a8a8a",
+}
+WAYS = tuple(_COLORS)
 _REPLAY = 2
 """Older posts for each new one, with `replay`."""
 _KEYS = ("author", "seed", "way")
@@ -192,22 +200,22 @@ def plot(cells: Sequence[Cell], file: Path) -> None:
 
     panels = {"newest": "posts of that month", "first": "posts of the first month"}
     rows: list[dict[str, Any]] = [
-        {"way": cell["way"], "month": row["month"], "bits": row[key], "posts": panels[key]}
+        {"way": cell["way"], "month": number, "bits": row[key], "posts": panels[key]}
         for cell in cells
-        for row in cell["months"]
+        for number, row in enumerate(cell["months"], start=1)
         for key in panels
     ]
-    colors = ["#1d6fb8", "#7fb2dd", "#d1603d", "#e8a48c", "#4b8b3b", "#8a8a8a"]
+    ways = [way for way in _COLORS if any(cell["way"] == way for cell in cells)]
     chart = (
         alt.Chart(pl.DataFrame(rows))
         .mark_line(point=True)
         .encode(
-            x=alt.X("month:O", title=None),
+            x=alt.X("month:O", title="month").axis(labelAngle=0),
             y=alt.Y("mean(bits):Q", title="held-out bits per byte").scale(zero=False),
-            color=alt.Color("way:N", sort=list(WAYS), title=None).scale(
-                domain=list(WAYS), range=colors
+            color=alt.Color("way:N", sort=ways, title=None).scale(
+                domain=ways, range=[_COLORS[way] for way in ways]
             ),
-            strokeDash=alt.StrokeDash("way:N", sort=list(WAYS), legend=None),
+            strokeDash=alt.StrokeDash("way:N", sort=ways, legend=None),
             column=alt.Column("posts:N", sort=list(panels.values()), title=None),
         )
         .properties(width=260, height=220)
