@@ -43,6 +43,11 @@ def sleep(argument, send):
     send({"pid": os.getpid()})
     time.sleep(argument)
 
+def chatter(argument, send):
+    while True:
+        send({"pid": os.getpid()})
+        time.sleep(argument)
+
 def crash(argument, send):
     os.kill(os.getpid(), argument)
 """
@@ -97,6 +102,16 @@ def test_time_is_limited_and_the_child_is_killed() -> None:
     with pytest.raises(LimitError) as caught:
         _call("sleep", 600, limits, lambda message: pids.append(message["pid"]))
     assert caught.value.reason == "time"
+    assert not _is_alive(pids[0])
+
+
+def test_messages_lengthen_the_time_but_not_that_in_all() -> None:
+    pids: list[int] = []
+    limits = Limits(memory_bytes=2 * 10**9, seconds=60.0, seconds_in_all=5.0)
+    with pytest.raises(LimitError) as caught:
+        _call("chatter", 0.01, limits, lambda message: pids.append(message["pid"]))
+    assert caught.value.reason == "time"
+    assert pids
     assert not _is_alive(pids[0])
 
 

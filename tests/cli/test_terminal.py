@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -231,9 +232,8 @@ def test_closed_pipe(
         "runs": "runs --json",
         "help": "train --help",
     }[command]
-    code = PROGRAM[2]
     done = subprocess.run(
-        ["bash", "-c", f"{PROGRAM[0]} -c '{code}' {args} | head -c 1"],
+        ["bash", "-c", f"{shlex.join(PROGRAM)} {args} | head -c 1"],
         env=plain_environment,
         capture_output=True,
         text=True,
@@ -249,7 +249,7 @@ def test_closed_streams(
     here: Path, plain_environment: dict[str, str], args: list[str], closed: str
 ) -> None:
     done = subprocess.run(
-        ["bash", "-c", f"{PROGRAM[0]} -c '{PROGRAM[2]}' {' '.join(args)} {closed}"],
+        ["bash", "-c", f"{shlex.join([*PROGRAM, *args])} {closed}"],
         cwd=here,
         env=plain_environment,
         capture_output=True,

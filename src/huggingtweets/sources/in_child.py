@@ -8,6 +8,7 @@ network says so.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -85,11 +86,16 @@ def call_in_child(
         Interrupted: ``reading.is_cancelled`` said so.
     """
     plain = replace(reading, listen=ignore, confirm=decline, is_cancelled=never)
+    limits = reading.file_limits
+    if limits.seconds_in_all < math.inf:
+        rest = replace(reading, speaker=None)  # exports of chats are files
+        if any(is_account(spec, rest) for spec in specs):  # which has time limits of its own
+            limits = replace(limits, seconds_in_all=math.inf)
     try:
         return limited.call(
             function,
             (argument, list(specs), plain),
-            reading.file_limits,
+            limits,
             lambda message: reading.listen(Event(**message)),
             reading.is_cancelled,
             scratch=scratch,

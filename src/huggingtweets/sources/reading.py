@@ -76,6 +76,7 @@ def own_limits() -> FileLimits:
 VISITORS = FileLimits(
     memory_bytes=2 * 1000**3,
     seconds=60.0,
+    seconds_in_all=60.0,
     background=True,
     posts=1_000_000,
     characters=300_000_000,
