@@ -263,4 +263,4 @@ def test_what_is_no_number_is_refused(
 
 @pytest.mark.parametrize("command", ["app", "dashboard", "export me --to web --serve"])
 def test_a_port_that_does_not_exist_is_refused(cli: CommandLine, command: str) -> None:
-    assert cli(*command.split(), "--port", "65536").refused("from 0 to 65535, not 65536")
+    assert cli(*command.split(), "--port", "65536").refused("to 65535, not 65536")

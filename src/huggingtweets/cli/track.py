@@ -52,7 +52,6 @@ def dashboard(
     """Open trackio's dashboard of all tracked runs; Ctrl-C ends it."""
     from huggingtweets.track.dashboard import Dashboard
 
-    options.check_port(port or 0)
     with Dashboard(project, port) as opened:
         ConsoleOutput().say(f"trackio's dashboard is at {opened.address} (Ctrl-C ends it)")
         opened.stay(browser=has_display())
