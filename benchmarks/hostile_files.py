@@ -63,7 +63,10 @@ def main() -> int:
         made = _made(Path(name), options)
         if options.server:
             return _measure_pages(made)
-        outcomes = [_read_apart(kind, path) for kind, path in made]
+        outcomes = []
+        for kind, path in made:
+            outcomes.append(_read_apart(kind, path))
+            print(f"{len(outcomes)}/{options.files} {outcomes[-1]}", file=sys.stderr, flush=True)
     return _report(outcomes)
 
 
