@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import textwrap
 import time
 from typing import TYPE_CHECKING
 
@@ -146,20 +147,28 @@ def test_an_author_that_fails_costs_nobody_else(
     assert config.is_dir()
 
 
+def start_workers_with(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each local worker run some code at its start."""
+    limit = folder / "limit"
+    limit.mkdir()
+    workers = "if 'huggingtweets.workers.child' in ' '.join(sys.orig_argv):\n"
+    text = "import sys\n" + workers + textwrap.indent(code, "    ")
+    (limit / "sitecustomize.py").write_text(text)
+    path = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{limit}{os.pathsep}{path}")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
 def test_full_disk_fails_the_author_and_the_next_call_makes_it(
     authors: list[Path], tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that may not write large files is like one whose disk is full."""
-    out, limit = tmp_path / "fleet", tmp_path / "limit"
-    limit.mkdir()
-    (limit / "sitecustomize.py").write_text(
-        "import resource, sys\n"
-        "if 'huggingtweets.workers.child' in ' '.join(sys.orig_argv):\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+    out, path = tmp_path / "fleet", os.environ.get("PYTHONPATH", "")
+    start_workers_with(
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n",
+        tmp_path,
+        monkeypatch,
     )
-    path = os.environ.get("PYTHONPATH", "")
-    monkeypatch.setenv("PYTHONPATH", f"{limit}{os.pathsep}{path}")
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     progress = train(authors[:2], options(tiny_base, out))
     assert progress.counts() == {"failed": 2}
     for author in progress.authors.values():
@@ -177,20 +186,19 @@ def test_a_worker_without_memory_ends_and_another_one_trains_its_author(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first worker may start no thread, which is how a lack of memory shows itself first."""
-    out, limit = tmp_path / "fleet", tmp_path / "limit"
-    limit.mkdir()
-    (limit / "sitecustomize.py").write_text(
-        "import pathlib, sys, threading\n"
-        "was = pathlib.Path(__file__).with_name('was')\n"
-        "if 'huggingtweets.workers.child' in ' '.join(sys.orig_argv) and not was.exists():\n"
+    out, was = tmp_path / "fleet", tmp_path / "was"
+    start_workers_with(
+        "import pathlib\n"
+        f"was = pathlib.Path({str(was)!r})\n"
+        "if not was.exists():\n"
         "    was.touch()\n"
         "    import huggingtweets.pipeline\n"
         "    def fail(*_):\n"
         '        raise RuntimeError("can\'t start new thread")\n'
-        "    huggingtweets.pipeline.resume = fail\n"
+        "    huggingtweets.pipeline.resume = fail\n",
+        tmp_path,
+        monkeypatch,
     )
-    monkeypatch.setenv("PYTHONPATH", f"{limit}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     told: list[str] = []
     progress = train(authors[:2], options(tiny_base, out), lines_to(told))
     assert progress.counts() == {"done": 2}

@@ -204,9 +204,9 @@ def _connect(ray: Any, spec: str) -> None:  # noqa: ANN401 - a module
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            f"The Ray cluster {spec} can't be reached: {reason[:200]}. Check the address. If the "
-            "cluster asks for a token, which Ray doesn't say, set RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN to the one in ~/.ray/auth_token on its first machine."
+            f"The Ray cluster {spec} can't be reached: {reason[:200]}. Check the address. Ray "
+            "doesn't say when a token is missing: if the cluster's first machine has the file "
+            "~/.ray/auth_token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to what it holds."
         ) from error
 
 
