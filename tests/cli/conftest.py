@@ -55,7 +55,7 @@ def process(here: Path, plain_environment: dict[str, str]) -> Process:
             env=plain_environment | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_downloaded_posts(
         stderr=subprocess.PIPE,
     )
     server.before = lambda number: running.send_signal(signal.SIGINT) if number == 2 else None
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=200)
     assert running.returncode == 130, err
     assert out.count(b"page ") == 2
     assert b"Stopped. 20 posts are kept. Run the same command to continue." in err

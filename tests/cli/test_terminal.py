@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.cli.program import CommandLine
 
-WAIT = 60  # seconds for something to appear
+WAIT = 200  # seconds for something to appear
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 QUESTION = "Stop here? [Y/n]"
 

@@ -166,7 +166,7 @@ def test_the_page_writes_ten_posts_stops_and_shares(
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.fill("#prompt", "My dream is")
     page.press("#prompt", "Enter")
-    page.wait_for_selector(".post.done:nth-child(10)", timeout=20_000)
+    page.wait_for_selector(".post.done:nth-child(10)", timeout=120_000)
     page.wait_for_selector("#write:visible")
     assert page.inner_text("#status").startswith("10 posts in ")
     posts = page.locator(".post.done .text").all_inner_texts()

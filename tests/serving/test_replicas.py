@@ -148,7 +148,7 @@ def test_a_client_that_leaves_ends_its_order(service: ReplicatedService) -> None
     import asyncio
 
     asyncio.run(leave())
-    until(lambda: not service.waiting, "the order's end", 30)
+    until(lambda: not service.waiting, "the order's end")
 
 
 def test_a_replica_that_is_killed_under_load_loses_no_answer(
@@ -179,7 +179,7 @@ def test_a_replica_that_is_killed_under_load_loses_no_answer(
         thread.join()
     found: dict[int, httpx.Response] = {}
     clients = ask_all(found)
-    until(lambda: service.waiting == CLIENTS, "requests that are being answered", 60)
+    until(lambda: service.waiting == CLIENTS, "requests that are being answered")
     time.sleep(0.2)
     ray.kill(ray.get_actor(next(work.glob("*/*")).parent.name, namespace="serve"))
     for thread in clients:
@@ -192,7 +192,7 @@ def test_a_replica_that_is_killed_under_load_loses_no_answer(
             assert found[i].text.endswith("data: [DONE]\n\n")
         else:
             assert found[i].json()["choices"] == before.json()["choices"]
-    until(lambda: service.running == 2, "a new replica", 60)
+    until(lambda: service.running == 2, "a new replica")
     assert service.problem() is None
 
 
@@ -221,7 +221,7 @@ def test_replicas_are_replaced_without_losing_an_answer(service: ReplicatedServi
     thread.start()
     try:
         service.restart()
-        until(lambda: not before & set(replicas()), "the old replicas' end", 60)
+        until(lambda: not before & set(replicas()), "the old replicas' end")
     finally:
         stopped.set()
         thread.join()

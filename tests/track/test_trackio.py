@@ -81,7 +81,7 @@ def test_dashboard_shows_the_project(trackers: Trackers, tmp_path: Path) -> None
         assert page.ok
         assert "html" in page.headers["content-type"]
         opened.send_signal(signal.SIGINT)
-        out, err = opened.communicate(timeout=60)
+        out, err = opened.communicate(timeout=200)
         assert (out, err, opened.returncode) == ("", "", 0)
 
 

@@ -100,7 +100,7 @@ def stop_in_mid_epoch(process: subprocess.Popen[str], run: RunFolder, how: signa
         time.sleep(0.01)
     time.sleep(0.1)
     process.send_signal(how)
-    output = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=200)[1]
     assert run.display_state() == "interrupted (training)"
     loaded = checkpoint.load(run.checkpoint_file, Progress)
     assert loaded

@@ -92,7 +92,7 @@ def test_sample_to_quiz_in_the_browser(app: App, visit: Callable[..., Page]) -> 
     page.locator(".posts").evaluate(
         "all => (all.outerHTML = all.outerHTML.replace(' open=\"\"', ''))"
     )
-    expect(badge.locator("blockquote")).to_be_visible(timeout=10_000)
+    expect(badge.locator("blockquote")).to_be_visible(timeout=60_000)
     page.get_by_role("button", name="I like…").click()
     expect(page.locator("#prompt").get_by_role("textbox")).to_have_value("I like")
     with page.expect_download() as saved:
