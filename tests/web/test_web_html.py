@@ -244,27 +244,36 @@ def test_fleets_show_states_and_escape_names(tmp_path: Path, text: str) -> None:
     assert "There is no fleet here yet" in fleets_html(None)
 
 
+def summary(name: str, *, mine: bool = False) -> BotSummary:
+    return BotSummary(
+        name=name,
+        title="AI bot of Ann",
+        authors=("Ann",),
+        names=("Ann",),
+        made_at="2026-11-29T12:00:00+00:00",
+        base="pocket",
+        state="done",
+        playable=True,
+        bits_per_byte=1.5,
+        copied_share=0.0,
+        taken_for_author=0.9,
+        has_picture=False,
+        has_dark_picture=False,
+        mine=mine,
+        out_of_date=None,
+    )
+
+
+def test_two_bots_of_one_name_are_told_apart() -> None:
+    bots = [summary("ann", mine=True), summary("ann~fleet"), summary("bob~fleet")]
+    html = components.bot_picker(bots, "ann", lambda name: f"/play?bot={name}")
+    chips = [re.sub(r'<span class="face.*?</span>', "", chip) for chip in html.split("<li>")[1:]]
+    shown = [re.findall(r'<span class="([a-z-]+)"> shared</span>', chip) for chip in chips]
+    assert shown == [[], ["tag"], ["visually-hidden"]]
+
+
 def test_a_gallery_of_many_bots_has_pages() -> None:
-    many = [
-        BotSummary(
-            name=f"bot-{number:03}",
-            title=f"AI bot of author {number}",
-            authors=(f"author {number}",),
-            names=(f"author {number}",),
-            made_at="2026-11-29T12:00:00+00:00",
-            base="pocket",
-            state="done",
-            playable=True,
-            bits_per_byte=1.5,
-            copied_share=0.0,
-            taken_for_author=0.9,
-            has_picture=False,
-            has_dark_picture=False,
-            mine=False,
-            out_of_date=None,
-        )
-        for number in range(130)
-    ]
+    many = [summary(f"bot-{number:03}") for number in range(130)]
 
     def shown(wanted: str) -> tuple[list[str], list[str]]:
         html = gallery_html(many, (), wanted)

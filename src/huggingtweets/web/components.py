@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +13,7 @@ from huggingtweets import publish
 from huggingtweets.errors import InputError
 from huggingtweets.events import counted
 from huggingtweets.publish import title
-from huggingtweets.web.templating import render
+from huggingtweets.web.templating import render, run_name
 from huggingtweets.web.wording import for_browser
 
 if TYPE_CHECKING:
@@ -209,9 +210,11 @@ def bot_picker(
         address: returns the address of the page with a given bot.
         label: heading, for a page with two pickers.
     """
+    offered = bots[:_MAX_PICKER_BOTS]
+    uses = Counter(run_name(bot.name) for bot in offered)
     return render(
         "bot_picker",
-        bots=[(bot, address(bot.name)) for bot in bots[:_MAX_PICKER_BOTS]],
+        bots=[(bot, address(bot.name), uses[run_name(bot.name)] > 1) for bot in offered],
         chosen=chosen,
         total=len(bots) if len(bots) > _MAX_PICKER_BOTS else 0,
         label=label or "Choose a bot",

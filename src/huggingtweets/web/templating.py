@@ -50,6 +50,11 @@ def link_to(page: str, /, **query: str) -> str:
     return f"/{page}?{pairs}" if pairs else f"/{page}"
 
 
+def run_name(name: str) -> str:
+    """The name of a bot without its owner's tag, which a shared bot's has."""
+    return name.partition("~")[0]
+
+
 @cache
 def _environment() -> Environment:
     environment = templating.environment("huggingtweets.web")
@@ -65,7 +70,7 @@ def _environment() -> Environment:
         "counted": masking.counted,
         "count_of": counted,
         "number": lambda value: f"{value:,}",
-        "run_name": lambda name: name.partition("~")[0],  # a shared bot's has its owner's tag
+        "run_name": run_name,
     }
     environment.globals["link_to"] = link_to
     return environment
