@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from huggingtweets.serving.schemas import SourcePreview
     from huggingtweets.web.context import PageContext
 
-_PLACEHOLDER = "@name, or @name@server for Mastodon, or drop a file"
+_PLACEHOLDER = "@name"  # a phone shows 16 characters
 _FIRST_SOURCE = "A handle, or an archive or file dropped here"
 _NEXT_SOURCE = "Add another author (optional)"
 _BARE_NAME = re.compile(r"@?([\w.-]{1,100})")
@@ -93,8 +93,8 @@ def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - same
         html=context.header(
             "",
             "Whose posts should it learn from?",
-            "Enter a handle, or drop an archive of posts. Everything runs on this machine; the "
-            "posts never leave it.",
+            "Enter a handle (on Mastodon @name@server), or drop an archive of posts. Everything runs "
+            "on this machine; the posts never leave it.",
             step=1,
         )
     )
