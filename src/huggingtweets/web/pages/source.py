@@ -93,8 +93,8 @@ def build(context: PageContext, page: gr.Blocks) -> None:  # noqa: ARG001 - same
         html=context.header(
             "",
             "Whose posts should it learn from?",
-            "Enter a handle (on Mastodon @name@server), or drop an archive of posts. Everything runs "
-            "on this machine; the posts never leave it.",
+            "Enter a handle (on Mastodon @name@server), or drop an archive of posts. Everything "
+            "runs on this machine; the posts never leave it.",
             step=1,
         )
     )
