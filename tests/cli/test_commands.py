@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cli.program import PROGRAM, as_the_demo, contents
-from tests.helpers.finished_run import finished_run
 from tests.helpers.posts import made_up_posts, write_csv
 
 from huggingtweets.cli import demo
 from huggingtweets.cli.commands import MODULES, PANELS
 from huggingtweets.cli.console import ConsoleOutput, escape_control_chars
-from huggingtweets.cli.train import advise_reading, show_outcome
+from huggingtweets.cli.train import show_outcome
 from huggingtweets.generation.sampling import GeneratedPost
-from huggingtweets.pipeline import TrainOptions
 from huggingtweets.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -279,26 +277,6 @@ def test_train_with_few_posts_names_the_command_that_reads_them(
     assert len(new_posts(done.out)) == 2
     Path("none.txt").write_text("too short\n")
     assert "generate" not in cli("train", "none.txt").err
-
-
-@pytest.mark.parametrize(
-    ("base", "number", "told"),
-    [("pocket", 60, False), ("smollm2-posts", 60, True), ("smollm2-posts", 600, False)],
-)
-def test_a_bot_of_few_posts_is_told_where_reading_them_comes_closer(
-    tmp_path: Path,
-    posts: list[str],
-    capsys: pytest.CaptureFixture[str],
-    *,
-    base: str,
-    number: int,
-    told: bool,
-) -> None:
-    run = finished_run(tmp_path, [*posts, *posts][:number])
-    advise_reading(ConsoleOutput(), run, ["my posts.csv"], TrainOptions(base=base))
-    out = " ".join(capsys.readouterr().out.split())
-    assert (f"generate {base} --few-shot 'my posts.csv' --few-shot-posts 59" in out) is told
-    assert bool(out) is told
 
 
 def test_generate_reads_one_person_of_a_chat(

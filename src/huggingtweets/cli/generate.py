@@ -164,7 +164,7 @@ def generate(
             same = options.reading_arguments(
                 text_column=text_column, speaker=speaker, join=join, keep_names=keep_names
             )
-            _advise_training(screen, bot, examples, [*(few_shot or []), *same])
+            _advise_training(screen, examples, [*(few_shot or []), *same])
 
 
 def _parse_blend(text: str) -> tuple[str, float]:
@@ -235,11 +235,11 @@ def _examples(sources: list[str], most: int, reading: "ReadOptions") -> "pl.Data
     return kept
 
 
-def _advise_training(
-    screen: ConsoleOutput, base: str, examples: "pl.DataFrame", posts: list[str]
-) -> None:
+def _advise_training(screen: ConsoleOutput, examples: "pl.DataFrame", posts: list[str]) -> None:
     """Say when there are enough posts to train on, which is better (docs/research/few-shot.md)."""
-    if int(examples["text"].str.len_chars().sum()) >= options.characters_to_train(base):
+    from huggingtweets.data.batching import FEW_CHARACTERS
+
+    if int(examples["text"].str.len_chars().sum()) >= FEW_CHARACTERS:
         screen.say(
             f"({len(examples):,} posts are enough for a bot, which comes closer: "
             f"{command(shlex.join(['train', *posts]))})",

@@ -297,17 +297,6 @@ def reading(
     )
 
 
-def characters_to_train(base: str) -> int:
-    """Return with how many characters of posts training comes closer than reading them first.
-
-    ``pocket`` reads about 15 posts, and 30 to 100 overtake that. ``smollm2-posts`` reads about 40
-    and is still ahead with 300 (docs/research/few-shot.md). Other bases aren't measured.
-    """
-    from huggingtweets.data.batching import FEW_CHARACTERS, SOME_CHARACTERS
-
-    return SOME_CHARACTERS if base == "smollm2-posts" else FEW_CHARACTERS
-
-
 def reading_arguments(
     *, text_column: str | None, speaker: str | None, join: bool, keep_names: bool
 ) -> list[str]:

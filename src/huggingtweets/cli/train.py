@@ -223,8 +223,6 @@ def train(
         print_json(outcome(run))
     else:
         show_outcome(screen, run)
-        if not resume:
-            advise_reading(screen, run, sources, chosen)
 
 
 def _train_or_advise(
@@ -254,16 +252,6 @@ def _read_instead(posts: int, sources: list[str], chosen: "TrainOptions") -> str
         keep_names=chosen.keep_names,
     )
     return command(shlex.join(parts))
-
-
-def advise_reading(
-    screen: ConsoleOutput, run: "RunFolder", sources: list[str], chosen: "TrainOptions"
-) -> None:
-    """Say where the base that reads the posts first may come closer than the bot just made."""
-    kept = run.table("kept")
-    if int(kept["text"].str.len_chars().sum()) < options.characters_to_train(chosen.base):
-        screen.say(f"\nWith so few posts, {chosen.base} may come closer if it reads them first:")
-        screen.commands([_read_instead(len(kept), sources, chosen)])
 
 
 def train_with_screen(
