@@ -57,6 +57,7 @@ PAGES = {
         *("lab/web-app.md", "lab/export.md"),
     ],
     "Studies": [
+        "research/README.md",
         "research/layers.md",
         "research/augmentation.md",
         "research/merging.md",
