@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+_MISSING = two_hosts.missing()
 pytestmark = [
     pytest.mark.timeout(900),
-    pytest.mark.skipif(bool(two_hosts.missing()), reason=str(two_hosts.missing())),
+    pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING)),
 ]
 _SECONDS = 400.0
 

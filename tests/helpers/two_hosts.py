@@ -47,10 +47,11 @@ def missing() -> str | None:
         return "there is no iproute2"
     if find_spec("ray") is None or find_spec("grpc") is None:
         return "ray or grpcio isn't installed"
-    made = subprocess.run(["ip", "netns", "add", "ht-probe"], capture_output=True, check=False)
+    probe = f"ht-probe-{os.getpid()}"  # all workers of a test run ask at the same time
+    made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, check=False)
     if made.returncode:
         return f"network namespaces are not allowed here: {made.stderr.decode().strip()}"
-    subprocess.run(["ip", "netns", "delete", "ht-probe"], check=True)
+    subprocess.run(["ip", "netns", "delete", probe], check=True)
     return None
 
 
