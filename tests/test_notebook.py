@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-POSTS = 300
+POSTS = 150
 
 
 @pytest.fixture(scope="module")

@@ -256,6 +256,9 @@ def test_blend_shows_posts_of_two_bots(
         assert len(texts) == 5
         assert all(text.startswith("The moon") for text in texts)
         assert author in page.locator(f"{side} .by").first.inner_text()
+    assert page.locator("#mixed .post-text").count() == 0
+    page.locator("#share input[type=range]").press("ArrowRight")
+    expect(page.locator("#mixed [data-say='5 posts written.']")).to_be_visible()
 
 
 def when_shown(page: Page, path: str = "") -> Page:

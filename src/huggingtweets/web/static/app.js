@@ -129,6 +129,14 @@
     }
   });
 
+  // Gradio tells the server when a slider is let go, but not when keys move it.
+  let moved = 0;
+  document.addEventListener("keyup", ({ key, target }) => {
+    if (!target.matches?.('input[type="range"]') || !/^(Arrow|Page|Home|End)/.test(key)) return;
+    clearTimeout(moved);
+    moved = setTimeout(() => target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true })), 500);
+  });
+
   // All cards are rendered again when another post arrives; keep their details open.
   const opened = new Set();
   const keyOf = (details) => `${details.className} ${details.closest(".post").dataset.text}`;
