@@ -133,7 +133,8 @@ def write_posts(file: Path, posts: int, corpus: Path) -> None:
 
 def build(posts: int, corpus: Path) -> pl.DataFrame:
     """Return a table of raw posts; curation drops about a fifth of them."""
-    source = real_texts(corpus) if any(corpus.glob("*.parquet")) else synthetic_texts(min(posts, 200_000))
+    real = any(corpus.glob("*.parquet"))
+    source = real_texts(corpus) if real else synthetic_texts(min(posts, 200_000))
     words = source.str.split(" ")
     parts = pl.DataFrame(
         {
