@@ -14,6 +14,7 @@ from scripts import notebook
 from huggingtweets.storage.run_folder import list_runs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nbformat import NotebookNode
@@ -36,10 +37,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def executed(folder: Path) -> NotebookNode:
-    """The whole notebook with the real base, on few posts and for one epoch."""
+def executed(folder: Path, tiny_base: Path) -> Iterator[NotebookNode]:
+    """The whole notebook on few posts, for one epoch and with a tiny base.
+
+    The committed outputs are of the default base (``make notebook``).
+    """
     short = notebook.with_parameters(notebook.from_text(), f"NEWEST = {POSTS}\nEPOCHS = 1")
-    return notebook.tidy(notebook.execute(short, folder), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUGGINGTWEETS_BASE", str(tiny_base))
+        yield notebook.tidy(notebook.execute(short, folder), folder)
 
 
 def outputs(made: NotebookNode) -> list[NotebookNode]:
@@ -55,7 +61,7 @@ def pictures(made: NotebookNode) -> list[bytes]:
     return [base64.b64decode(picture) for picture in found if picture]
 
 
-@pytest.mark.timeout(900)  # two bots with the real base: a minute, more on a busy machine
+@pytest.mark.timeout(900)  # two bots
 def test_notebook_runs(executed: NotebookNode, folder: Path) -> None:
     text = printed(executed)
     assert f"{POSTS} posts, " in text
