@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS = $(shell python3 -c "import os; print(min(5, 1 + (os.cpu_count() or 1)))")
 TOOLS := .venv-tools
 
-.PHONY: demo app test quick check install lock docs site notebook audit sbom clean
+.PHONY: demo app test test-all quick check install lock docs site notebook audit sbom clean
 
 demo: $(READY)  ## make a bot of the bundled NASA posts and let it write
 	@$(BIN)/huggingtweets demo
@@ -17,8 +17,13 @@ app: $(READY)  ## open the web app
 
 install: $(READY)  ## only set up .venv
 
-test: check  ## lint, types, import rules, docs, then the tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: check  ## lint, types, import rules, docs, then all tests but four that take minutes on a Ray cluster
+	$(PYTEST) -m "not cluster"
+
+test-all: check  ## the same with those four: before a release, or when fleets, sweeps or replicas change
+	$(PYTEST)
 
 quick: check  ## lint, types, import rules, docs and the fast tests
 	$(BIN)/pytest -q -n $(WORKERS) -m "not slow and not browser and not gpu"

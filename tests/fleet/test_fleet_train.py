@@ -208,6 +208,7 @@ def test_a_worker_without_memory_ends_and_another_one_trains_its_author(
     assert weights(FleetFolder(out)) == {name: whole[name] for name in ("ann", "bob")}
 
 
+@pytest.mark.cluster
 def test_ray_makes_the_same_bots_and_tells_how_far_they_are(
     finished: FleetFolder,
     authors: list[Path],

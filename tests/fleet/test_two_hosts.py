@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MISSING = two_hosts.missing()
 pytestmark = [
+    pytest.mark.cluster,
     pytest.mark.timeout(900),
     pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING)),
 ]

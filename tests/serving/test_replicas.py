@@ -207,6 +207,7 @@ def finishes(stream: str) -> dict[int, str]:
     return dict(ended)
 
 
+@pytest.mark.cluster
 def test_replicas_are_replaced_without_losing_an_answer(service: ReplicatedService) -> None:
     before = set(replicas())
     stopped = threading.Event()

@@ -205,6 +205,7 @@ def test_ctrl_c_and_resume(
     assert sat.result["trials"]["queued"] == sat.result["trials"]["failed"] == 0
 
 
+@pytest.mark.cluster
 def test_ray_gives_the_same_result_after_a_killed_worker(
     alone: SweepFolder,
     authors: list[Path],
