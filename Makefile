@@ -19,10 +19,10 @@ install: $(READY)  ## only set up .venv
 
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: check  ## lint, types, import rules, docs, then all tests but four long ones on a Ray cluster
+test: check  ## lint, types, import rules, docs, then all tests but the long ones on a Ray cluster
 	$(PYTEST) -m "not cluster"
 
-test-all: check  ## the same with those four: before a release, or when fleets, sweeps or replicas change
+test-all: check  ## the same with those: before a release, or when fleets, sweeps or replicas change
 	$(PYTEST)
 
 quick: check  ## lint, types, import rules, docs and the fast tests

@@ -1,10 +1,12 @@
 """Training time: within one step, and by number of posts, weights and cores.
 
     python benchmarks/speed_cost.py --json docs/lab/speed-cost.json
+    python benchmarks/speed_cost.py --step smollm2-posts
 
 It profiles a step of GPT-2 small with torch's profiler. Then it trains bots with the ``fast``
 recipe on increasing numbers of posts, on bases of several sizes, and on one core and all cores,
 each in its own process. It prints both tables as Markdown and writes the plot beside the JSON file.
+With ``--step`` it only profiles a step of another base.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ POSTS = (250, 500, 1_000, 2_000, 4_000)
 WIDTHS = (256, 768)
 """Hidden sizes of models like the embedded base, with random weights."""
 TOKENS = 8_192
+FIRST_POSTS = 400
+"""Posts for ``--step``; enough for all its steps."""
 _BLUE = "#0969da"
 STEPS = 8
 
@@ -48,13 +52,18 @@ def main() -> None:
     add("--json", type=Path, help="save the numbers here, and the plot beside it as SVG")
     add("--cores", type=int, default=2)
     add("--cache", type=Path, default=CACHE, help="folder for random weights (%(default)s)")
+    add("--step", metavar="BASE", help="only profile a step of this base, and write no file")
     add("sources", nargs="*", type=Path, default=sorted(DATA.glob("demo/NASA.parquet")))
     chosen = parser.parse_args()
     if not chosen.sources:
         parser.error("name a table of posts")
     with tempfile.TemporaryDirectory() as folder:
+        if chosen.step:
+            step = profile_step(chosen.step, chosen.sources, chosen.cores, Path(folder))
+            print(step_table(step, chosen.step))
+            return
         results = measure(chosen.sources, chosen.cores, chosen.cache, Path(folder))
-    print(step_table(results["step"]), cost_table(results["cost"]), sep="\n\n")
+    print(step_table(results["step"], "GPT-2 small"), cost_table(results["cost"]), sep="\n\n")
     if chosen.json:
         files.write_text(chosen.json, json.dumps(results, indent=2) + "\n")
         svg = style.svg(plot(results["cost"]), style.ON_WHITE)
@@ -91,6 +100,14 @@ def measure(sources: list[Path], cores: int, cache: Path, folder: Path) -> dict[
     return {"step": step, "cost": cost}
 
 
+def profile_step(base: str, sources: list[Path], cores: int, folder: Path) -> TaskResult:
+    """Profile steps of a base on the first posts of the sources."""
+    read = {"what": "posts", "sources": [str(source) for source in sources]}
+    few = read | {"first_posts": FIRST_POSTS, "file": str(folder / "few.json")}
+    run_checked(PREPARE, few, cores)
+    return run_checked(STEP, {"base": base, "posts": few["file"], "steps": STEPS}, cores)
+
+
 def run_checked(module: str, task: Task, cores: int) -> TaskResult:
     """Run a task in a process.
 
@@ -119,8 +136,8 @@ def _random_base(width: int, folder: Path) -> str:
     return str(folder / str(width))
 
 
-def step_table(step: TaskResult) -> str:
-    """Return the seconds of each kind of operation in a step, in Markdown.
+def step_table(step: TaskResult, base: str) -> str:
+    """Return the seconds of each kind of operation in a step of a base, in Markdown.
 
     The profiler itself takes time, so its seconds are scaled to a step without it.
     """
@@ -135,7 +152,7 @@ def step_table(step: TaskResult) -> str:
     ]
     return "\n".join(
         [
-            f"A step of {step['tokens']:.0f} tokens of GPT-2 small takes {step['seconds']:.2f} s "
+            f"A step of {step['tokens']:.0f} tokens of {base} takes {step['seconds']:.2f} s "
             f"in {step['precision']} on {step['cores']} cores ({step['processor']}): "
             f"{rate / 1e9:.0f} of the {step['matmul_flops'] / 1e9:.0f} GFLOP/s that matrix "
             f"products alone reach. Within the step they run at {matmul_rate / 1e9:.0f}.",
