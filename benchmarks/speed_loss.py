@@ -60,7 +60,7 @@ class Subject:
 
 
 POCKET = Subject("pocket", ("loss-seconds", "loss-lowest", ""))
-DEFAULT = Subject("default", ("default-seconds", "default-lowest", "default-memory"), 400)
+DEFAULT = Subject("default", ("default-seconds", "default-lowest", "default-memory"), 200)
 
 
 def by_preference(sources: Sequence[Path]) -> list[Path]:

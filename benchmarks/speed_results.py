@@ -124,7 +124,7 @@ CLAIMS = (
     Claim(
         "default-seconds",
         "default",
-        "default base, 400 posts, seconds to the held-out loss that `classic` ends with, "
+        "default base, 200 posts, seconds to the held-out loss that `classic` ends with, "
         "median author",
         f"{_RECIPE}",
         "times",
@@ -133,7 +133,7 @@ CLAIMS = (
     Claim(
         "default-lowest",
         "default",
-        "default base, 400 posts, lowest held-out bits per byte within the same seconds, "
+        "default base, 200 posts, lowest held-out bits per byte within the same seconds, "
         "15 authors",
         f"{_RECIPE}",
         "authors",

@@ -1,13 +1,15 @@
 """Choose layers, posts and epochs so that a run fits into a time limit.
 
 A few real steps measure the cost of a token on this machine, for a training step and for a forward
-pass. The first option that fits is chosen: all weights on all posts; all weights on the newest
-posts; the top third of the layers, then the top sixth, on the newest posts. Training all weights on
-a few hundred posts is better than the top layers on all posts (``docs/performance.md``, "Minutes").
+pass. The first option that fits is chosen: all weights on all posts, as often as the recipe says;
+the same once; all weights on the newest posts; the top third of the layers, then the top sixth, on
+the newest posts. Training all weights on a few hundred posts is better than the top layers on all
+posts (``docs/performance.md``, "Minutes").
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -220,29 +222,63 @@ def plan(
         choices = [recipe.layers]
     chosen, posts = recipe, None
     for layers in choices:
-        chosen = _with_layers(recipe, layers, work)
-        posts = _posts_that_fit(chosen, rates, work, available)
-        if work.tokens(posts) >= min(work.tokens(None), MIN_TOKENS):
+        chosen, posts = _fitting(recipe, layers, rates, work, available)
+        fits = _training_seconds(chosen, rates, work, posts) <= available
+        if fits and work.tokens(posts) >= min(work.tokens(None), MIN_TOKENS):
             break
     if isinstance(chosen.layers, int) and chosen.layers and free_rate and not chosen.rank:
         chosen = replace(chosen, learning_rate=chosen.learning_rate * _TOP_LAYERS_RATE_FACTOR)
     estimate = fixed + _training_seconds(chosen, rates, work, posts)
     message = _message(chosen, work, posts, estimate)
+    whole = _with_layers(recipe, choices[0], work)
     if estimate > seconds:
         message += f"; this is the minimum and exceeds the {_time(max(0.0, seconds))} left"
     elif chosen.layers != choices[0] or posts is not None:
-        whole = _with_layers(recipe, choices[0], work)
-        needed = (fixed + _training_seconds(whole, rates, work, None)) / _PLANNED_SHARE
+        once = _once(whole) if recipe.enough_steps else whole
         message += (
-            f"; --minutes {-(-needed // 60):.0f} would train {describe_layers(choices[0])} on all "
-            "posts"
+            f"; --minutes {_minutes(once, rates, work, fixed)} would train "
+            f"{describe_layers(choices[0])} on all posts"
         )
+    elif chosen.epochs < whole.epochs:
+        message += f"; --minutes {_minutes(whole, rates, work, fixed)} would train on them twice"
     return Plan(chosen, posts, estimate, message)
 
 
 def depth_of(lm: LanguageModel) -> int:
     """Number of layers of a model."""
     return len(blocks(lm.model))
+
+
+def _fitting(
+    recipe: Recipe, layers: LayerChoice, rates: Rates, work: Work, seconds: float
+) -> tuple[Recipe, int | None]:
+    """The recipe with these layers, and the newest posts of each author that fit; None for all.
+
+    Without an explicit number of epochs, a second one gives way to more posts: reading 600 posts
+    once takes as long as 300 twice and gives a better bot (docs/lab/recipe.md). So few posts that
+    they don't fit once either are read as often as the recipe says.
+    """
+
+    def fits(recipe: Recipe) -> bool:
+        return _training_seconds(recipe, rates, work, None) <= seconds
+
+    chosen = _with_layers(recipe, layers, work)
+    if recipe.enough_steps and not fits(chosen):
+        once = _once(chosen)
+        newest = _posts_that_fit(once, rates, work, seconds)
+        if newest is not None or fits(once):
+            return once, newest
+    return chosen, _posts_that_fit(chosen, rates, work, seconds)
+
+
+def _once(recipe: Recipe) -> Recipe:
+    return replace(recipe, epochs=1)
+
+
+def _minutes(recipe: Recipe, rates: Rates, work: Work, fixed: float) -> int:
+    """Minutes for a run with this recipe on all posts, where ``fixed`` seconds aren't training."""
+    needed = (fixed + _training_seconds(recipe, rates, work, None)) / _PLANNED_SHARE
+    return math.ceil(needed / 60)
 
 
 def _with_layers(recipe: Recipe, layers: LayerChoice, work: Work) -> Recipe:
