@@ -96,6 +96,7 @@ def test_a_second_epoch_gives_way_to_more_posts() -> None:
     few = replace(WORK, sizes=[[30] * 1200])
     twice, once, newest = (plan(RECIPE, MIDDLE, few, minutes * 60) for minutes in (7, 5, 3))
     assert (twice.recipe.epochs, twice.posts) == (2, None)
+    assert "all layers on all 1,200 posts, twice, about 6.2 min" in twice.message
     assert (once.recipe.epochs, once.posts) == (1, None)
     assert "all layers on all 1,200 posts, once, about 3.8 min" in once.message
     assert once.message.endswith("; --minutes 7 would train on them twice")

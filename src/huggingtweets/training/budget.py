@@ -339,7 +339,7 @@ def _message(recipe: Recipe, work: Work, posts: int | None, seconds: float) -> s
         if used == total
         else f"the newest {used:,} of {total:,} posts"
     )
-    times = "once" if recipe.epochs == 1 else f"{recipe.epochs} times"
+    times = {1: "once", 2: "twice"}.get(recipe.epochs, f"{recipe.epochs} times")
     layers = describe_layers(recipe.layers or 0)
     if recipe.rank:
         layers = f"LoRA of rank {recipe.rank} in {layers}"
