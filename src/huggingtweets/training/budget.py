@@ -9,6 +9,7 @@ posts (``docs/performance.md``, "Minutes").
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from huggingtweets.data import batching
 from huggingtweets.events import counted
 from huggingtweets.generation import rewriting
 from huggingtweets.nn import likelihood
-from huggingtweets.nn.devices import tune_allocator
+from huggingtweets.nn.devices import trim_heap, tune_allocator
 from huggingtweets.training.layers import blocks
 from huggingtweets.training.recipe import describe_layers, split_layers
 from huggingtweets.training.weights import Weights
@@ -170,6 +171,9 @@ def measure(
     started = time.perf_counter()
     likelihood.summed_nats(lm.model, sample)
     reading = (time.perf_counter() - started) / sum(len(row) - 1 for row in sample)
+    del weights
+    gc.collect()
+    trim_heap()  # gigabytes of optimizer state, which the training would find in fragments
     return Rates(training, min(reading, training))
 
 
