@@ -184,6 +184,7 @@ def test_bots_that_are_writing_stay(folder: Path, monkeypatch: pytest.MonkeyPatc
     writing = [fleet.open("ann")]
     with pytest.raises(BusyError, match="room for 1 bots, and all are writing"):
         fleet.open("bob")
+    monkeypatch.setattr(fleet_module, "_WAIT_SECONDS", 60)
     assert fleet.open("ann") is writing[0]
     timer = threading.Timer(0.1, writing.clear)  # it has finished
     timer.start()

@@ -151,6 +151,7 @@ def test_a_client_that_leaves_ends_its_order(service: ReplicatedService) -> None
     until(lambda: not service.waiting, "the order's end")
 
 
+@pytest.mark.cluster
 def test_a_replica_that_is_killed_under_load_loses_no_answer(
     service: ReplicatedService, work: Path
 ) -> None:

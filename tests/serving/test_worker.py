@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Service]
 
 pytestmark = pytest.mark.timeout(1200)  # a worker takes half a minute to start on a busy machine
-LONG = 24
+LONG = 12
 """Epochs, so many that a training of a tiny model lasts long enough to be killed."""
 SLOWLY = 1e-4
 """A learning rate at which the held-out loss falls in each of them; else it would end early."""

@@ -43,7 +43,6 @@ class Training:
     source: Path
     base: Path
     uninterrupted: RunFolder
-    layers: str = "all"
 
     def start(self, out: Path) -> subprocess.Popen[str]:
         """Start the same training in another process, with five checkpoints per second."""
@@ -52,7 +51,7 @@ class Training:
             "--epochs": EPOCHS,
             "--learning-rate": RECIPE.learning_rate,
             "--batch-tokens": RECIPE.batch_tokens,
-            "--layers": self.layers,
+            "--layers": "all",
             "--precision": "fp32",
             "--device": "cpu",
             "--out": out,
@@ -74,21 +73,6 @@ def training(tmp_path_factory: pytest.TempPathFactory, dropout_base: Path) -> Tr
         base=str(dropout_base), recipe=RECIPE, out=folder / "runs", device="cpu", precision="fp32"
     )
     return Training(source, dropout_base, pipeline.train([source], options))
-
-
-@pytest.fixture(scope="module")
-def top_layer(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """The same with only the top layer trained."""
-    options = TrainOptions(
-        base=str(training.base),
-        recipe=RECIPE.changed(layers=1),
-        out=tmp_path_factory.mktemp("training") / "runs",
-        device="cpu",
-        precision="fp32",
-    )
-    return replace(
-        training, uninterrupted=pipeline.train([training.source], options), layers="top:1"
-    )
 
 
 def stop_in_mid_epoch(process: subprocess.Popen[str], run: RunFolder, how: signal.Signals) -> str:
@@ -123,11 +107,9 @@ def assert_same_result(run: RunFolder, uninterrupted: RunFolder) -> None:
     assert not run.checkpoint_file.exists()
 
 
-@pytest.mark.parametrize("which", ["training", "top_layer"])
 def test_killed_and_resumed_gives_the_result_of_an_uninterrupted_run(
-    which: str, tmp_path: Path, request: pytest.FixtureRequest
+    training: Training, tmp_path: Path
 ) -> None:
-    training: Training = request.getfixturevalue(which)
     run = RunFolder(tmp_path / "ann")
     stop_in_mid_epoch(training.start(tmp_path), run, signal.SIGKILL)
     subprocess.run([*COMMAND, "train", "--resume", str(run.path)], check=True, capture_output=True)

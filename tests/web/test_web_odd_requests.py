@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from huggingtweets.storage.run_folder import RunFolder
 
 PASSWORD = "open, sesame"  # noqa: S105
-REQUESTS, THREADS = 800, 6
+REQUESTS, THREADS = 400, 6
 ODD: tuple[Any, ...] = (
     *(float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 1e-308, -0.0, 1.5, 0.1),
     *(-1, 0, 2**31, 2**63, 2**64, -(10**30), 10**400, True, False, None),
