@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from huggingtweets.evaluation.memorisation import memorised, others, rarest
-from huggingtweets.nn import language_model
+import pytest
+
+from huggingtweets.evaluation.memorisation import _nats, memorised, others, rarest
+from huggingtweets.nn import language_model, likelihood
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,3 +35,15 @@ def test_a_bot_that_is_its_base_has_memorised_as_much_as_the_base(tiny_base: Pat
     assert result.most == 6
     assert 0 <= result.bot <= result.most
     assert memorised(lm, lm, ["a", "b"]) is None
+
+
+def test_texts_of_any_number_and_length_differ_by_their_likelihood(tiny_base: Path) -> None:
+    lm = language_model.load(tiny_base)
+    texts = [f"the same beginning, then {'z' * n} and {n * 7919}" for n in range(19)]
+    nats = _nats(lm, texts)
+    whole = [
+        likelihood.summed_nats(lm.model, [[lm.separator, *ids]]) for ids in lm.encode_all(texts)
+    ]
+    differences = [x - whole[0] for x in whole]
+    assert [x - nats[0] for x in nats] == pytest.approx(differences, rel=1e-4, abs=1e-3)
+    assert _nats(lm, ["one", "one"]) == [0, 0]

@@ -107,6 +107,21 @@ def test_models_that_scale_their_logits_compute_their_own(
     assert loss == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(("kind", "changes"), [("gpt2", {}), ("gemma2", {"head_dim": 16})])
+def test_nats_of_single_tokens_equal_those_of_all_logits(
+    kind: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    import torch.nn.functional as F  # noqa: N812 - its usual name
+
+    monkeypatch.setattr(cross_entropy, "LOGITS_AT_ONCE", 7 * 300)  # 7 positions at a time
+    model, tokens = tiny_model(kind, **changes).eval(), batch()
+    logits = model(input_ids=tokens.inputs, use_cache=False).logits.detach()
+    labelled = tokens.labels != batching.IGNORED
+    expected = F.cross_entropy(logits[labelled], tokens.labels[labelled], reduction="none")
+    torch.testing.assert_close(likelihood.token_nats(model, tokens), expected)
+
+
 def test_inference_computes_no_gradients() -> None:
     import torch
 

@@ -22,7 +22,10 @@ import re
 import string
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from huggingtweets.data import batching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,15 +154,17 @@ def exposure(lm: LanguageModel, canary: Canary, among: Sequence[str]) -> float:
 
 
 def _nats(lm: LanguageModel, texts: Sequence[str]) -> list[float]:
-    """Negative log-likelihood of each text; the beginning that they share adds the same to all."""
-    import torch
+    """Negative log-likelihood of each text after the tokens that all of them begin with."""
+    from huggingtweets.nn import likelihood
 
     rows = [[lm.separator, *ids][: lm.context] for ids in lm.encode_all(texts)]
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [lm.separator] * (width - len(row)) for row in rows])
-    lm.model.eval()
-    with torch.inference_mode():
-        ids = ids.to(lm.device)
-        logits = lm.model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-        chosen = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[:, :, 0]
-    return [-float(chosen[i, : len(row) - 1].sum()) for i, row in enumerate(rows)]
+    read = _shared_length(rows)
+    batch = batching.to_batch(rows, [read - 1] * len(rows))
+    nats = iter(likelihood.token_nats(lm.model, batch).tolist())
+    return [sum(islice(nats, len(row) - read)) for row in rows]
+
+
+def _shared_length(rows: Sequence[Sequence[int]]) -> int:
+    """Number of tokens that all rows begin with, the separator included."""
+    columns = enumerate(zip(*rows, strict=False))
+    return next((i for i, tokens in columns if len(set(tokens)) > 1), min(map(len, rows)))

@@ -36,7 +36,6 @@ SURPRISING_NATS = 8.0
 
 _MAX_TOKENS = 128  # read of a post
 _ROWS = 16  # posts read at once
-_LOGITS = 128  # tokens whose logits are computed at once, 25 MB of fp32
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +94,15 @@ def compare(
 
 def out_of_place(judge: LanguageModel, posts: Sequence[str]) -> float:
     """Return the share of all tokens of these posts that are out of place; 0 if there are none."""
-    import torch
+    from huggingtweets.nn import likelihood
 
     rows = [[judge.separator, *ids[:_MAX_TOKENS]] for ids in judge.encode_all(posts) if ids]
     rows.sort(key=len)
-    judge.model.eval()
-    decoder, head = judge.model.get_decoder(), judge.model.get_output_embeddings()
     count = total = 0
-    with torch.inference_mode():
-        for start in range(0, len(rows), _ROWS):
-            batch = batching.to_batch(rows[start : start + _ROWS])
-            inputs, labels = batch.inputs.to(judge.device), batch.labels.to(judge.device)
-            states = decoder(input_ids=inputs, use_cache=False).last_hidden_state
-            read = labels != batching.IGNORED
-            states, goals = states[read], labels[read]
-            # few logits at a time: allocating those of a whole batch takes longer than the products
-            for at in range(0, len(goals), _LOGITS):
-                logits = head(states[at : at + _LOGITS]).float()
-                nats = torch.nn.functional.cross_entropy(
-                    logits, goals[at : at + _LOGITS], reduction="none"
-                )
-                count += int((nats > SURPRISING_NATS).sum())
-            total += len(goals)
+    for start in range(0, len(rows), _ROWS):
+        nats = likelihood.token_nats(judge.model, batching.to_batch(rows[start : start + _ROWS]))
+        count += int((nats > SURPRISING_NATS).sum())
+        total += len(nats)
     return count / total if total else 0.0
 
 

@@ -99,13 +99,22 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return grad_hidden.mul_(grad_output), grad_weight, None, None
 
 
+def positions_at_once(weight: torch.Tensor) -> int:
+    """Return how many positions have logits in memory at once in fp32.
+
+    Args:
+        weight: the head, (vocabulary, width).
+    """
+    return max(1, LOGITS_AT_ONCE // len(weight))
+
+
 def _chunk_sizes(weight: torch.Tensor) -> tuple[int, int]:
     """Return how many positions have logits in memory at once in fp32, and how many gradients.
 
     Args:
         weight: the head, (vocabulary, width).
     """
-    logits_size = max(1, LOGITS_AT_ONCE // len(weight))
+    logits_size = positions_at_once(weight)
     return logits_size, logits_size * (_BF16_CHUNKS if weight.element_size() == 2 else 1)
 
 

@@ -60,6 +60,31 @@ def summed_nats(
         return sum(float(negative_log_likelihood(model, batch)) for batch in batches)
 
 
+def token_nats(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """Negative log-likelihood of each labelled token, in nats, row after row, in fp32.
+
+    Computed without gradients, and with few logits in memory where the model's head is plain.
+    """
+    device = next(model.parameters()).device
+    inputs, labels = batch.inputs.to(device), batch.labels.to(device)
+    labelled = labels != batching.IGNORED
+    goals = labels[labelled]
+    model.eval()
+    with torch.inference_mode():
+        if not cross_entropy.has_plain_head(model):
+            logits = model(input_ids=inputs, use_cache=False).logits[labelled]
+            return F.cross_entropy(logits.float(), goals, reduction="none")
+        states = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state[labelled]
+        head = model.get_output_embeddings()
+        size = cross_entropy.positions_at_once(head.weight)
+        nats = torch.empty(len(goals), device=device)
+        for start in range(0, len(goals), size):
+            part = slice(start, start + size)
+            logits = head(states[part]).float()
+            nats[part] = F.cross_entropy(logits, goals[part], reduction="none")
+        return nats
+
+
 def bits_per_byte(lm: LanguageModel, posts: Sequence[str]) -> float:
     """Bits per byte of posts, each alone, over its UTF-8 bytes plus one for the separator.
 

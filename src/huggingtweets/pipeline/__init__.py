@@ -7,6 +7,7 @@ Each stage saves its result in the run folder, so an interrupted run resumes fro
 
 from __future__ import annotations
 
+import gc
 import shutil
 import time
 from contextlib import contextmanager
@@ -251,6 +252,8 @@ def _run_remaining_stages(
             deletion.start_over(run)
             if run.record().state != "trained":
                 _train(run, log, interrupt or Interrupt())
+                gc.collect()
+                devices.trim_heap()  # the report loads three models
             with _timed_stage(run, "evaluate"):
                 report = evaluate_locked(run, log)
         except (Interrupted, KeyboardInterrupt) as error:
