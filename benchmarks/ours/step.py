@@ -72,7 +72,8 @@ def measure(task: Task) -> TaskResult:
     recipe = RECIPES["fast"].for_base(base.width)
     dropout.replace_dropout(base.model)
     weights = Weights(base.model, device, recipe)
-    batches = _batches(base, json.loads(Path(task["posts"]).read_text("utf-8"))["train"])
+    posts = json.loads(Path(task["posts"]).read_text("utf-8"))["train"]
+    batches = _batches(base, posts, padded=device.keeps_kernels)
     step = _train_step(weights)
     warm_up, steps = batches[:2], batches[2 : 2 + task["steps"]]
     for batch in warm_up:
@@ -99,12 +100,14 @@ def by_kind(spent: dict[str, float]) -> dict[str, float]:
     return kinds | {"the rest": sum(spent.values()) - sum(kinds.values())}
 
 
-def _batches(base: language_model.LanguageModel, posts: list[str]) -> list[Batch]:
+def _batches(base: language_model.LanguageModel, posts: list[str], *, padded: bool) -> list[Batch]:
     rows = batching.make_rows(base.encode_all(posts), base.separator, base.context)
     order = batching.epoch_order([[len(row) - 1 for row in rows]], 0, 0)
-    budget = RECIPES["fast"].for_base(base.width).batch_tokens
-    groups = batching.batches_by_length(rows, order, budget, 0, 0)
-    return [batching.to_batch([rows[i] for i in group]) for group in groups]
+    budget, multiple = RECIPES["fast"].for_base(base.width).batch_tokens, batching.WIDTH_MULTIPLE
+    groups = batching.batches_by_length(rows, order, budget, 0, 0, multiple=multiple)
+    chosen = ([rows[i] for i in group] for group in groups)
+    padding = multiple if padded else 1
+    return [batching.to_batch(c, multiple=padding, longest=base.context) for c in chosen]
 
 
 def _train_step(weights: Weights) -> Callable[[Batch], Any]:

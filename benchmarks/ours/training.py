@@ -109,9 +109,10 @@ class Recorder:
         before = time.perf_counter()
         lm = self.base
         rows = batching.make_rows(lm.encode_all(self.held_out), lm.separator, lm.context)
-        nats = likelihood.summed_nats(
-            lm.model, rows
-        )  # disables dropout; the next step enables it again
+        devices.trim_heap()  # as the training's own measurements do, so memory is that of training
+        # disables dropout; the next step enables it again
+        nats = likelihood.summed_nats(lm.model, rows)
+        devices.trim_heap()
         self.curve.append((now, likelihood.nats_to_bits_per_byte(nats, self.held_out)))
         self.measuring_seconds += time.perf_counter() - before
 

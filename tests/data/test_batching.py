@@ -119,19 +119,22 @@ def test_epochs_differ_from_each_other_but_not_from_run_to_run() -> None:
     assert tuple(batching.epoch_order(sizes, 8, 0)) != epochs[0]
 
 
-@given(posts=ROWS, budget=st.integers(1, 120), seed=st.integers(0, 3))
+@given(
+    posts=ROWS, budget=st.integers(1, 120), seed=st.integers(0, 3), multiple=st.sampled_from([1, 8])
+)
 @settings(deadline=None)
 def test_batches_hold_every_row_once_within_the_budget(
-    posts: list[list[int]], budget: int, seed: int
+    posts: list[list[int]], budget: int, seed: int, multiple: int
 ) -> None:
     rows = batching.make_rows(posts, 0, 50)
     order = batching.epoch_order([[len(row) for row in rows]], seed, 0)
-    groups = batching.batches_by_length(rows, order, budget, seed, 0)
+    groups = batching.batches_by_length(rows, order, budget, seed, 0, multiple=multiple)
     assert sorted(i for group in groups for i in group) == list(range(len(rows)))
-    assert groups == batching.batches_by_length(rows, order, budget, seed, 0)
+    assert groups == batching.batches_by_length(rows, order, budget, seed, 0, multiple=multiple)
     for group in groups:
-        batch = batching.to_batch([rows[i] for i in group])
+        batch = batching.to_batch([rows[i] for i in group], multiple=multiple, longest=50)
         assert batch.inputs.numel() <= budget or len(group) == 1
+        assert batch.inputs.shape[1] % multiple == 0 or batch.inputs.shape[1] == 50
 
 
 def test_batches_of_many_rows_waste_little_and_come_in_mixed_lengths() -> None:
@@ -167,6 +170,16 @@ def test_labels_are_the_next_tokens_and_padding_does_not_count() -> None:
     assert batch.inputs.tolist() == [[0, 5, 6], [0, 7, 0]]
     assert batch.labels.tolist() == [[5, 6, 0], [7, 0, batching.IGNORED]]
     assert batch.tokens == 5
+
+
+def test_the_width_is_rounded_up_but_not_above_the_context() -> None:
+    rows = [[0, 5, 6, 7, 8, 0], [0, 7, 0]]
+    batch = batching.to_batch(rows, multiple=8, longest=64)
+    assert batch.inputs.tolist() == [[0, 5, 6, 7, 8, 0, 0, 0], [0, 7, 0, 0, 0, 0, 0, 0]]
+    assert batch.labels.tolist()[1] == [7, 0, *[batching.IGNORED] * 6]
+    assert batch.tokens == 7
+    assert batching.to_batch(rows, multiple=8, longest=6).inputs.shape == (2, 6)
+    assert [batching.padded_width(n, 8, 20) for n in (1, 8, 9, 17, 20)] == [8, 8, 16, 20, 20]
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -44,24 +44,25 @@ def gradients(lm: LanguageModel) -> dict[str, torch.Tensor]:
     return {name: gradient for name, gradient in found.items() if gradient is not None}
 
 
+@pytest.mark.parametrize("multiple", [1, 16])
 @pytest.mark.parametrize("base", BASES, indirect=True)
 def test_gradients_equal_those_of_the_whole_model_with_the_rest_frozen(
-    base: Path, posts: list[str]
+    base: Path, posts: list[str], multiple: int
 ) -> None:
     import torch
 
     ours, plain = language_model.load(base), language_model.load(base)
     rows = rows_of(ours, posts[:12])
-    batch = batching.to_batch(rows)
+    batch = batching.to_batch(rows, multiple=multiple, longest=ours.context)
     split = Layers(ours.model, 1)
     outputs = FrozenOutputs(split, rows_of(ours, posts[:40]), None)
     outputs.compute(lambda *_: None)
     split.model.eval()  # dropout would differ
-    with outputs.skip_frozen(rows):
+    with outputs.skip_frozen(rows, batch.inputs.shape[1]):
         loss = likelihood.negative_log_likelihood(ours.model, batch)
     loss.backward()  # type: ignore[no-untyped-call]
 
-    expected = likelihood.negative_log_likelihood(plain.model, batch)
+    expected = likelihood.negative_log_likelihood(plain.model, batching.to_batch(rows))
     expected.backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0.0)
     found = gradients(ours)

@@ -10,6 +10,7 @@ result into full blocks, as the original did.
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +33,10 @@ FEW_CHARACTERS = 6_000
 SOME_CHARACTERS = 40_000
 """The original's limits: below the first is an error, below the second a warning. At about the
 first, training overtakes reading the posts in the prompt (docs/research/few-shot.md)."""
+
+WIDTH_MULTIPLE = 8
+"""Training batches have room for widths rounded up to this, so that the batches of an epoch are the
+same on machines that pad to it and on those that don't."""
 
 _SHUFFLE_BLOCK = 1024
 """Posts that are sorted by length together: enough for little padding, few enough that batches
@@ -203,12 +208,26 @@ def epoch_order(rows_per_author: Sequence[Sequence[int]], seed: int, epoch: int)
 
 
 def batches_by_length(
-    rows: Sequence[Row], order: Sequence[int], budget: int, seed: int, epoch: int
+    rows: Sequence[Row],
+    order: Sequence[int],
+    budget: int,
+    seed: int,
+    epoch: int,
+    *,
+    multiple: int = 1,
 ) -> list[list[int]]:
     """Group row numbers into batches of at most ``budget`` positions, including padding.
 
     Rows are sorted by length within each 1,024 posts of ``order``; then the batches are shuffled,
     so that lengths alternate.
+
+    Args:
+        rows: token ids of all rows.
+        order: numbers of the rows to group.
+        budget: maximum number of positions in a batch; a longer row is a batch of its own.
+        seed: of the run.
+        epoch: from 0.
+        multiple: batches will be padded to a multiple of this width.
     """
     groups: list[list[int]] = []
     for start in range(0, len(order), _SHUFFLE_BLOCK):
@@ -216,13 +235,30 @@ def batches_by_length(
         group: list[int] = []
         for number in block:
             # Rows are sorted, so the current one is the longest of its group.
-            if group and (len(group) + 1) * (len(rows[number]) - 1) > budget:
+            width = round_up(len(rows[number]) - 1, multiple)
+            if group and (len(group) + 1) * width > budget:
                 groups.append(group)
                 group = []
             group.append(number)
         groups.append(group)
     random.Random(f"{seed}/{epoch}/batches").shuffle(groups)
     return groups
+
+
+def padded_width(width: int, multiple: int, longest: int) -> int:
+    """Return the width to which a batch is padded: a multiple, unless that is above ``longest``.
+
+    Args:
+        width: that of the batch's longest row.
+        multiple: what to round up to.
+        longest: the model's context.
+    """
+    return max(width, min(round_up(width, multiple), longest))
+
+
+def round_up(number: int, multiple: int) -> int:
+    """Return the smallest multiple that isn't below ``number``."""
+    return -(-number // multiple) * multiple
 
 
 def pack_blocks(rows: Sequence[Row], order: Sequence[int], separator: int, size: int) -> list[Row]:
@@ -263,18 +299,26 @@ def concat_with_separators(posts: Sequence[Row], separator: int) -> Row:
     return [token for post in posts for token in (separator, *post)]
 
 
-def to_batch(rows: Sequence[Row], context_lengths: Sequence[int] | None = None) -> Batch:
+def to_batch(
+    rows: Sequence[Row],
+    context_lengths: Sequence[int] | None = None,
+    *,
+    multiple: int = 1,
+    longest: int = sys.maxsize,
+) -> Batch:
     """Stack rows into inputs and labels, padded on the right.
 
     Args:
         rows: token ids.
         context_lengths: for each row the number of predictions at its beginning that have no loss.
             None for none.
+        multiple: what the width is rounded up to.
+        longest: the model's context, above which nothing is rounded.
     """
     import torch
 
     skipped = context_lengths or [0] * len(rows)
-    width = max(len(row) for row in rows) - 1
+    width = padded_width(max(map(len, rows)) - 1, multiple, longest)
     inputs = torch.zeros(len(rows), width, dtype=torch.long)
     labels = torch.full((len(rows), width), IGNORED, dtype=torch.long)
     for i, row in enumerate(rows):

@@ -56,6 +56,15 @@ class ComputeDevice:
         name = counted(self.cores, "CPU core") if self.device == "cpu" else self.device.upper()
         return f"{name}, {'bfloat16' if self.precision == 'bf16' else 'float32'}"
 
+    @property
+    def keeps_kernels(self) -> bool:
+        """Whether memory is kept for each shape of a matrix product.
+
+        oneDNN, which computes them in bfloat16 on a CPU, keeps the kernels it generates: 5 to 12 MB
+        for each shape of a batch of the default base (docs/lab/speed.md).
+        """
+        return (self.device, self.precision) == ("cpu", "bf16")
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for the run's record."""
         return asdict(self)

@@ -148,11 +148,14 @@ def measure(
     """
     order = range(len(rows))
     size = recipe.batch_tokens or lm.context
-    groups = batching.batches_by_length(rows, order, size, seed=0, epoch=0)
+    multiple = batching.WIDTH_MULTIPLE
+    groups = batching.batches_by_length(rows, order, size, seed=0, epoch=0, multiple=multiple)
     groups = sorted(groups, key=len)[len(groups) // 4 :] or groups
+    chosen = [groups[n % len(groups)] for n in range(_WARM_UP_STEPS + _TIMED_STEPS)]
+    padding = multiple if machine.keeps_kernels else 1
     batches = [
-        batching.to_batch([rows[i] for i in groups[n % len(groups)]])
-        for n in range(_WARM_UP_STEPS + _TIMED_STEPS)
+        batching.to_batch([rows[i] for i in group], multiple=padding, longest=lm.context)
+        for group in chosen
     ]
     adapter = recipe.adapter if recipe.rank else "none"
     weights = Weights(lm.model, machine, replace(recipe, layers=0, adapter=adapter))

@@ -88,10 +88,15 @@ class FrozenOutputs:
             report(done, len(self.rows))
 
     @contextmanager
-    def skip_frozen(self, rows: Sequence[Row]) -> Iterator[None]:
-        """Skip the frozen layers inside, where the model runs on a batch of these rows."""
-        time = max(map(len, rows)) - 1
-        padded = self.cache.new_zeros(len(rows), time, self.cache.shape[-1])
+    def skip_frozen(self, rows: Sequence[Row], width: int | None = None) -> Iterator[None]:
+        """Skip the frozen layers inside, where the model runs on a batch of these rows.
+
+        Args:
+            rows: the batch's rows.
+            width: of the batch; None for that of its longest row.
+        """
+        width = width or max(map(len, rows)) - 1
+        padded = self.cache.new_zeros(len(rows), width, self.cache.shape[-1])
         for i, row in enumerate(rows):
             size, start = len(row) - 1, self.starts[tuple(row)]
             padded[i, :size] = self.cache[start : start + size]

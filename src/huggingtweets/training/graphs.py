@@ -62,13 +62,11 @@ def padded_shape(shape: Sequence[int], budget: int, longest: int) -> Shape:
         longest: the model's context.
     """
     rows, width = shape
-    padded_width = max(width, min(_round_up(width, _WIDTH_MULTIPLE), longest))
+    padded_width = batching.padded_width(width, _WIDTH_MULTIPLE, longest)
     usual_rows = max(1, budget // padded_width)
-    return (usual_rows if rows <= usual_rows else _round_up(rows, _ROWS_MULTIPLE)), padded_width
-
-
-def _round_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
+    if rows > usual_rows:
+        usual_rows = batching.round_up(rows, _ROWS_MULTIPLE)
+    return usual_rows, padded_width
 
 
 def padded(batch: Batch, budget: int, longest: int) -> Batch:

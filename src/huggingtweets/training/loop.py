@@ -22,7 +22,7 @@ from huggingtweets.data import batching
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.nn import dropout, likelihood
-from huggingtweets.nn.devices import ComputeDevice, tune_allocator
+from huggingtweets.nn.devices import ComputeDevice, trim_heap, tune_allocator
 from huggingtweets.storage import checkpoint
 from huggingtweets.training import compiling, graphs
 from huggingtweets.training.frozen import FrozenOutputs, can_cache_outputs
@@ -209,10 +209,12 @@ class _Loop:
 
     def _step(self, rows: list[Row]) -> None:
         """Take one optimizer step on a batch of rows."""
-        state, batch = self.state, batching.to_batch(rows)
+        state, batch = self.state, self.data.batch(rows)
+        width = batch.inputs.shape[1]
         rate = self.recipe.rate(state.step, self.steps)
         step = self.graph_stepper.step if self.graph_stepper else self._update_weights
-        with self.frozen_outputs.skip_frozen(rows) if self.frozen_outputs else nullcontext():
+        frozen = self.frozen_outputs
+        with frozen.skip_frozen(rows, width) if frozen else nullcontext():
             loss = step(batch, rate)
         if not math.isfinite(loss):
             raise TrainingError(
@@ -272,12 +274,14 @@ class _Loop:
     def _held_out_bits(self) -> float:
         """Held-out bits per byte of the current weights."""
         rows = self.data.held_out
+        trim_heap()  # steps and measurements can't use each other's fragments
         with self._eager():
             nats = (
                 self.frozen_outputs.summed_nats(rows)
                 if self.frozen_outputs
                 else likelihood.summed_nats(self.weights.model, rows)
             )
+        trim_heap()
         return likelihood.nats_to_bits_per_byte(nats, self.task.held_out)
 
     def _held_out_loss_rose(self) -> bool:
@@ -461,6 +465,7 @@ class _TrainingData:
     def __init__(self, task: TrainingTask, recipe: Recipe) -> None:
         lm = task.base
         self.recipe, self.seed, self.lm = recipe, task.seed, lm
+        self.padded = recipe.rows == "posts" and task.machine.keeps_kernels
         # blocks are cut after shuffling, so a long post stays whole until then
         max_length = lm.context if self.recipe.rows == "posts" else sys.maxsize
         by_author = [
@@ -479,5 +484,13 @@ class _TrainingData:
             blocks = batching.pack_blocks(self.rows, order, self.lm.separator, self.lm.context)
             return [[block] for block in blocks]
         budget = self.recipe.batch_tokens
-        groups = batching.batches_by_length(self.rows, order, budget, self.seed, number)
+        multiple = batching.WIDTH_MULTIPLE
+        groups = batching.batches_by_length(
+            self.rows, order, budget, self.seed, number, multiple=multiple
+        )
         return [[self.rows[i] for i in group] for group in groups]
+
+    def batch(self, rows: list[Row]) -> Batch:
+        """Stack rows of :meth:`epoch`; posts are padded to a few widths where that saves memory."""
+        multiple = batching.WIDTH_MULTIPLE if self.padded else 1
+        return batching.to_batch(rows, multiple=multiple, longest=self.lm.context)
