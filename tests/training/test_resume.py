@@ -194,12 +194,13 @@ def test_stopping_during_interpolation_does_not_change_the_result(
     task: TrainingTask, posts: list[str], tmp_path: Path
 ) -> None:
     # on a base that has learned such posts, ten more at a high rate raise the loss on any processor
-    recipe = RECIPE.changed(learning_rate=1e-2, epochs=1, batch_tokens=512)
+    recipe = RECIPE.changed(learning_rate=1e-2, epochs=2)
     pretrained = replace(task, train=[posts[:200]], recipe=recipe)
     fit(replace(pretrained, checkpoint_file=None))
     pretrained.base.save(tmp_path / "pretrained")
     base = language_model.load(tmp_path / "pretrained")
-    task = replace(task, base=base, train=[posts[200:210]], recipe=recipe.changed(epochs=2))
+    recipe = recipe.changed(learning_rate=5e-3)
+    task = replace(task, base=base, train=[posts[200:210]], recipe=recipe)
     uninterrupted = fit(replace(reload(task), checkpoint_file=None))
     assert uninterrupted.way, uninterrupted.history
     to_stop = reload(task)

@@ -34,7 +34,7 @@ SOME_CHARACTERS = 40_000
 """The original's limits: below the first is an error, below the second a warning. At about the
 first, training overtakes reading the posts in the prompt (docs/research/few-shot.md)."""
 
-WIDTH_MULTIPLE = 8
+WIDTH_MULTIPLE = 4
 """Training batches have room for widths rounded up to this, so that the batches of an epoch are the
 same on machines that pad to it and on those that don't."""
 
