@@ -112,7 +112,7 @@ def test_the_way_back_scales_the_difference_to_the_base(
     for way_back in (False, True):
         lm = language_model.load(tiny_base)
         lm.model.load_state_dict(learnt)
-        recipe = RECIPE.changed(learning_rate=1e-2, way_back=way_back)
+        recipe = RECIPE.changed(learning_rate=5e-3, epochs=1, way_back=way_back)
         results[way_back] = fit(TrainingTask(lm, [posts[200:240]], posts[270:], recipe, cpu))
     assert results[True].way
     assert results[True].best < results[False].best
