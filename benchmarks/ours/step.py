@@ -106,8 +106,7 @@ def _batches(base: language_model.LanguageModel, posts: list[str], *, padded: bo
     budget, multiple = RECIPES["fast"].for_base(base.width).batch_tokens, batching.WIDTH_MULTIPLE
     groups = batching.batches_by_length(rows, order, budget, 0, 0, multiple=multiple)
     chosen = ([rows[i] for i in group] for group in groups)
-    padding = multiple if padded else 1
-    return [batching.to_batch(c, multiple=padding, longest=base.context) for c in chosen]
+    return [batching.training_batch(c, base.context, padded=padded) for c in chosen]
 
 
 def _train_step(weights: Weights) -> Callable[[Batch], Any]:

@@ -35,8 +35,8 @@ SOME_CHARACTERS = 40_000
 first, training overtakes reading the posts in the prompt (docs/research/few-shot.md)."""
 
 WIDTH_MULTIPLE = 4
-"""Training batches have room for widths rounded up to this, so that the batches of an epoch are the
-same on machines that pad to it and on those that don't."""
+"""Training batches have room for widths rounded up to this. Some machines pad to it and others
+don't; so all train on the same batches."""
 
 _SHUFFLE_BLOCK = 1024
 """Posts that are sorted by length together: enough for little padding, few enough that batches
@@ -326,6 +326,17 @@ def to_batch(
         inputs[i, : len(row) - 1] = ids[:-1]
         labels[i, skipped[i] : len(row) - 1] = ids[1 + skipped[i] :]
     return Batch(inputs, labels, sum(len(row) - 1 for row in rows) - sum(skipped))
+
+
+def training_batch(rows: Sequence[Row], longest: int, *, padded: bool) -> Batch:
+    """Stack the rows of a training batch.
+
+    Args:
+        rows: token ids.
+        longest: the model's context.
+        padded: whether to round the width up to a multiple of ``WIDTH_MULTIPLE``.
+    """
+    return to_batch(rows, multiple=WIDTH_MULTIPLE if padded else 1, longest=longest)
 
 
 def evaluation_batches(

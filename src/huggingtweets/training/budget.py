@@ -152,9 +152,9 @@ def measure(
     groups = batching.batches_by_length(rows, order, size, seed=0, epoch=0, multiple=multiple)
     groups = sorted(groups, key=len)[len(groups) // 4 :] or groups
     chosen = [groups[n % len(groups)] for n in range(_WARM_UP_STEPS + _TIMED_STEPS)]
-    padding = multiple if machine.keeps_kernels else 1
+    padded = machine.keeps_kernels
     batches = [
-        batching.to_batch([rows[i] for i in group], multiple=padding, longest=lm.context)
+        batching.training_batch([rows[i] for i in group], lm.context, padded=padded)
         for group in chosen
     ]
     adapter = recipe.adapter if recipe.rank else "none"

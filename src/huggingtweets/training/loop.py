@@ -492,5 +492,4 @@ class _TrainingData:
 
     def batch(self, rows: list[Row]) -> Batch:
         """Stack rows of :meth:`epoch`; posts are padded to a few widths where that saves memory."""
-        multiple = batching.WIDTH_MULTIPLE if self.padded else 1
-        return batching.to_batch(rows, multiple=multiple, longest=self.lm.context)
+        return batching.training_batch(rows, self.lm.context, padded=self.padded)
