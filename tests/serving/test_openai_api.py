@@ -120,9 +120,10 @@ def test_a_chat_answers_with_a_post_that_begins_with_the_message(
         assert choice.message.content is not None
         assert choice.message.content.startswith("We a")
         assert choice.logprobs is not None and choice.logprobs.content
-        if all(token.bytes for token in choice.logprobs.content):
+        tokens = choice.logprobs.content
+        if all(token.bytes for token in tokens):
             break  # none of the tokens is only a part of a character
-    said = "".join(token.token for token in choice.logprobs.content)
+    said = "".join(token.token for token in tokens)
     assert choice.message.content == "We a" + said
 
 
