@@ -32,8 +32,8 @@ def share(
 ) -> None:
     """Print links that open a post, ready to be sent by you, on X, Bluesky and Mastodon.
 
-    Names and addresses in the bot's post are made harmless. Nothing is sent, and no network is
-    asked.
+    Handles in the bot's post lose their @, and its addresses don't become links. Nothing is sent
+    over the network.
     """
     from huggingtweets import publish
     from huggingtweets.generation import bots
