@@ -3,7 +3,7 @@
 Each fleet is made by a process of its own, as a user would make it, from tables of posts and the
 bundled sample of NASA. The number of workers should be that of the machine's free cores.
 
-    python benchmarks/fleet.py /work/shared/data/bench --workers 1 2 [--base pocket] [--posts 300]
+    python benchmarks/fleet.py ../shared/data/bench --workers 1 2 [--base pocket] [--posts 300]
 """
 
 from __future__ import annotations

@@ -113,6 +113,13 @@ def adapted(corpus: str, tiny_base: Path, tmp_path_factory: pytest.TempPathFacto
     )
 
 
+@pytest.fixture(scope="module")
+def adapted_in_bf16(corpus: str, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with bfloat16 weights and fp32 copies of them."""
+    out = tmp_path_factory.mktemp("adapted") / "base"
+    return make_base([corpus], replace(adapt_options(out, tiny_base), precision="bf16"))
+
+
 def adapt_options(out: Path, source: Path) -> PretrainOptions:
     preset = replace(ADAPT, row=32, batch_tokens=256, learning_rate=3e-3, author_context=3)
     return replace(options(out), preset=preset, source=str(source))
@@ -136,10 +143,19 @@ def test_an_existing_model_learns_and_keeps_architecture_and_tokenizer(
     assert "AdamW (weight decay 0.1 for matrices)" in card
 
 
+def test_in_bfloat16_an_existing_model_learns_as_much(adapted: Path, adapted_in_bf16: Path) -> None:
+    assert bits(adapted_in_bf16)[-1] == pytest.approx(bits(adapted)[-1], rel=0.01)
+    assert record(adapted_in_bf16)["sittings"][0]["machine"]["precision"] == "bf16"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_interrupted_adaptation_gives_the_result_of_an_uninterrupted_one(
-    adapted: Path, corpus: str, tiny_base: Path, tmp_path: Path
+    precision: str, corpus: str, tiny_base: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    chosen, stop = adapt_options(tmp_path / "base", tiny_base), StopAtFirstEvent()
+    name = "adapted" if precision == "fp32" else "adapted_in_bf16"
+    adapted: Path = request.getfixturevalue(name)
+    chosen = replace(adapt_options(tmp_path / "base", tiny_base), precision=precision)
+    stop = StopAtFirstEvent()
     with pytest.raises(Interrupted, match="Stopped after 256 tokens"):
         make_base([corpus], chosen, stop, stop)
     make_base([corpus], replace(chosen, resume=True))

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from huggingtweets.nn.bases import BuiltIn
 
 _INDEX = "https://pypi.org/simple"
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="A built-in base, as in `base list`.", show_default=False)]
+_Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A built-in base, as in `base list`.", show_default=False),
+]
 
 
 def register(app: typer.Typer) -> None:

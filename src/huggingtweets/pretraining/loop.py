@@ -13,12 +13,13 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from huggingtweets.errors import BotError, Interrupted, TrainingError
 from huggingtweets.events import Event
-from huggingtweets.nn import attention, int8_training
+from huggingtweets.nn import attention, cross_entropy, int8_training
 from huggingtweets.pretraining.averaging import held_out_bits
 from huggingtweets.pretraining.optimizers import Optimizers
 from huggingtweets.pretraining.progress import Clock, Progress
 from huggingtweets.pretraining.tokens import CorpusMixture
 from huggingtweets.storage import checkpoint
+from huggingtweets.training import compiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,11 +103,14 @@ class _Loop:
     def __init__(self, task: PretrainTask, listen: EventHandler) -> None:
         self.task, self.listen = task, listen
         self.model = task.accelerator.prepare(task.lm.model)
-        self.optimizers = Optimizers(task.lm.model, task.preset, task.machine)
+        bf16_weights = _has_bf16_weights(task)
+        self.optimizers = Optimizers(
+            task.lm.model, task.preset, task.machine, bf16_weights=bf16_weights
+        )
         self.progress = Progress(task.fingerprint, taken=task.rows_read)
         self._resume()
         self.mix = CorpusMixture(task.streams, self.progress.taken)
-        self.loss = _make_loss(self.model, task)
+        self.loss = _make_loss(self.model, task, bf16_weights=bf16_weights)
         self.batch_rows = _rows_per_step(task)
         self.next_batch = self.mix.batch(self.batch_rows)
         self.clock = Clock(self.progress)
@@ -132,6 +136,8 @@ class _Loop:
         if p.curve[-1]["step"] < p.step:
             self._measure()
             self._save()
+        compiling.decompile(self.task.lm.model)
+        self.optimizers.load_fp32()
         return p
 
     def _used_share(self) -> float:
@@ -200,7 +206,7 @@ class _Loop:
     def _measure(self) -> None:
         """Add a measurement of the held-out posts to the curve."""
         p, lm = self.progress, self.task.lm
-        with self.clock.paused():
+        with self.clock.paused(), compiling.eager():
             precision = self.task.machine.precision
             bits = held_out_bits(lm, self.task.held_out, precision=precision)
             lm.model.train()
@@ -222,10 +228,7 @@ class _Loop:
         """Write a checkpoint from the main process."""
         self.progress.seconds = self.clock.seconds()
         if self.task.accelerator.is_main_process:
-            params = self.task.lm.model.named_parameters()
-            weights = {f"weight.{name}": param.detach() for name, param in params}
-            tensors = weights | self.optimizers.tensors()
-            checkpoint.save(self.task.state_file, self.progress, tensors)
+            checkpoint.save(self.task.state_file, self.progress, self.optimizers.tensors())
         self.task.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
 
@@ -244,9 +247,6 @@ class _Loop:
                 "another seed; choose another --out."
             )
         self.progress = progress
-        with torch.no_grad():
-            for name, weight in self.task.lm.model.named_parameters():
-                weight.copy_(tensors[f"weight.{name}"])
         self.optimizers.restore(tensors)
 
 
@@ -257,11 +257,30 @@ def _rows_per_step(task: PretrainTask) -> int:
     return max(1, per_process) * processes
 
 
+def _has_bf16_weights(task: PretrainTask) -> bool:
+    """Whether the model itself becomes bfloat16, beside fp32 copies of its weights.
+
+    That is faster than autocast, which casts every weight at every step. Muon works on the model's
+    own weights, in fp32; several processes add up fp32 gradients.
+    """
+    alone = task.accelerator.num_processes == 1
+    in_bf16 = (task.machine.device, task.machine.precision) == ("cpu", "bf16")
+    return task.preset.optimizer == "adamw" and alone and in_bf16
+
+
 def _make_loss(
-    model: PreTrainedModel, task: PretrainTask
+    model: PreTrainedModel, task: PretrainTask, *, bf16_weights: bool
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Create the function for a batch's mean cross entropy, compiled if requested."""
     bf16, device = task.machine.precision == "bf16", task.machine.device
+    if bf16_weights and cross_entropy.has_plain_head(model):
+        if task.compiled:
+            compiling.compile_blocks(model)
+
+        def mean(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return cross_entropy.summed_cross_entropy(model, inputs, labels) / labels.numel()
+
+        return mean
 
     def loss(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device, torch.bfloat16, enabled=bf16):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from huggingtweets.nn import adamw_bf16, language_model
 from huggingtweets.nn.muon import Muon
 
 if TYPE_CHECKING:
@@ -16,11 +17,33 @@ if TYPE_CHECKING:
 
 
 class Optimizers:
-    """Muon for matrices and AdamW for embeddings and norms, or AdamW for all weights."""
+    """Muon for matrices and AdamW for embeddings and norms, or AdamW for all weights.
 
-    def __init__(self, model: PreTrainedModel, preset: Preset, machine: ComputeDevice) -> None:
+    Args:
+        model: in fp32.
+        preset: the optimizers and their settings.
+        machine: device and precision.
+        bf16_weights: convert the model to bfloat16 and update fp32 copies of its weights, as
+            fine-tuning does; only with AdamW for all weights, on a CPU.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        preset: Preset,
+        machine: ComputeDevice,
+        *,
+        bf16_weights: bool = False,
+    ) -> None:
         embeddings = {id(model.get_input_embeddings().weight), id(model.lm_head.weight)}
-        weights = dict(model.named_parameters())
+        weights: dict[str, torch.Tensor] = dict(model.named_parameters())
+        self.bf16_params: dict[str, torch.Tensor] = {}
+        if bf16_weights:
+            self.bf16_params = dict(weights)
+            weights = {n: w.detach().requires_grad_() for n, w in weights.items()}
+            language_model.convert(model, model.device, torch.bfloat16)
+        self.weights = weights
+        """The weights in fp32: those of the model, or the copies of them."""
         use_muon = preset.optimizer == "muon"
         matrices = {
             n: w for n, w in weights.items() if use_muon and w.ndim == 2 and id(w) not in embeddings
@@ -45,24 +68,38 @@ class Optimizers:
 
     def step(self, rate: float) -> None:
         """Update all weights and clear their gradients."""
-        torch.nn.utils.clip_grad_norm_(self.params, self.clip)
-        self.muon.step(rate)
         for group in self.adamw.param_groups:
             group["lr"] = rate
+        if self.bf16_params:
+            adamw_bf16.step(self.adamw, self.weights, self.bf16_params, self.clip)
+            return
+        torch.nn.utils.clip_grad_norm_(self.params, self.clip)
+        self.muon.step(rate)
         self.adamw.step()
         for weight in self.params:
             weight.grad = None
 
+    def load_fp32(self) -> None:
+        """Put the fp32 weights into the model, in fp32; no step can follow."""
+        for name, param in self.bf16_params.items():
+            param.data = self.weights[name].detach()
+
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The optimizers' state for a checkpoint."""
-        tensors = {f"momentum.{name}": moment for name, moment in self.muon.moments.items()}
+        """Weights and state of the optimizers for a checkpoint."""
+        tensors = {f"weight.{name}": weight.detach() for name, weight in self.weights.items()}
+        tensors |= {f"momentum.{name}": moment for name, moment in self.muon.moments.items()}
         for name, weight in self.adamw_params.items():
             for key, value in self.adamw.state[weight].items():
                 tensors[f"{key}.{name}"] = value
         return tensors
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Restore the state that :meth:`tensors` returned."""
+        """Restore what :meth:`tensors` returned."""
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(tensors[f"weight.{name}"])
+            for name, param in self.bf16_params.items():
+                param.copy_(self.weights[name])
         for name, moment in self.muon.moments.items():
             moment.copy_(tensors[f"momentum.{name}"])
         for name, weight in self.adamw_params.items():
