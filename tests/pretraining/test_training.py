@@ -407,7 +407,7 @@ def test_a_non_finite_loss_ends_training_with_advice(
 
     from huggingtweets.pretraining import loop
 
-    def make_nan_loss(_model: object, task: PretrainTask) -> object:
+    def make_nan_loss(_model: object, task: PretrainTask, **_: object) -> object:
         def loss(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             del inputs, labels
             weights = torch.cat([weight.flatten() for weight in task.lm.model.parameters()])
