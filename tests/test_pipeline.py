@@ -239,7 +239,7 @@ def damaged(base: Path, folder: Path, name: str) -> Path:
 @pytest.mark.parametrize(
     ("base", "told"),
     [
-        ("nobody/has-this-one", r"is not on this machine, .* use --base pocket"),
+        ("nobody/has-this-one", r"is not on this machine, .* choose the base pocket"),
         ("./no/such/folder", "There is no model folder"),
         ("empty", r"has no config\.json"),
         ("config.json", "can't be used"),

@@ -190,6 +190,18 @@ def test_corpora_encoded_with_another_tokenizer_are_refused(
         make_base([str(made / "work" / "data")], adapt_options(tmp_path / "base", tiny_base))
 
 
+@pytest.mark.parametrize("given", ["missing.csv", "empty.csv", "a.csv:0", "a.csv:x"])
+def test_a_corpus_that_cannot_be_used_leaves_no_folder(
+    given: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "empty.csv").write_text("text\n", encoding="utf-8")
+    with pytest.raises(InputError):
+        make_base([str(data / given)], adapt_options(tmp_path / "new" / "base", tiny_base))
+    assert list(tmp_path.iterdir()) == [data]
+
+
 def test_a_vocabulary_too_large_for_16_bits_is_refused(
     corpus: str, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,19 +95,15 @@ def test_compiled_training_reaches_the_loss_of_uncompiled_training(
 
 @needs_compiler
 def test_a_compiler_failure_is_reported_and_training_continues(
-    tiny_base: Path,
-    posts: list[str],
-    cpu: ComputeDevice,
-    cache: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_base: Path, posts: list[str], cpu: ComputeDevice, cache: Path
 ) -> None:
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("/bin/false",))
-    monkeypatch.setattr(config, "force_disable_caches", True)
     (cache / "half a library").write_text("x")
     plain, _ = run_fit(language_model.load(tiny_base), posts, cpu, compiled=False)
-    result, events = run_fit(language_model.load(tiny_base), posts, cpu, compiled=True)
+    # not with monkeypatch, which deletes the setting afterwards: every later compilation would fail
+    with config.patch({"cpp.cxx": ("/bin/false",), "force_disable_caches": True}):
+        result, events = run_fit(language_model.load(tiny_base), posts, cpu, compiled=True)
     assert not result.compiled
     assert any("compiling failed" in event.message for event in events)
     assert result.best == pytest.approx(plain.best, rel=1e-6)

@@ -1,1 +1,1 @@
-"""The embedded base model, ``pocket``: a Llama-shaped model of 13.8 million weights."""
+"""The embedded base model, ``pocket``: a Llama-shaped model of 30.9 million weights."""

@@ -29,10 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    bot: Annotated[
-        str,
-        typer.Argument(metavar="BOT", help="Run folder of a finished bot.", show_default=False),
-    ],
+    bot: options.Bot,
     *,
     to: Annotated[
         str,

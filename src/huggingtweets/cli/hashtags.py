@@ -23,9 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def hashtags(
-    bot: Annotated[
-        str, typer.Argument(metavar="BOT", help="Run folder of a bot.", show_default=False)
-    ],
+    bot: options.Bot,
     text: Annotated[
         str | None,
         typer.Argument(

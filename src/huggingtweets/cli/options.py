@@ -40,11 +40,7 @@ Sources = Annotated[
 ]
 Bot = Annotated[
     str,
-    typer.Argument(
-        metavar="BOT",
-        help="Run folder, bot folder, or a bot's id on the Hugging Face Hub.",
-        show_default=False,
-    ),
+    typer.Argument(metavar="BOT", help="Run folder of a finished bot.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]

@@ -13,10 +13,6 @@ from huggingtweets.errors import InputError, Interrupted
 if TYPE_CHECKING:
     from huggingtweets.publish.facts import AdapterFacts
 
-_Bot = Annotated[
-    str, typer.Argument(metavar="BOT", help="Run folder of a finished bot.", show_default=False)
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -25,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def shrink(
-    bot: _Bot,
+    bot: options.Bot,
     *,
     rank: Annotated[
         int,

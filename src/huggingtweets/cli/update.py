@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from huggingtweets.updating.options import UpdateOptions
     from huggingtweets.updating.update import UpdateResult
 
-_Run = Annotated[
-    str,
-    typer.Argument(metavar="BOT", help="Run folder of a finished bot.", show_default=False),
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -28,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def update(
-    bot: _Run,
+    bot: options.Bot,
     *,
     source: Annotated[
         list[str] | None,
@@ -104,7 +99,7 @@ def update(
         screen.say(f"Published: {published.url}")
 
 
-def versions(bot: _Run, *, as_json: options.Json = False) -> None:
+def versions(bot: options.Bot, *, as_json: options.Json = False) -> None:
     """List the versions of a bot: when they were made, and how they measure."""
     from huggingtweets.updating.history import list_versions
 
@@ -140,7 +135,7 @@ def versions(bot: _Run, *, as_json: options.Json = False) -> None:
 
 
 def rollback(
-    bot: _Run,
+    bot: options.Bot,
     version: Annotated[
         int | None,
         typer.Argument(

@@ -171,7 +171,7 @@ def model_folder(name: str) -> Path:
     if file is None:
         raise BaseModelError(
             f"The weights of {name} are not on this machine. Download them with: "
-            f"{base.how_to_get}. Or use --base {POCKET}, which is built in."
+            f"{base.how_to_get}. Or choose the base {POCKET}, which is built in."
         )
     return convert_gguf(file, name)
 

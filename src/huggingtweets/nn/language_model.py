@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from huggingtweets.nn.model_folder import Weights
 
 POCKET = bases.POCKET
-_HINT = f"Check the name, or use --base {POCKET}, which is built in and needs no network."
+_HINT = f"Check the name, or choose the base {POCKET}, which is built in and needs no network."
 _HUB_TIMEOUT = 5  # seconds, for connecting and for each read
 TEMPERATURE, TOP_P = 0.7, 0.9
 """Default sampling settings. At 1, models this small lose coherence; see docs/lab/likeness.md."""

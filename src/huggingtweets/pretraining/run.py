@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from huggingtweets.nn import devices, int8_training, language_model
 from huggingtweets.nn.language_model import LanguageModel
 from huggingtweets.pretraining.averaging import average_with
 from huggingtweets.pretraining.card import render_base_card, render_curve
-from huggingtweets.pretraining.corpus import parse_corpora
+from huggingtweets.pretraining.corpus import Corpus, parse_corpora
 from huggingtweets.pretraining.encode import (
     EncodingConfig,
     Prepared,
@@ -53,6 +54,9 @@ _CPU_DEVICE_TOKENS = {"fp32": 1024, "bf16": 4096}
 """Tokens that a CPU processes at once; more don't fit into its caches."""
 
 _GPU_DEVICE_TOKENS = 32_768
+
+_TOKENIZER = "tokenizer"
+"""Folder in ``work/``: the tokenizer of the weights that ``--from`` names."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ def make_base(
     """
     language_model.quiet_transformers()
     prepared = load_encoded(Path(specs[0])) if len(specs) == 1 else None
+    corpora = () if prepared else tuple(parse_corpora(specs))
     accelerator = _accelerator(devices.select_device(options.device, options.precision))
     record = _existing_record(options)
     source_model = _load_source(options, record, prepared)
@@ -147,9 +152,9 @@ def make_base(
     with _locked(options.out, accelerator):
         tokenizer = options.out if record is not None else None
         if source_model is not None:
-            tokenizer = options.out / "work" / "tokenizer"
+            tokenizer = options.out / "work" / _TOKENIZER
             source_model.tokenizer.save_pretrained(tokenizer)
-        data = prepared or _encoding_config(specs, options, tokenizer)
+        data = prepared or _encoding_config(corpora, options, tokenizer)
         run = _PretrainRun(data, options, accelerator, listen, interrupt)
         return run.make(record, source_model)
 
@@ -208,10 +213,10 @@ def _load_source(
 
 
 def _encoding_config(
-    specs: Sequence[str], options: PretrainOptions, tokenizer: Path | None
+    corpora: tuple[Corpus, ...], options: PretrainOptions, tokenizer: Path | None
 ) -> EncodingConfig:
     return EncodingConfig(
-        corpora=tuple(parse_corpora(specs)),
+        corpora=corpora,
         excluded=authors_named(options.excluded),
         author_context=options.preset.author_context,
         vocabulary=options.preset.vocabulary,
@@ -413,7 +418,7 @@ def _rows_read(
 
 @contextmanager
 def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
-    """Lock the folder against other trainings; remove it again if it stays empty."""
+    """Lock the folder against other trainings; remove it again if nothing was encoded."""
     if not accelerator.is_main_process:
         yield
         return
@@ -425,13 +430,12 @@ def _locked(out: Path, accelerator: Accelerator) -> Iterator[None]:
         with files.locked(work):
             yield
     finally:
-        _remove_empty(new_folders)
+        _remove_unused(new_folders)
 
 
-def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders that contain at most a lock file; innermost first."""
+def _remove_unused(folders: list[Path]) -> None:
+    """Remove folders that contain at most a lock file and a copied tokenizer; innermost first."""
     for folder in folders:
         with suppress(OSError):
-            if [file.name for file in folder.iterdir()] == [".lock"]:
-                (folder / ".lock").unlink()
-            folder.rmdir()
+            if {file.name for file in folder.iterdir()} <= {".lock", _TOKENIZER}:
+                shutil.rmtree(folder)
