@@ -36,9 +36,9 @@ class Event:
     Attributes:
         stage: the stage of the pipeline.
         done: steps done of ``total`` in this stage.
-        total: steps of this stage.
+        total: steps of this stage; a pre-training has 1,000, each a thousandth of its budget.
         message: one line for users, or empty.
-        epoch: current epoch, from 1; only while training.
+        epoch: current epoch, from 1; only while fine-tuning.
         loss: mean training loss since the last event, in nats per token.
         learning_rate: of the last step.
         tokens_per_second: without padding.

@@ -35,6 +35,8 @@ def test_makes_a_base(cli: CommandLine, corpus: str) -> None:
     )
     outcome = cli("pretrain", f"{corpus}:2", *QUICK, *options)
     assert outcome.code == 0, outcome.err
+    assert "training: 0%, held-out " in outcome.out
+    assert "training: 100% · " in outcome.out
     assert re.search(r"512 tokens in \d+ s; held-out posts:", outcome.out)
     assert "The base is in base" in outcome.out
     assert "train my-archive.zip --base base" in outcome.out

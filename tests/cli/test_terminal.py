@@ -11,6 +11,7 @@ import shlex
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
@@ -180,6 +181,38 @@ def test_ctrl_c_while_reading(terminal: Callable[..., Terminal]) -> None:
     assert "Stopped; nothing was written." in shown.text
     assert "Traceback" not in shown.text
     assert not Path("runs").exists()
+
+
+def test_ctrl_c_during_an_import_waits_for_its_end(here: Path) -> None:
+    (here / "slow.py").write_text(
+        "import time\n"
+        "print('importing', flush=True)\n"
+        "end = time.monotonic() + 1\n"
+        "while time.monotonic() < end:\n"
+        "    time.sleep(0.01)\n"
+        "print('imported', flush=True)\n"
+    )
+    program = (
+        "import sys\n"
+        "from huggingtweets import cli\n"
+        "def command(prog_name):\n"
+        "    import slow\n"
+        "    while True:\n"
+        "        pass\n"
+        "cli.app = command\n"
+        "try:\n"
+        "    cli.main()\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=here, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=WAIT)
+    assert out == "imported\nstopped\n"
 
 
 def test_ctrl_c_while_evaluating(

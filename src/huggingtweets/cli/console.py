@@ -205,7 +205,7 @@ class ConsoleOutput:
         if not self.console.is_terminal:
             if event.held_out_bits_per_byte is not None:
                 self.say(
-                    f"training: step {event.done} of {event.total}{_numbers(event)}, "
+                    f"training: {_place(event)}{_numbers(event)}, "
                     f"held-out {event.held_out_bits_per_byte:.3f} bits per byte"
                 )
             return
@@ -257,6 +257,13 @@ class ConsoleOutput:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+
+def _place(event: Event) -> str:
+    """How far the training is: its steps, or the share of the budget of a pre-training."""
+    if event.epoch is None:
+        return f"{event.done / max(1, event.total):.0%}"
+    return f"step {event.done} of {event.total}"
 
 
 def _numbers(event: Event, *, speed: bool = True) -> str:

@@ -121,6 +121,7 @@ class Clock:
             return
         self.reported_at = now
         spent = max(1e-9, self.seconds() - self.seconds_before)
+        tokens = p.tokens - self.tokens_before
         total = self.seconds() / share if share > 0 else None
         listen(
             Event(
@@ -128,7 +129,7 @@ class Clock:
                 done=min(round(share * 1000), 1000),
                 total=1000,
                 loss=p.loss_sum / p.loss_steps if p.loss_steps else None,
-                tokens_per_second=(p.tokens - self.tokens_before) / spent,
+                tokens_per_second=tokens / spent if tokens else None,
                 seconds_left=None if total is None else max(0.0, total - self.seconds()),
                 held_out_bits_per_byte=held_out,
             )
