@@ -162,6 +162,31 @@ def test_compiled_adaptation_learns_as_much(
         )
 
 
+@pytest.mark.skipif(not devices.has_compiler(), reason="there is no C++ compiler")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_compiler_failure_is_reported_and_adaptation_continues(
+    precision: str, corpus: str, tiny_base: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    from torch._inductor import config
+
+    undisturbed = request.getfixturevalue("adapted" if precision == "fp32" else "adapted_in_bf16")
+    chosen = replace(
+        adapt_options(tmp_path / "base", tiny_base), precision=precision, compiled=True
+    )
+    events: list[Event] = []
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        config.patch({"cpp.cxx": ("/bin/false",), "force_disable_caches": True}),
+    ):
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+        made = make_base([corpus], chosen, events.append)
+    assert [event.message for event in events].count(
+        "compiling failed; training continues without it"
+    ) == 1
+    assert bits(made) == bits(undisturbed)
+    assert not record(made)["sittings"][0]["compiled"]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_interrupted_adaptation_gives_the_result_of_an_uninterrupted_one(
     precision: str, corpus: str, tiny_base: Path, tmp_path: Path, request: pytest.FixtureRequest

@@ -109,8 +109,9 @@ class _Loop:
         )
         self.progress = Progress(task.fingerprint, taken=task.rows_read)
         self._resume()
+        self.progress.compiling_failed = False
         self.mix = CorpusMixture(task.streams, self.progress.taken)
-        self.loss = _make_loss(self.model, task, bf16_weights=bf16_weights)
+        self.loss = _make_loss(self.model, task, bf16_weights=bf16_weights, compiled=task.compiled)
         self.batch_rows = _rows_per_step(task)
         self.next_batch = self.mix.batch(self.batch_rows)
         self.clock = Clock(self.progress)
@@ -174,7 +175,7 @@ class _Loop:
         rows = self.next_batch
         p.taken = list(self.mix.rows_read)
         own_rows = rows[accelerator.process_index :: accelerator.num_processes]
-        mean_loss = self._backward(own_rows.to(accelerator.device))
+        mean_loss = self._gradients(own_rows.to(accelerator.device))
         self.optimizers.step(rate)
         self.next_batch = self.mix.batch(self.batch_rows)  # while a GPU is still computing
         loss = float(mean_loss)
@@ -187,6 +188,30 @@ class _Loop:
         p.tokens += rows[:, 1:].numel()
         p.loss_sum += loss
         p.loss_steps += 1
+
+    def _gradients(self, rows: torch.Tensor) -> torch.Tensor:
+        """Compute the gradients, without the compiler if it fails; return the mean loss.
+
+        With several processes a failure ends the training, because the others wait for a sum.
+        """
+        try:
+            return self._backward(rows)
+        except Exception as error:
+            alone = self.task.accelerator.num_processes == 1
+            tried = self.task.compiled and not self.progress.compiling_failed
+            if not (alone and tried and compiling.is_compiler_error(error)):
+                raise
+            self._disable_compiler()
+            return self._backward(rows)
+
+    def _disable_compiler(self) -> None:
+        compiling.decompile(self.task.lm.model)
+        compiling.delete_cache()
+        self.task.lm.model.zero_grad()
+        bf16_weights = _has_bf16_weights(self.task)
+        self.loss = _make_loss(self.model, self.task, bf16_weights=bf16_weights, compiled=False)
+        self.progress.compiling_failed = True
+        self._warn("compiling failed; training continues without it")
 
     def _backward(self, rows: torch.Tensor) -> torch.Tensor:
         """Accumulate gradients over parts of the rows; return the mean loss of all processes."""
@@ -269,12 +294,12 @@ def _has_bf16_weights(task: PretrainTask) -> bool:
 
 
 def _make_loss(
-    model: PreTrainedModel, task: PretrainTask, *, bf16_weights: bool
+    model: PreTrainedModel, task: PretrainTask, *, bf16_weights: bool, compiled: bool
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Create the function for a batch's mean cross entropy, compiled if requested."""
+    """Create the function for a batch's mean cross entropy."""
     bf16, device = task.machine.precision == "bf16", task.machine.device
     if bf16_weights and cross_entropy.has_plain_head(model):
-        if task.compiled:
+        if compiled:
             compiling.compile_blocks(model)
 
         def mean(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -287,4 +312,4 @@ def _make_loss(
             logits = model(input_ids=inputs, use_cache=False).logits
         return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
 
-    return torch.compile(loss) if task.compiled else loss
+    return torch.compile(loss) if compiled else loss

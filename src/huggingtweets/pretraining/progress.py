@@ -62,6 +62,7 @@ class Progress:
             for each corpus and for ``all``).
         loss_sum: training loss in nats per token, summed over the steps since the last measurement.
         loss_steps: number of steps in that sum.
+        compiling_failed: whether the compiler failed in the last session, which ran without it.
     """
 
     plan: str
@@ -72,6 +73,7 @@ class Progress:
     curve: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_steps: int = 0
+    compiling_failed: bool = False
 
     def is_overfitting(self) -> str | None:
         """A warning if the held-out loss rose towards the end, else None."""

@@ -365,7 +365,7 @@ class _PretrainRun:
             "from": _without_folder(self.options.source),
             "seed": self.options.seed,
             "taken": progress.taken,
-            "compiled": task.compiled,
+            "compiled": task.compiled and not progress.compiling_failed,
             "eight_bit": task.int8,
             "machine": self.machine.as_dict()
             | {
