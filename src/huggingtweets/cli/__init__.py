@@ -3,18 +3,16 @@
 No heavy package is imported here, so ``--help`` and ``runs`` are fast.
 """
 
-import _thread
 import io
 import select
 import signal
 import sys
-import time
 from contextlib import suppress
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from huggingtweets import signals
 from huggingtweets.cli.commands import Group
 from huggingtweets.cli.console import escape_control_chars, stop_printing
 from huggingtweets.errors import HuggingTweetsError, Interrupted
@@ -64,7 +62,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # None if the shell has closed it
             stream.reconfigure(errors="replace")  # posts may contain what the terminal can't show
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # or it is ignored
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, signals.interrupt)
     try:
         app(prog_name="huggingtweets")
     except SystemExit as stop:
@@ -76,25 +74,6 @@ def main() -> None:
         if _debug:
             raise
         sys.exit(_print_error(error))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle Ctrl-C: raise KeyboardInterrupt, but not before a running import is finished.
-
-    Raised inside of imports of torch or numpy, it is lost, ends the process by SIGABRT, or leaves
-    half of a module behind.
-    """
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            _thread.start_new_thread(_signal_again, (signal.Signals(number),))
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
-
-
-def _signal_again(number: signal.Signals) -> None:
-    time.sleep(0.05)
-    _thread.interrupt_main(number)
 
 
 def _nobody_reads() -> bool:

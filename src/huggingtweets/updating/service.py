@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from huggingtweets import signals
 from huggingtweets.errors import InputError, Interrupted
 from huggingtweets.events import counted, ignore
 from huggingtweets.generation import bots
@@ -130,16 +131,12 @@ def _wait_until(due: float) -> None:
 @contextmanager
 def _stop_on_signals() -> Iterator[None]:
     """Turn SIGTERM into what Ctrl-C raises; a training stops after its current step."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
-        signal.signal(number, stop)
+        signal.signal(number, signals.interrupt)
     try:
         yield
     finally:
