@@ -42,6 +42,28 @@ def test_a_slower_machine_trains_the_newest_posts_and_names_the_minutes_for_all(
     assert plan(RECIPE, MIDDLE, WORK, 6 * 60).posts is None
 
 
+def test_the_mlps_read_more_of_the_newest_posts_than_all_weights_in_the_same_time() -> None:
+    with_mlp = replace(WORK, has_mlp=True)
+    chosen, without = plan(RECIPE, MIDDLE, with_mlp, 240), plan(RECIPE, MIDDLE, WORK, 240)
+    assert (chosen.recipe.layers, chosen.recipe.epochs) == ("mlp", 1)
+    assert chosen.posts is not None
+    assert without.posts is not None
+    assert chosen.posts == pytest.approx(1.25 * without.posts, rel=0.01)
+    assert chosen.seconds <= 240
+    assert f"the MLPs only on the newest {chosen.posts:,} of 2,000 posts" in chosen.message
+    assert chosen.message.endswith("; --minutes 6 would train all layers on all posts")
+    assert chosen.recipe.learning_rate == pytest.approx(1.69 * RECIPE.learning_rate)
+    fixed_rate = plan(RECIPE, MIDDLE, with_mlp, 240, free_rate=False)
+    assert fixed_rate.recipe.learning_rate == RECIPE.learning_rate
+
+
+def test_all_weights_on_all_posts_and_lora_come_before_the_mlps() -> None:
+    with_mlp = replace(WORK, has_mlp=True)
+    assert plan(RECIPE, MIDDLE, with_mlp, 6 * 60).recipe.layers == 0
+    assert plan(RECIPE.as_lora(16), MIDDLE, with_mlp, 200).recipe.layers == 0
+    assert plan(RECIPE, SLOW, with_mlp, 420).recipe.layers == 10
+
+
 def test_a_slow_machine_trains_the_top_layers_at_a_higher_rate() -> None:
     chosen = plan(RECIPE, SLOW, WORK, 470)
     assert chosen.recipe.layers == 10
@@ -65,7 +87,7 @@ def test_explicit_layers_and_epochs_are_not_changed() -> None:
     assert (chosen.recipe.layers, chosen.recipe.epochs) == (3, 7)
 
 
-def test_a_part_of_the_layers_costs_less_than_all_and_keeps_its_rate() -> None:
+def test_a_part_of_the_layers_costs_less_than_all() -> None:
     def seconds(layers: int | str, **changes: object) -> float:
         return plan(RECIPE.changed(layers=layers, **changes), FAST, WORK, 1000).seconds
 

@@ -55,11 +55,16 @@ def check(model: torch.nn.Module, choice: LayerChoice) -> None:
         raise InputError(
             f"--layers {kind}:{number} is too many: this base has {depth} layers; {options}."
         )
-    if kind in LAYER_PARTS and not _weights_of_part(model, kind):
+    if kind in LAYER_PARTS and not has_part(model, kind):
         raise InputError(
             f"--layers {kind} can't be used: this base has no part of that name in its layers; "
             f"choose all or top:1 to top:{depth}."
         )
+
+
+def has_part(model: torch.nn.Module, part: str) -> bool:
+    """Whether a model has weights of one of LAYER_PARTS."""
+    return bool(_weights_of_part(model, part))
 
 
 class Layers:
