@@ -327,7 +327,7 @@ def test_short_time_limit_drops_older_posts(options: TrainOptions, tmp_path: Pat
     assert record.config["train_posts"] == 250
     assert record.config["minutes"] == 1e-6
     assert "the newest 250 of 320 posts" in record.config["plan"]
-    assert record.config["recipe"]["layers"] == 0
+    assert record.config["recipe"]["layers"] == "mlp"
     splits = made.table("kept")["split"].to_list()
     assert splits == ["unused"] * 70 + ["train"] * 250 + ["held_out"] * 80
     assert record.result["steps"] > 0

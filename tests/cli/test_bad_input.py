@@ -41,8 +41,8 @@ if TYPE_CHECKING:
         (["--track", "mlflow"], ("choose trackio or wandb", "--track none")),
         (["--raw-artifacts", "--no-raw-artifacts"], ("either --raw-artifacts or",)),
         (["--resume", "runs/me", "--track", "trackio"], ("SOURCE or --resume",)),
-        (["--base", "missing/folder/here"], ("'missing/folder/here'", "--base pocket")),
-        (["--base", "."], ("no config.json", "--base pocket")),
+        (["--base", "missing/folder/here"], ("'missing/folder/here'", "the base pocket")),
+        (["--base", "."], ("no config.json", "the base pocket")),
     ],
 )
 def test_invalid_train_options_are_refused(

@@ -93,13 +93,15 @@ def test_missing_base_without_network(
     process: Process, source: Path, environment: dict[str, str]
 ) -> None:
     outcome = _without_hub(process, source, **environment)
-    assert outcome.refused("'someone/something' is not on this machine", "reached", "--base pocket")
+    assert outcome.refused(
+        "'someone/something' is not on this machine", "reached", "the base pocket"
+    )
 
 
 def test_unresponsive_network(process: Process, source: Path) -> None:
     with _silent_server() as port:
         outcome = _without_hub(process, source, HF_ENDPOINT=f"http://127.0.0.1:{port}")
-    assert outcome.refused("'someone/something' is not on this machine", "--base pocket")
+    assert outcome.refused("'someone/something' is not on this machine", "the base pocket")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_unresponsive_network(process: Process, source: Path) -> None:
 def test_hub_errors(process: Process, source: Path, answer: bytes, words: tuple[str, ...]) -> None:
     with _server(answer) as port:
         outcome = _without_hub(process, source, HF_ENDPOINT=f"http://127.0.0.1:{port}")
-    assert outcome.refused("--base pocket", *words)
+    assert outcome.refused("the base pocket", *words)
 
 
 # -- disks -----------------------------------------------------------------------------------------

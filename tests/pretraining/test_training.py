@@ -16,7 +16,7 @@ from tests.helpers.posts import made_up_posts
 from tests.pretraining.test_data import corpus_file
 
 from huggingtweets.errors import BotError, InputError, Interrupted, StorageError, TrainingError
-from huggingtweets.nn import devices, language_model
+from huggingtweets.nn import language_model
 from huggingtweets.pretraining import ADAPT, Budget, Preset, PretrainOptions, make_base
 from huggingtweets.pretraining.averaging import average_with, held_out_bits
 from huggingtweets.pretraining.progress import Progress
@@ -146,45 +146,6 @@ def test_an_existing_model_learns_and_keeps_architecture_and_tokenizer(
 def test_in_bfloat16_an_existing_model_learns_as_much(adapted: Path, adapted_in_bf16: Path) -> None:
     assert bits(adapted_in_bf16)[-1] == pytest.approx(bits(adapted)[-1], rel=0.01)
     assert record(adapted_in_bf16)["sittings"][0]["machine"]["precision"] == "bf16"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not devices.has_compiler(), reason="there is no C++ compiler")
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_compiled_adaptation_learns_as_much(
-    adapted_in_bf16: Path, corpus: str, tiny_base: Path, tmp_path: Path
-) -> None:
-    chosen = replace(adapt_options(tmp_path / "base", tiny_base), precision="bf16", compiled=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-        assert bits(make_base([corpus], chosen))[-1] == pytest.approx(
-            bits(adapted_in_bf16)[-1], rel=0.01
-        )
-
-
-@pytest.mark.skipif(not devices.has_compiler(), reason="there is no C++ compiler")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_compiler_failure_is_reported_and_adaptation_continues(
-    precision: str, corpus: str, tiny_base: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    from torch._inductor import config
-
-    undisturbed = request.getfixturevalue("adapted" if precision == "fp32" else "adapted_in_bf16")
-    chosen = replace(
-        adapt_options(tmp_path / "base", tiny_base), precision=precision, compiled=True
-    )
-    events: list[Event] = []
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        config.patch({"cpp.cxx": ("/bin/false",), "force_disable_caches": True}),
-    ):
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-        made = make_base([corpus], chosen, events.append)
-    assert [event.message for event in events].count(
-        "compiling failed; training continues without it"
-    ) == 1
-    assert bits(made) == bits(undisturbed)
-    assert not record(made)["sittings"][0]["compiled"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
