@@ -342,13 +342,13 @@ def locate(source: str) -> Path:
         if not (path / "config.json").is_file() and not adapters.is_adapter(path):
             raise BaseModelError(
                 f"{source} is not a model folder: it has no config.json. "
-                f"Give a model folder, a Hugging Face Hub id, or --base {POCKET}."
+                f"Give a model folder, a Hugging Face Hub id, or the base {POCKET}."
             )
         return path
     if path.exists() or source.startswith((".", "/", "~")) or source.count("/") > 1 or not source:
         raise BaseModelError(
             f"There is no model folder {source!r}. Give a model folder, a Hugging Face Hub id, "
-            f"or --base {POCKET}, which is built in."
+            f"or the base {POCKET}, which is built in."
         )
     names = _hub_files(source)
     from huggingface_hub import snapshot_download
