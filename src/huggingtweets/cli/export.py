@@ -114,10 +114,9 @@ def _serve(screen: ConsoleOutput, page: Path, port: int) -> None:
     """Serve a page until Ctrl-C."""
     from huggingtweets.publish.page_server import PageServer
 
-    with PageServer(page, port) as server:
+    with PageServer(page, port) as server, suppress(KeyboardInterrupt):
         screen.say(f"{page} is at {server.address}. Stop with Ctrl-C.", "bold")
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.serve_forever()
 
 
 def _show(screen: ConsoleOutput, exported: "Exported") -> None:

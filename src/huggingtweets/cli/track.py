@@ -1,6 +1,7 @@
 """``huggingtweets track`` and ``dashboard``: log runs to trackio or W&B, open trackio."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,7 @@ def dashboard(
     """Open trackio's dashboard of all tracked runs; Ctrl-C ends it."""
     from huggingtweets.track.dashboard import Dashboard
 
-    with Dashboard(project, port) as opened:
+    with Dashboard(project, port) as opened, suppress(KeyboardInterrupt):
         ConsoleOutput().say(f"trackio's dashboard is at {opened.address} (Ctrl-C ends it)")
         opened.stay(browser=has_display())
 

@@ -63,9 +63,8 @@ class Dashboard:
             self._server.close()
 
     def stay(self, *, browser: bool) -> None:
-        """Serve until Ctrl-C, and open the dashboard in a browser if asked to."""
+        """Serve until Ctrl-C, which raises; open the dashboard in a browser if asked to."""
         if browser:
             webbrowser.open(self._full_address)
-        with suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(3600)
+        while True:
+            time.sleep(3600)

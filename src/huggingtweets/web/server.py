@@ -167,8 +167,8 @@ def serve(options: Options, on_ready: Callable[[str], None]) -> None:
         port = listener.getsockname()[1]
         service.start()
         try:
-            on_ready(address(options.host, port))
             with suppress(KeyboardInterrupt):
+                on_ready(address(options.host, port))
                 uvicorn.Server(config).run(sockets=[listener])
         finally:
             service.stop()

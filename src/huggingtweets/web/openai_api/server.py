@@ -141,9 +141,10 @@ def serve(options: ApiOptions, on_ready: Callable[[str, AnyService], None]) -> N
         service = make_service(options)
         service.start()
         try:
-            on_ready(address(options.host, listener.getsockname()[1]), service)
-            with suppress(KeyboardInterrupt), _quiet_end(), _rolling_restarts(service):
-                make_server(options, service).run(sockets=[listener])
+            with suppress(KeyboardInterrupt):
+                on_ready(address(options.host, listener.getsockname()[1]), service)
+                with _quiet_end(), _rolling_restarts(service):
+                    make_server(options, service).run(sockets=[listener])
         finally:
             service.stop()
 
