@@ -255,7 +255,7 @@ def picture(cells: Sequence[Cell]) -> str:
         .properties(width=460, height=alt.Step(26), title=title, background="white", padding=10)
         .configure(font="system-ui, sans-serif")
         .configure_view(stroke=None)
-        .configure_legend(orient="top", labelFontSize=12)
+        .configure_legend(orient="top", labelFontSize=12, columnPadding=28)
         .configure_axis(domain=False, gridColor="#e3e6ea", labelFontSize=12, titleFontSize=12)
     )
     return str(vl_convert.vegalite_to_svg(drawn.to_dict(), allowed_base_urls=[]))

@@ -381,7 +381,7 @@ def curve(results: dict[str, Any]) -> str:
         .properties(width=300, height=260, background="white", padding=10)
         .configure(font="system-ui, sans-serif")
         .configure_view(stroke=None)
-        .configure_legend(orient="top", labelColor=_INK, labelFontSize=12)
+        .configure_legend(orient="top", labelColor=_INK, labelFontSize=12, columnPadding=28)
         .configure_axis(labelColor=_INK, titleColor=_INK, gridColor=_GRID, domain=False)
     )
     return str(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]))
