@@ -6,8 +6,8 @@ READY := $(VENV)/.ready
 # One more than cores: tests often wait for processes that they start.
 WORKERS = $(shell python3 -c "import os; print(min(5, 1 + (os.cpu_count() or 1)))")
 TOOLS := .venv-tools
-# scripts/install.sh leaves compiling to the first import. Images of containers often forbid Python to
-# keep what it compiled; then every process would compile torch and transformers anew, 5 s and more.
+# Python compiles a package when it is first imported. Where the environment forbids it to keep the
+# result, as in many containers, every process compiles torch and transformers anew: 5 s and more.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo app test test-all quick check install lock docs site notebook audit sbom clean

@@ -1,7 +1,7 @@
 """What Ctrl-C does: raise KeyboardInterrupt, but not in the middle of an import.
 
-Python raises it wherever the program is. Inside of imports of torch and numpy it is then lost, ends
-the process by SIGABRT, or leaves half of a module behind, which fails later with another error.
+Python raises it wherever the program is. During an import of torch or numpy, it can get lost, end
+the process by SIGABRT, or leave half of a module behind, which fails later with another error.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.helpers.compiler import broken_compiler, separate_compiler
 from tests.pretraining.test_data import corpus_file
 from tests.pretraining.test_training import adapt_options, bits, record
 
@@ -28,14 +29,9 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path) -> Iterator[Path]:
-    """A separate cache for this test; torch's state of earlier compilations is reset."""
-    import torch
-
-    torch.compiler.reset()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-        yield tmp_path / "compiled"
-    torch.compiler.reset()
+    """The folder of the compiled code of this test alone."""
+    with separate_compiler(tmp_path / "compiled") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +60,8 @@ def test_compiled_adaptation_learns_as_much(corpus: str, tiny_base: Path, tmp_pa
 def test_a_compiler_failure_is_reported_and_adaptation_continues(
     precision: str, corpus: str, tiny_base: Path, tmp_path: Path, cache: Path
 ) -> None:
-    from torch._inductor import config
-
     plain, _ = adapt(corpus, tiny_base, tmp_path / "plain", precision, compiled=False)
-    with config.patch({"cpp.cxx": ("/bin/false",), "force_disable_caches": True}):
+    with broken_compiler():
         made, said = adapt(corpus, tiny_base, tmp_path / "made", precision, compiled=True)
     assert said.count("compiling failed; training continues without it") == 1
     assert bits(made) == bits(plain)

@@ -50,7 +50,7 @@ def test_the_mlps_read_more_of_the_newest_posts_than_all_weights_in_the_same_tim
     assert without.posts is not None
     assert chosen.posts == pytest.approx(1.25 * without.posts, rel=0.01)
     assert chosen.seconds <= 240
-    assert f"the MLPs only on the newest {chosen.posts:,} of 2,000 posts" in chosen.message
+    assert f"the MLPs of all layers on the newest {chosen.posts:,} of 2,000 posts" in chosen.message
     assert chosen.message.endswith("; --minutes 6 would train all layers on all posts")
     assert chosen.recipe.learning_rate == pytest.approx(1.69 * RECIPE.learning_rate)
     fixed_rate = plan(RECIPE, MIDDLE, with_mlp, 240, free_rate=False)

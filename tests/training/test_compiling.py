@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.helpers.compiler import broken_compiler, separate_compiler
 
 from huggingtweets.data import batching
 from huggingtweets.nn import devices, language_model, likelihood
@@ -29,15 +30,9 @@ needs_compiler = pytest.mark.skipif(not devices.has_compiler(), reason="there is
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A separate cache for this test; torch's state of earlier compilations is reset."""
-    import torch
-
-    torch.compiler.reset()
-    folder = tmp_path_factory.mktemp("compiled")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    """The folder of the compiled code of this test alone."""
+    with separate_compiler(tmp_path_factory.mktemp("compiled")) as folder:
         yield folder
-    torch.compiler.reset()
 
 
 def batch_of(lm: LanguageModel, posts: list[str]) -> Any:  # noqa: ANN401 - a batch
@@ -97,12 +92,9 @@ def test_compiled_training_reaches_the_loss_of_uncompiled_training(
 def test_a_compiler_failure_is_reported_and_training_continues(
     tiny_base: Path, posts: list[str], cpu: ComputeDevice, cache: Path
 ) -> None:
-    from torch._inductor import config
-
     (cache / "half a library").write_text("x")
     plain, _ = run_fit(language_model.load(tiny_base), posts, cpu, compiled=False)
-    # not with monkeypatch, which deletes the setting afterwards: every later compilation would fail
-    with config.patch({"cpp.cxx": ("/bin/false",), "force_disable_caches": True}):
+    with broken_compiler():
         result, events = run_fit(language_model.load(tiny_base), posts, cpu, compiled=True)
     assert not result.compiled
     assert any("compiling failed" in event.message for event in events)

@@ -103,15 +103,14 @@ class _Loop:
     def __init__(self, task: PretrainTask, listen: EventHandler) -> None:
         self.task, self.listen = task, listen
         self.model = task.accelerator.prepare(task.lm.model)
-        bf16_weights = _has_bf16_weights(task)
         self.optimizers = Optimizers(
-            task.lm.model, task.preset, task.machine, bf16_weights=bf16_weights
+            task.lm.model, task.preset, task.machine, bf16_weights=_has_bf16_weights(task)
         )
         self.progress = Progress(task.fingerprint, taken=task.rows_read)
         self._resume()
         self.progress.compiling_failed = False
         self.mix = CorpusMixture(task.streams, self.progress.taken)
-        self.loss = _make_loss(self.model, task, bf16_weights=bf16_weights, compiled=task.compiled)
+        self.loss = _make_loss(self.model, task, compiled=task.compiled)
         self.batch_rows = _rows_per_step(task)
         self.next_batch = self.mix.batch(self.batch_rows)
         self.clock = Clock(self.progress)
@@ -205,13 +204,10 @@ class _Loop:
             return self._backward(rows)
 
     def _disable_compiler(self) -> None:
-        compiling.decompile(self.task.lm.model)
-        compiling.delete_cache()
-        self.task.lm.model.zero_grad()
-        bf16_weights = _has_bf16_weights(self.task)
-        self.loss = _make_loss(self.model, self.task, bf16_weights=bf16_weights, compiled=False)
+        compiling.recover(self.task.lm.model)
+        self.loss = _make_loss(self.model, self.task, compiled=False)
         self.progress.compiling_failed = True
-        self._warn("compiling failed; training continues without it")
+        self._warn(compiling.FAILED)
 
     def _backward(self, rows: torch.Tensor) -> torch.Tensor:
         """Accumulate gradients over parts of the rows; return the mean loss of all processes."""
@@ -294,11 +290,11 @@ def _has_bf16_weights(task: PretrainTask) -> bool:
 
 
 def _make_loss(
-    model: PreTrainedModel, task: PretrainTask, *, bf16_weights: bool, compiled: bool
+    model: PreTrainedModel, task: PretrainTask, *, compiled: bool
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Create the function for a batch's mean cross entropy."""
     bf16, device = task.machine.precision == "bf16", task.machine.device
-    if bf16_weights and cross_entropy.has_plain_head(model):
+    if _has_bf16_weights(task) and cross_entropy.has_plain_head(model):
         if compiled:
             compiling.compile_blocks(model)
 

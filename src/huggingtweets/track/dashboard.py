@@ -63,7 +63,11 @@ class Dashboard:
             self._server.close()
 
     def stay(self, *, browser: bool) -> None:
-        """Serve until Ctrl-C, which raises; open the dashboard in a browser if asked to."""
+        """Serve, and open the dashboard in a browser if asked to.
+
+        Raises:
+            KeyboardInterrupt: the user pressed Ctrl-C. There is no other end.
+        """
         if browser:
             webbrowser.open(self._full_address)
         while True:

@@ -60,14 +60,17 @@ _UNCACHED_COST = {"noise": 1 / 3, "adversarial": _PASSED_COST}
 """The same of a frozen layer below all trained weights, where the embeddings are varied."""
 
 _PART_COSTS = {"embeddings": _PASSED_COST, "attention": 7 / 9, "mlp": 0.8}
-"""Cost of a step that trains this part of every layer, relative to a step of all weights. That of
-the attention assumes a third of a layer's weights, as in GPT-2 and Llama. That of the MLPs is
-measured, 0.75 with SmolLM2 in bfloat16, with a reserve for machines where the optimizer costs less.
-"""
+"""Cost of a step that trains this part of every layer, relative to a step of all weights. The
+attention is taken for a third of a layer's weights, as in GPT-2 and Llama. For the MLPs, 0.75 was
+measured with SmolLM2 in bfloat16; the rest is a reserve for machines where the optimizer costs
+less."""
 
-_TOP_LAYERS_RATE_FACTOR, _MLP_RATE_FACTOR = 2.25, 1.69
-"""Factors on the learning rate if only the top layers or the MLPs are trained: good rates for
-SmolLM2 are 4e-4 for its top layers, 3e-4 for its MLPs and 1.78e-4 for all weights."""
+_TOP_LAYERS_RATE_FACTOR = 2.25
+"""Factor on the learning rate if only the top layers are trained: the best rate for SmolLM2 is 4e-4
+for its top layers and 1.78e-4 for all weights."""
+
+_MLP_RATE_FACTOR = 1.69
+"""The same for the MLPs alone, whose rate is 3e-4 for SmolLM2 (docs/lab/speed.md)."""
 
 _FIXED_SECONDS = 10.0
 """Time that doesn't depend on the base: compressor, Markov chain, classifier, plots, picture."""
@@ -235,8 +238,9 @@ def plan(
     for layers in choices:
         chosen, posts = _fitting(recipe, layers, rates, work, available)
         fits = _training_seconds(chosen, rates, work, posts) <= available
-        enough = MIN_TOKENS if "mlp" not in choices or layers else work.tokens(None)
-        if fits and work.tokens(posts) >= min(work.tokens(None), enough):
+        mlp_is_better = layers == 0 and "mlp" in choices  # it reads more posts in the same time
+        enough = not mlp_is_better and work.tokens(posts) >= MIN_TOKENS
+        if fits and (posts is None or enough):
             break
     if free_rate and not chosen.rank:
         chosen = replace(chosen, learning_rate=chosen.learning_rate * _rate_factor(chosen.layers))

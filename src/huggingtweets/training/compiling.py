@@ -56,6 +56,10 @@ def should_compile(
     return pays and 6 * parameters * tokens >= _MIN_FLOPS, ""
 
 
+FAILED = "compiling failed; training continues without it"
+"""What the user is told then."""
+
+
 def compile_blocks(model: PreTrainedModel) -> bool:
     """Compile a model's repeated blocks when they next run; return False if it has none.
 
@@ -89,9 +93,15 @@ def is_compiler_error(error: Exception) -> bool:
     return any(kind.startswith(("torch._dynamo", "torch._inductor")) for kind in kinds)
 
 
-def delete_cache() -> None:
-    """Delete the compiled code: a process killed while compiling leaves an incomplete library."""
+def recover(model: PreTrainedModel) -> None:
+    """After a failure of the compiler, make a model ready to repeat the step uncompiled.
+
+    This deletes the compiled code, because a process killed while compiling leaves an incomplete
+    library, and the gradients of the step.
+    """
+    decompile(model)
     shutil.rmtree(os.environ.get("TORCHINDUCTOR_CACHE_DIR", cache_folder()), ignore_errors=True)
+    model.zero_grad()
 
 
 def cache_folder() -> Path:

@@ -391,11 +391,9 @@ class _Loop:
         return compiling.eager() if self.compiled else nullcontext()
 
     def _disable_compiler(self) -> None:
-        compiling.decompile(self.weights.model)
-        compiling.delete_cache()
-        self.weights.model.zero_grad()
+        compiling.recover(self.weights.model)
         self.compiled = False
-        self._say("compiling failed; training continues without it")
+        self._say(compiling.FAILED)
 
     def _say(self, message: str) -> None:
         self.listen(Event("train", self.state.step, self.steps, message))

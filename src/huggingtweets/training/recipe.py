@@ -290,5 +290,6 @@ def describe_layers(choice: LayerChoice, depth: int | None = None) -> str:
     if number:
         of = f" of {depth}" if depth else ""
         return f"the {kind} {number}{of} layers"
-    parts = {"embeddings": "the embeddings", "attention": "the attention", "mlp": "the MLPs"}
-    return "all layers" if kind == "all" else f"{parts[kind]} only"
+    parts = {"embeddings": "the embeddings only", "attention": "the attention of all layers"}
+    parts |= {"mlp": "the MLPs of all layers", "all": "all layers"}
+    return parts[kind]
