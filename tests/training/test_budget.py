@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 from tests.helpers.posts import made_up_posts
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingtweets.nn.devices import ComputeDevice
+    from huggingtweets.training.recipe import LayerChoice
 
 RECIPE = RECIPES["fast"].for_base(512)
 WORK = Work(depth=30, sizes=[[30] * 2000], held_out=6000)
@@ -148,6 +150,53 @@ def test_rates_are_measured_on_real_steps(tiny_base: Path, cpu: ComputeDevice) -
     rates = measure(lm, cpu, RECIPE, rows)
     assert 0 < rates.reading <= rates.training < 1
     assert budget.depth_of(lm) == 2
+
+
+def test_steps_of_the_mlps_give_the_least_cost_of_all_weights(
+    tiny_base: Path, cpu: ComputeDevice
+) -> None:
+    lm = language_model.load(tiny_base)
+    rows = batching.make_rows(lm.encode_all(made_up_posts(40)), lm.separator, lm.context)
+    rates = measure(lm, cpu, RECIPE, rows, "mlp")
+    assert rates.mlp is not None
+    assert rates.training == pytest.approx(rates.mlp / 0.8)
+    assert all(weight.requires_grad for weight in lm.model.parameters())
+
+
+@pytest.mark.parametrize(("seconds", "timed"), [(240, ["mlp"]), (3600, ["mlp", 0])])
+def test_all_weights_are_timed_only_where_they_could_read_all_posts(
+    tiny_base: Path,
+    cpu: ComputeDevice,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    timed: list[LayerChoice],
+) -> None:
+    calls: list[LayerChoice] = []
+
+    def rates(*arguments: object) -> Rates:
+        mlp = arguments[4:] == ("mlp",)
+        calls.append("mlp" if mlp else 0)
+        return Rates(1 / 80, 1 / 300, mlp=1 / 100) if mlp else Rates(1 / 70, 1 / 300)
+
+    monkeypatch.setattr(budget, "measure", rates)
+    texts = made_up_posts(2_000)
+    kept = pl.DataFrame({"author": "ada", "text": texts, "split": "train"}).with_columns(
+        split=pl.when(pl.int_range(pl.len()) >= 1_800).then(pl.lit("held_out")).otherwise("split")
+    )
+    lm = language_model.load(tiny_base)
+    chosen = budget.plan_run(lm, kept, RECIPE, cpu, seconds, free_rate=True)
+    assert calls == timed
+    assert chosen.recipe.layers == timed[-1]
+    assert (chosen.posts is None) == (timed[-1] == 0)
+
+
+def test_measured_steps_of_the_mlps_count_and_not_the_usual_share() -> None:
+    with_mlp = replace(WORK, has_mlp=True)
+    cheaper = plan(RECIPE, replace(MIDDLE, mlp=1 / 400), with_mlp, 240)
+    usual = plan(RECIPE, MIDDLE, with_mlp, 240)
+    assert cheaper.posts is not None
+    assert usual.posts is not None
+    assert cheaper.posts == pytest.approx(usual.posts * 0.8 * 400 / 250, rel=0.01)
 
 
 @pytest.mark.parametrize("posts", [1, 3])

@@ -14,6 +14,7 @@ import gc
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from huggingtweets.data import batching
@@ -96,10 +97,12 @@ class Rates:
     Attributes:
         training: in a training step of all weights, or of pairs beside them all.
         reading: in a forward pass.
+        mlp: in a training step of the MLPs of all layers; None takes a share of ``training``.
     """
 
     training: float
     reading: float
+    mlp: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,11 @@ class Plan:
 
 
 def measure(
-    lm: LanguageModel, machine: ComputeDevice, recipe: Recipe, rows: Sequence[Row]
+    lm: LanguageModel,
+    machine: ComputeDevice,
+    recipe: Recipe,
+    rows: Sequence[Row],
+    layers: LayerChoice = 0,
 ) -> Rates:
     """Time a few training steps and a forward pass; this changes the model's weights.
 
@@ -154,6 +161,8 @@ def measure(
         machine: where the training will run.
         recipe: recipe adjusted to the base's width.
         rows: rows of the training posts.
+        layers: what the timed steps train: everything, or ``mlp``. Then the cost of training
+            everything is the least that it can be, and the steps need a gigabyte less.
     """
     order = range(len(rows))
     size = recipe.batch_tokens or lm.context
@@ -167,7 +176,7 @@ def measure(
         for group in chosen
     ]
     adapter = recipe.adapter if recipe.rank else "none"
-    weights = Weights(lm.model, machine, replace(recipe, layers=0, adapter=adapter))
+    weights = Weights(lm.model, machine, replace(recipe, layers=layers, adapter=adapter))
     lm.model.train()
     seconds = 0.0
     for number, batch in enumerate(batches):
@@ -183,10 +192,14 @@ def measure(
     started = time.perf_counter()
     likelihood.summed_nats(lm.model, sample)
     reading = (time.perf_counter() - started) / sum(len(row) - 1 for row in sample)
+    weights.layers.thaw()
     del weights
     gc.collect()
     trim_heap()  # gigabytes of optimizer state, which the training would find in fragments
-    return Rates(training, min(reading, training))
+    reading = min(reading, training)
+    if layers == "mlp":
+        return Rates(training / _PART_COSTS["mlp"], reading, mlp=training)
+    return Rates(training, reading)
 
 
 def plan_run(
@@ -200,20 +213,33 @@ def plan_run(
 ) -> Plan:
     """Measure this machine and choose layers, posts and epochs for the remaining seconds.
 
-    Timing real steps changes the weights of ``base``.
+    Timing real steps changes the weights of ``base``. Steps of the MLPs come first. If all weights
+    could not read all posts even at the lowest cost that those imply, steps of all weights, which
+    need a gigabyte more memory, are not timed.
     """
     authors = kept["author"].unique(maintain_order=True).to_list()
     train = batching.texts_by_author(kept, "train", authors).values()
     held_out = batching.texts_by_author(kept, "held_out", authors).values()
     rows = [batching.make_rows(base.encode_all(t), base.separator, base.context) for t in train]
     tune_allocator()
-    rates = measure(base, where, recipe, [row for of_author in rows for row in of_author])
     work = Work(
         depth=depth_of(base),
         sizes=[[len(row) - 1 for row in of_author] for of_author in rows],
         held_out=sum(len(ids) + 1 for texts in held_out for ids in base.encode_all(texts)),
         has_mlp=has_part(base.model, "mlp"),
     )
+    time_steps = partial(measure, base, where, recipe, [row for part in rows for row in part])
+    started, mlp_rate = time.monotonic(), None
+    if "mlp" in _choices(recipe, work)[1:]:
+        rates = time_steps("mlp")
+        seconds -= time.monotonic() - started
+        chosen = plan(recipe, rates, work, seconds, free_rate=free_rate)
+        if chosen.recipe.layers != 0:
+            return chosen
+        mlp_rate = rates.mlp
+    started = time.monotonic()
+    rates = replace(time_steps(), mlp=mlp_rate)
+    seconds -= time.monotonic() - started
     return plan(recipe, rates, work, seconds, free_rate=free_rate)
 
 
@@ -322,6 +348,8 @@ def _with_layers(recipe: Recipe, layers: LayerChoice, work: Work) -> Recipe:
 def _training_seconds(recipe: Recipe, rates: Rates, work: Work, posts: int | None) -> float:
     """Estimated seconds of training on the newest posts."""
     below, cost = _cost_of_layers(recipe.layers or 0, work.depth)
+    if recipe.layers == "mlp" and rates.mlp is not None:
+        cost = rates.mlp / rates.training
     cost += below * _HEAD_COST
     frozen_outputs = below * rates.reading  # computed once
     if recipe.augment in _UNCACHED_COST:
