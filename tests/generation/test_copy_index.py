@@ -122,7 +122,7 @@ def test_200_posts_against_50_000_take_well_under_a_second() -> None:
         "_17_18 and so on and so on and so on",
         "我们去月球我们去月球",
         "A flying saucer. It's an aircraft carrier. It's an aircraft carrier. Crew training today.",
-        ".@StationCDRKelly made a liftoff to @Space_Station today to deliver food to @Space_Station",
+        ".@StationCDRKelly made a liftoff to @Space_Station today with food for @Space_Station",
         "It's 2015 and #EarthRightNow is today. #earthrightnow",
     ],
 )

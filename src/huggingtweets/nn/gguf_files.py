@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from gguf import GGUFReader
 from gguf.quants import dequantize
+from safetensors.torch import load_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
@@ -82,6 +83,18 @@ def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         tokenizer.bos_token = tokenizer.eos_token = tokenizer.pad_token = SEPARATOR
     tokenizer.chat_template = None
     return model, tokenizer
+
+
+def add_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Add the weights of a model folder of the same shape to a model's, in place.
+
+    Raises:
+        Exception: the folder is damaged, or of another shape.
+    """
+    others = load_file(folder / "model.safetensors")
+    with torch.no_grad():
+        for name, weight in model.named_parameters():  # tied weights occur once
+            weight.copy_(weight.float() + others[name].float())
 
 
 def gguf_name(name: str) -> str:
