@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 GENERATIONS = 200
-_REPORTED_POSTS = 10  # progress is reported after so many posts
 """Number of unfiltered posts that the report measures."""
+
+_REPORTED_POSTS = 10  # progress is reported after so many posts
 
 _PARTS = 6
 
@@ -53,7 +54,7 @@ def measure(
     train: Mapping[str, Sequence[str]],
     held_out: Mapping[str, Sequence[str]],
     *,
-    judge: LanguageModel | None = None,
+    load_judge: Callable[[], LanguageModel | None] | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     listen: EventHandler = ignore,
@@ -65,7 +66,9 @@ def measure(
         base: the model that the bot was fine-tuned from.
         train: training posts of each author, oldest first.
         held_out: held-out posts of each author.
-        judge: the model that finds out-of-place tokens; None leaves that measure out.
+        load_judge: loads the model that finds out-of-place tokens, or returns None where it can't
+            be had. Called after most posts are generated, which takes the most memory. None leaves
+            that measure out.
         history: measurements made during training.
         seed: seed of the posts of the bot and of the Markov chain.
         listen: called with an event at the start of each of six parts and at the end.
@@ -97,6 +100,7 @@ def measure(
     _report(listen, 4, "authorship classification")
     authorship = classify_authorship(own, generations, real, authors=tuple(train))
     _report(listen, 5, "tokens that are out of place")
+    judge = load_judge() if load_judge else None
     report = LikenessReport(
         authors=tuple(train),
         sizes=Sizes(len(own), len(real), _count_bytes(real), len(generations)),

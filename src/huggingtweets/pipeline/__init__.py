@@ -12,6 +12,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +175,7 @@ def evaluate_locked(run: RunFolder, listen: EventHandler = ignore) -> LikenessRe
         language_model.load(record.config["base"]).to(device),
         batching.texts_by_author(kept, "train", record.authors),
         held_out,
-        judge=sense.load_judge(device),
+        load_judge=partial(sense.load_judge, device),
         history=record.result.get("history", ()),
         seed=record.config["seed"],
         listen=listen,
