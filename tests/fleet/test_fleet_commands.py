@@ -58,7 +58,9 @@ def assert_sound(fleet: FleetFolder, stored: bool = True) -> None:
 def test_update_and_rollback(fleet: FleetFolder, cli: CommandLine, tmp_path: Path) -> None:
     new = write_csv(tmp_path / "new.csv", "ann", made_up_posts(60, 40))
     text = new.read_text("utf-8").replace("2024-", "2025-").replace("ann,", "ann,9")
-    new.write_text(text.replace("author,9id", "author,id"), "utf-8")
+    text = text.replace("author,9id", "author,id")
+    # a new habit, so that the updated bot is better on every machine
+    new.write_text(text.replace('"\n', ' So we met at the harvest festival of 2025."\n'), "utf-8")
     done = cli("update", "fleet/authors/ann", "--source", str(new), "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["version"] == 2

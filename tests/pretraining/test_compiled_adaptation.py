@@ -64,6 +64,6 @@ def test_a_compiler_failure_is_reported_and_adaptation_continues(
     with broken_compiler():
         made, said = adapt(corpus, tiny_base, tmp_path / "made", precision, compiled=True)
     assert said.count("compiling failed; training continues without it") == 1
-    assert bits(made) == bits(plain)
+    assert bits(made) == pytest.approx(bits(plain), abs=2e-4)  # the attention is another one
     assert not record(made)["sittings"][0]["compiled"]
     assert not cache.exists()

@@ -131,7 +131,8 @@ def test_training_in_bfloat16_returns_the_precision_of_the_base(
     exact = fit(
         TrainingTask(language_model.load(tiny_base), [posts[:270]], posts[270:], RECIPE, cpu)
     )
-    assert result.best == pytest.approx(exact.best, rel=1e-2)
+    # 0.5 % with AMX, 1.5 % with AVX-512 BF16: rounding adds up over a training
+    assert result.best == pytest.approx(exact.best, rel=3e-2)
     assert lm.model.dtype == torch.float32
     lm.save(tmp_path)
     again = language_model.load(tmp_path)
