@@ -229,8 +229,9 @@ def _digest(file: Path, _size: int, _modified: int) -> str:
 
 
 def _convert(file: Path, folder: Path, added_to: Path | None) -> None:
-    from huggingtweets.nn import gguf_files
+    from huggingtweets.nn import gguf_files, language_model
 
+    language_model.quiet_transformers()
     try:
         model, tokenizer = gguf_files.read(file)
         if added_to:
