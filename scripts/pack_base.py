@@ -4,16 +4,16 @@ Weights of layers and embeddings are quantized to 4 to 8 bits in blocks of 32; n
 file includes the byte-level BPE tokenizer. llama.cpp reads it, and so does
 ``huggingtweets train --base OUT.gguf``.
 
-    python scripts/pack_base.py my-base smollm2-posts.gguf [--layers q5_0] [--embeddings q8_0]
+    python scripts/pack_base.py my-base my-base.gguf [--layers q5_0] [--embeddings q8_0]
 
 With ``--from BASE --share 0.5`` the weights are halfway between that base and the folder's. A base
 that was trained further on posts forgets some of what it knew, which hurts bots of authors unlike
 those posts. The average keeps most of both (WiSE-FT, Wortsman et al. 2021, arXiv 2109.01903).
 
 With ``--minus smollm2`` the file has the differences to that base, which ``added_to`` in
-``huggingtweets.nn.bases`` adds again. Rounded to 4 bits they lose little. The weights themselves,
-rounded to 5 bits, lose most of what training changed: a weight moves by 1 % of the matrix's
-size, and a step of Q5_0 is several times that.
+``huggingtweets.nn.bases`` adds again. Rounded to 4 bits they lose little. Whole weights, rounded to
+5 bits, lose most of what a short training changed: it moves them by about 1 %, and a step of Q5_0
+is several times that (docs/lab/speed.md).
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def test_rates_are_measured_on_real_steps(tiny_base: Path, cpu: ComputeDevice) -
     assert budget.depth_of(lm) == 2
 
 
-def test_steps_of_the_mlps_give_the_least_cost_of_all_weights(
+def test_steps_of_the_mlps_give_the_cost_of_all_weights(
     tiny_base: Path, cpu: ComputeDevice
 ) -> None:
     lm = language_model.load(tiny_base)

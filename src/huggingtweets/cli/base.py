@@ -132,12 +132,11 @@ def _where(base: "BuiltIn") -> str:
 
     if base.distribution is None:
         return "part of this program"
-    if not bases.is_available(base.name):
+    file = bases.weights_file(base)
+    if file is None or not bases.is_available(base.name):
         missing = sum(part.size for part in base.parts if not bases.weights_file(part))
         size = f" ({missing / 1e6:.0f} MB)" if missing else ""
         return f"not on this machine; get it with: {base.how_to_get}{size}"
-    file = bases.weights_file(base)
-    assert file is not None  # noqa: S101 - it is available
     place = f"in {file}" if file == bases.added_file(base) else "installed"
     of = f" of differences to {base.added_to}" if base.added_to else ""
     return f"{place}, {file.stat().st_size / 1e6:.0f} MB{of}"

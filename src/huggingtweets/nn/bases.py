@@ -100,8 +100,8 @@ _POSTS = BuiltIn(
     module="huggingtweets_base",
     file="smollm2-posts-difference.gguf",
     wheel="huggingtweets_base-2.0-py3-none-any.whl",
-    sha256="0bb48bb57899e897bc3eab7898fd80e62e39c6589c6411d32e95b6bf55911ad5",
-    size=78_999_479,
+    sha256="70d09c7f8a41613c2fe605e665a6a0ee64f0a41b095d76109e6131e0b8279fdf",
+    size=78_999_462,
     added_to="smollm2",
 )
 _POCKET = BuiltIn(POCKET, 30_900_000, "MIT", "the huggingtweets founders")
