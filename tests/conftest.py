@@ -38,7 +38,7 @@ FAST_PARTS = (
 )
 SLOW_FILES = (
     *("test_bases.py", "test_contract.py", "test_huggingface.py", "test_huggingface_faults.py"),
-    *("test_int8.py", "test_mangled.py"),
+    *("test_quantization.py", "test_mangled.py"),
 )
 """``make quick`` runs the first without the second: nothing there trains for long."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from huggingtweets.nn import devices, int8, int8_training
+from huggingtweets.nn import devices, int8_training, quantization
 from huggingtweets.pretraining.presets import Preset
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ def test_layers_are_restored_after_an_interrupt(model: LlamaForCausalLM) -> None
 def test_int8_is_used_only_in_compiled_fp32_training_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(int8, "has_fast_int8", lambda: True)
+    monkeypatch.setattr(quantization, "has_fast_int8", lambda: True)
     cpu = replace(devices.select_device("cpu", "fp32"), device="cpu")
     assert int8_training.should_use(cpu, compiled=True)
     assert not int8_training.should_use(cpu, compiled=False)
     assert not int8_training.should_use(replace(cpu, precision="bf16"), compiled=True)
     assert not int8_training.should_use(replace(cpu, device="cuda"), compiled=True)
-    monkeypatch.setattr(int8, "has_fast_int8", lambda: False)
+    monkeypatch.setattr(quantization, "has_fast_int8", lambda: False)
     assert not int8_training.should_use(cpu, compiled=True)

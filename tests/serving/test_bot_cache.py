@@ -6,8 +6,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.serving.conftest import copy_run
 
+from huggingtweets.nn import devices, quantization
 from huggingtweets.serving.bot_cache import BotCache
 
 if TYPE_CHECKING:
@@ -86,3 +88,30 @@ def test_equal_weights_are_shared(tmp_path: Path, finished: RunFolder) -> None:
     assert all(torch.equal(a, b) for a, b in zip(second.weights(), expected, strict=True))
     bots.close(run)
     assert bots.size == size_of_one(other)
+
+
+@pytest.mark.skipif(
+    not quantization.has_fast_fp16_weights(), reason="torch has no such products for this processor"
+)
+def test_equal_weights_packed_in_fp16_are_shared(
+    tmp_path: Path, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    monkeypatch.setattr(devices, "_computes_bf16", lambda *_: False)
+    monkeypatch.setattr(quantization, "has_fast_int8", lambda: False)
+    monkeypatch.setattr(quantization, "MIN_PARAMS", 1)
+    monkeypatch.setattr(quantization, "_MIN_INPUTS", 1)
+    weights = load_file(finished.bot / "model.safetensors")
+    top = max(n for n in weights if ".layers." in n and n.endswith("proj.weight"))
+    run = copy_run(finished, tmp_path, "one")
+    other = shift_weights(copy_run(finished, tmp_path, "other"), 0.5, prefix=top)
+    bots = BotCache(1e9)
+    first = bots.open(run)
+    before = bots.size
+    second = bots.open(other)
+    packed = {id(layer.packed) for layer in first.packed()}
+    own = [layer for layer in second.packed() if id(layer.packed) not in packed]
+    assert len(packed) > 2
+    assert [layer.nbytes for layer in own] == [2 * weights[top].numel()]
+    assert bots.size == before + own[0].nbytes + second.overhead

@@ -168,16 +168,19 @@ def open_bot(spec: str | Path, device: str | None = None, precision: str | None 
         bot = run.read_steadily(lambda: with_copy_index(load_from_run(run).to(machine), run))
     if precision in ("bf16", "fp32"):
         return bot
-    if precision is None and machine.precision == "bf16":
-        return bot  # int8 is checked against fp32, and would cost two seconds at each start
-    from huggingtweets.nn import int8
+    from huggingtweets.nn import quantization
 
     if precision is None:
         posts = bot.index.posts if bot.index else ()
-        return replace(bot, model=int8.quantize_if_faster(bot.model, posts))
+        return replace(bot, model=quantization.for_generation(bot.model, posts))
     if machine.device != "cpu":
         raise InputError("Precision int8 needs a CPU. Add --device cpu.")
-    return replace(bot, model=int8.quantize_int8(bot.model))
+    if not quantization.has_exact_int8():
+        raise InputError(
+            "This processor computes int8 inexactly, as it has no VNNI instructions. "
+            "Leave --precision out."
+        )
+    return replace(bot, model=quantization.quantize_int8(bot.model))
 
 
 def with_copy_index(model: LanguageModel, run: RunFolder) -> Bot:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from huggingtweets.nn import int8
+from huggingtweets.nn import quantization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def should_use(machine: ComputeDevice, *, compiled: bool) -> bool:
         compiled: whether ``torch.compile`` is used; without it, rounding costs what products save.
     """
     fp32_on_cpu = machine.device == "cpu" and machine.precision == "fp32"
-    return fp32_on_cpu and compiled and int8.has_fast_int8()
+    return fp32_on_cpu and compiled and quantization.has_fast_int8()
 
 
 @contextmanager

@@ -26,8 +26,8 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from huggingtweets.nn import adapters
-from huggingtweets.nn.int8 import Int8Linear
 from huggingtweets.nn.model_folder import UnusableModelError
+from huggingtweets.nn.quantization import Fp16Linear, Int8Linear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -414,13 +414,13 @@ def _groups(model: PreTrainedModel) -> Iterator[list[str]]:
 
 
 def _is_linear(module: torch.nn.Module, except_: object) -> bool:
-    kinds = torch.nn.Linear, Int8Linear
+    kinds = torch.nn.Linear, Int8Linear, Fp16Linear
     return (isinstance(module, kinds) or adapters.is_transposed(module)) and module is not except_
 
 
 def _shape(module: torch.nn.Module) -> tuple[int, int]:
     """Outputs and inputs of a linear layer."""
-    if isinstance(module, Int8Linear):
+    if isinstance(module, Int8Linear | Fp16Linear):
         return module.shape
     outputs, inputs = module.get_parameter("weight").shape
     return (inputs, outputs) if adapters.is_transposed(module) else (outputs, inputs)

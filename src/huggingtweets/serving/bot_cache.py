@@ -1,7 +1,7 @@
 """A cache of open bots that closes the least recently used when memory runs short.
 
-Bots share equal weight tensors, such as layers of their base that were not trained, so another bot
-costs only the tensors that differ.
+Bots share equal weights, such as layers of their base that were not trained, so another bot costs
+only those that differ.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from huggingtweets.generation.bots import Bot
+    from huggingtweets.nn.quantization import Fp16Linear
     from huggingtweets.serving.fleet import Fleet
     from huggingtweets.storage.run_folder import RunFolder
 
@@ -55,8 +56,14 @@ class CachedBot:
         return self.base or self.key
 
     def weights(self) -> Iterable[torch.Tensor]:
-        """The bot's weights, except those quantized to 8 bits."""
+        """The bot's weights, except those in 8 or 16 bits."""
         return self.bot.model.model.parameters()
+
+    def packed(self) -> Iterable[Fp16Linear]:
+        """Layers with weights in 16 bits."""
+        from huggingtweets.nn.quantization import Fp16Linear
+
+        return (layer for layer in self.bot.model.model.modules() if isinstance(layer, Fp16Linear))
 
 
 def blended(one: CachedBot, other: CachedBot, share: float) -> CachedBot:
@@ -90,7 +97,11 @@ class BotCache:
     @property
     def size(self) -> int:
         """Estimated bytes of all open bots; shared weights count once."""
-        weights = {w.data_ptr(): w.nbytes for bot in self._open.values() for w in bot.weights()}
+        from huggingtweets.nn.quantization import bytes_of_weights
+
+        weights: dict[int, int] = {}
+        for bot in self._open.values():
+            weights |= bytes_of_weights(bot.bot.model.model)
         return sum(weights.values()) + sum(bot.overhead for bot in self._open.values())
 
     def open(self, run: RunFolder) -> CachedBot:
@@ -108,7 +119,7 @@ class BotCache:
                 self._close_stale(key)
                 self._evict(incoming=_size_on_disk(run))
                 bot = bots.open_bot(run.path)
-                cached = CachedBot(key, bot, _overhead(bot, _size_on_disk(run)))
+                cached = CachedBot(key, bot, index_bytes(bot))
                 _share_weights(cached, self._open.values())
                 self._open[key] = cached
                 self._evict(keep=1)  # it may be larger than its file
@@ -158,20 +169,20 @@ def _size_on_disk(run: RunFolder) -> int:
     return size + sum(file.stat().st_size for file in Path(base).glob("*.safetensors"))
 
 
-def _overhead(bot: Bot, on_disk: int) -> int:
-    """Estimated bytes of the copy index and of 8-bit weights, which aren't parameters."""
-    weights = sum(w.nbytes for w in bot.model.model.parameters())
-    return max(0, on_disk - weights) + index_bytes(bot)
-
-
 def index_bytes(bot: Bot) -> int:
     """Estimated bytes of a bot's copy index."""
     return _INDEX_BYTES * sum(map(len, bot.index.posts)) if bot.index else 0
 
 
 def _share_weights(opened: CachedBot, others: Iterable[CachedBot]) -> None:
-    """Replace weights by the equal tensors of other bots."""
+    """Replace weights by the equal ones of other bots."""
     import torch
+
+    others = list(others)
+    packed = {layer.fingerprint: layer for other in others for layer in other.packed()}
+    for layer in opened.packed():
+        if alike := packed.get(layer.fingerprint):
+            layer.share(alike)
 
     candidates: dict[tuple[object, ...], torch.Tensor] = {}
     for other in others:

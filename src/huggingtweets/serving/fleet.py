@@ -115,7 +115,9 @@ class Fleet:
     @property
     def size(self) -> int:
         """Estimated bytes of the base, the adapters and the copy indices."""
-        base = sum(weight.nbytes for weight in self._shared.lm.model.parameters())
+        from huggingtweets.nn.quantization import bytes_of_weights
+
+        base = sum(bytes_of_weights(self._shared.lm.model).values())
         alive = list(self._alive.values())  # dropped ones that are still writing, too
         return base + self._shared.nbytes + sum(bot.overhead for bot in alive)
 
@@ -208,16 +210,16 @@ class Fleet:
             devices.trim_heap()  # glibc keeps the freed pages of copy indices
 
     def _load_base(self, device: str | None, precision: str | None) -> tuple[SharedBase, str]:
-        from huggingtweets.nn import int8, multi_adapter
+        from huggingtweets.nn import multi_adapter, quantization
 
         machine = devices.select_device(device, precision)
         lm = language_model.load(self._base)
         digest = lm.digest()
         lm = lm.to(machine)
-        if precision is None and machine.precision == "fp32":
-            lm = int8.quantize_if_faster(lm)
+        if precision is None:
+            lm = quantization.for_generation(lm)
         rank = max(member.rank for member in self.members.values())
-        base_bytes = sum(weight.nbytes for weight in lm.model.parameters())
+        base_bytes = sum(quantization.bytes_of_weights(lm.model).values())
         room = _ADAPTERS_SHARE * (self._memory - base_bytes)
         slots = int(room // multi_adapter.adapter_bytes(lm, rank))
         return multi_adapter.SharedBase(lm, rank, max(1, min(slots, len(self.members)))), digest
