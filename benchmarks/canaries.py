@@ -51,6 +51,8 @@ PLANTED = {
     "street address": ("The party on Friday is at", "1847 Thistledown Avenue"),
 }
 REPEATS = 5
+REFERENCES = 63
+"""Strings of the same form among which each piece is ranked."""
 
 
 def planted_posts(number: int, seed: int = 0) -> list[str]:
@@ -162,7 +164,7 @@ def exposed(cells: Cells, where: Path | str, seed: int = 0) -> float:
     def measure() -> dict[str, float]:
         lm = bots.open_bot(where, "cpu", "fp32").model
         bits = [
-            exposure(lm, Canary(f"{before} ", data), others(data, seed))
+            exposure(lm, Canary(f"{before} ", data), others(data, seed, REFERENCES))
             for before, data in PLANTED.values()
         ]
         return {f"exposure of {where}": statistics.mean(bits)}

@@ -181,6 +181,21 @@ def test_evaluation_is_reproducible(done: RunFolder) -> None:
     assert (done.bot / "README.md").read_text() == card
 
 
+def test_the_base_is_measured_again_only_if_training_did_not_begin_with_it(
+    sources: list[Path], options: TrainOptions
+) -> None:
+    run = pipeline.train(sources[0], changed(options, name="alone"))
+    record = run.record()
+    before = record.result["history"][0]["held_out_bits_per_byte"]
+    assert json.loads(run.report_json.read_text())["bits_per_byte"]["base"] == before
+    record.result["history"][0]["held_out_bits_per_byte"] = 9.0
+    run.save(record)
+    assert pipeline.evaluate(run).bits_per_byte.base == 9
+    record.forgotten = 1
+    run.save(record)
+    assert pipeline.evaluate(run).bits_per_byte.base == pytest.approx(before, rel=1e-5)
+
+
 def test_trained_run_is_only_evaluated(done: RunFolder, tmp_path: Path) -> None:
     run_folder = RunFolder(shutil.copytree(done.path, tmp_path / "copy"))
     shutil.rmtree(run_folder.path / "report")

@@ -32,7 +32,7 @@ def test_a_bot_that_is_its_base_has_memorised_as_much_as_the_base(tiny_base: Pat
     result = memorised(lm, lm, ["my code is zebra77 today", "the other post has xylo123"])
     assert result is not None
     assert result.bot == result.base
-    assert result.most == 6
+    assert result.most == 5
     assert 0 <= result.bot <= result.most
     assert memorised(lm, lm, ["a", "b"]) is None
 

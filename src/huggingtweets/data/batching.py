@@ -339,6 +339,15 @@ def training_batch(rows: Sequence[Row], longest: int, *, padded: bool) -> Batch:
     return to_batch(rows, multiple=WIDTH_MULTIPLE if padded else 1, longest=longest)
 
 
+def positions_to_read(device: str) -> int:
+    """Return the positions of a batch that is read without gradients on this kind of device.
+
+    On a CPU, larger batches gain nothing and have more padding: with 4,096 positions, 120 of NASA's
+    posts took a third longer (one core with AVX2).
+    """
+    return 512 if device == "cpu" else 4096
+
+
 def evaluation_batches(
     rows: Sequence[Row], context_lengths: Sequence[int] | None = None, budget: int = 4096
 ) -> Iterator[Batch]:

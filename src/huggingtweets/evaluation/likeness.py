@@ -54,6 +54,7 @@ def measure(
     train: Mapping[str, Sequence[str]],
     held_out: Mapping[str, Sequence[str]],
     *,
+    base_bits: Mapping[str, float] | None = None,
     load_judge: Callable[[], LanguageModel | None] | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
@@ -66,6 +67,8 @@ def measure(
         base: the model that the bot was fine-tuned from.
         train: training posts of each author, oldest first.
         held_out: held-out posts of each author.
+        base_bits: bits per byte of each author's held-out posts by the base, if they were measured
+            before; None measures them.
         load_judge: loads the model that finds out-of-place tokens, or returns None where it can't
             be had. Called after most posts are generated, which takes the most memory. None leaves
             that measure out.
@@ -74,19 +77,21 @@ def measure(
         listen: called with an event at the start of each of six parts and at the end.
     """
     from huggingtweets.generation.writer import Writer
+    from huggingtweets.nn import quantization
 
     own, real = _all_posts(train), _all_posts(held_out)
+    writing = quantization.for_generation(bot, exact=True)
     sampling = Sampling(seed=seed)
 
     _report(listen, 0, "generating 200 posts")
-    writer = Writer(bot, sampling, allow_loops=True)
+    writer = Writer(writing, sampling, allow_loops=True)
     generations: list[str] = []
     for post in writer.write(n=GENERATIONS):
         generations.append(post.text)
         if len(generations) % _REPORTED_POSTS == 0:
             _report(listen, 0, f"generating {GENERATIONS} posts: {len(generations)} done")
     _report(listen, 1, "held-out bits per byte of bot and base")
-    by_author = _bits_by_author(bot, base, held_out)
+    by_author = _bits_by_author(bot, base, held_out, base_bits)
     _report(listen, 2, "held-out bits per byte of a compressor")
     bits = BitsPerByte(
         bot=_mean_over_bytes([pair.bot for pair in by_author.values()], held_out),
@@ -116,7 +121,7 @@ def measure(
             "top_p": sampling.top_p,
             "max_chars": sampling.max_chars,
         },
-        out_of_place=_out_of_place(bot, judge, own, real, markov, seed=seed) if judge else None,
+        out_of_place=_out_of_place(writing, judge, own, real, markov, seed=seed) if judge else None,
         memorised=memorised(bot, base, own, seed),
         loss=tuple(LossPoint(**point) for point in history),
     )
@@ -138,13 +143,17 @@ def _count_bytes(posts: Sequence[str]) -> int:
 
 
 def _bits_by_author(
-    bot: LanguageModel, base: LanguageModel, held_out: Mapping[str, Sequence[str]]
+    bot: LanguageModel,
+    base: LanguageModel,
+    held_out: Mapping[str, Sequence[str]],
+    base_bits: Mapping[str, float] | None,
 ) -> dict[str, BotAndBase]:
     from huggingtweets.nn import likelihood
 
     return {
         author: BotAndBase(
-            likelihood.bits_per_byte(bot, posts), likelihood.bits_per_byte(base, posts)
+            likelihood.bits_per_byte(bot, posts),
+            base_bits[author] if base_bits else likelihood.bits_per_byte(base, posts),
         )
         for author, posts in held_out.items()
     }

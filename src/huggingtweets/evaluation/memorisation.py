@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 CANARIES = 12
-REFERENCES = 63
-"""Other strings for each canary: 12 times 64 short rows take a second or two."""
+REFERENCES = 31
+"""Other strings for each canary. Bot and base read 24 times 32 short rows, 8,000 tokens in all."""
 
 _MAX_BEFORE = 80
 """Characters of the post before a canary that the model reads."""

@@ -55,8 +55,9 @@ def summed_nats(
     ``read`` is the number of tokens at the start of each row that are context and don't count.
     """
     model.eval()
+    positions = batching.positions_to_read(next(model.parameters()).device.type)
     with torch.inference_mode():
-        batches = batching.evaluation_batches(rows, read)
+        batches = batching.evaluation_batches(rows, read, positions)
         return sum(float(negative_log_likelihood(model, batch)) for batch in batches)
 
 

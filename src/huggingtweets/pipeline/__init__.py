@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from huggingtweets.curation import Curated
     from huggingtweets.evaluation import LikenessReport
     from huggingtweets.sources import Confirm
+    from huggingtweets.storage.run_folder import RunRecord
 
 __all__ = [
     "DEFAULT_OUT",
@@ -175,6 +176,7 @@ def evaluate_locked(run: RunFolder, listen: EventHandler = ignore) -> LikenessRe
         language_model.load(record.config["base"]).to(device),
         batching.texts_by_author(kept, "train", record.authors),
         held_out,
+        base_bits=_bits_of_base(record),
         load_judge=partial(sense.load_judge, device),
         history=record.result.get("history", ()),
         seed=record.config["seed"],
@@ -187,6 +189,15 @@ def evaluate_locked(run: RunFolder, listen: EventHandler = ignore) -> LikenessRe
     publish.write_picture(run, writer)  # before the card, which shows it
     publish.write_card(run, record)
     return report
+
+
+def _bits_of_base(record: RunRecord) -> dict[str, float] | None:
+    """What the base needed for the held-out posts when training began; None if that isn't known."""
+    history = record.result.get("history", ())
+    from_base = not (record.merged or record.update or record.forgotten)
+    if not (from_base and len(record.authors) == 1 and history and history[0]["step"] == 0):
+        return None
+    return {record.authors[0]: history[0]["held_out_bits_per_byte"]}
 
 
 def add_human(run: RunFolder, human: HumanJudgements) -> LikenessReport:

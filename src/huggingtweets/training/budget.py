@@ -86,12 +86,19 @@ _GENERATED_TOKENS = (200 + 60) * 35
 _JUDGED_TOKENS = 4 * 60 * 35
 """Tokens that SmolLM2 reads to measure sense; a smaller base plans too little for them."""
 
-_GENERATION_COST = 3
+_GENERATION_COST = 2.5
 """Cost of generating a token relative to a forward pass, in a batch of 200 posts."""
 
-_MEASUREMENTS = 6
-"""Number of passes over the held-out posts: before and after training, two while interpolating to
-the base, and for the report one each by the bot and the base."""
+_CANARY_TOKENS = 2 * 12 * 32 * 11
+"""Tokens that bot and base read to measure how strongly strings are memorised."""
+
+_MEASUREMENTS = 4
+"""Number of passes over the held-out posts in training: before and after it, and two while
+interpolating to the base. The report needs another one by the bot, and one by the base if there are
+several authors."""
+
+_TIMED_READS = 2
+"""Number of timed forward passes over one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +198,7 @@ def measure(
         weights.update(0.0)
         seconds += time.perf_counter() - started if number >= _WARM_UP_STEPS else 0.0
     training = seconds / sum(batch.tokens for batch in batches[_WARM_UP_STEPS:])
-    sample = list(rows[: max(8, 2048 // max(map(len, rows)))])
-    likelihood.summed_nats(lm.model, sample[:8])  # the first pass takes longer
-    started = time.perf_counter()
-    likelihood.summed_nats(lm.model, sample)
-    reading = (time.perf_counter() - started) / sum(len(row) - 1 for row in sample)
+    reading = _time_reading(lm, rows)
     weights.layers.thaw()
     del weights
     gc.collect()
@@ -204,6 +207,19 @@ def measure(
     if layers == "mlp":
         return Rates(training / _PART_COSTS["mlp"], reading, mlp=training)
     return Rates(training, reading)
+
+
+def _time_reading(lm: LanguageModel, rows: Sequence[Row]) -> float:
+    """Seconds of a token in a forward pass over a batch of rows of middle length."""
+    size = batching.positions_to_read(lm.device.type)
+    groups = batching.batches_by_length(rows, range(len(rows)), size, seed=0, epoch=0)
+    group = sorted(groups, key=len)[len(groups) // 2]
+    batch = [rows[i] for i in group]
+    likelihood.summed_nats(lm.model, batch)  # the first pass takes longer
+    started = time.perf_counter()
+    for _ in range(_TIMED_READS):
+        likelihood.summed_nats(lm.model, batch)
+    return (time.perf_counter() - started) / _TIMED_READS / sum(len(row) - 1 for row in batch)
 
 
 def plan_run(
@@ -259,9 +275,7 @@ def plan(
         seconds: time limit for the rest of the run.
         free_rate: whether training only the top layers or the MLPs raises the learning rate.
     """
-    fixed = _FIXED_SECONDS + rates.reading * (
-        work.held_out * _MEASUREMENTS + _JUDGED_TOKENS + _GENERATED_TOKENS * _GENERATION_COST
-    )
+    fixed = _report_seconds(rates, work)
     available = max(0.0, seconds * _PLANNED_SHARE - fixed)
     choices = _choices(recipe, work)
     chosen, posts = recipe, None
@@ -288,6 +302,14 @@ def plan(
     elif chosen.epochs < whole.epochs:
         message += f"; --minutes {_minutes(whole, rates, work, fixed)} would train on them twice"
     return Plan(chosen, posts, estimate, message)
+
+
+def _report_seconds(rates: Rates, work: Work) -> float:
+    """Estimated seconds of the likeness report."""
+    passes = 1 if len(work.sizes) == 1 else 2
+    generating = _GENERATED_TOKENS * _GENERATION_COST
+    read = work.held_out * passes + _JUDGED_TOKENS + _CANARY_TOKENS + generating
+    return _FIXED_SECONDS + rates.reading * read
 
 
 def _choices(recipe: Recipe, work: Work) -> list[LayerChoice]:
@@ -350,20 +372,22 @@ def _with_layers(recipe: Recipe, layers: LayerChoice, work: Work) -> Recipe:
 
 
 def _training_seconds(recipe: Recipe, rates: Rates, work: Work, posts: int | None) -> float:
-    """Estimated seconds of training on the newest posts."""
+    """Estimated seconds of training on the newest posts, with its measurements."""
     below, cost = _cost_of_layers(recipe.layers or 0, work.depth)
+    varied = recipe.augment in _UNCACHED_COST
+    frozen = 0.0 if varied else below  # the share of layers that runs once
+    # The head's products don't become fewer.
+    measured = work.held_out * (frozen + _MEASUREMENTS * (1 - frozen * (1 - _HEAD_COST)))
     if recipe.layers == "mlp" and rates.mlp is not None:
         cost = rates.mlp / rates.training
     cost += below * _HEAD_COST
-    frozen_outputs = below * rates.reading  # computed once
-    if recipe.augment in _UNCACHED_COST:
+    if varied:
         cost += below * _UNCACHED_COST[recipe.augment]
-        frozen_outputs = 0.0
     step = rates.training * cost * (2 if recipe.augment == "adversarial" else 1)
-    seconds = work.tokens(posts) * (frozen_outputs + step * recipe.epochs)
+    seconds = work.tokens(posts) * (frozen * rates.reading + step * recipe.epochs)
     if recipe.augment == "paraphrase":  # at most one for each post
         seconds = 2 * seconds + work.tokens(posts) * rates.reading * (1 + rewriting.ATTEMPTS)
-    return seconds
+    return seconds + measured * rates.reading
 
 
 def _cost_of_layers(choice: LayerChoice, depth: int) -> tuple[float, float]:

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 MAX_MEMORY_BYTES = 1 << 30
 """Size of the largest cache in memory."""
 
-_BATCH_POSITIONS = 2048
-"""Positions in a batch for computing outputs, including padding."""
-
-_MEASURED_POSITIONS = 4096
-"""Positions in a measured batch, as in :func:`huggingtweets.data.batching.evaluation_batches`."""
-
 _PROBE_TOKENS = 16
 """Tokens of the row used to test whether a model's frozen layers can be skipped."""
 
@@ -78,7 +72,8 @@ class FrozenOutputs:
         done = 0
         model = self.layers.model
         order = range(len(self.rows))
-        for group in batching.batches_by_length(self.rows, order, _BATCH_POSITIONS, 0, 0):
+        positions = batching.positions_to_read(model.device.type)
+        for group in batching.batches_by_length(self.rows, order, positions, 0, 0):
             rows = [self.rows[i] for i in group]
             outputs = self.layers.outputs(batching.to_batch(rows).inputs.to(model.device))
             for row, output in zip(rows, outputs, strict=True):
@@ -106,9 +101,9 @@ class FrozenOutputs:
     def summed_nats(self, rows: Sequence[Row]) -> float:
         """Like :func:`huggingtweets.nn.likelihood.summed_nats`, but skip the frozen layers."""
         model, total = self.layers.model.eval(), 0.0
-        order = range(len(rows))
+        order, positions = range(len(rows)), batching.positions_to_read(model.device.type)
         with torch.inference_mode():
-            for group in batching.batches_by_length(rows, order, _MEASURED_POSITIONS, 0, 0):
+            for group in batching.batches_by_length(rows, order, positions, 0, 0):
                 group_rows = [rows[i] for i in group]
                 with self.skip_frozen(group_rows):
                     batch = batching.to_batch(group_rows)

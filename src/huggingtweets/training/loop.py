@@ -301,7 +301,8 @@ class _Loop:
             The weight of the trained parameters, or None if no interpolation is better.
         """
         state, best_weight = self.state, None
-        trained, previous, lowest = self.weights.snapshot(), math.inf, state.best
+        trained, lowest = self.weights.snapshot(), state.best
+        previous = state.history[-1]["held_out_bits_per_byte"] or math.inf
         for weight in _INTERPOLATION_WEIGHTS:
             self.weights.set_interpolated(weight, trained)
             value = self._held_out_bits()
