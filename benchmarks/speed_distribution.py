@@ -15,6 +15,8 @@ from benchmarks.peers import generate
 from benchmarks.speed_process import run_task
 
 from huggingtweets.generation import bots
+from huggingtweets.generation.sampling import Sampling
+from huggingtweets.generation.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +40,8 @@ def measure(task: Task) -> TaskResult:
 
 def _ours(task: Task) -> list[str]:
     bot = shortened(bots.open_bot(task["base"], "cpu"), task["tokens"])
-    return [post.text for post in bot.generate(n=task["posts"], max_chars=NO_LIMIT, seed=0)]
+    writer = Writer(bot.model, Sampling(max_chars=NO_LIMIT, seed=0), allow_loops=True)
+    return [post.text for post in writer.write(n=task["posts"])]
 
 
 def _theirs(task: Task) -> list[str]:
