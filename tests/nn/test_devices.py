@@ -1,9 +1,10 @@
-"""Imports of large packages are not slowed down by garbage collections."""
+"""Imports are not slowed down by garbage collections; matrix products are measured."""
 
 from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 
 import pytest
 
@@ -53,3 +54,9 @@ def test_a_package_that_is_imported_changes_nothing() -> None:
     with devices.heavy_import("gc"):
         assert gc.isenabled()
     assert gc.get_freeze_count() == frozen
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_products_are_measured_in_each_precision(precision: str) -> None:
+    machine = replace(devices.select_device("cpu"), precision=precision)
+    assert 1e7 < devices.matmul_flops(machine) < 1e15
