@@ -57,6 +57,6 @@ def test_a_package_that_is_imported_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_products_are_measured_in_each_precision(precision: str) -> None:
+def test_products_are_measured_in_each_precision(precision: devices.Precision) -> None:
     machine = replace(devices.select_device("cpu"), precision=precision)
     assert 1e7 < devices.matmul_flops(machine) < 1e15
