@@ -4,6 +4,7 @@ import ast
 import re
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -288,3 +289,10 @@ def test_a_gallery_of_many_bots_has_pages() -> None:
         assert shown(odd)[0] == names[:60]
     assert shown("99")[0] == names[120:]
     assert "Pages" not in gallery_html(many[:60], ())
+
+
+def test_gradio_has_the_intervals_that_the_server_makes_longer() -> None:
+    """An idle app took 6.5 % of a core; a renamed attribute would bring that back unnoticed."""
+    gradio = distribution("gradio").locate_file("gradio/queueing.py")
+    waits = re.findall(r"asyncio\.sleep\(self\.(\w+)\)", Path(str(gradio)).read_text("utf-8"))
+    assert {"sleep_when_free", "progress_update_sleep_when_free"} <= set(waits)
