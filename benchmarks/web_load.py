@@ -125,12 +125,12 @@ def _over_http(address: str, out: Path, given: argparse.Namespace) -> None:
         for person in people:
             person.post("/login", data={"password": PASSWORD}).raise_for_status()
         (name,) = (bot["name"] for bot in call(people[0], "gallery", []))
-        call(people[0], "submit", [[SAMPLE], "", "fast", 0, "load", "", ""])
+        call(people[0], "submit", [[SAMPLE], "", "fast", 0, "load", "", "", False, False])
 
         def ask(person: int) -> int:
             prompt = PROMPTS[person % len(PROMPTS)]
             posts = call(
-                people[person], "write", [name, prompt, given.posts, 0.7, 280, -1, "", 0.5]
+                people[person], "write", [name, prompt, given.posts, 0.7, 280, -1, "", 0.5, ""]
             )
             return len(posts)
 
