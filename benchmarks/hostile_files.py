@@ -188,8 +188,8 @@ def _preview(person: Any, path: Path, ended: threading.Event) -> None:  # noqa: 
             files = {"files": (path.name, file)}
             stored = person.post("/gradio_api/upload", files=files).raise_for_status().json()[0]
         data = {"path": stored, "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
-        source = web_load.call(person, "upload", [data])
-        web_load.call(person, "inspect", [[source], "", "", False, False])
+        source = web_load.call(person, "upload", file=data)
+        web_load.call(person, "inspect", sources=[source])
     except (RuntimeError, OSError, httpx.HTTPError) as error:  # a refusal is an answer
         print(f"{path.name}: {str(error)[:150]}", file=sys.stderr)
     finally:

@@ -124,15 +124,12 @@ def _over_http(address: str, out: Path, given: argparse.Namespace) -> None:
     try:
         for person in people:
             person.post("/login", data={"password": PASSWORD}).raise_for_status()
-        (name,) = (bot["name"] for bot in call(people[0], "gallery", []))
-        call(people[0], "submit", [[SAMPLE], "", "fast", 0, "load", "", "", False, False])
+        (name,) = (bot["name"] for bot in call(people[0], "gallery"))
+        call(people[0], "submit", sources=[SAMPLE], name="load")
 
         def ask(person: int) -> int:
             prompt = PROMPTS[person % len(PROMPTS)]
-            posts = call(
-                people[person], "write", [name, prompt, given.posts, 0.7, 280, -1, "", 0.5, ""]
-            )
-            return len(posts)
+            return len(call(people[person], "write", name=name, prompt=prompt, n=given.posts))
 
         def folder() -> RunFolder | None:
             found = list((out / ".app" / "visitors").glob("*/runs/load"))
@@ -146,21 +143,22 @@ def _over_http(address: str, out: Path, given: argparse.Namespace) -> None:
             person.close()
 
 
-def call(client: Any, name: str, values: list[Any]) -> Any:  # noqa: ANN401 - JSON
-    """Call an endpoint of the app and return its last result."""
-    response = client.post(f"/gradio_api/call/{name}", json={"data": values}).raise_for_status()
+def call(client: Any, endpoint: str, **values: Any) -> Any:  # noqa: ANN401 - JSON
+    """Call an endpoint of the app with named values and return its last result."""
+    address = f"/gradio_api/call/v2/{endpoint}"
+    response = client.post(address, json=values).raise_for_status()
     last, event = None, ""
-    with client.stream("GET", f"/gradio_api/call/{name}/{response.json()['event_id']}") as lines:
+    with client.stream("GET", f"{address}/{response.json()['event_id']}") as lines:
         for line in lines.iter_lines():
             if line.startswith("event: "):
                 event = line.removeprefix("event: ")
             elif line.startswith("data: "):
                 value = json.loads(line.removeprefix("data: "))
                 if event == "error":
-                    raise RuntimeError(f"{name}: {value}")
+                    raise RuntimeError(f"{endpoint}: {value}")
                 last = value if value is not None else last
     if last is None:
-        raise RuntimeError(f"{name}: no result")
+        raise RuntimeError(f"{endpoint}: no result")
     return last[0]
 
 
