@@ -124,6 +124,9 @@ def test_200_posts_against_50_000_take_well_under_a_second() -> None:
         "A flying saucer. It's an aircraft carrier. It's an aircraft carrier. Crew training today.",
         ".@StationCDRKelly made a liftoff to @Space_Station today with food for @Space_Station",
         "It's 2015 and #EarthRightNow is today. #earthrightnow",
+        "We saw their #Station_Station_Station.",
+        "@Space_2619_2619_2619 is here",
+        f"The number is {'73' * 30}.",
     ],
 )
 def test_repetitive_posts_are_loops(text: str) -> None:
@@ -139,6 +142,8 @@ def test_repetitive_posts_are_loops(text: str) -> None:
         "My dream is to teach the Science of Superheroes to the world. But I've never been asked.",
         "The vote is at 5:30. The vote is on live TV, with 12 members of the House and 20 guests.",
         "Happy birthday to the Space Station! It has been 15 years since the first crew moved in.",
+        "hahahahahahahahahaha, soooooooooooooooooo good, 100010001000",
+        "Happy #AsianAmericanPacificIslanderHeritageMonth!",
         "@NASA and @NASA_Orion: #Mars and #MarsRover are different tags.",
     ],
 )

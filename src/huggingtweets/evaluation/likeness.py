@@ -84,7 +84,8 @@ def measure(
     sampling = Sampling(seed=seed)
 
     _report(listen, 0, "generating 200 posts")
-    writer = Writer(writing, sampling, allow_loops=True)
+    index = CopyIndex(own)
+    writer = Writer(writing, sampling, index, allow_copies=True, allow_loops=True)
     generations: list[str] = []
     for post in writer.write(n=GENERATIONS):
         generations.append(post.text)
@@ -101,7 +102,7 @@ def measure(
     )
     _report(listen, 3, "copies by the bot and by a Markov chain")
     markov = markov_posts(own, GENERATIONS, seed)
-    copied, run = _copies(own, generations, markov)
+    copied, run = _copies(index, generations, markov)
     _report(listen, 4, "authorship classification")
     authorship = classify_authorship(own, generations, real, authors=tuple(train))
     _report(listen, 5, "tokens that are out of place")
@@ -121,7 +122,9 @@ def measure(
             "top_p": sampling.top_p,
             "max_chars": sampling.max_chars,
         },
-        out_of_place=_out_of_place(writing, judge, own, real, markov, seed=seed) if judge else None,
+        out_of_place=_out_of_place(writing, judge, index, real, markov, seed=seed)
+        if judge
+        else None,
         memorised=memorised(bot, base, own, seed),
         loss=tuple(LossPoint(**point) for point in history),
     )
@@ -166,9 +169,8 @@ def _mean_over_bytes(values: Sequence[float], held_out: Mapping[str, Sequence[st
 
 
 def _copies(
-    train: Sequence[str], generations: Sequence[str], markov: Sequence[str]
+    index: CopyIndex, generations: Sequence[str], markov: Sequence[str]
 ) -> tuple[Copied, LongestCopiedRun]:
-    index = CopyIndex(train)
     runs = [index.longest_run(text) for text in generations]
     none = (SharedSpan(0, ""), "")
     pairs = zip(runs, generations, strict=True)
@@ -183,7 +185,7 @@ def _copies(
 def _out_of_place(
     bot: LanguageModel,
     judge: LanguageModel,
-    train: Sequence[str],
+    index: CopyIndex,
     held_out: Sequence[str],
     markov: Sequence[str],
     *,
@@ -191,9 +193,9 @@ def _out_of_place(
 ) -> OutOfPlace:
     from huggingtweets.generation.writer import Writer
 
-    writer = Writer(bot, Sampling(temperature=1.0, top_p=1.0, seed=seed), allow_loops=True)
+    sampling = Sampling(temperature=1.0, top_p=1.0, seed=seed)
+    writer = Writer(bot, sampling, index, allow_copies=True, allow_loops=True)
     generated = [post.text for post in writer.write(n=sense.POSTS)]
-    index = CopyIndex(train)
     new = [text for text in markov if not index.is_copy(text)]
     return sense.compare(judge, generated, held_out, new, seed)
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from huggingtweets.errors import BotError
+from huggingtweets.generation.copy_index import ends_endlessly
 from huggingtweets.nn import multi_adapter
 from huggingtweets.nn.kv_cache import PreallocatedCacheLayer, cat_right_aligned, preallocate
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from huggingtweets.data import batching
+    from huggingtweets.generation.mentions import MentionRule
     from huggingtweets.generation.sampling import Sampling
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.nn.multi_adapter import Slot
@@ -88,6 +90,8 @@ class Row:
         context: tokens read before ``start`` that are not part of the post.
         limits: that a program sets; posts for people have none.
         slot: of its bot's adapter, where bots share a base.
+        mentions: keeps it from mentioning unknown accounts; None lets it.
+        tail: the end of its text, for ``mentions``.
         tokens: the post so far, without the separator.
         steps: tokens sampled so far.
         ended: whether it is finished.
@@ -102,6 +106,8 @@ class Row:
     context: Sequence[int] = ()
     limits: Limits = _NO_LIMITS
     slot: Slot | None = None
+    mentions: MentionRule | None = None
+    tail: str = ""
     tokens: list[int] = field(default_factory=list)
     steps: int = 0
     ended: bool = False
@@ -196,6 +202,8 @@ class BatchEngine:
             return
         for row in rows:
             row.tokens = list(row.start[1:])
+            if row.mentions:
+                row.tail = row.mentions.tail(self.lm.decode(row.tokens))
         beginnings = {(row.slot, row.beginning): row for row in rows}
         index = {beginning: i for i, beginning in enumerate(beginnings)}
         logits, cache, mask, position = self._read_beginnings(list(beginnings.values()))
@@ -223,6 +231,7 @@ class BatchEngine:
         """
         self._check_finite()
         scores = _log_probabilities(self._logits, self.rows)
+        self._restrict_mentions()
         tokens = sample(self._logits, self.rows)
         ended = []
         for row, token in zip(self.rows, tokens.tolist(), strict=True):
@@ -231,6 +240,8 @@ class BatchEngine:
             row.steps += 1
             if token != self.lm.separator:
                 row.tokens.append(token)
+                if row.mentions:
+                    row.tail = row.mentions.tail(row.tail, token)
                 if row in scores:
                     row.scores.append(_scores(scores[row], token, row.limits.top))
             row.ending = "separator" if token == self.lm.separator else self._early_ending(row)
@@ -254,6 +265,12 @@ class BatchEngine:
             if running:
                 self._logits = self._logits[running]
             self._keep(running)
+
+    def _restrict_mentions(self) -> None:
+        with torch.inference_mode():
+            for logits, row in zip(self._logits, self.rows, strict=True):
+                if row.mentions and not row.ended:
+                    row.mentions.restrict(logits, row.tail)
 
     def _check_finite(self) -> None:
         """Find rows of damaged bots among those of others, before they spend random numbers.
@@ -338,7 +355,8 @@ class BatchEngine:
     def _early_ending(self, row: Row) -> Ending:
         """Whether a row reached a limit, the model's context, or its text the maximum length.
 
-        Decoding takes time, so the text's length is checked at every eighth token.
+        A word that doesn't end, such as a number of a hundred digits, ends the row too. Decoding
+        takes time, so the text is checked at every eighth token.
         """
         limits = row.limits
         text = ""
@@ -352,8 +370,10 @@ class BatchEngine:
             return "length"
         if row.steps % _LENGTH_CHECK_STEPS:
             return ""
-        too_long = len(text or self.lm.decode(row.tokens)) > row.sampling.max_chars
-        return "length" if too_long else ""
+        text = text or self.lm.decode(row.tokens)
+        if ends_endlessly(text) and not ends_endlessly(self.lm.decode(row.start[1:])):
+            return "length"
+        return "length" if len(text) > row.sampling.max_chars else ""
 
     def _text(self, row: Row) -> str:
         prompt = len(self.lm.decode(row.start[1:]))

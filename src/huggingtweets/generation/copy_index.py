@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,13 @@ _MIN_LOOP_WORDS, _MIN_LOOP_SHARE = 4, 0.3
 _MIN_IMMEDIATE_REPEAT = 3
 """Minimum number of words that make a loop when they are immediately repeated."""
 
+LONGEST_WORD = 50
+"""Letters, digits and underscores in a row that a post may have. One of 46,000 curated posts of 17
+authors has more."""
+
+_ENDLESS = re.compile(rf"\w{{{LONGEST_WORD + 1}}}")
+_ENDLESS_AT_END = re.compile(rf"\w{{{LONGEST_WORD + 1}}}\Z", re.ASCII)
+_REPEATED_PIECE = re.compile(r"(\w{4,}?)(?:_?\1){2,}")
 _TAG = re.compile(r"[@#]\w+")
 _NUMBER = re.compile(r"\d+([.,:]\d+)*(st|nd|rd|th)?")
 _SEPARATOR = -1  # between two training posts; no word has this id
@@ -102,13 +109,18 @@ def is_loop(text: str) -> bool:
     It does when repeated pairs of words make up at least 30 % of it and at least four words, when
     three or more words are immediately repeated, or when a mention or hashtag occurs twice. All
     numbers count as equal, so "the 1500th anniversary of the 1501st anniversary of" is a loop;
-    "thank you thank you" is not. The rule catches 0.38 % of the curated posts of NASA, the White
+    "thank you thank you" is not. A word is a loop by itself when it has more than
+    :data:`LONGEST_WORD` letters, or four or more letters three times in a row: "#Mars_Mars_Mars",
+    but not "hahahahahaha". The rule catches 0.38 % of the curated posts of NASA, the White
     House and ten members of Congress, and at most 0.9 % of one author's.
     """
     tags = [tag.casefold() for tag in _TAG.findall(text)]
     if len(set(tags)) < len(tags):
         return True
-    sequence = [_NUMBER.sub("0", word) for word in words(text)]
+    plain = words(text)
+    sequence = [_NUMBER.sub("0", word) for word in plain]
+    if any(_ENDLESS.search(word) or _repeats_a_piece(word) for word in plain):
+        return True
     first: dict[tuple[str, str], int] = {}
     repeated = set()
     for position, pair in enumerate(pairwise(sequence)):
@@ -116,6 +128,18 @@ def is_loop(text: str) -> bool:
             repeated |= {position, position + 1}
     limit = max(_MIN_LOOP_WORDS, _MIN_LOOP_SHARE * len(sequence))
     return len(repeated) >= limit or _has_immediate_repeat(sequence)
+
+
+def ends_endlessly(text: str) -> bool:
+    """Whether a text ends with a word of more than :data:`LONGEST_WORD` letters, in ASCII."""
+    return _ENDLESS_AT_END.search(text) is not None
+
+
+def _repeats_a_piece(word: str) -> bool:
+    if _NUMBER.fullmatch(word):
+        return False
+    pieces = (match[1] for match in _REPEATED_PIECE.finditer(word))
+    return any(piece not in (piece + piece)[1:-1] for piece in pieces)  # "haha" is "ha" twice
 
 
 def _has_immediate_repeat(sequence: list[str]) -> bool:
@@ -152,6 +176,13 @@ class CopyIndex:
         self._first = np.searchsorted(self._corpus[self._positions], np.arange(len(ids) + 1))
         # Length of the run that ends at a position if the word before it matched too, else 1.
         self._run_at = np.ones(len(corpus), dtype=np.int32)
+
+    @cached_property
+    def handles(self) -> list[str]:
+        """The accounts that the posts mention, sorted."""
+        from huggingtweets.generation.mentions import handles_in
+
+        return handles_in(self.posts)
 
     def longest_run(self, text: str) -> SharedSpan:
         """Return the longest run of consecutive words shared with one training post."""

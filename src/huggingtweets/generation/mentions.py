@@ -1,0 +1,187 @@
+"""A bot mentions only accounts that its author mentioned.
+
+A model also invents handles, such as ``@Mars_Station_2``. Some of them belong to strangers, and
+few make sense. So after an ``@`` only tokens are sampled that go on with a handle from the posts
+that the bot learnt, or end a whole one. Their probabilities keep their proportions. A handle in a
+prompt is the user's own: it may be any.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from transformers import PreTrainedTokenizerBase
+
+_MENTION = re.compile(r"(?<!\w)@((?:[\w-]+(?:\.[\w-]+)+|\w+)(?:@[\w-]+(?:\.[\w-]+)+)?)", re.ASCII)
+"""``@nasa``, ``@nasa.bsky.social`` or ``@nasa@mastodon.social``; no e-mail address. Handles are in
+ASCII, so that Japanese text can follow without a space."""
+
+_FIRST_PART = re.compile(r"\w+", re.ASCII)
+_UNFINISHED = re.compile(r"(?<!\w)@([\w.@-]*)\Z", re.ASCII)
+_IN_TOKEN = re.compile(r"@(\w+)(.?)", re.ASCII | re.DOTALL)
+_TAIL = 80
+"""Characters at the end of a text that can be part of a handle."""
+
+
+def handles_in(posts: Iterable[str]) -> list[str]:
+    """Return the mentioned handles without their first ``@``, sorted.
+
+    The first part of a domain name counts too: text such as ``@NASA.Great`` looks like one.
+    """
+    found = {handle for post in posts if "@" in post for handle in _MENTION.findall(post)}
+    first = (_FIRST_PART.match(handle) for handle in found if "@" not in handle)
+    return sorted(found | {match[0] for match in first if match})
+
+
+class MentionRule:
+    """Which tokens may follow a text, so that it mentions none but known handles.
+
+    Args:
+        tokenizer: the model's.
+        handles: the known ones, as :func:`handles_in` gives them.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, handles: Sequence[str]) -> None:
+        self._vocabulary = _vocabulary_of(tokenizer)
+        self._handles = handles
+        self._known = frozenset(handles)
+        self._tokens: dict[str, torch.Tensor] = {}
+
+    def tail(self, before: str, token: int | None = None) -> str:
+        """Return as much of a text as matters for its next token.
+
+        Args:
+            before: the text, or its tail.
+            token: what was sampled after it.
+        """
+        return (before + (self._vocabulary.text(token) if token is not None else ""))[-_TAIL:]
+
+    def restrict(self, logits: torch.Tensor, tail: str) -> None:
+        """Set the logits of all tokens to minus infinity that may not come next.
+
+        Args:
+            logits: of the next token, (vocabulary,); changed in place.
+            tail: what comes before it.
+        """
+        if len(self._forbidden):
+            logits[self._forbidden.to(logits.device)] = -torch.inf
+        unfinished = _UNFINISHED.search(tail)
+        if unfinished is None:
+            return
+        handle = unfinished[1]
+        goes_on, may_end = self._continuations(handle), self._may_end(handle)
+        if not len(goes_on) and not may_end:
+            return  # such as the hyphen of "@NASA-funded"
+        goes_on = goes_on.to(logits.device)
+        allowed = logits[goes_on]
+        if may_end:
+            ends = self._vocabulary.ends
+            logits[: len(ends)].masked_fill_(~ends.to(logits.device), -torch.inf)
+            logits[len(ends) :] = -torch.inf  # rows of the embeddings that no token has
+        else:
+            logits.fill_(-torch.inf)
+        logits[goes_on] = allowed
+
+    def _may_end(self, handle: str) -> bool:
+        """Whether a handle is whole, or a word that can't become a known one any more."""
+        if self._begun(handle):
+            return not handle or handle.rstrip(".-@") in self._known
+        return not handle or _FIRST_PART.fullmatch(handle) is not None
+
+    def _begun(self, handle: str) -> Sequence[str]:
+        """The known handles that begin so."""
+        first = bisect_left(self._handles, handle)
+        last = bisect_left(self._handles, handle + "\U0010ffff")
+        return self._handles[first:last]
+
+    def _continuations(self, handle: str) -> torch.Tensor:
+        """The tokens that go on with the beginning of a known handle."""
+        if handle not in self._tokens:
+            rests = {known[len(handle) :] for known in self._begun(handle)}
+            texts = {rest[:end] for rest in rests for end in range(1, len(rest) + 1)}
+            by_text = self._vocabulary.by_text
+            tokens = sorted(token for text in texts for token in by_text.get(text, ()))
+            self._tokens[handle] = torch.tensor(tokens, dtype=torch.long)
+        return self._tokens[handle]
+
+    @cached_property
+    def _forbidden(self) -> torch.Tensor:
+        """The tokens that begin an unknown handle by themselves, such as Qwen's ``@Override``."""
+        tokens = [
+            token
+            for token, text in self._vocabulary.mentioning.items()
+            if not all(
+                handle in self._known if after else self._begun(handle)
+                for handle, after in _IN_TOKEN.findall(text)
+            )
+        ]
+        return torch.tensor(tokens, dtype=torch.long)
+
+
+class _Vocabulary:
+    """The texts of a tokenizer's tokens, as they are after another token."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._before = list(tokenizer.encode("a", add_special_tokens=False))
+        self._length = len(self._decode([self._before])[0])
+        self._texts: dict[int, str] = {}
+
+    def text(self, token: int) -> str:
+        """The text of a token; empty for a separator."""
+        if token not in self._texts:
+            self._texts[token] = self._decode([[*self._before, token]])[0][self._length :]
+        return self._texts[token]
+
+    @cached_property
+    def mentioning(self) -> dict[int, str]:
+        """The tokens that have an ``@`` and what follows it."""
+        tokens = [number for name, number in self._tokenizer.get_vocab().items() if "@" in name]
+        return {token: text for token in tokens if _IN_TOKEN.search(text := self.text(token))}
+
+    @cached_property
+    def ends(self) -> torch.Tensor:
+        """Whether each token ends a handle before it, (vocabulary,).
+
+        Half a character (U+FFFD) doesn't: it may be left out of the post.
+        """
+        return torch.tensor([not text or not _continues(text[0]) for text in self._all])
+
+    @cached_property
+    def by_text(self) -> dict[str, list[int]]:
+        """The tokens that are part of a handle, by their text."""
+        found: dict[str, list[int]] = {}
+        for token, text in enumerate(self._all):
+            if text.isascii():
+                found.setdefault(text, []).append(token)
+        return found
+
+    @cached_property
+    def _all(self) -> list[str]:
+        rows = [[*self._before, token] for token in range(len(self._tokenizer))]
+        return [text[self._length :] for text in self._decode(rows)]
+
+    def _decode(self, rows: list[list[int]]) -> list[str]:
+        texts: list[str] = self._tokenizer.batch_decode(
+            rows, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return texts
+
+
+def _continues(character: str) -> bool:
+    is_letter = character.isascii() and character.isalnum()
+    return is_letter or character in "_@\ufffd"
+
+
+@lru_cache(maxsize=4)
+def _vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> _Vocabulary:
+    """Reading all tokens takes half a second, so their texts are kept."""
+    return _Vocabulary(tokenizer)
