@@ -11,7 +11,7 @@ from benchmarks.few_shot_others import mixture_weights
 from benchmarks.layers import bits_on_words, distinctive_words
 from tests.helpers.posts import made_up_posts
 
-from benchmarks import adapters, augmentation, few_shot, hashtags, layers, models, studies
+from benchmarks import adapters, augmentation, few_shot, hashtags, layers, models, openings, studies
 from huggingtweets.generation.copy_index import words
 from huggingtweets.nn import language_model, likelihood
 
@@ -61,6 +61,7 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
             ["--lora", "4", "--ranks", "4", "8"],
             ["`--adapter lora:4`", "`shrink --rank 8`", "| against the full bot |"],
         ),
+        (openings.main, [], ["| 0.7, any |", "| 1, of the author's |"]),
         (few_shot.main, ["--posts", "0", "1"], ["| 0 | 1 |", "| 1 | 1 |", "**Training "]),
     ],
 )
@@ -91,6 +92,8 @@ def test_a_quick_study_writes_its_table_and_goes_on_from_its_file(
     elif main is adapters.main:
         assert set(stored[0]["shrunk"]) == {"4", "8"}
         assert stored[1]["bytes"] < stored[0]["shrunk"]["8"]["bytes"] < stored[0]["bytes"]
+    elif main is openings.main:
+        assert stored[1]["distance"] < stored[0]["distance"]
     else:
         assert stored[1]["paraphrases"] > 0
     forbid_training(monkeypatch)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from huggingtweets.data import batching
-    from huggingtweets.generation.mentions import MentionRule
     from huggingtweets.generation.sampling import Sampling
+    from huggingtweets.generation.token_rules import TokenRules
     from huggingtweets.nn.language_model import LanguageModel
     from huggingtweets.nn.multi_adapter import Slot
 
@@ -90,8 +90,8 @@ class Row:
         context: tokens read before ``start`` that are not part of the post.
         limits: that a program sets; posts for people have none.
         slot: of its bot's adapter, where bots share a base.
-        mentions: keeps it from mentioning unknown accounts; None lets it.
-        tail: the end of its text, for ``mentions``.
+        rules: which tokens may come next; None allows all.
+        tail: the end of its text, for ``rules``.
         tokens: the post so far, without the separator.
         steps: tokens sampled so far.
         ended: whether it is finished.
@@ -106,7 +106,7 @@ class Row:
     context: Sequence[int] = ()
     limits: Limits = _NO_LIMITS
     slot: Slot | None = None
-    mentions: MentionRule | None = None
+    rules: TokenRules | None = None
     tail: str = ""
     tokens: list[int] = field(default_factory=list)
     steps: int = 0
@@ -118,6 +118,12 @@ class Row:
     def beginning(self) -> tuple[int, ...]:
         """All tokens that are read before the first new one."""
         return (*self.context, *self.start)
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the next token."""
+        chosen = self.sampling.temperature
+        return self.rules.temperature(chosen, self.tail) if self.rules else chosen
 
 
 class DamagedBotError(BotError):
@@ -202,8 +208,8 @@ class BatchEngine:
             return
         for row in rows:
             row.tokens = list(row.start[1:])
-            if row.mentions:
-                row.tail = row.mentions.tail(self.lm.decode(row.tokens))
+            if row.rules:
+                row.tail = row.rules.tail(self.lm.decode(row.tokens))
         beginnings = {(row.slot, row.beginning): row for row in rows}
         index = {beginning: i for i, beginning in enumerate(beginnings)}
         logits, cache, mask, position = self._read_beginnings(list(beginnings.values()))
@@ -231,7 +237,7 @@ class BatchEngine:
         """
         self._check_finite()
         scores = _log_probabilities(self._logits, self.rows)
-        self._restrict_mentions()
+        self._restrict()
         tokens = sample(self._logits, self.rows)
         ended = []
         for row, token in zip(self.rows, tokens.tolist(), strict=True):
@@ -240,8 +246,8 @@ class BatchEngine:
             row.steps += 1
             if token != self.lm.separator:
                 row.tokens.append(token)
-                if row.mentions:
-                    row.tail = row.mentions.tail(row.tail, token)
+                if row.rules:
+                    row.tail = row.rules.tail(row.tail, token)
                 if row in scores:
                     row.scores.append(_scores(scores[row], token, row.limits.top))
             row.ending = "separator" if token == self.lm.separator else self._early_ending(row)
@@ -266,11 +272,11 @@ class BatchEngine:
                 self._logits = self._logits[running]
             self._keep(running)
 
-    def _restrict_mentions(self) -> None:
+    def _restrict(self) -> None:
         with torch.inference_mode():
             for logits, row in zip(self._logits, self.rows, strict=True):
-                if row.mentions and not row.ended:
-                    row.mentions.restrict(logits, row.tail)
+                if row.rules and not row.ended:
+                    row.rules.restrict(logits, row.tail)
 
     def _check_finite(self) -> None:
         """Find rows of damaged bots among those of others, before they spend random numbers.
@@ -420,7 +426,7 @@ def sample(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
     def chances(some: Sequence[Row]) -> torch.Tensor:
         return column([row.rng.random() for row in some])
 
-    temperature = column([max(row.sampling.temperature, 1e-30) for row in rows])
+    temperature = column([max(row.temperature, 1e-30) for row in rows])
     top_p = column([row.sampling.top_p for row in rows])
     # the highest becomes 0, so that a temperature near 0 gives no infinity
     below = logits - logits.amax(dim=-1, keepdim=True)

@@ -180,9 +180,14 @@ class CopyIndex:
     @cached_property
     def handles(self) -> list[str]:
         """The accounts that the posts mention, sorted."""
-        from huggingtweets.generation.mentions import handles_in
+        from huggingtweets.generation.token_rules import handles_in
 
         return handles_in(self.posts)
+
+    @cached_property
+    def first_words(self) -> list[str]:
+        """What posts begin with, each once, sorted."""
+        return sorted({post.split(maxsplit=1)[0] for post in self.posts if post.strip()})
 
     def longest_run(self, text: str) -> SharedSpan:
         """Return the longest run of consecutive words shared with one training post."""

@@ -16,8 +16,8 @@ from huggingtweets.data import batching
 from huggingtweets.errors import InputError
 from huggingtweets.generation import batch_engine, copy_index
 from huggingtweets.generation.batch_engine import BatchEngine, DamagedBotError, Limits, Row, row_rng
-from huggingtweets.generation.mentions import MentionRule
 from huggingtweets.generation.sampling import GeneratedPost
+from huggingtweets.generation.token_rules import TokenRules
 from huggingtweets.nn import multi_adapter
 from huggingtweets.privacy import masking
 
@@ -44,8 +44,8 @@ class PostRequest:
         prompt: what each post begins with.
         n: how many posts.
         sampling: settings; without a seed a random one is taken.
-        index: posts of which no copy is wanted, and whose mentions alone are wanted
-            (:mod:`huggingtweets.generation.mentions`); None checks nothing.
+        index: posts of which no copy is wanted, and which say what tokens are
+            (:mod:`huggingtweets.generation.token_rules`); None checks nothing.
         context: posts as tokens that the model reads before each new one, oldest first. As many of
             the newest as leave room for a new post are read.
         allow_copies: hand over copies too, marked.
@@ -101,7 +101,7 @@ class PostRequest:
         self._mask, self.lm, self._tagged = mask, lm, starts
         self._slot = multi_adapter.slot_of(lm)
         self._limits = Limits()
-        self._mentions = None if index is None else MentionRule(lm.tokenizer, index.handles)
+        self._rules = None if index is None else TokenRules(lm, index)
 
     def rows(self, most: int) -> list[Row]:
         """Return new rows; fewer than ``most`` when the tries run out."""
@@ -117,7 +117,7 @@ class PostRequest:
                 self._context,
                 self._limits,
                 self._slot,
-                self._mentions,
+                self._rules,
             )
             for i in islice(self._numbers, number)
         ]

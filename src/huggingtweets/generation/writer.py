@@ -35,8 +35,8 @@ class Writer:
     Args:
         lm: the bot.
         sampling: settings.
-        index: the training posts, to catch copies and to mention only accounts that they mention;
-            None checks nothing.
+        index: the training posts, to catch copies, to mention only accounts that they mention, and
+            to begin as they do; None does neither.
         allow_copies: hand over copies too, marked.
         allow_loops: hand over posts that repeat themselves too.
         mask: private data that is replaced by placeholders; None replaces nothing.

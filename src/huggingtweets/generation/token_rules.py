@@ -1,9 +1,14 @@
-"""A bot mentions only accounts that its author mentioned.
+"""Which tokens a bot may write next, by the posts that it learnt.
 
-A model also invents handles, such as ``@Mars_Station_2``. Some of them belong to strangers, and
-few make sense. So after an ``@`` only tokens are sampled that go on with a handle from the posts
-that the bot learnt, or end a whole one. Their probabilities keep their proportions. A handle in a
-prompt is the user's own: it may be any.
+**Mentions.** A model also invents handles, such as ``@Mars_Station_2``. Some of them belong to
+strangers, and few make sense. So after an ``@`` only tokens are sampled that go on with a handle
+from the posts, or end a whole one. A handle in a prompt is the user's own: it may be any.
+
+**Openings.** A post without a prompt begins with a token that one of the posts begins with. Its
+temperature can then be higher than that of the rest, so that frequent openings don't become more
+frequent (:data:`FIRST_TEMPERATURE`), and the unlikely tokens that this lets in are the author's.
+
+The probabilities of all allowed tokens keep their proportions.
 """
 
 from __future__ import annotations
@@ -15,10 +20,23 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from huggingtweets.nn.language_model import TEMPERATURE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from transformers import PreTrainedTokenizerBase
+
+    from huggingtweets.generation.copy_index import CopyIndex
+    from huggingtweets.nn.language_model import LanguageModel
+
+FIRST_TEMPERATURE = 1.0
+"""Temperature of the first token of a post without a prompt, at the default temperature of 0.7. It
+rises and falls with the chosen temperature, up to 1. At 0.7, three of four posts by a bot of NASA
+began with a mention, one of five by NASA (``docs/lab/likeness.md``, "Temperature")."""
+
+MIN_OPENINGS = 100
+"""Number of posts from which on they decide how a new one begins; fewer have too few openings."""
 
 _MENTION = re.compile(r"(?<!\w)@((?:[\w-]+(?:\.[\w-]+)+|\w+)(?:@[\w-]+(?:\.[\w-]+)+)?)", re.ASCII)
 """``@nasa``, ``@nasa.bsky.social`` or ``@nasa@mastodon.social``; no e-mail address. Handles are in
@@ -41,19 +59,31 @@ def handles_in(posts: Iterable[str]) -> list[str]:
     return sorted(found | {match[0] for match in first if match})
 
 
-class MentionRule:
-    """Which tokens may follow a text, so that it mentions none but known handles.
+class TokenRules:
+    """Which tokens may come next.
 
     Args:
-        tokenizer: the model's.
-        handles: the known ones, as :func:`handles_in` gives them.
+        lm: the model.
+        index: the posts that it learnt.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, handles: Sequence[str]) -> None:
-        self._vocabulary = _vocabulary_of(tokenizer)
-        self._handles = handles
-        self._known = frozenset(handles)
+    def __init__(self, lm: LanguageModel, index: CopyIndex) -> None:
+        self._lm, self._index = lm, index
+        self._vocabulary = _vocabulary_of(lm.tokenizer)
+        self._handles = index.handles
+        self._known = frozenset(self._handles)
         self._tokens: dict[str, torch.Tensor] = {}
+
+    def temperature(self, chosen: float, tail: str) -> float:
+        """Return the temperature of the next token.
+
+        Args:
+            chosen: temperature of the whole post.
+            tail: what comes before the token.
+        """
+        if tail or not self._openings:
+            return chosen
+        return max(chosen, min(1.0, chosen * FIRST_TEMPERATURE / TEMPERATURE))
 
     def tail(self, before: str, token: int | None = None) -> str:
         """Return as much of a text as matters for its next token.
@@ -71,6 +101,8 @@ class MentionRule:
             logits: of the next token, (vocabulary,); changed in place.
             tail: what comes before it.
         """
+        if not tail and self._openings:
+            self._keep(logits, torch.tensor(self._openings))
         if len(self._forbidden):
             logits[self._forbidden.to(logits.device)] = -torch.inf
         unfinished = _UNFINISHED.search(tail)
@@ -80,15 +112,26 @@ class MentionRule:
         goes_on, may_end = self._continuations(handle), self._may_end(handle)
         if not len(goes_on) and not may_end:
             return  # such as the hyphen of "@NASA-funded"
-        goes_on = goes_on.to(logits.device)
-        allowed = logits[goes_on]
-        if may_end:
-            ends = self._vocabulary.ends
-            logits[: len(ends)].masked_fill_(~ends.to(logits.device), -torch.inf)
-            logits[len(ends) :] = -torch.inf  # rows of the embeddings that no token has
-        else:
+        self._keep(logits, goes_on, self._vocabulary.ends if may_end else None)
+
+    def _keep(
+        self, logits: torch.Tensor, tokens: torch.Tensor, others: torch.Tensor | None = None
+    ) -> None:
+        """Set all logits to minus infinity but those of some tokens.
+
+        Args:
+            logits: (vocabulary,); changed in place.
+            tokens: numbers of tokens to keep.
+            others: whether to keep each token besides, for those that the tokenizer has.
+        """
+        tokens = tokens.to(logits.device)
+        kept = logits[tokens]
+        if others is None:
             logits.fill_(-torch.inf)
-        logits[goes_on] = allowed
+        else:
+            logits[: len(others)].masked_fill_(~others.to(logits.device), -torch.inf)
+            logits[len(others) :] = -torch.inf  # rows of the embeddings that no token has
+        logits[tokens] = kept
 
     def _may_end(self, handle: str) -> bool:
         """Whether a handle is whole, or a word that can't become a known one any more."""
@@ -111,6 +154,13 @@ class MentionRule:
             tokens = sorted(token for text in texts for token in by_text.get(text, ()))
             self._tokens[handle] = torch.tensor(tokens, dtype=torch.long)
         return self._tokens[handle]
+
+    @cached_property
+    def _openings(self) -> list[int]:
+        """The tokens that posts begin with; none where there are few posts."""
+        if len(self._index.posts) < MIN_OPENINGS:
+            return []
+        return sorted({ids[0] for ids in self._lm.encode_all(self._index.first_words) if ids})
 
     @cached_property
     def _forbidden(self) -> torch.Tensor:
