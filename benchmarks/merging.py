@@ -358,6 +358,7 @@ def curve(results: dict[str, Any]) -> str:
         for point in _on_curve(results["found"])
         for which, bits in zip(("first", "second"), point["bits"], strict=True)
     ]
+    below = alt.Legend(title=None, orient="bottom")  # side by side, two legends touch
     ways, authors = ["weights merged", "probabilities mixed"], ["first author", "second author"]
     chart = (
         alt.Chart({"values": values})
@@ -373,9 +374,9 @@ def curve(results: dict[str, Any]) -> str:
                 "author:N", title=None, scale=alt.Scale(domain=authors, range=list(_COLOURS))
             ),
             strokeDash=alt.StrokeDash(
-                "way:N", title=None, scale=alt.Scale(domain=ways, range=[[1, 0], [5, 4]])
+                "way:N", legend=below, scale=alt.Scale(domain=ways, range=[[1, 0], [5, 4]])
             ),
-            shape=alt.Shape("way:N", title=None, scale=alt.Scale(domain=ways)),
+            shape=alt.Shape("way:N", legend=below, scale=alt.Scale(domain=ways)),
             column=alt.Column("pair:N", title=None, header=alt.Header(labelFontSize=13)),
         )
         .properties(width=300, height=260, background="white", padding=10)
