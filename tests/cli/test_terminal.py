@@ -21,6 +21,9 @@ import pytest
 from tests.cli.program import PROGRAM
 from tests.helpers.posts import made_up_posts, write_csv
 
+from huggingtweets.cli.console import ConsoleOutput
+from huggingtweets.events import Event
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -344,3 +347,22 @@ def test_missing_home(terminal: Callable[..., Terminal], finished: Path) -> None
     shown = terminal("generate", finished, "-n", "1", HOME="/nowhere")
     assert shown.end() == 0
     assert shown.text.count("•") == 1
+
+
+def test_a_log_gets_a_line_for_each_measurement_and_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    screen = ConsoleOutput()
+    for now in range(0, 150, 10):
+        measured = {0: 1.86, 70: 1.5, 140: 1.317}.get(now)
+        epoch = None if now == 140 else 1  # as in a pre-training
+        screen(Event("train", now, 150, epoch=epoch, held_out_bits_per_byte=measured))
+    assert capsys.readouterr().out.splitlines() == [
+        "training: step 0 of 150, held-out 1.860 bits per byte",
+        "training: step 60 of 150",
+        "training: step 70 of 150, held-out 1.500 bits per byte",
+        "training: step 130 of 150",
+        "training: 93%, held-out 1.317 bits per byte",
+    ]

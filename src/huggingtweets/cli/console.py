@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ _CONTROL_PICTURES = (
 )
 _WIDTH_FOR_SPEED = 56  # columns under which tokens/s is left out
 _WIDTH_FOR_BAR = 72  # columns under which the bar is left out
+_SECONDS_BETWEEN_LINES = 60.0  # of a training's progress where there is no bar, as in a log
 
 
 def stop_printing() -> None:
@@ -62,6 +64,7 @@ class ConsoleOutput:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._status: Status | None = None
+        self._last_line_at = time.monotonic()
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line without interpreting markup."""
@@ -203,11 +206,7 @@ class ConsoleOutput:
             for sample in event.samples:
                 self.say(f" • {sample.post}", "dim")
         if not self.console.is_terminal:
-            if event.held_out_bits_per_byte is not None:
-                self.say(
-                    f"training: {_place(event)}{_numbers(event)}, "
-                    f"held-out {event.held_out_bits_per_byte:.3f} bits per byte"
-                )
+            self._training_line(event)
             return
         if self._progress is None:
             self._start_progress(event.total)
@@ -216,6 +215,15 @@ class ConsoleOutput:
             self._progress.update(
                 self._task, completed=event.done, numbers=numbers.removeprefix(" · ")
             )
+
+    def _training_line(self, event: Event) -> None:
+        """Say how far a training is: at each measurement, and in between once a minute."""
+        bits, now = event.held_out_bits_per_byte, time.monotonic()
+        if bits is None and now - self._last_line_at < _SECONDS_BETWEEN_LINES:
+            return
+        self._last_line_at = now
+        measured = "" if bits is None else f", held-out {bits:.3f} bits per byte"
+        self.say(f"training: {_place(event)}{_numbers(event)}{measured}")
 
     def _start_progress(self, total: int) -> None:
         self._end_status()
