@@ -11,7 +11,16 @@ from benchmarks.few_shot_others import mixture_weights
 from benchmarks.layers import bits_on_words, distinctive_words
 from tests.helpers.posts import made_up_posts
 
-from benchmarks import adapters, augmentation, few_shot, hashtags, layers, models, openings, studies
+from benchmarks import (
+    adapters,
+    augmentation,
+    few_shot,
+    hashtags,
+    layers,
+    models,
+    sampling_rules,
+    studies,
+)
 from huggingtweets.generation.copy_index import words
 from huggingtweets.nn import language_model, likelihood
 
@@ -61,7 +70,7 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
             ["--lora", "4", "--ranks", "4", "8"],
             ["`--adapter lora:4`", "`shrink --rank 8`", "| against the full bot |"],
         ),
-        (openings.main, [], ["| 0.7, any |", "| 1, of the author's |"]),
+        (sampling_rules.main, [], ["| one temperature |", "| openings and hashtags |"]),
         (few_shot.main, ["--posts", "0", "1"], ["| 0 | 1 |", "| 1 | 1 |", "**Training "]),
     ],
 )
@@ -80,7 +89,9 @@ def test_a_quick_study_writes_its_table_and_goes_on_from_its_file(
     assert "Authors: NASA. Seeds: 0." in text
     assert all(part in text for part in found)
     stored = json.loads(file.read_text("utf-8"))["cells"]
-    assert len(stored) == (2 if main is not few_shot.main else len(QUICK_FEW_SHOT))
+    of_few_shot, of_rules = len(QUICK_FEW_SHOT), len(sampling_rules.WAYS)
+    several = of_few_shot if main is few_shot.main else of_rules
+    assert len(stored) == (several if main in (few_shot.main, sampling_rules.main) else 2)
     assert all(cell["bits_per_byte"] > 0 for cell in stored)
     if main is layers.main:
         assert "distinctive words" in (data / "study.svg").read_text("utf-8")
@@ -92,7 +103,7 @@ def test_a_quick_study_writes_its_table_and_goes_on_from_its_file(
     elif main is adapters.main:
         assert set(stored[0]["shrunk"]) == {"4", "8"}
         assert stored[1]["bytes"] < stored[0]["shrunk"]["8"]["bytes"] < stored[0]["bytes"]
-    elif main is openings.main:
+    elif main is sampling_rules.main:
         assert stored[1]["distance"] < stored[0]["distance"]
     else:
         assert stored[1]["paraphrases"] > 0

@@ -1,4 +1,4 @@
-"""A bot mentions only accounts that its author mentioned, and begins as its author does."""
+"""A bot mentions whom its author mentioned, begins as its author does, and varies tags less."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import pytest
 
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import Sampling
-from huggingtweets.generation.token_rules import MIN_OPENINGS, TokenRules, handles_in
+from huggingtweets.generation.token_rules import (
+    HASHTAG_TEMPERATURE,
+    MIN_OPENINGS,
+    TokenRules,
+    handles_in,
+)
 from huggingtweets.generation.writer import Writer
 from huggingtweets.nn import language_model
 
@@ -171,3 +176,15 @@ def test_the_first_token_has_a_higher_temperature(
     rules = TokenRules(lm, CopyIndex(posts))
     assert rules.temperature(chosen, "") == pytest.approx(first)
     assert rules.temperature(chosen, "The") == chosen
+
+
+@pytest.mark.parametrize(
+    "tail", ["#", "Look: #Plu", "(#Pluto2", "＃", "写真 #月\ufffd", "#JourneyTo_"]
+)
+def test_the_tokens_of_a_hashtag_have_a_lower_temperature(rules: TokenRules, tail: str) -> None:
+    assert rules.temperature(0.8, tail) == pytest.approx(0.8 * HASHTAG_TEMPERATURE)
+
+
+@pytest.mark.parametrize("tail", ["#Pluto ", "#Pluto.", "C#", "the # ", "#Pluto @mi", "It's"])
+def test_other_tokens_have_the_chosen_temperature(rules: TokenRules, tail: str) -> None:
+    assert rules.temperature(0.8, tail) == 0.8

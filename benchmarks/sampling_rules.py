@@ -1,14 +1,17 @@
-"""How posts begin: any token at the temperature of the rest, or the author's at a higher one.
+"""What the rules of sampling change: how posts begin, and which hashtags they have.
 
-    python benchmarks/openings.py --json docs/lab/openings.json --markdown docs/lab/likeness.md
+    python benchmarks/sampling_rules.py --json docs/lab/sampling-rules.json \
+        --markdown docs/lab/likeness.md
 
-A low temperature makes frequent tokens more frequent, and nothing decides more than the first one.
-A bot of each author writes posts without a prompt both ways. Their first words are compared with
-those of the author's newest posts, which it has not read. All mentions count as one word.
+A bot of each author writes posts without a prompt: with one temperature for every token, with the
+author's openings at a higher one, and with hashtags at a lower one as well. First words and
+hashtags are compared with those of the author's newest posts, which it has not read. All mentions
+count as one word.
 """
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 from collections import Counter
@@ -27,7 +30,6 @@ from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.generation.writer import Writer
 from huggingtweets.nn import devices, language_model, likelihood
-from huggingtweets.nn.language_model import TEMPERATURE
 from huggingtweets.training import RECIPES
 
 if TYPE_CHECKING:
@@ -38,10 +40,15 @@ if TYPE_CHECKING:
 
     from huggingtweets.nn.language_model import LanguageModel
 
-WAYS = {f"{TEMPERATURE:g}, any": (TEMPERATURE, sys.maxsize), "1, of the author's": (1.0, 0)}
-"""Temperature of the first token, and the posts from which on it must be one of theirs."""
+WAYS: dict[str, dict[str, Any]] = {
+    "one temperature": {"MIN_OPENINGS": sys.maxsize, "HASHTAG_TEMPERATURE": 1.0},
+    "openings": {"MIN_OPENINGS": 0, "HASHTAG_TEMPERATURE": 1.0},
+    "openings and hashtags": {"MIN_OPENINGS": 0},
+}
+"""The rules of each row, as constants of ``token_rules``. Mentions are known ones in all."""
 
-_KEYS = ("author", "seed", "first")
+_HASHTAG = re.compile(r"(?<!\w)#\w+")
+_KEYS = ("author", "seed", "rules")
 _COLUMNS = (
     ("begin with a mention", "mentions", 2),
     ("real", "mentions_real", 2),
@@ -49,6 +56,10 @@ _COLUMNS = (
     ("real", "likeliest_real", 2),
     ("distance of first words", "distance", 2),
     ("between real halves", "distance_real", 2),
+    ("hashtags in no post", "new_tags", 2),
+    ("real", "new_tags_real", 2),
+    ("different hashtags", "varied_tags", 2),
+    ("real", "varied_tags_real", 2),
     ("distinct-2", "distinct_2", 2),
     ("real", "distinct_2_real", 2),
     ("authorship", "authorship", 2),
@@ -68,6 +79,16 @@ def distance(some: Counter[str], others: Counter[str]) -> float:
     return sum(abs(some[word] / a - others[word] / b) for word in some | others) / 2
 
 
+def hashtags(posts: Sequence[str]) -> list[str]:
+    """All hashtags, as often as they occur."""
+    return [tag.casefold() for post in posts for tag in _HASHTAG.findall(post)]
+
+
+def share(part: int, of: int) -> float:
+    """A share, or 0 of nothing."""
+    return part / of if of else 0.0
+
+
 def measure(
     bot: LanguageModel, trained: Sequence[str], author: Author, seed: int, generated: int
 ) -> Cell:
@@ -77,6 +98,8 @@ def measure(
     newest = [*author.validation, *author.test]
     new, real = first_words(posts), first_words(newest)
     bot_diversity, real_diversity = compare_diversity(posts, newest)
+    known, tags, real_tags = set(hashtags(trained)), hashtags(posts), hashtags(newest)
+    fewer = min(len(tags), len(real_tags))  # the more there are, the more often they repeat
     return {
         "bits_per_byte": likelihood.bits_per_byte(bot, author.test),
         "mentions": new["@"] / new.total(),
@@ -85,6 +108,10 @@ def measure(
         "likeliest_real": max(real.values()) / real.total(),
         "distance": distance(new, real),
         "distance_real": distance(first_words(newest[::2]), first_words(newest[1::2])),
+        "new_tags": share(sum(tag not in known for tag in tags), len(tags)),
+        "new_tags_real": share(sum(tag not in known for tag in real_tags), len(real_tags)),
+        "varied_tags": share(len(set(tags[:fewer])), fewer),
+        "varied_tags_real": share(len(set(real_tags[:fewer])), fewer),
         "distinct_2": bot_diversity.distinct_2,
         "distinct_2_real": real_diversity.distinct_2,
         "authorship": author.taken_share(posts),
@@ -96,7 +123,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Measure what is missing, then write the table."""
     studies.check_document(chosen.markdown)
     sources = studies.sources_of(chosen)
-    setting = {"study": "openings", "base": chosen.base, "posts": chosen.posts}
+    setting = {"study": "sampling rules", "base": chosen.base, "posts": chosen.posts}
     setting |= {"generated": chosen.generated}
     cells = studies.Cells(chosen.json, None if chosen.render else setting, _KEYS)
     if not chosen.render:
@@ -113,22 +140,21 @@ def measure_author(
     chosen: argparse.Namespace, cells: studies.Cells, author: Author, seed: int
 ) -> None:
     """Train a bot and measure what is missing of it; without that, train none."""
-    keys = {way: {"author": author.name, "seed": seed, "first": way} for way in WAYS}
+    keys = {way: {"author": author.name, "seed": seed, "rules": way} for way in WAYS}
     if all(cells.find(**key) for key in keys.values()):
         return
     machine = devices.select_device(None, RECIPES["fast"].precision)
     bot = language_model.load(chosen.base).to(machine)
     posts = author.train[-chosen.posts :]
     studies.train(bot, posts, author, RECIPES["fast"].for_base(bot.width), machine, seed=seed)
-    for way, (temperature, least) in WAYS.items():
+    for way, changed in WAYS.items():
         one = partial(measure, bot, posts, author, seed, chosen.generated)
-        changed: dict[str, Any] = {"FIRST_TEMPERATURE": temperature, "MIN_OPENINGS": least}
         with mock.patch.multiple(token_rules, **changed):
             cells.need(one, **keys[way])
 
 
 def table(cells: Sequence[Cell]) -> str:
-    """The mean of every measure for each temperature, in Markdown."""
+    """The mean of every measure for each set of rules, in Markdown."""
     rows = [
         [
             way,
@@ -138,9 +164,9 @@ def table(cells: Sequence[Cell]) -> str:
             ),
         ]
         for way in WAYS
-        if (of_way := [cell for cell in cells if cell["first"] == way])
+        if (of_way := [cell for cell in cells if cell["rules"] == way])
     ]
-    head = ["temperature of the first token", *(name for name, _, _ in _COLUMNS)]
+    head = ["rules", *(name for name, _, _ in _COLUMNS)]
     return studies.ran(cells) + "\n\n" + studies.markdown(head, rows)
 
 
