@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from huggingtweets.decoding import decode
 from huggingtweets.events import Event, EventHandler, ignore
 from huggingtweets.storage import files
 
@@ -112,6 +111,6 @@ def _reporter(author: str, listen: EventHandler) -> Callable[[int, int], None]:
 def _read(file: Path) -> dict[str, list[str]] | None:
     """What an earlier start of the same training stored; None if there is nothing to read."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, list[str]])
+        return decode(file.read_bytes(), dict[str, list[str]])
     except (OSError, ValueError):
         return None

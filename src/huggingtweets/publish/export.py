@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from huggingtweets.decoding import decode
 from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.events import Event, ignore
 from huggingtweets.publish import adapter, gguf, onnx, web_page
@@ -203,7 +202,7 @@ def records(run: RunFolder) -> list[ExportRecord]:
         BotError: ``exports.json`` is damaged.
     """
     try:
-        return msgspec.json.decode(run.exports_file.read_bytes(), type=list[ExportRecord])
+        return decode(run.exports_file.read_bytes(), list[ExportRecord])
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

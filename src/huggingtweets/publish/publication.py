@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from huggingtweets.decoding import decode
 from huggingtweets.errors import BotError
 from huggingtweets.storage import files
 
@@ -41,7 +40,7 @@ class Publication:
         """
         file = run.space_file if space else run.published_file
         try:
-            return msgspec.json.decode(file.read_bytes(), type=cls)
+            return decode(file.read_bytes(), cls)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -22,8 +22,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import msgspec
-
+from huggingtweets.decoding import decode
 from huggingtweets.errors import InputError
 from huggingtweets.serving.schemas import (  # noqa: TC001 - msgspec reads them
     RunState,
@@ -238,7 +237,7 @@ def _read_progress(file: Path) -> Progress | None:
 def _read(file: Path, kind: type[T]) -> T | None:
     """Read a dataclass; keys that another version of the program has written are dropped."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
+        return decode(file.read_bytes(), kind)
     except (OSError, ValueError, InputError):
         return None
 

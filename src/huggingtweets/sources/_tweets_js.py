@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing
-from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, TypedDict
 
@@ -25,8 +24,6 @@ from huggingtweets.sources._text import decode_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
-
-    import msgspec
 
 _SPACE = rb"[ \t\r\n]*"
 _FIRST = re.compile(
@@ -138,10 +135,12 @@ def _last_separator(text: bytes, start: int) -> int | None:
 def _decode(piece: bytes) -> Sequence[object]:
     import msgspec
 
+    from huggingtweets.decoding import decoder
+
     document = b"[%b]" % piece
     try:
         _check_utf8(document)
-        return _decoder().decode(document)
+        return decoder(list[_Item]).decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_unusual(document)
 
@@ -160,10 +159,3 @@ def _decode_unusual(document: bytes) -> Sequence[object]:
     except (json.JSONDecodeError, RecursionError) as error:
         raise _FallbackToSlowParser from error
     return items
-
-
-@cache
-def _decoder() -> msgspec.json.Decoder[list[_Item]]:
-    import msgspec
-
-    return msgspec.json.Decoder(list[_Item])

@@ -25,8 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from huggingtweets.decoding import convert
 from huggingtweets.errors import BotError, InputError, StorageError
 from huggingtweets.storage import files
 from huggingtweets.training import RECIPES
@@ -123,7 +122,7 @@ class SweepFolder:
                 raise BotError(
                     f"{self.path} was made by a newer huggingtweets. Upgrade huggingtweets."
                 )
-            return msgspec.convert(values, Settings)
+            return convert(values, Settings)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BotError(f"{self.path} is not a sweep folder: it has no sweep.json.") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
 from huggingtweets.arguments import PostLength, Prompt, Seed, Text, TopP, check
+from huggingtweets.decoding import decode
 from huggingtweets.errors import InputError
 from huggingtweets.generation.batch_engine import Limits
 from huggingtweets.generation.completions import Wanted
@@ -152,11 +152,10 @@ def read(body: bytes, *, chat: bool) -> CompletionOrder:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise ApiError(400, "The request must be a JSON object, in UTF-8.", code="invalid_json")
+        value = decode(body, dict[str, Any])
+    except (ValueError, RecursionError) as error:
+        message = "The request must be a JSON object, in UTF-8."
+        raise ApiError(400, message, code="invalid_json") from error
     return {name: field for name, field in value.items() if field is not None}
 
 
