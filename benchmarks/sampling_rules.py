@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from huggingtweets.nn.language_model import LanguageModel
 
 WAYS: dict[str, dict[str, Any]] = {
-    "one temperature": {"MIN_OPENINGS": sys.maxsize, "HASHTAG_TEMPERATURE": 1.0},
-    "openings": {"MIN_OPENINGS": 0, "HASHTAG_TEMPERATURE": 1.0},
+    "one temperature": {"MIN_OPENINGS": sys.maxsize, "HASHTAG_FACTOR": 1.0},
+    "openings": {"MIN_OPENINGS": 0, "HASHTAG_FACTOR": 1.0},
     "openings and hashtags": {"MIN_OPENINGS": 0},
 }
 """The rules of each row, as constants of ``token_rules``. Mentions are known ones in all."""

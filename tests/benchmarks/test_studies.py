@@ -89,9 +89,8 @@ def test_a_quick_study_writes_its_table_and_goes_on_from_its_file(
     assert "Authors: NASA. Seeds: 0." in text
     assert all(part in text for part in found)
     stored = json.loads(file.read_text("utf-8"))["cells"]
-    of_few_shot, of_rules = len(QUICK_FEW_SHOT), len(sampling_rules.WAYS)
-    several = of_few_shot if main is few_shot.main else of_rules
-    assert len(stored) == (several if main in (few_shot.main, sampling_rules.main) else 2)
+    cells: dict[object, int] = {few_shot.main: len(QUICK_FEW_SHOT), sampling_rules.main: 3}
+    assert len(stored) == cells.get(main, 2)
     assert all(cell["bits_per_byte"] > 0 for cell in stored)
     if main is layers.main:
         assert "distinctive words" in (data / "study.svg").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""A bot mentions whom its author mentioned, begins as its author does, and varies tags less."""
+"""A bot mentions whom its author mentioned, begins as its author does, and varies hashtags less."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from huggingtweets.generation.copy_index import CopyIndex
 from huggingtweets.generation.sampling import Sampling
 from huggingtweets.generation.token_rules import (
-    HASHTAG_TEMPERATURE,
+    HASHTAG_FACTOR,
     MIN_OPENINGS,
     TokenRules,
     handles_in,
@@ -179,12 +179,14 @@ def test_the_first_token_has_a_higher_temperature(
 
 
 @pytest.mark.parametrize(
-    "tail", ["#", "Look: #Plu", "(#Pluto2", "＃", "写真 #月\ufffd", "#JourneyTo_"]
+    "tail", ["#", "Look: #Plu", "(#Pluto2", "＃", "写真 #月\ufffd", "#हिन्दी", "#a·b", "#1_"]
 )
 def test_the_tokens_of_a_hashtag_have_a_lower_temperature(rules: TokenRules, tail: str) -> None:
-    assert rules.temperature(0.8, tail) == pytest.approx(0.8 * HASHTAG_TEMPERATURE)
+    assert rules.temperature(0.8, tail) == pytest.approx(0.8 * HASHTAG_FACTOR)
 
 
-@pytest.mark.parametrize("tail", ["#Pluto ", "#Pluto.", "C#", "the # ", "#Pluto @mi", "It's"])
+@pytest.mark.parametrize(
+    "tail", ["#Pluto ", "#Pluto.", "C#", "&#39", "/#a", "the # ", "#Pluto @mi", "It's"]
+)
 def test_other_tokens_have_the_chosen_temperature(rules: TokenRules, tail: str) -> None:
     assert rules.temperature(0.8, tail) == 0.8

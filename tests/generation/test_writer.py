@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PROMPT = "The old cat"
 UNLIKE = CopyIndex(["Nobody wrote that."])
-"""With posts, even these, a bot samples by its rules."""
+"""An index of other posts: without any index, a bot doesn't sample by its rules."""
 
 SHORT = ["Nobody here found the kite", "We lost the teapot", "I painted it again!"]
 

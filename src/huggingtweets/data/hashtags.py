@@ -33,6 +33,9 @@ and the anchor of an address are no tags."""
 _ONE_WORD = regex.compile(_WORD)
 _NO_WORDS = regex.compile(rf"[#＃]{_JOINED}|[@＠][\w.@-]+|<\w+>|https?://\S+")
 """Tags, mentions, placeholders and links: a tag that only they precede begins the post."""
+_UNFINISHED = regex.compile(
+    rf"(?<![\p{{L}}\p{{M}}\p{{N}}_&/])[#＃](?:{_CHARACTER}|[\u200c\u200d·\ufffd])*+\Z"
+)
 _LETTER = regex.compile(r"[\p{L}\p{N}]")
 _LAST_LETTER = regex.compile(r"(?r)[\p{L}\p{N}]")
 _SPACE = regex.compile(r"\s+")
@@ -157,6 +160,14 @@ def parse(wanted: str) -> str:
 def keys_in(post: str) -> list[str]:
     """Return the keys of the tags in a post, each once, in their order."""
     return list(dict.fromkeys(key_of(match[1]) for match in _TAG.finditer(post)))
+
+
+def ends_inside(text: str) -> bool:
+    """Whether a text ends in a hashtag that can go on, such as ``Look: #Plu``, or in its sign.
+
+    Half a character (U+FFFD) at its end belongs to it.
+    """
+    return _UNFINISHED.search(text) is not None
 
 
 def place_in(post: str, key: str) -> Place | None:

@@ -10,7 +10,7 @@ frequent (:data:`FIRST_TEMPERATURE`), and the unlikely tokens that this lets in 
 
 **Hashtags.** A hashtag is short and rarely varied, so each unlikely token in it counts: it makes
 another tag, which doesn't exist or doesn't suit the text. So its tokens have a low temperature
-(:data:`HASHTAG_TEMPERATURE`).
+(:data:`HASHTAG_FACTOR`).
 
 Otherwise the probabilities of all allowed tokens keep their proportions.
 """
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from huggingtweets.data import hashtags
 from huggingtweets.nn.language_model import TEMPERATURE
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ FIRST_TEMPERATURE = 1.0
 rises and falls with the chosen temperature, up to 1. At 0.7, three of four posts by a bot of NASA
 began with a mention, one of five by NASA (``docs/lab/likeness.md``, "Temperature")."""
 
-HASHTAG_TEMPERATURE = 0.25
+HASHTAG_FACTOR = 0.25
 """Factor on the temperature of a hashtag's tokens after its sign. With it, 7 of 60 posts had a
 hashtag that didn't suit them, without it 16 (``docs/lab/likeness.md``, "Temperature")."""
 
@@ -49,9 +50,6 @@ MIN_OPENINGS = 100
 _MENTION = re.compile(r"(?<!\w)@((?:[\w-]+(?:\.[\w-]+)+|\w+)(?:@[\w-]+(?:\.[\w-]+)+)?)", re.ASCII)
 """``@nasa``, ``@nasa.bsky.social`` or ``@nasa@mastodon.social``; no e-mail address. Handles are in
 ASCII, so that Japanese text can follow without a space."""
-
-_IN_HASHTAG = re.compile(r"(?<!\w)[#＃][\w\ufffd]*\Z")
-"""A hashtag to which the next token may belong. U+FFFD is half a character."""
 
 _FIRST_PART = re.compile(r"\w+", re.ASCII)
 _UNFINISHED = re.compile(r"(?<!\w)@([\w.@-]*)\Z", re.ASCII)
@@ -92,8 +90,8 @@ class TokenRules:
             chosen: temperature of the whole post.
             tail: what comes before the token.
         """
-        if _IN_HASHTAG.search(tail):
-            return chosen * HASHTAG_TEMPERATURE
+        if hashtags.ends_inside(tail):
+            return chosen * HASHTAG_FACTOR
         if tail or not self._openings:
             return chosen
         return max(chosen, min(1.0, chosen * FIRST_TEMPERATURE / TEMPERATURE))

@@ -202,7 +202,7 @@ def checked_record(values: Any, where: str) -> RunRecord:  # noqa: ANN401 - JSON
     Raises:
         ValueError: a value is missing, of a wrong type, or not a finite number.
     """
-    from huggingtweets.decoding import convert  # 10 ms that other commands don't need
+    from huggingtweets.decoding import convert  # msgspec takes 20 ms to import
 
     if not all(map(math.isfinite, _fractions(values))):
         raise ValueError("a number is infinite or not a number")
